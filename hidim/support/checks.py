@@ -81,7 +81,7 @@ def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = 
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool | np.bool_) or isinstance(value, complex | np.complexfloating):
+    if isinstance(value, bool | np.bool_ | complex | np.complexfloating):
         raise ValueError(f"`{name}` must be a number, got {value!r}.")
     try:
         return float(value)

@@ -1,0 +1,1 @@
+"""Figures: functions that take curves and an optional ax, and return the ax."""
