@@ -1,1 +1,1 @@
-"""(being built)"""
+"""The command line: one file per subcommand, each a thin layer over the Python functions."""

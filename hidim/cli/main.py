@@ -1,0 +1,86 @@
+"""The `hidim` command: finds the subcommand, imports only that one, turns errors into one line.
+
+Exit codes: 0 done, 2 the request was refused (one line on standard error), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import hidim
+from hidim.cli.parser import Parser, join_negative_values
+from hidim.support.checks import choice
+from hidim.support.extras import MissingExtra
+
+# Name of the subcommand, which is also its file in this folder, and what it does in one line.
+COMMANDS: dict[str, str] = {
+    "predict": "expected risk of an optimizer at every step, exactly",
+    "simulate": "run the real algorithm many times: mean risk with error bars",
+    "stability": "which learning rates hold, and when the others diverge",
+    "compare": "several optimizers side by side in one table and one figure",
+    "demo": "the main job on a synthetic and a real problem: tables and figures",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line given by `arguments` (default: sys.argv) and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(given)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        return _complain("stopped", 130)
+    except BrokenPipeError:
+        # The reader left (`hidim ... | head`): nothing more to say, not even at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, MissingExtra, OSError) as error:
+        if os.environ.get("HIDIM_TRACEBACK"):
+            raise
+        return _complain(str(error), 2)
+
+
+def usage() -> str:
+    """What `hidim --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: hidim COMMAND [flags]        hidim COMMAND --help        hidim --version",
+            "",
+            "Exact loss curves of stochastic optimizers in high dimension, and their scaling laws.",
+            "",
+            *lines,
+            "",
+            "example:",
+            "  hidim compare --alpha 1 --beta 0.7 --d 1000 --steps 1e6 --plot curves.png",
+        ]
+    )
+
+
+def _dispatch(given: list[str]) -> int:
+    if given and given[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if given and given[0] in ("-V", "--version"):
+        print(f"hidim {hidim.__version__}")
+        return 0
+    if not given:
+        print(usage(), file=sys.stderr)
+        return 2
+    name = choice("command", given[0], COMMANDS)
+    command = importlib.import_module(f"hidim.cli.{name.replace('-', '_')}")
+    parser = Parser(f"hidim {name}", summary=command.SUMMARY, example=command.EXAMPLE)
+    command.configure(parser)
+    return int(command.run(parser.parse_args(join_negative_values(given[1:]))))
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"hidim: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,157 @@
+"""What a command hands back: an aligned table, strict JSON, a CSV file, a figure.
+
+Every file is checked before the work starts and appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hidim.support.checks import choice
+from hidim.support.extras import require
+from hidim.support.files import atomic_write, check_writable, write_with
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def add_output_flags(parser: argparse.ArgumentParser, *, plot: bool = True) -> None:
+    """Add --json, --csv and, for commands that draw, --plot."""
+    group = parser.add_argument_group("output (a table by default)")
+    group.add_argument("--json", action="store_true", help="print one JSON object instead")
+    group.add_argument("--csv", metavar="FILE", help="also write every row to FILE")
+    if plot:
+        suffixes = ", ".join(FIGURE_SUFFIXES)
+        group.add_argument("--plot", metavar="FILE", help=f"also draw FILE ({suffixes})")
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, a file that could not be written at the end.
+
+    Raises:
+        ValueError: missing folder, no permission, unknown figure suffix, the same file twice.
+        MissingExtra: a figure is asked for and matplotlib is not installed.
+    """
+    figure = getattr(args, "plot", None)
+    if args.csv:
+        check_writable(args.csv)
+    if figure:
+        check_writable(figure)
+        choice("suffix of --plot", Path(figure).suffix.lower(), FIGURE_SUFFIXES)
+        require("matplotlib", "plots")
+        if args.csv and Path(args.csv).resolve() == Path(figure).resolve():
+            raise ValueError(f"--csv and --plot both name {figure!r}; give two files.")
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """Print strict JSON: no NaN or Infinity, which are null here."""
+    print(json.dumps(plain(answer), indent=1, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Plain JSON data: arrays become lists, numbers that are not finite become None.
+
+    >>> plain({"risk": np.array([1.0, np.inf]), "steps": np.int64(3)})
+    {'risk': [1.0, None], 'steps': 3}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)
+
+
+def write_csv(path: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:
+    """Write columns of equal length under their names, at full precision."""
+    import csv
+
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        lists = [c.tolist() if isinstance(c, np.ndarray) else list(c) for c in columns.values()]
+        writer.writerows(zip(*lists, strict=True))
+
+
+def write_figure(path: str, draw: Callable[[Axes], Any], *, size: tuple[float, float]) -> None:
+    """Draw on a fresh ax and write the figure; `size` in inches.
+
+    Uses no pyplot, so no display and no global state is involved.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.add_subplot())
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    write_with(path, lambda stream: figure.savefig(stream, format=suffix, dpi=160))
+
+
+def table(columns: Mapping[str, Sequence[str]]) -> str:
+    """Columns of text, right-aligned under their names.
+
+    >>> print(table({"step": ["0", "10"], "risk": ["0.5", "0.25"]}))
+      step  risk
+         0   0.5
+        10  0.25
+    """
+    cells = [[name, *column] for name, column in columns.items()]
+    widths = [max(map(len, column)) for column in cells]
+    rows = zip(*cells, strict=True)
+    return "\n".join(
+        "  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+
+
+def step_text(step: float) -> str:
+    """A step as people write it: in full up to ten million, then in powers of ten.
+
+    >>> step_text(10_000), step_text(3e12), step_text(None)
+    ('10,000', '3e+12', '-')
+    """
+    if step is None:
+        return "-"
+    return f"{step:,.0f}" if step < 1e7 else f"{step:.6g}"
+
+
+def risk_text(risk: float) -> str:
+    """A risk with six digits; what a diverged run has is called so.
+
+    >>> risk_text(0.00123456789), risk_text(float("inf"))
+    ('0.00123457', 'diverged')
+    """
+    return f"{risk:.6g}" if math.isfinite(risk) else "diverged"
+
+
+def rows_to_show(steps: np.ndarray, *, limit: int = 32) -> np.ndarray:
+    """Indices of the rows a person wants to read: all of a few, else about three a decade.
+
+    The first and the last row are always among them.
+    """
+    if len(steps) <= limit:
+        return np.arange(len(steps))
+    marks = [0.0]
+    decade = 1.0
+    while decade <= steps[-1]:
+        marks += [decade, 2 * decade, 5 * decade]
+        decade *= 10
+    if len(marks) > limit:
+        marks = [0.0, *marks[1::3]]
+    wanted = np.searchsorted(steps, np.minimum([*marks, steps[-1]], steps[-1]))
+    return np.unique(wanted)
