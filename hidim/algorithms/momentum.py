@@ -1,0 +1,278 @@
+"""The general stochastic momentum family: four schedules, and the named members.
+
+    y_t         = (1 - forgetting(t)) y_{t-1} + gamma_1(t) g_t
+    theta_{t+1} = theta_t - gamma_2(t) g_t - gamma_3(t) y_t,      y_{-1} = 0
+
+with g_t the mini-batch gradient at theta_t. Source: arXiv 2505.16098 (Gen-Mom-SGD).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hidim.algorithms.schedules import (
+    AverageWeight,
+    Complement,
+    Constant,
+    Forgetting,
+    NesterovWeight,
+    PowerLaw,
+    Product,
+    Schedule,
+    as_schedule,
+)
+from hidim.support import checks
+
+Rate = float | Schedule
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """One member of the family, as data.
+
+    Args:
+        gamma_1: weight of the gradient in the momentum.
+        gamma_2: rate of the gradient step.
+        gamma_3: rate of the momentum step.
+        forgetting: share of the momentum lost per step; 1 keeps none.
+        name: hyphenated name.
+        readouts: other points whose risk can be read, name -> w(t): the point is
+            theta_t + w(t) y_{t-1}. As pairs, so that algorithms stay hashable.
+        rates: which of the schedules a learning-rate schedule multiplies.
+
+    Raises:
+        ValueError: a negative or non-finite number.
+
+    Example:
+        >>> Momentum(1.0, 0.1, PowerLaw(0.1, 0.5), Forgetting(8.0)) == dana_decaying(
+        ...     0.1, 0.1, 0.5, 8.0)
+        True
+    """
+
+    gamma_1: Schedule
+    gamma_2: Schedule
+    gamma_3: Schedule
+    forgetting: Schedule
+    name: str = field(default="momentum", compare=False)
+    readouts: tuple[tuple[str, Schedule], ...] = field(default=(), compare=False)
+    rates: tuple[str, ...] = field(default=("gamma_2", "gamma_3"), compare=False)
+
+    def __init__(
+        self,
+        gamma_1: Rate,
+        gamma_2: Rate,
+        gamma_3: Rate,
+        forgetting: Rate,
+        *,
+        name: str = "momentum",
+        readouts: tuple[tuple[str, Schedule], ...] = (),
+        rates: tuple[str, ...] = ("gamma_2", "gamma_3"),
+    ) -> None:
+        for key, value in (
+            ("gamma_1", gamma_1),
+            ("gamma_2", gamma_2),
+            ("gamma_3", gamma_3),
+            ("forgetting", forgetting),
+        ):
+            object.__setattr__(self, key, as_schedule(key, value))
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "readouts", tuple(readouts))
+        object.__setattr__(self, "rates", tuple(rates))
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        """Steps at which any of the schedules changes its formula, ascending."""
+        parts = (self.gamma_1, self.gamma_2, self.gamma_3, self.forgetting)
+        return tuple(sorted({b for part in parts for b in part.breakpoints}))
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether the momentum can ever move the parameters."""
+        return self.gamma_1.constant != 0 and self.gamma_3.constant != 0
+
+    def scheduled(self, schedule: Schedule) -> Momentum:
+        """The same algorithm with its learning rates multiplied by `schedule`.
+
+        >>> from hidim.algorithms.schedules import Warmup
+        >>> float(sgd(0.5).scheduled(Warmup(10)).gamma_2(0))
+        0.05
+        """
+        return self._replace_rates(lambda rate: rate * schedule)
+
+    def readout(self, name: str) -> Schedule:
+        """Weight w(t) of the point theta_t + w(t) y_{t-1} called `name`; "gradient" is 0."""
+        table = {"gradient": Constant(0.0), **dict(self.readouts)}
+        return table[checks.choice("readout", name, table)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and schedules as text, for provenance."""
+        parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
+        return {"name": self.name} | {part: _text(getattr(self, part)) for part in parts}
+
+    def _replace_rates(self, change: Any) -> Momentum:
+        parts = {p: getattr(self, p) for p in ("gamma_1", "gamma_2", "gamma_3", "forgetting")}
+        parts |= {name: change(parts[name]) for name in self.rates}
+        readouts = tuple((name, change(weight)) for name, weight in self.readouts)
+        return Momentum(**parts, name=self.name, readouts=readouts, rates=self.rates)
+
+
+def sgd(gamma_2: Rate) -> Momentum:
+    """Stochastic gradient descent with rate `gamma_2`."""
+    return Momentum(0.0, gamma_2, 0.0, 1.0, name="sgd")
+
+
+def sgd_momentum(gamma_2: Rate, gamma_3: Rate, delta: Rate) -> Momentum:
+    """SGD with classical momentum: constant forgetting `delta` in (0, 1].
+
+    Its risk follows SGD's at rate gamma_2 + gamma_3 / delta. torch's SGD(lr, momentum=mu) is
+    gamma_2 = 0, gamma_3 = lr, delta = 1 - mu.
+    """
+    return Momentum(1.0, gamma_2, gamma_3, delta, name="sgd-momentum")
+
+
+def stochastic_nesterov(gamma: float) -> Momentum:
+    """Nesterov's method on stochastic gradients: diverges on PLRF for every `gamma`.
+
+    Source: Even et al. 2021, theorem 7, in the form of arXiv 2505.16098.
+    """
+    return Momentum(
+        NesterovWeight(gamma),
+        checks.non_negative("gamma", gamma),
+        PowerLaw(1.0, 1.0),
+        Forgetting(1.0, offset=2.0),
+        name="stochastic-nesterov",
+        rates=("gamma_1", "gamma_2"),
+    )
+
+
+def accelerated_sgd(
+    gamma_short: float, gamma_long: float, mixing: float, averaging: float
+) -> Momentum:
+    """Accelerated SGD of Jain et al. 2018, read at the point where the gradient is taken.
+
+    q = mixing w + (1 - mixing) v;  w <- q - gamma_short g;
+    v <- averaging q + (1 - averaging) v - gamma_long g.
+
+    Args:
+        gamma_short: rate of the short step (their delta).
+        gamma_long: rate of the long step (their gamma), at least `gamma_short`.
+        mixing: weight of the short-step point in q (their alpha), in (0, 1].
+        averaging: weight of q in the long-step point (their beta), in [0, 1].
+
+    Raises:
+        ValueError: a weight outside its range, or gamma_long below gamma_short.
+    """
+    short = checks.non_negative("gamma_short", gamma_short)
+    long = checks.non_negative("gamma_long", gamma_long)
+    if long < short:
+        raise ValueError(f"`gamma_long` ({long}) must be at least `gamma_short` ({short}).")
+    for name, value in (("mixing", mixing), ("averaging", averaging)):
+        if not 0 <= checks.finite(name, value) <= 1:
+            raise ValueError(f"`{name}` must lie in [0, 1], got {value!r}.")
+    gamma_3 = (1.0 - mixing) * (long - short)
+    forgetting = 1.0 - mixing * (1.0 - averaging)
+    return Momentum(
+        1.0,
+        short,
+        gamma_3,
+        forgetting,
+        name="accelerated-sgd",
+        readouts=(("short-step", Constant(gamma_3)),),
+    )
+
+
+def dana_constant(gamma_2: Rate, gamma_3: Rate, delta: float) -> Momentum:
+    """DANA-constant: momentum rate fixed (of order 1/d), forgetting delta / (delta + t)."""
+    return Momentum(1.0, gamma_2, gamma_3, Forgetting(delta), name="dana-constant")
+
+
+def dana_decaying(gamma_2: Rate, gamma_3: float, kappa_3: float, delta: float) -> Momentum:
+    """DANA-decaying: gamma_3(t) = gamma_3 (1 + t)^-kappa_3, forgetting delta / (delta + t).
+
+    On PLRF kappa_3 = 1 / (2 alpha) is the verge of stability (for 2 alpha > 1).
+    """
+    decay = PowerLaw(
+        checks.non_negative("gamma_3", gamma_3), checks.non_negative("kappa_3", kappa_3)
+    )
+    return Momentum(1.0, gamma_2, decay, Forgetting(delta), name="dana-decaying")
+
+
+def schedule_free_sgd(
+    gamma: float, interpolation: float = 0.9, weight_offset: float = 2.0
+) -> Momentum:
+    """Schedule-Free SGD: step `gamma`, gradient at (1 - b) z + b x, x averages z.
+
+    Args:
+        gamma: learning rate.
+        interpolation: b, how far the gradient point lies towards the average, in [0, 1].
+        weight_offset: the newest iterate enters the average with weight 1 / (t + offset); 2
+            as in the paper.
+
+    The curve is read at the gradient point; ``readout="average"`` reads the average.
+    """
+    gamma = checks.non_negative("gamma", gamma)
+    if not 0 <= checks.finite("interpolation", interpolation) <= 1:
+        raise ValueError(f"`interpolation` must lie in [0, 1], got {interpolation!r}.")
+    if checks.positive("weight_offset", weight_offset) < 1:
+        raise ValueError(f"`weight_offset` must be at least 1, got {weight_offset!r}.")
+    weight = Forgetting(1.0, offset=weight_offset)
+    # y_{-1} = 0, so forgetting all of it at t = 0 (offset 1) changes nothing.
+    previous = AverageWeight(weight_offset - 1.0)
+    return Momentum(
+        1.0,
+        (1.0 - interpolation) * gamma,
+        (interpolation * gamma) * weight,
+        previous,
+        name="schedule-free-sgd",
+        readouts=(("average", ((1.0 - interpolation) * gamma) * Complement(previous)),),
+    )
+
+
+def general_momentum(
+    d: float,
+    gamma_2: float,
+    gamma_3: float,
+    delta: float,
+    kappa_1: float = 0.0,
+    kappa_2: float = 0.0,
+    kappa_3: float = 0.0,
+    kappa_4: float = 0.0,
+    kappa_5: float = 1.0,
+) -> Momentum:
+    """The whole DANA class, exponents of the dimension and of time apart.
+
+    gamma_2 d^-kappa_1, gamma_3 d^-kappa_2 (1 + t)^-kappa_3, and forgetting
+    delta d^-kappa_4 (1 + t)^-kappa_5; with kappa_4 = 0 and kappa_5 = 1 the forgetting is
+    delta / (delta + t), which stays in (0, 1].
+
+    >>> general_momentum(100, 0.1, 1.0, 8.0, kappa_2=1.0) == dana_constant(0.1, 0.01, 8.0)
+    True
+    """
+    d = checks.positive("d", d)
+    for name, value in (
+        ("kappa_1", kappa_1),
+        ("kappa_2", kappa_2),
+        ("kappa_3", kappa_3),
+        ("kappa_4", kappa_4),
+        ("kappa_5", kappa_5),
+    ):
+        checks.finite(name, value)
+    rate_2 = checks.non_negative("gamma_2", gamma_2) * d**-kappa_1
+    rate_3 = checks.non_negative("gamma_3", gamma_3) * d**-kappa_2
+    checks.positive("delta", delta)
+    forgetting: Schedule
+    if kappa_4 == 0 and kappa_5 == 1:
+        forgetting = Forgetting(delta)
+    else:
+        forgetting = PowerLaw(delta * d**-kappa_4, kappa_5)
+    decay: Schedule = Constant(rate_3) if kappa_3 == 0 else PowerLaw(rate_3, kappa_3)
+    return Momentum(1.0, rate_2, decay, forgetting, name="general-momentum")
+
+
+def _text(schedule: Schedule) -> Any:
+    if isinstance(schedule, Constant):
+        return schedule.value
+    if isinstance(schedule, Product):
+        return " * ".join(str(_text(factor)) for factor in schedule.factors)
+    return repr(schedule)

@@ -1,0 +1,357 @@
+"""How a hyperparameter moves in time, as data: printable, hashable, comparable.
+
+A schedule maps a step t >= 0 to a value. Engines evaluate it at real t between the steps,
+so each is a smooth formula between its `breakpoints`. Schedules multiply: a learning-rate
+schedule is a factor like any other, ``0.1 * Warmup(100) * Cosine(10_000)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hidim.support import checks
+
+
+class Schedule:
+    """Base of all schedules: implement `__call__` and, where it has kinks, `breakpoints`."""
+
+    def __call__(self, t: Any) -> np.ndarray:
+        """Value at step(s) `t`, any shape, float64."""
+        raise NotImplementedError
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        """Steps at which the formula changes, ascending: no block of steps may span one."""
+        return ()
+
+    @property
+    def constant(self) -> float | None:
+        """The value if it never changes, otherwise None."""
+        return None
+
+    def __mul__(self, other: Any) -> Schedule:
+        return product(self, as_schedule("factor", other))
+
+    def __rmul__(self, other: Any) -> Schedule:
+        return product(as_schedule("factor", other), self)
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same value at every step; zero is legal.
+
+    >>> Constant(0.5)([0, 10])
+    array([0.5, 0.5])
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", checks.non_negative("value", self.value))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return np.full(np.shape(t), self.value)
+
+    @property
+    def constant(self) -> float | None:
+        return self.value
+
+
+@dataclass(frozen=True)
+class PowerLaw(Schedule):
+    """scale * (1 + t)^-t_exponent.
+
+    >>> PowerLaw(2.0, 0.5)([0, 3])
+    array([2., 1.])
+    """
+
+    scale: float
+    t_exponent: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", checks.non_negative("scale", self.scale))
+        object.__setattr__(self, "t_exponent", checks.finite("t_exponent", self.t_exponent))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return self.scale * (1.0 + np.asarray(t, dtype=np.float64)) ** -self.t_exponent
+
+    @property
+    def constant(self) -> float | None:
+        return self.scale if self.t_exponent == 0 or self.scale == 0 else None
+
+
+@dataclass(frozen=True)
+class Forgetting(Schedule):
+    """delta / (offset + t): how much of the momentum a step forgets.
+
+    `offset` is delta by default, which keeps the value in (0, 1]; a smaller one starts
+    above 1 and flips the sign of the momentum in the first steps.
+
+    >>> Forgetting(8.0)([0, 8])
+    array([1. , 0.5])
+    """
+
+    delta: float
+    offset: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", checks.positive("delta", self.delta))
+        if self.offset is not None:
+            object.__setattr__(self, "offset", checks.positive("offset", self.offset))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        offset = self.delta if self.offset is None else self.offset
+        return self.delta / (offset + np.asarray(t, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class NesterovWeight(Schedule):
+    """scale * t (t+1) / (t+2): the gradient weight of stochastic Nesterov's momentum."""
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", checks.non_negative("scale", self.scale))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        time = np.asarray(t, dtype=np.float64)
+        return self.scale * (time * ((time + 1.0) / (time + 2.0)))
+
+
+@dataclass(frozen=True)
+class AverageWeight(Schedule):
+    """1 / max(t + offset, 1): the share of the newest member in a running average."""
+
+    offset: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offset", checks.non_negative("offset", self.offset))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return 1.0 / np.maximum(np.asarray(t, dtype=np.float64) + self.offset, 1.0)
+
+
+@dataclass(frozen=True)
+class Complement(Schedule):
+    """One minus another schedule."""
+
+    schedule: Schedule
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return 1.0 - self.schedule(t)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.schedule.breakpoints
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """A factor that rises linearly, (t + 1) / steps, and is 1 from step `steps` - 1 on.
+
+    >>> Warmup(4)([0, 1, 3, 9])
+    array([0.25, 0.5 , 1.  , 1.  ])
+    """
+
+    steps: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return np.minimum((np.asarray(t, dtype=np.float64) + 1.0) / self.steps, 1.0)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (float(self.steps) - 1.0,)
+
+    @property
+    def constant(self) -> float | None:
+        return 1.0 if self.steps == 1 else None
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """A factor that falls from 1 to `final` along half a cosine over `steps`, then stays.
+
+    >>> Cosine(10, final=0.1)([0, 5, 10, 20])
+    array([1.  , 0.55, 0.1 , 0.1 ])
+    """
+
+    steps: float
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
+        object.__setattr__(self, "final", checks.non_negative("final", self.final))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        share = np.minimum(np.asarray(t, dtype=np.float64) / self.steps, 1.0)
+        # cos^2(pi x / 2) instead of (1 + cos(pi x)) / 2: no cancellation at the end.
+        return self.final + (1.0 - self.final) * np.cos(0.5 * np.pi * share) ** 2
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (float(self.steps),)
+
+
+@dataclass(frozen=True)
+class WSD(Schedule):
+    """Warm-up, stable, decay: up linearly, flat at 1, down to `final` at `steps`, then stays.
+
+    Args:
+        steps: step at which the decay ends.
+        warmup: steps of linear warm-up, as in `Warmup`; 0 for none.
+        decay_fraction: share of `steps` spent decaying, in (0, 1].
+        final: factor at the end.
+        shape: "linear" or "exponential" decay (the latter needs final > 0).
+
+    >>> WSD(100, decay_fraction=0.5)([0, 50, 75, 100])
+    array([1. , 1. , 0.5, 0. ])
+    """
+
+    steps: float
+    warmup: float = 0
+    decay_fraction: float = 0.2
+    final: float = 0.0
+    shape: str = "linear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
+        object.__setattr__(self, "warmup", checks.whole("warmup", self.warmup, minimum=0))
+        fraction = checks.positive("decay_fraction", self.decay_fraction)
+        if fraction > 1:
+            raise ValueError(f"`decay_fraction` must be at most 1, got {fraction!r}.")
+        object.__setattr__(self, "decay_fraction", fraction)
+        object.__setattr__(self, "final", checks.non_negative("final", self.final))
+        checks.choice("shape", self.shape, ("linear", "exponential"))
+        if self.shape == "exponential" and self.final == 0:
+            raise ValueError("`final` must be positive for an exponential decay.")
+        if self.warmup > self._decay_start:
+            raise ValueError(
+                f"`warmup` ({self.warmup}) must end before the decay starts at step "
+                f"{self._decay_start:g}."
+            )
+
+    @property
+    def _decay_start(self) -> float:
+        return float(self.steps) * (1.0 - self.decay_fraction)
+
+    def __call__(self, t: Any) -> np.ndarray:
+        time = np.asarray(t, dtype=np.float64)
+        share = np.clip((time - self._decay_start) / (self.steps - self._decay_start), 0.0, 1.0)
+        linear = self.shape == "linear"
+        down = 1.0 - (1.0 - self.final) * share if linear else self.final**share
+        up = np.minimum((time + 1.0) / self.warmup, 1.0) if self.warmup else 1.0
+        return up * down
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        edges = {self._decay_start, float(self.steps)}
+        return tuple(sorted(edges | ({float(self.warmup) - 1.0} if self.warmup else set())))
+
+
+@dataclass(frozen=True)
+class Table(Schedule):
+    """Any measured or designed schedule: values at given steps, held beyond both ends.
+
+    Args:
+        steps: strictly ascending steps, at least one.
+        values: one value each, none negative.
+        interpolation: "linear" between the points, or "previous" for a staircase whose
+            value changes at each given step.
+
+    >>> Table([0, 10], [1.0, 0.0])([5, 20])
+    array([0.5, 0. ])
+    """
+
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+    interpolation: str = "linear"
+
+    def __post_init__(self) -> None:
+        steps = checks.finite_array("steps", self.steps, ndim=1)
+        values = checks.finite_array("values", self.values, ndim=1)
+        checks.choice("interpolation", self.interpolation, ("linear", "previous"))
+        if steps.size == 0 or steps.shape != values.shape:
+            raise ValueError(
+                f"`steps` and `values` must have one length of at least 1, got {steps.size} "
+                f"and {values.size}."
+            )
+        if np.any(np.diff(steps) <= 0) or steps[0] < 0:
+            raise ValueError("`steps` of a Table must ascend strictly from a step >= 0.")
+        if np.any(values < 0):
+            raise ValueError("`values` of a Table must not be negative.")
+        object.__setattr__(self, "steps", tuple(steps.tolist()))
+        object.__setattr__(self, "values", tuple(values.tolist()))
+        # Arrays beside the hashable tuples: a long measured table is looked up often.
+        object.__setattr__(self, "_arrays", (steps, values))
+
+    def __call__(self, t: Any) -> np.ndarray:
+        time = np.asarray(t, dtype=np.float64)
+        steps, values = self._arrays  # type: ignore[attr-defined]
+        if self.interpolation == "linear":
+            return np.interp(time, steps, values)
+        return values[np.maximum(np.searchsorted(steps, time, side="right") - 1, 0)]
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.steps
+
+    @property
+    def constant(self) -> float | None:
+        return self.values[0] if len(set(self.values)) == 1 else None
+
+
+@dataclass(frozen=True)
+class Product(Schedule):
+    """The product of schedules; made by `*`."""
+
+    factors: tuple[Schedule, ...]
+
+    def __call__(self, t: Any) -> np.ndarray:
+        value = self.factors[0](t)
+        for factor in self.factors[1:]:
+            value = value * factor(t)
+        return value
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return tuple(sorted({b for factor in self.factors for b in factor.breakpoints}))
+
+    @property
+    def constant(self) -> float | None:
+        values = [factor.constant for factor in self.factors]
+        if any(v == 0 for v in values):
+            return 0.0
+        return None if any(v is None for v in values) else math.prod(v or 0.0 for v in values)
+
+
+def product(first: Schedule, second: Schedule) -> Schedule:
+    """`first` times `second`, folding constants so that equal schedules compare equal."""
+    factors: list[Schedule] = []
+    scale = 1.0
+    for schedule in (first, second):
+        for factor in schedule.factors if isinstance(schedule, Product) else (schedule,):
+            if isinstance(factor, Constant):
+                scale *= factor.value
+            else:
+                factors.append(factor)
+    if not factors or scale == 0:
+        return Constant(scale)
+    if scale != 1.0 and isinstance(factors[0], PowerLaw):
+        factors[0] = PowerLaw(scale * factors[0].scale, factors[0].t_exponent)
+    elif scale != 1.0:
+        factors.insert(0, Constant(scale))
+    return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def as_schedule(name: str, value: Any) -> Schedule:
+    """`value` itself if it is a schedule, otherwise a `Constant` of a non-negative number."""
+    if isinstance(value, Schedule):
+        return value
+    return Constant(checks.non_negative(name, value))

@@ -1,0 +1,238 @@
+"""What a problem is, once the basis is chosen: curvatures, errors to remove, and a floor.
+
+    risk = risk_floor + 1/2 sum_j eigenvalues_j error_sq_j
+
+Any high-dimensional quadratic reduces to this, and every engine reads nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hidim.support import checks
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigenvalues of the Hessian with the squared error that starts in each of them.
+
+    Args:
+        eigenvalues: shape (modes,), curvature of each mode or quadrature node, none negative.
+        error_sq: shape (modes,), initial squared distance to the optimum, summed over the
+            modes that sit at that eigenvalue. Quadrature nodes may carry negative weight.
+        risk_floor: risk at the optimum, with the one half.
+        multiplicity: shape (modes,), how many modes each entry stands for; real-valued, even
+            negative, for a quadrature node. 1 by default. Gradient noise enters a node in
+            proportion to it.
+        label: name for tables and legends.
+        provenance: what reproduces the spectrum.
+
+    Raises:
+        ValueError: lengths differ, a number is not finite, or the risk would be negative.
+
+    Example:
+        >>> spectrum = Spectrum([1.0, 0.25], [1.0, 4.0], 0.1)
+        >>> spectrum.initial_risk, spectrum.trace, spectrum.dimension
+        (1.1, 1.25, 2.0)
+    """
+
+    eigenvalues: np.ndarray
+    error_sq: np.ndarray
+    risk_floor: float
+    multiplicity: np.ndarray | None = None
+    label: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        eigenvalues = np.atleast_1d(checks.finite_array("eigenvalues", self.eigenvalues))
+        error_sq = np.atleast_1d(checks.finite_array("error_sq", self.error_sq))
+        floor = checks.non_negative("risk_floor", self.risk_floor)
+        if eigenvalues.ndim != 1 or eigenvalues.size == 0:
+            raise ValueError(f"`eigenvalues` must be one row, got shape {eigenvalues.shape}.")
+        if self.multiplicity is None:
+            count = np.ones_like(eigenvalues)
+        else:
+            count = np.atleast_1d(checks.finite_array("multiplicity", self.multiplicity))
+        if not eigenvalues.shape == error_sq.shape == count.shape:
+            raise ValueError(
+                "`eigenvalues`, `error_sq` and `multiplicity` must have one length, got "
+                f"{eigenvalues.shape}, {error_sq.shape} and {count.shape}."
+            )
+        if np.any(eigenvalues < 0):
+            raise ValueError(f"`eigenvalues` must not be negative, got {eigenvalues.min():g}.")
+        simple = (count > 0) & (count == np.floor(count))
+        if np.any(error_sq[simple] < 0):
+            raise ValueError(f"`error_sq` must not be negative, got {error_sq[simple].min():g}.")
+        order = np.argsort(-eigenvalues, kind="stable")
+        for name, array in (
+            ("eigenvalues", eigenvalues),
+            ("error_sq", error_sq),
+            ("multiplicity", count),
+        ):
+            sorted_copy = array[order]
+            sorted_copy.setflags(write=False)
+            object.__setattr__(self, name, sorted_copy)
+        object.__setattr__(self, "risk_floor", floor)
+        if self.initial_risk < 0:
+            raise ValueError(f"the initial risk is negative ({self.initial_risk:g}).")
+
+    def __len__(self) -> int:
+        return len(self.eigenvalues)
+
+    def __repr__(self) -> str:
+        top, bottom = self.eigenvalues[0], self.eigenvalues[-1]
+        return (
+            f"Spectrum({self.label or 'unnamed'}: {len(self)} nodes for {self.dimension:g} modes, "
+            f"eigenvalues {bottom:.3g}..{top:.3g}, risk {self.initial_risk:.4g} -> floor "
+            f"{self.risk_floor:.4g})"
+        )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`multiplicity` as an array, shape (modes,)."""
+        assert self.multiplicity is not None  # filled in by __post_init__
+        return self.multiplicity
+
+    @property
+    def dimension(self) -> float:
+        """Number of modes, d."""
+        return float(np.sum(self.counts))
+
+    @property
+    def trace(self) -> float:
+        """Trace of the Hessian: the sum of all eigenvalues."""
+        return float(self.counts @ self.eigenvalues)
+
+    @property
+    def initial_risk(self) -> float:
+        """Risk at theta = 0, with the one half."""
+        return self.risk_floor + 0.5 * float(self.eigenvalues @ self.error_sq)
+
+    def spectrum(self, seed: int | None = None) -> Spectrum:
+        """Itself: a Spectrum is a problem already reduced, and draws nothing from a seed."""
+        return self
+
+    def compress(self, *, nodes_per_octave: int = 16) -> Spectrum:
+        """The same curves from fewer nodes: at most `nodes_per_octave` per factor of two.
+
+        Each eigenvalue hands its weight to Chebyshev nodes in log eigenvalue by Lagrange
+        interpolation, so sums over modes of smooth functions are kept to the order of the
+        interpolation. Octaves with few eigenvalues stay as they are. Node weights may be
+        negative: a compressed spectrum predicts curves and cannot be simulated.
+
+        >>> many = Spectrum(np.geomspace(1, 1e-3, 2000), np.ones(2000), 0.0)
+        >>> few = many.compress()
+        >>> len(few) < 200, abs(few.trace / many.trace - 1) < 1e-12
+        (True, True)
+        """
+        order = checks.whole("nodes_per_octave", nodes_per_octave, minimum=2)
+        return _compress(self, int(order))
+
+    @classmethod
+    def from_covariance(
+        cls, K: Any, target: Any, noise_variance: float = 0.0, *, label: str = "covariance"
+    ) -> Spectrum:
+        """Least squares with feature covariance `K` and optimum `target`, started at zero.
+
+        Args:
+            K: (d, d) symmetric positive semi-definite, or (d,) for a diagonal.
+            target: (d,) or (d, outputs), the parameters that minimise the risk.
+            noise_variance: variance of the label around its prediction, summed over outputs.
+
+        Raises:
+            ValueError: shapes that do not fit, or a K that is not a covariance.
+
+        >>> Spectrum.from_covariance([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0]).initial_risk
+        1.5
+        """
+        K = checks.finite_array("K", K, ndim=(1, 2))
+        target = checks.finite_array("target", target, ndim=(1, 2))
+        noise = checks.non_negative("noise_variance", noise_variance)
+        if (K.ndim == 2 and K.shape[0] != K.shape[1]) or len(target) != len(K):
+            raise ValueError(
+                f"`K` must be (d, d) and `target` of length d, got {K.shape} and {target.shape}."
+            )
+        if K.ndim == 1:
+            eigenvalues, modes = K, target
+        else:
+            if not np.allclose(K, K.T, rtol=1e-10, atol=1e-12 * np.abs(K).max(initial=0)):
+                raise ValueError("`K` must be symmetric.")
+            eigenvalues, vectors = np.linalg.eigh(0.5 * (K + K.T))
+            modes = vectors.T @ target
+        tolerance = 1e-10 * np.abs(eigenvalues).max(initial=0)
+        if np.any(eigenvalues < -tolerance):
+            raise ValueError(f"`K` has a negative eigenvalue ({eigenvalues.min():g}).")
+        error_sq = np.sum(modes.reshape(len(modes), -1) ** 2, axis=1)
+        return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * noise, label=label)
+
+    @classmethod
+    def from_data(cls, X: Any, y: Any, *, label: str = "data") -> Spectrum:
+        """Least squares on measured rows, drawn with replacement, started at zero.
+
+        Args:
+            X: (rows, d) features.
+            y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
+
+        Raises:
+            ValueError: NaN, shapes that do not fit, or features that never change.
+
+        >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+        >>> Spectrum.from_data(X, X @ [1.0, -1.0]).risk_floor < 1e-30
+        True
+        """
+        from hidim.problems.data import spectrum_from_data
+
+        return spectrum_from_data(X, y, label)
+
+
+def _compress(spectrum: Spectrum, order: int) -> Spectrum:
+    positive = spectrum.eigenvalues > 0
+    logs = np.log2(spectrum.eigenvalues[positive])
+    weights = np.stack([spectrum.error_sq[positive], spectrum.counts[positive]])
+    # Weight is carried in the units that enter the risk and the trace.
+    weights = weights * spectrum.eigenvalues[positive]
+    octaves = np.floor(logs[0] - logs).astype(int) if logs.size else np.zeros(0, int)
+    nodes, node_weights = [], []
+    for octave in np.unique(octaves):
+        inside = octaves == octave
+        x, w = logs[inside], weights[:, inside]
+        if x.size > order:
+            x, w = _onto_chebyshev(x, w, order)
+        nodes.append(2.0**x)
+        node_weights.append(w / 2.0**x)
+    still = ~positive  # modes without curvature never move, and count only as dimensions
+    eigenvalues = np.concatenate([*nodes, np.zeros(1)]) if np.any(still) else np.concatenate(nodes)
+    error_sq, counts = np.concatenate(node_weights, axis=1)
+    if np.any(still):
+        error_sq = np.append(error_sq, spectrum.error_sq[still].sum())
+        counts = np.append(counts, spectrum.counts[still].sum())
+    return Spectrum(
+        eigenvalues,
+        error_sq,
+        spectrum.risk_floor,
+        counts,
+        label=spectrum.label,
+        provenance=spectrum.provenance | {"nodes_per_octave": order},
+    )
+
+
+def _onto_chebyshev(x: np.ndarray, w: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Move weights `w` (rows, points) at `x` onto Chebyshev nodes of the panel that x fills."""
+    low, high = x.min(), x.max()
+    if high - low < 1e-9:
+        centre = np.array([0.5 * (low + high)])
+        return centre, w.sum(axis=1, keepdims=True)
+    k = np.arange(order)
+    angle = (2 * k + 1) * np.pi / (2 * order)
+    unit = np.cos(angle)  # (order,)
+    barycentric = (-1.0) ** k * np.sin(angle)
+    gap = (2 * x[:, None] - low - high) / (high - low) - unit  # (points, order)
+    exact = np.abs(gap) < 1e-15
+    terms = barycentric / np.where(exact, 1.0, gap)
+    lagrange = terms / terms.sum(axis=1, keepdims=True)
+    hit = exact.any(axis=1)
+    lagrange[hit] = exact[hit]
+    return 0.5 * (low + high) + 0.5 * (high - low) * unit, w @ lagrange
