@@ -138,9 +138,7 @@ def _refuse_where_nothing_is_recommended(
     name: str, missing: list[str], spell: Callable[[str], str]
 ) -> None:
     if name in ("stochastic-nesterov", "general-momentum"):
-        raise ValueError(
-            f"{name} has no recommended rates; give {', '.join(map(spell, missing))}."
-        )
+        raise ValueError(f"{name} has no recommended rates; give {', '.join(map(spell, missing))}.")
 
 
 def _recommend(name: str, problem: Any, args: argparse.Namespace) -> hidim.Momentum:
@@ -204,18 +202,18 @@ def _table(path: str) -> hidim.Table:
         if not {"step", "factor"} <= set(columns):
             raise ValueError("it must have columns step,factor")
         steps = finite_array("step", columns["step"])
-        return hidim.Table(steps, finite_array("factor", columns["factor"]))  # type: ignore[arg-type]
+        return hidim.Table(steps, finite_array("factor", columns["factor"]))
     except OSError as error:
         raise ValueError(f"cannot read {path!r}: {error.strerror or error}.") from None
     except ValueError as error:
         raise ValueError(f"cannot read a schedule from {path!r}: {error}") from None
 
 
-def algorithm_text(algorithm: hidim.Momentum, name: str) -> str:
+def algorithm_text(algorithm: hidim.Momentum) -> str:
     """The algorithm in one line, its four schedules in numbers."""
     parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     listing = ", ".join(f"{part}={_short(getattr(algorithm, part))}" for part in parts)
-    return f"{name}: {listing}"
+    return f"{algorithm.name}: {listing}"
 
 
 def _short(schedule: Any) -> str:

@@ -102,15 +102,16 @@ def write_figure(path: str, draw: Callable[[Axes], Any], *, size: tuple[float, f
     write_with(path, lambda stream: figure.savefig(stream, format=suffix, dpi=160))
 
 
-def table(columns: Mapping[str, Sequence[str]]) -> str:
-    """Columns of text, right-aligned under their names.
+def table(columns: Mapping[str, Sequence[str]] | Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Columns of text, right-aligned under their names; pairs where a name comes twice.
 
     >>> print(table({"step": ["0", "10"], "risk": ["0.5", "0.25"]}))
       step  risk
          0   0.5
         10  0.25
     """
-    cells = [[name, *column] for name, column in columns.items()]
+    pairs = columns.items() if isinstance(columns, Mapping) else columns
+    cells = [[name, *column] for name, column in pairs]
     widths = [max(map(len, column)) for column in cells]
     rows = zip(*cells, strict=True)
     return "\n".join(

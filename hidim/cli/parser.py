@@ -15,8 +15,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, *, summary: str, example: str) -> None:
         super().__init__(
             prog=prog,
+            usage=f"{prog} [flags]",
             description=summary,
-            epilog=example,
+            epilog=example.rstrip() + "\n",
             formatter_class=Formatter,
             allow_abbrev=False,
         )

@@ -21,12 +21,12 @@ PLRF_ONLY = ("beta", "v", "noise_variance", "seed")
 def add_problem_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of PLRF, and --spectrum and --data for problems that were measured."""
     group = parser.add_argument_group("problem: power-law random features, or a file")
-    group.add_argument("--alpha", type=float, help="data exponent: x_j ~ N(0, j^(-2 alpha))")
-    group.add_argument("--beta", type=float, help="target exponent: b_j = j^-beta")
-    group.add_argument("--d", type=float, help="trained parameters")
-    group.add_argument("--v", type=float, help="hidden dimension, may be inf (default: inf)")
-    group.add_argument("--noise-variance", type=float, help="label noise (default: 0)")
-    group.add_argument("--seed", type=float, help="sample the random features (default: average)")
+    group.add_argument("--alpha", type=float, metavar="X", help="data: x_j ~ N(0, j^(-2 alpha))")
+    group.add_argument("--beta", type=float, metavar="X", help="target: b_j = j^-beta")
+    group.add_argument("--d", type=float, metavar="X", help="trained parameters")
+    group.add_argument("--v", type=float, metavar="X", help="hidden dimension, may be inf (inf)")
+    group.add_argument("--noise-variance", type=float, metavar="X", help="label noise (0)")
+    group.add_argument("--seed", type=float, metavar="N", help="sample one W (average over W)")
     group.add_argument(
         "--spectrum",
         metavar="FILE",

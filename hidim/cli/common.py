@@ -1,0 +1,215 @@
+"""What the subcommands share: their flags, and how these become problems and algorithms."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hidim
+from hidim.cli.algorithms import (
+    add_algorithm_flags,
+    add_schedule_flags,
+    algorithm_from,
+    algorithm_from_text,
+    algorithm_text,
+)
+from hidim.cli.output import (
+    add_output_flags,
+    check_outputs,
+    plain,
+    print_json,
+    risk_text,
+    rows_to_show,
+    step_text,
+    table,
+    write_csv,
+    write_figure,
+)
+from hidim.cli.problems import add_problem_flags, problem_data, problem_from, problem_text
+from hidim.support.checks import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "add_algorithm_flags",
+    "add_output_flags",
+    "add_problem_flags",
+    "add_run_flags",
+    "add_schedule_flags",
+    "algorithm_from",
+    "algorithm_from_text",
+    "algorithm_text",
+    "answer",
+    "check_outputs",
+    "check_run",
+    "curve_columns",
+    "curve_table",
+    "curves_table",
+    "outcome_text",
+    "plain",
+    "print_json",
+    "problem_data",
+    "problem_from",
+    "problem_text",
+    "provenance_text",
+    "report_curve",
+    "risk_text",
+    "step_list",
+    "step_text",
+    "table",
+    "title",
+    "write_csv",
+    "write_figure",
+]
+
+
+def add_run_flags(parser: argparse.ArgumentParser, *, steps: float, at: bool = True) -> None:
+    """Add --steps (default `steps`), --batch-size and, where a curve comes out, --at."""
+    group = parser.add_argument_group("run")
+    group.add_argument("--steps", type=float, metavar="N", help=f"updates, up to 1e20 ({steps:g})")
+    group.add_argument(
+        "--batch-size",
+        type=float,
+        default=1.0,
+        metavar="B",
+        help="samples per step; inf is full batch (1)",
+    )
+    if at:
+        group.add_argument(
+            "--at", type=step_list, metavar="T,...", help="report exactly these steps: 0,100,1e6"
+        )
+    parser.set_defaults(default_steps=steps)
+
+
+def check_run(args: argparse.Namespace) -> None:
+    """Refuse steps and batch sizes that are no counts, before any work.
+
+    With --at and without --steps the run ends at the last step asked for.
+    """
+    args.batch_size = whole("batch_size", args.batch_size, minimum=1, allow_inf=True)
+    args.at = getattr(args, "at", None)
+    if args.at is not None:
+        args.at = [whole("at", step) for step in args.at]
+        if not args.at:
+            raise ValueError("`at` names no step; write --at 0,100,1e6")
+    if args.steps is None:
+        args.steps = max(args.at) if args.at else args.default_steps
+    args.steps = whole("steps", args.steps)
+
+
+def step_list(text: str) -> list[float]:
+    """Steps as `0,100,1e6`."""
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text!r} as steps; write 0,100,1e6"
+        ) from None
+
+
+def title(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> list[str]:
+    """The lines above a table: the problem, the algorithm and the batch size."""
+    return [
+        f"problem    {problem_text(problem, args)}",
+        f"algorithm  {algorithm_text(algorithm)}",
+        f"batch      {args.batch_size:g}",
+    ]
+
+
+def answer(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> dict[str, Any]:
+    """What the JSON of a single curve says first: the problem and the algorithm."""
+    return {"problem": problem_data(problem, args), "algorithm": algorithm.to_dict()}
+
+
+def report_curve(
+    args: argparse.Namespace,
+    *,
+    title: Sequence[str],
+    curve: hidim.Curve,
+    answer: dict[str, Any],
+    seconds: float,
+    extra: dict[str, np.ndarray] | None = None,
+    draw: Callable[[Axes], Any] | None = None,
+) -> int:
+    """Hand back one curve in every form that was asked for; `extra` columns go beside it."""
+    extra = extra or {}
+    if args.csv:
+        write_csv(args.csv, {**curve_columns(curve), **extra})
+    if draw and getattr(args, "plot", None):
+        write_figure(args.plot, draw, size=(7.0, 4.6))
+    if args.json:
+        print_json({**answer, **curve.to_dict(), **extra})
+        return 0
+    print("\n".join(title))
+    print()
+    print(curve_table(curve, extra))
+    print()
+    print(outcome_text(curve))
+    print(provenance_text(curve, seconds=seconds))
+    return 0
+
+
+def curve_columns(curve: hidim.Curve) -> dict[str, Sequence[Any] | np.ndarray]:
+    """Every row of a curve under the names its CSV has: step, flops, risk, stderr."""
+    columns: dict[str, Sequence[Any] | np.ndarray] = {"step": curve.steps}
+    if curve.dimension is not None:
+        columns["flops"] = curve.flops
+    columns["risk"] = curve.risk
+    if curve.stderr is not None:
+        columns["stderr"] = curve.stderr
+    return columns
+
+
+def curve_table(curve: hidim.Curve, extra: dict[str, np.ndarray] | None = None) -> str:
+    """The curve as a person reads it: about three rows a decade."""
+    rows = rows_to_show(curve.steps)
+    columns = {"step": [step_text(step) for step in curve.steps[rows].tolist()]}
+    if curve.dimension is not None:
+        columns["flops"] = [f"{flops:.4g}" for flops in curve.flops[rows]]
+    columns["risk"] = [risk_text(risk) for risk in curve.risk[rows]]
+    if curve.stderr is not None:
+        columns["stderr"] = [f"{error:.2g}" for error in curve.stderr[rows]]
+    for name, values in (extra or {}).items():
+        columns[name] = [f"{value:.6g}" for value in values[rows]]
+    return table(columns)
+
+
+def curves_table(predicted: Sequence[hidim.Curve], simulated: Sequence[hidim.Curve] = ()) -> str:
+    """Curves on the same steps side by side; simulated ones with their standard errors."""
+    rows = rows_to_show(predicted[0].steps)
+    columns = [("step", [step_text(step) for step in predicted[0].steps[rows].tolist()])]
+    for index, curve in enumerate(predicted):
+        columns.append((curve.label, [risk_text(risk) for risk in curve.risk[rows]]))
+        if simulated:
+            run = simulated[index]
+            errors = np.zeros(len(run)) if run.stderr is None else run.stderr
+            pairs = zip(run.risk[rows], errors[rows], strict=True)
+            columns.append(("runs", [f"{risk:.4g} ±{error:.1g}" for risk, error in pairs]))
+    return table(columns)
+
+
+def outcome_text(curve: hidim.Curve) -> str:
+    """How the run ended, in one line."""
+    if curve.status == "ok":
+        return "status: ok"
+    where = "" if curve.diverged_at is None else f" at step {step_text(curve.diverged_at)}"
+    return f"status: {curve.status}{where} (risk beyond 1000 times its start)"
+
+
+def provenance_text(curve: hidim.Curve, *, seconds: float) -> str:
+    """Where the numbers come from, in one line."""
+    said = {k: v for k, v in curve.provenance.items() if isinstance(v, str | int | float)}
+    said = {k: v for k, v in said.items() if k not in ("version", "hidim") and v != ""}
+    listing = "".join(f", {key} {_plain_text(value)}" for key, value in said.items())
+    return f"hidim {hidim.__version__}{listing}, {seconds:.2f} s"
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    return str(value)

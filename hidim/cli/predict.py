@@ -1,0 +1,77 @@
+"""`hidim predict`: the expected risk of one optimizer at every step."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+import hidim
+from hidim.cli import common
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY = "Expected risk of an optimizer at every step, exactly and without sampling."
+
+EXAMPLE = """\
+example: DANA-decaying on a power-law problem, a hundred million steps, with a figure
+  hidim predict --alpha 1 --beta 0.7 --d 1000 --algorithm dana-decaying --steps 1e8 --plot a.png
+
+the risk at three steps, for a program to read
+  hidim predict --alpha 1 --beta 0.7 --d 1000 --algorithm sgd --at 0,1e3,1e6 --json
+
+a quadratic of your own, with rates of your own
+  hidim predict --spectrum measured.json --algorithm sgd-momentum \\
+      --gamma-2 0.01 --gamma-3 0.002 --delta 0.1 --steps 1e5 --csv curve.csv
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    common.add_problem_flags(parser)
+    common.add_algorithm_flags(parser)
+    common.add_schedule_flags(parser)
+    common.add_run_flags(parser, steps=1e6)
+    group = parser.add_argument_group("method")
+    group.add_argument(
+        "--engine", metavar="NAME", default="auto", help="auto, exact, ode, volterra, asymptotic"
+    )
+    group.add_argument(
+        "--readout", metavar="NAME", default="gradient", help="point whose risk is read (gradient)"
+    )
+    common.add_output_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, print, write."""
+    common.check_outputs(args)
+    common.check_run(args)
+    started = time.perf_counter()
+    problem = common.problem_from(args)
+    algorithm = common.algorithm_from(args, problem)
+    curve = hidim.predict(
+        problem,
+        algorithm,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        engine=args.engine,
+        seed=args.seed,
+        at=args.at,
+        readout=args.readout,
+    )
+    return common.report_curve(
+        args,
+        title=common.title(problem, algorithm, args),
+        curve=curve,
+        answer=common.answer(problem, algorithm, args),
+        seconds=time.perf_counter() - started,
+        draw=lambda ax: draw(ax, curve),
+    )
+
+
+def draw(ax: Axes, curve: hidim.Curve) -> None:
+    """The figure of --plot."""
+    from hidim.plots import plot_curves
+
+    plot_curves([curve], ax=ax)

@@ -1,0 +1,62 @@
+"""How every figure of hidim looks: one colour per algorithm, named units, quiet axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hidim.support.extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The same algorithm has the same colour in every figure; told apart by the colour-blind too.
+COLOURS: Mapping[str, str] = {
+    "sgd": "#2f5fa8",
+    "sgd-momentum": "#3fa7b5",
+    "dana-constant": "#e08a00",
+    "dana-decaying": "#c2203a",
+    "schedule-free-sgd": "#7a4fa0",
+    "accelerated-sgd": "#8a5a3c",
+    "stochastic-nesterov": "#6f6f6f",
+    "general-momentum": "#d66fae",
+    "adam": "#111111",
+    "adamw": "#111111",
+    "adana": "#3c8a3c",
+}
+OTHERS = ("#555555", "#a0a000", "#b07aa1", "#59a14f", "#9c755f", "#bab0ac")
+
+
+def colour_of(name: str, *, index: int = 0) -> str:
+    """The colour of the algorithm named in `name`, else the `index`-th of the spare colours.
+
+    >>> colour_of("dana-decaying, d = 1000") == colour_of("dana-decaying")
+    True
+    """
+    found = [known for known in COLOURS if known in name.lower()]
+    return COLOURS[max(found, key=len)] if found else OTHERS[index % len(OTHERS)]
+
+
+def new_ax() -> Axes:
+    """A fresh ax of the size that the figures are drawn for.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    pyplot = require("matplotlib.pyplot", "plots")
+    return pyplot.subplots(figsize=(7.0, 4.6), layout="constrained")[1]
+
+
+def dress(ax: Axes, *, x: str, y: str, title: str = "") -> Axes:
+    """Log-log, named units, light grid, no box."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, fontsize="medium", loc="left")
+    ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax
