@@ -1,0 +1,146 @@
+"""How large is each term of the law: constants, rates and the effective time with its factor?
+
+For SGD the constants are exact as d grows (terms.py), with every term amplified by the noise,
+F / (1 - N) and K |F|_1 / (1 - N)^2, where N is the kernel's norm and |F|_1 the area under F.
+For DANA the forcing is known too: while momentum drives a mode of eigenvalue lambda, its error
+is a Bessel function (gamma_2 no longer matters once momentum is ahead),
+
+    r(t)/r(0) = Gamma(nu+1) (2/z)^nu J_nu(z),  z^2 = lambda (int_0^t sqrt(gamma_3))^2,
+    nu = (delta + kappa_3 - 1) / (2 - kappa_3),
+
+so a term that falls like vartheta^-p sees the time c_p (int sqrt(gamma_3))^2 with
+c_p^-p = 4^p Gamma(nu+1)^2 Gamma(2nu+1-2p) / (Gamma(nu+1-p)^2 Gamma(2nu+1-p)), the Mellin
+transform of J_nu^2. It exists for delta + kappa_3/2 > (2 - kappa_3) p only: with a smaller delta
+the modes ring and the exponent is lost.
+
+Sources: derived here from the continuous-time limit; rates by the authors' rule
+gamma_2 = 0.375 min(2/(B+1), 1/tr K), gamma_3 = 0.1/(d tr K) or 0.1 (1+t)^(-1/(2 alpha)).
+Limits: the noise that DANA's gamma_3 adds is kept to order of magnitude only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hidim.scaling.kappas import Kappas
+from hidim.scaling.terms import Term, floor_constant, zeta
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The amplitudes beside the exponents of `Kappas`.
+
+    Attributes:
+        c_2: gamma_2 = c_2 d^-kappa_1.
+        c_3: gamma_3 = c_3 d^-kappa_2 (1 + t)^-kappa_3; 0 without momentum.
+        delta: Delta(t) = delta / (delta + t).
+        c_b: batch = c_b d^kappa_b.
+    """
+
+    c_2: float
+    c_3: float
+    delta: float
+    c_b: float = 1.0
+
+
+def default_rates(alpha: float, beta: float, kappas: Kappas, *, c_b: float, ratio: float) -> Rates:
+    """The authors' rates at this batch, with the trace replaced by its limit."""
+    trace = trace_constant(alpha, ratio)
+    cap = min(1.0, c_b) if kappas.kappa_b else c_b
+    c_2 = 0.375 * min(2 / (cap + 1), 1 / trace)
+    if math.isinf(kappas.kappa_2):
+        return Rates(c_2, 0.0, 1.0, c_b)
+    c_3 = 0.1 / trace if kappas.kappa_3 == 0 else 0.1 / max(1.0, trace)
+    delta = 1 + max(2 + (2 * beta - 1) / alpha, 2 - 1 / alpha)
+    return Rates(c_2, c_3, delta, c_b)
+
+
+def trace_constant(alpha: float, ratio: float) -> float:
+    """The limit of tr(K) d^-max(0, 1 - 2 alpha): zeta(2 alpha) above the line.
+
+    >>> round(trace_constant(1.0, math.inf), 4)
+    1.6449
+    """
+    if 2 * alpha > 1:
+        return zeta(2 * alpha)
+    if 2 * alpha == 1:
+        return 1.0  # a logarithm of v; its coefficient
+    return float(ratio ** (1 - 2 * alpha) / (1 - 2 * alpha))
+
+
+def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> float:
+    """The kernel norm of gamma_2 as d grows, below 1 for a stable rate."""
+    c_2, batch = rates.c_2, rates.c_b
+    if 2 * alpha <= 1 or kappas.kappa_b > 0:
+        # gamma_2 lambda -> 0 mode by mode, or the batch removes the noise.
+        vanishes = kappas.kappa_b + kappas.kappa_1 > max(0.0, 1 - 2 * alpha) + 1e-12
+        return 0.0 if vanishes else c_2 * trace_constant(alpha, ratio) / (2 * batch)
+    values = np.arange(1, 1000, dtype=np.float64) ** (-2 * alpha)
+    curvature = (batch + 1) / batch
+    head = np.sum(c_2 * values / (batch * (2 - c_2 * values * curvature)))
+    tail = c_2 * (zeta(2 * alpha) - values.sum()) / (2 * batch)
+    return float(head + tail)
+
+
+def term_constants(
+    alpha: float, beta: float, terms: dict[str, Term], norm: float, rates: Rates, ratio: float
+) -> dict[str, float]:
+    """The factor in front of each term's power of d and vartheta, noise included (2P units)."""
+    found = {}
+    gain = 1 / (1 - norm)
+    for name, term in terms.items():
+        shape = math.gamma(term.power) / (2 * alpha) if term.power > 0 else 1.0
+        if name == "F_0":
+            truncated = term.d_exponent == -(2 * alpha + 2 * beta - 1) and 2 * beta > 1
+            at_half = abs(2 * beta - 1) < 1e-9
+            found[name] = gain * (
+                1 / (2 * alpha + 2 * beta - 1)
+                if truncated
+                else 1.0
+                if at_half
+                else floor_constant(alpha, beta, ratio)
+            )
+        elif name == "F_pp":
+            found[name] = gain * shape
+        elif name == "F_ac":
+            found[name] = gain * shape * zeta(2 * beta)
+        else:
+            # |F|_1 = sum_j rho_j / (2 gamma_2), and sum_j rho_j -> 2 alpha zeta(2 beta).
+            area = max(1.0, 2 * alpha) * zeta(2 * beta) / 2
+            found[name] = gain**2 * shape * area * rates.c_2 / rates.c_b
+    return found
+
+
+def momentum_factor(power: float, delta: float, kappa_3: float) -> float:
+    """The factor c_p by which a term of this power sees momentum's effective time.
+
+    Raises:
+        ValueError: delta is too small for the term to fall like vartheta^-power.
+
+    >>> round(momentum_factor(1.2, 8.0, 0.5), 3), round(momentum_factor(1.2, 8.0, 0.0), 3)
+    (0.091, 0.124)
+    """
+    if kappa_3 >= 2:
+        return 0.0  # momentum stops pushing: int sqrt(gamma_3) stays bounded
+    nu = (delta + kappa_3 - 1) / (2 - kappa_3)
+    if 2 * nu + 1 <= 2 * power:
+        least = (2 - kappa_3) * power - kappa_3 / 2
+        raise ValueError(
+            f"`delta` must exceed {least:g} for momentum to reach the exponent {power:g} of a "
+            f"term at kappa_3={kappa_3:g}, got {delta:g}: with less friction the modes ring."
+        )
+    lg = math.lgamma
+    log_m = 2 * lg(nu + 1) + lg(2 * nu + 1 - 2 * power) - lg(2 * nu + 1 - power)
+    log_m += power * math.log(4) - 2 * lg(nu + 1 - power)
+    return math.exp(-log_m / power)
+
+
+def momentum_time(steps: np.ndarray, kappa_3: float) -> np.ndarray:
+    """(int_0^t (1 + s)^(-kappa_3/2) ds)^2."""
+    half = 1 - kappa_3 / 2
+    log_t = np.log1p(steps)
+    grown = log_t if abs(half) < 1e-12 else np.expm1(half * log_t) / half
+    return np.asarray(grown**2)

@@ -1,0 +1,303 @@
+"""How does the risk fall with steps and size, and how does the best risk fall with compute?
+
+`scaling_law(alpha, beta, name)` gathers the closed forms for one problem and one optimizer:
+
+    P(t, d) ~ 1/2 (F_0 + F_pp(vartheta) + F_ac(vartheta) + K_pp(vartheta)),
+    P* ~ flops^-eta at d* ~ flops^xi,   flops = steps x parameters x batch.
+
+Sources: arXiv 2405.15074 (SGD), arXiv 2505.16098 (momentum); derivations in terms.py,
+amplitudes.py and exponents.py, conventions in docs/notation.md.
+Limits: asymptotic in d and t. Exponents are exact; risks are within a constant factor, which is
+near 1 for SGD away from phase boundaries. For numbers to trust use `hidim.predict`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hidim.scaling import exponents
+from hidim.scaling.amplitudes import (
+    Rates,
+    default_rates,
+    momentum_factor,
+    momentum_time,
+    noise_norm,
+    term_constants,
+)
+from hidim.scaling.frontier import Frontier, minimise
+from hidim.scaling.kappas import Kappas, kappas_of
+from hidim.scaling.phases import Boundary, boundaries, phase_of
+from hidim.scaling.terms import VARIANTS, Term, terms_of
+from hidim.support.checks import choice, finite, finite_array, positive
+
+
+@dataclass(frozen=True)
+class ScalingLaw:
+    """The scaling law of one optimizer on one power-law problem.
+
+    Attributes:
+        alpha: exponent of the data, eigenvalues j^(-2 alpha).
+        beta: exponent of the target, coefficients j^(-beta).
+        name: the optimizer.
+        variant: "random-features", "no-random-matrix" or "ridge-regression".
+        phase: "Ia", "Ib", "Ic", "II", "III", "IVa", "IVb" or "trivial".
+        terms: the terms that the phase's law keeps, by name.
+        subleading: terms that exist but fall faster throughout.
+        kappas: the powers of d and t in the optimizer's rates.
+        eta: P* ~ flops^-eta; 0 in the trivial phase.
+        xi: d* ~ flops^xi; where the optimum is flat, the smallest such power; 0 when trivial.
+        xi_range: the smallest and largest power of flops that reach eta.
+        balance: the terms of equal size at the compute optimum.
+        floor_time: d^floor_time steps bring the risk to its floor; infinite when trivial.
+        stages: (term, tau from, tau to, slope in log t) with t = d^tau.
+        boundaries: the lines around the phase, the nearest first.
+        v_over_d: the ratio v / d that the constants assume.
+        rates: amplitudes used by `risk` and `frontier`.
+    """
+
+    alpha: float
+    beta: float
+    name: str
+    variant: str
+    phase: str
+    terms: dict[str, Term] = field(hash=False)
+    subleading: dict[str, Term] = field(hash=False)
+    kappas: Kappas
+    eta: float
+    xi: float
+    xi_range: tuple[float, float]
+    balance: tuple[str, ...]
+    floor_time: float
+    stages: tuple[tuple[str, float, float, float], ...]
+    boundaries: tuple[Boundary, ...]
+    v_over_d: float
+    rates: Rates
+
+    @property
+    def rho(self) -> float:
+        """2 alpha + 2 beta - 1."""
+        return 2 * self.alpha + 2 * self.beta - 1
+
+    def term_values(self, steps: ArrayLike, d: ArrayLike) -> dict[str, np.ndarray]:
+        """Each term of the risk, with the 1/2, subleading ones included.
+
+        Args:
+            steps: optimizer steps, at least 0; any shape.
+            d: parameters, at least 1; a shape that broadcasts with it.
+
+        Raises:
+            ValueError: the phase is trivial, a size or step count is out of range, the rates
+                are unstable, or delta is too small for the exponents.
+        """
+        self._refuse_trivial()
+        steps, d = finite_array("steps", steps), finite_array("d", d)
+        if np.any(steps < 0) or np.any(d < 1):
+            raise ValueError("`steps` must be at least 0 and `d` at least 1 everywhere.")
+        norm = noise_norm(self.alpha, self.rates, self.kappas, self.v_over_d)
+        if norm >= 1:
+            raise ValueError(
+                f"`c_2` is {self.rates.c_2:g}, an unstable rate: its kernel norm is {norm:.3g} "
+                f"and must be below 1. Take c_2 below {self.rates.c_2 / norm:.3g}."
+            )
+        present = {**self.terms, **self.subleading}
+        constants = term_constants(self.alpha, self.beta, present, norm, self.rates, self.v_over_d)
+        return {
+            name: 0.5 * constants[name] * d**term.d_exponent * self._decay(term, steps, d)
+            for name, term in present.items()
+        }
+
+    def _decay(self, term: Term, steps: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """vartheta^-power, with the effective time that a term of this power sees."""
+        if term.power == 0:
+            return np.ones(np.broadcast_shapes(steps.shape, d.shape))
+        theta = 1 + 2 * self.rates.c_2 * d**-self.kappas.kappa_1 * steps
+        if self.rates.c_3 > 0:
+            factor = momentum_factor(term.power, self.rates.delta, self.kappas.kappa_3)
+            gamma_3 = self.rates.c_3 * d**-self.kappas.kappa_2
+            theta = theta + factor * gamma_3 * momentum_time(steps, self.kappas.kappa_3)
+        return np.asarray(theta**-term.power)
+
+    def risk(self, steps: ArrayLike, d: ArrayLike) -> np.ndarray:
+        """The law's risk, with the 1/2: the sum of `term_values`."""
+        return np.asarray(sum(self.term_values(steps, d).values()))
+
+    def frontier(self, flops: ArrayLike) -> Frontier:
+        """The size, steps and risk that the law makes of a budget.
+
+        Args:
+            flops: steps x parameters x batch; a number, or an array of them.
+
+        Returns:
+            A `Frontier` with whole d and steps; arrays when flops is one.
+
+        Raises:
+            ValueError: the phase is trivial, or the budget is so small that its best size or
+                step count would be 1.
+
+        >>> law = scaling_law(1.0, 0.7, "sgd")
+        >>> best = law.frontier(1e12)
+        >>> best.d * best.steps <= 1e12
+        True
+        """
+        self._refuse_trivial()
+        return minimise(self.risk, flops, c_b=self.rates.c_b, kappa_b=self.kappas.kappa_b)
+
+    def _refuse_trivial(self) -> None:
+        if self.phase == "trivial":
+            raise ValueError(
+                f"alpha + beta must exceed 1/2 for a scaling law (alpha={self.alpha:g}, "
+                f"beta={self.beta:g}): here the risk does not fall by a power of anything."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The law as plain numbers and strings, infinities as None."""
+        return {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "algorithm": self.name,
+            "variant": self.variant,
+            "phase": self.phase,
+            "terms": {n: [t.d_exponent, t.power] for n, t in self.terms.items()},
+            "kappa_1": self.kappas.kappa_1,
+            "kappa_2": _plain(self.kappas.kappa_2),
+            "kappa_3": self.kappas.kappa_3,
+            "kappa_b": self.kappas.kappa_b,
+            "eta": self.eta,
+            "xi": self.xi,
+            "xi_range": list(self.xi_range),
+            "balance": list(self.balance),
+            "floor_time": _plain(self.floor_time),
+            "stages": [
+                {"term": n, "from": a, "to": _plain(b), "slope": s} for n, a, b, s in self.stages
+            ],
+        }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def scaling_law(
+    alpha: float,
+    beta: float,
+    name: str = "sgd",
+    *,
+    kappa_1: float | None = None,
+    kappa_2: float | None = None,
+    kappa_3: float | None = None,
+    kappa_b: float = 0.0,
+    variant: str = "random-features",
+    v_over_d: float | None = None,
+    batch_size: float = 1.0,
+    c_2: float | None = None,
+    c_3: float | None = None,
+    delta: float | None = None,
+) -> ScalingLaw:
+    """Derive the scaling law of an optimizer on the power-law problem (alpha, beta).
+
+    Args:
+        alpha: exponent of the data, eigenvalues j^(-2 alpha); positive.
+        beta: exponent of the target, coefficients j^(-beta); finite.
+        name: "sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd", or
+            "general-momentum", which takes kappa_2, kappa_3 and, if wanted, kappa_1.
+        kappa_1: gamma_2 ~ d^-kappa_1; by default the largest rates that stay stable.
+        kappa_2: gamma_3 ~ d^-kappa_2 ...
+        kappa_3: ... (1 + t)^-kappa_3.
+        kappa_b: batch ~ d^kappa_b, at least 0.
+        variant: "random-features" (the problem `PLRF`), "no-random-matrix" (F_ac drops, the
+            floor is d^-rho) or "ridge-regression" (F_pp in place of K_pp).
+        v_over_d: v / d for the constants; infinity above the line 2 alpha = 1, 4 below it.
+        batch_size: amplitude of the batch, batch = batch_size x d^kappa_b.
+        c_2: amplitude of gamma_2; by default the authors' rule, as for c_3 and delta.
+        c_3: amplitude of gamma_3.
+        delta: friction, Delta(t) = delta / (delta + t).
+
+    Raises:
+        ValueError: an argument out of range, an unknown name, or unstable exponents.
+
+    >>> law = scaling_law(1.0, 0.7, "dana-decaying")
+    >>> law.phase, sorted(law.terms), round(law.eta, 4), round(law.xi, 4)
+    ('II', ['F_0', 'F_ac', 'F_pp'], 0.878, 0.5122)
+    """
+    alpha, beta = positive("alpha", alpha), finite("beta", beta)
+    variant = choice("variant", variant, VARIANTS)
+    kappas = kappas_of(
+        alpha, name, kappa_1=kappa_1, kappa_2=kappa_2, kappa_3=kappa_3, kappa_b=kappa_b
+    )
+    ratio = _checked_ratio(alpha, v_over_d)
+    rates = default_rates(
+        alpha, beta, kappas, c_b=positive("batch_size", batch_size), ratio=ratio
+    )
+    rates = Rates(
+        rates.c_2 if c_2 is None else positive("c_2", c_2),
+        rates.c_3 if c_3 is None or math.isinf(kappas.kappa_2) else positive("c_3", c_3),
+        rates.delta if delta is None else positive("delta", delta),
+        rates.c_b,
+    )
+    phase = phase_of(alpha, beta)
+    terms = terms_of(alpha, beta, kappas, variant)
+    if phase == "trivial":
+        solved = _trivial()
+    else:
+        solved = _solve(terms, kappas)
+    return ScalingLaw(
+        alpha=alpha,
+        beta=beta,
+        name=name,
+        variant=variant,
+        phase=phase,
+        terms={n: t for n, t in terms.items() if t.leading},
+        subleading={n: t for n, t in terms.items() if not t.leading},
+        kappas=kappas,
+        boundaries=boundaries(alpha, beta),
+        v_over_d=ratio,
+        rates=rates,
+        **solved,
+    )
+
+
+def _solve(terms: dict[str, Term], kappas: Kappas) -> dict[str, Any]:
+    eta, xi, xi_high = exponents.compute_optimal(terms.values(), kappas)
+    # On the scale of the budget: d = f^xi, t = f^(1 - (1 + kappa_b) xi).
+    tau = math.inf if xi == 0 else (1 - (1 + kappas.kappa_b) * xi) / xi
+    theta = kappas.effective_time(tau) if math.isfinite(tau) else math.inf
+    balance = [n for n, t in terms.items() if abs(xi * t.level(theta) + eta) < 1e-9]
+    leading = [n for n in balance if terms[n].leading]
+    return {
+        "eta": eta,
+        "xi": xi,
+        "xi_range": (xi, xi_high),
+        "balance": tuple(leading or balance),
+        "floor_time": exponents.time_to_floor(terms.values(), kappas),
+        "stages": exponents.stages(terms.values(), kappas),
+    }
+
+
+def _trivial() -> dict[str, Any]:
+    return {
+        "eta": 0.0,
+        "xi": 0.0,
+        "xi_range": (0.0, 0.0),
+        "balance": (),
+        "floor_time": math.inf,
+        "stages": (),
+    }
+
+
+def _checked_ratio(alpha: float, v_over_d: float | None) -> float:
+    if v_over_d is None:
+        return math.inf if 2 * alpha > 1 else 4.0
+    if v_over_d == math.inf and 2 * alpha <= 1:
+        raise ValueError(
+            f"`v_over_d` must be finite when 2*alpha <= 1 (alpha={alpha:g}): the trace diverges. "
+            "Give v_over_d, for example 4."
+        )
+    ratio = v_over_d if v_over_d == math.inf else finite("v_over_d", v_over_d)
+    if ratio <= 1:
+        raise ValueError(f"`v_over_d` must exceed 1, got {v_over_d!r}: W has d columns, v rows.")
+    return ratio
