@@ -33,11 +33,14 @@ _PUBLIC = {
     "schedule_free_sgd": "hidim.algorithms",
     "general_momentum": "hidim.algorithms",
     "predict": "hidim.dynamics.predict",
+    "ScalingLaw": "hidim.scaling.law",
+    "scaling_law": "hidim.scaling.law",
 }
 _SUBPACKAGES = (
     "algorithms",
     "dynamics",
     "problems",
+    "scaling",
 )
 
 __all__ = ["__version__", *_PUBLIC]

@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "simulate": "run the real algorithm many times: mean risk with error bars",
     "stability": "which learning rates hold, and when the others diverge",
     "compare": "several optimizers side by side in one table and one figure",
+    "phase": "which phase a problem is in, and the exponents every optimizer reaches",
+    "frontier": "the compute-optimal size, steps and risk for a budget",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

@@ -126,6 +126,8 @@ def momentum_factor(power: float, delta: float, kappa_3: float) -> float:
     if kappa_3 >= 2:
         return 0.0  # momentum stops pushing: int sqrt(gamma_3) stays bounded
     nu = (delta + kappa_3 - 1) / (2 - kappa_3)
+    if power == 0:
+        return 1 / (2 * (nu + 1))  # the limit: each error falls like 1 - z^2 / (2 (nu + 1))
     if 2 * nu + 1 <= 2 * power:
         least = (2 - kappa_3) * power - kappa_3 / 2
         raise ValueError(

@@ -67,7 +67,9 @@ def minimise(
         if flop <= 0:
             raise ValueError(f"`flops` must be positive, got {flop:g}.")
     found = [_one(risk, float(flop), c_b, kappa_b) for flop in budgets.ravel()]
-    d, steps, best, batch = (np.array(column).reshape(budgets.shape) for column in zip(*found))
+    d, steps, best, batch = (
+        np.array(column).reshape(budgets.shape) for column in zip(*found, strict=True)
+    )
     if budgets.ndim == 0:
         whole_d, whole_steps = (int(x) if x <= 2**53 else float(x) for x in (d, steps))
         return Frontier(float(budgets), whole_d, whole_steps, float(best), float(batch))

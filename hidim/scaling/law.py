@@ -117,7 +117,10 @@ class ScalingLaw:
             return np.ones(np.broadcast_shapes(steps.shape, d.shape))
         theta = 1 + 2 * self.rates.c_2 * d**-self.kappas.kappa_1 * steps
         if self.rates.c_3 > 0:
-            factor = momentum_factor(term.power, self.rates.delta, self.kappas.kappa_3)
+            # A subleading term may fall faster than the friction allows; its small values then
+            # only need the factor of modes that have just begun to move.
+            power = term.power if term.leading else 0.0
+            factor = momentum_factor(power, self.rates.delta, self.kappas.kappa_3)
             gamma_3 = self.rates.c_3 * d**-self.kappas.kappa_2
             theta = theta + factor * gamma_3 * momentum_time(steps, self.kappas.kappa_3)
         return np.asarray(theta**-term.power)
@@ -230,9 +233,7 @@ def scaling_law(
         alpha, name, kappa_1=kappa_1, kappa_2=kappa_2, kappa_3=kappa_3, kappa_b=kappa_b
     )
     ratio = _checked_ratio(alpha, v_over_d)
-    rates = default_rates(
-        alpha, beta, kappas, c_b=positive("batch_size", batch_size), ratio=ratio
-    )
+    rates = default_rates(alpha, beta, kappas, c_b=positive("batch_size", batch_size), ratio=ratio)
     rates = Rates(
         rates.c_2 if c_2 is None else positive("c_2", c_2),
         rates.c_3 if c_3 is None or math.isinf(kappas.kappa_2) else positive("c_3", c_3),
@@ -241,10 +242,7 @@ def scaling_law(
     )
     phase = phase_of(alpha, beta)
     terms = terms_of(alpha, beta, kappas, variant)
-    if phase == "trivial":
-        solved = _trivial()
-    else:
-        solved = _solve(terms, kappas)
+    solved = _trivial() if phase == "trivial" else _solve(terms, kappas)
     return ScalingLaw(
         alpha=alpha,
         beta=beta,
