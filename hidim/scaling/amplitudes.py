@@ -72,7 +72,7 @@ def trace_constant(alpha: float, ratio: float) -> float:
 
 
 def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> float:
-    """The kernel norm of gamma_2 as d grows, below 1 for a stable rate."""
+    """The kernel norm of gamma_2 as d grows: below 1 exactly for stable rates."""
     c_2, batch = rates.c_2, rates.c_b
     if 2 * alpha <= 1 or kappas.kappa_b > 0:
         # gamma_2 lambda -> 0 mode by mode, or the batch removes the noise.
@@ -80,6 +80,8 @@ def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> floa
         return 0.0 if vanishes else c_2 * trace_constant(alpha, ratio) / (2 * batch)
     values = np.arange(1, 1000, dtype=np.float64) ** (-2 * alpha)
     curvature = (batch + 1) / batch
+    if c_2 * curvature >= 2:
+        return math.inf  # the top mode, of eigenvalue 1, grows by itself
     head = np.sum(c_2 * values / (batch * (2 - c_2 * values * curvature)))
     tail = c_2 * (zeta(2 * alpha) - values.sum()) / (2 * batch)
     return float(head + tail)

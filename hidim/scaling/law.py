@@ -102,7 +102,7 @@ class ScalingLaw:
         if norm >= 1:
             raise ValueError(
                 f"`c_2` is {self.rates.c_2:g}, an unstable rate: its kernel norm is {norm:.3g} "
-                f"and must be below 1. Take c_2 below {self.rates.c_2 / norm:.3g}."
+                "and must be below 1. Take a smaller c_2, or leave it out."
             )
         present = {**self.terms, **self.subleading}
         constants = term_constants(self.alpha, self.beta, present, norm, self.rates, self.v_over_d)
