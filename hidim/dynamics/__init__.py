@@ -1,1 +1,1 @@
-"""(being built)"""
+"""From Spectrum and algorithm to Curve: the engines and the entry points that choose among them."""
