@@ -39,6 +39,7 @@ _PUBLIC = {
 _SUBPACKAGES = (
     "algorithms",
     "dynamics",
+    "optax",
     "problems",
     "scaling",
 )

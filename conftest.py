@@ -1,0 +1,10 @@
+"""Doctests of an optional part are collected only where the packages it needs are installed."""
+
+from importlib.util import find_spec
+
+# Folder -> packages its modules import.
+_NEEDS = {"hidim/optax": ("jax", "optax")}
+
+collect_ignore_glob = [
+    f"{folder}/*" for folder, packages in _NEEDS.items() if not all(map(find_spec, packages))
+]

@@ -1,0 +1,115 @@
+"""What do the transformations on log-time averages of g and g^2 share?
+
+The clock t = 1, 2, ..., the weight a = delta/(delta + t), the growth (1 + t)^(1 - kappa), and
+decoupled weight decay in two forms: a constant one times the learning rate, and the log-time
+
+    p <- p (1 - lr/peak_lr omega/(t_0 + t)),
+
+whose factor is the schedule's and not the rate: omega/t with the rate itself multiplies the
+weights by 1 - omega lr at t = 1.
+Source: arXiv 2602.05298.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hidim.optax import _core
+from hidim.support.checks import non_negative, positive, whole
+
+MAY_BE_ZERO = ("alpha_scale", "gradient_scale", "eps")
+
+
+class Decay(NamedTuple):
+    """The learning rate and the weight decay that goes with it, as the user gave them."""
+
+    learning_rate: optax.ScalarOrSchedule
+    weight_decay: optax.ScalarOrSchedule = 0.0
+    omega: optax.ScalarOrSchedule = 0.0
+    t_0: float = 1000.0
+    peak_lr: float | None = None
+    decay_after: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot be meant, by its name."""
+        for name in ("learning_rate", "weight_decay", "omega", "t_0"):
+            _core.checked(non_negative, name, getattr(self, name))
+        if self.peak_lr is not None:
+            _core.checked(positive, "peak_lr", self.peak_lr)
+        elif callable(self.learning_rate) and not _core.is_zero(self.omega):
+            raise ValueError(
+                "`peak_lr` must be given when `omega` is used and `learning_rate` is a schedule: "
+                "the log-time decay follows lr / peak_lr."
+            )
+
+    def share(self, count: jax.Array, rate: jax.Array) -> jax.Array:
+        """The share of the parameter that the update after `count` others removes."""
+        removed = rate * _core.scalar(self.weight_decay, count)
+        if not _core.is_zero(self.omega):
+            # Without a peak the rate is constant, also when a traced value stands for it.
+            factor = 1.0 if self.peak_lr is None else rate / _core.as_float(self.peak_lr)
+            t = count + 1.0
+            log_time = _core.scalar(self.omega, count) / (_core.scalar(self.t_0, count) + t)
+            removed = removed + factor * log_time
+        return removed
+
+    @property
+    def absent(self) -> bool:
+        return _core.is_zero(self.weight_decay) and _core.is_zero(self.omega)
+
+
+def build_adaptive(
+    state_type: type,
+    rule: _core.ArrayRule,
+    slot_dtypes: list[Any],
+    numbers: dict[str, Any],
+    decay: Decay,
+    *,
+    mask: Any,
+    initial_step: int,
+) -> optax.GradientTransformationExtraArgs:
+    """Check the arguments and lift `rule`; its coefficients are `numbers` and what t makes.
+
+    Beside `numbers` and `rate` the rule reads t = 1, 2, ..., `updates` (done by this state, this
+    one included), `a` and `growth`.
+    """
+    decay.check()
+    _core.checked(whole, "initial_step", initial_step)
+    for name, value in numbers.items():
+        if name == "clip" and _core.is_number(value) and value == math.inf:
+            continue  # never clips
+        _core.checked(non_negative if name in MAY_BE_ZERO else positive, name, value)
+
+    def coefficients(count: jax.Array, rate: jax.Array, *slots: Any) -> _core.Coefficients:
+        c = {name: _core.scalar(value, count) for name, value in numbers.items()}
+        t = count + 1.0
+        return c | {
+            "t": t,
+            "updates": t - _core.as_float(initial_step),
+            "a": c["delta"] / (c["delta"] + t),
+            "growth": (1.0 + t) ** (1.0 - c["kappa"]),
+        }
+
+    return _core.build(
+        state_type,
+        _core.on_pairs_of_reals(rule),
+        coefficients,
+        learning_rate=decay.learning_rate,
+        slot_dtypes=slot_dtypes,
+        decay=None if decay.absent else decay.share,
+        decay_mode="after" if decay.decay_after else "before",
+        mask=mask,
+        initial_step=initial_step,
+    )
+
+
+def averages(
+    g: jax.Array, m: jax.Array, v: jax.Array, c: _core.Coefficients
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The new m and v, and s = sqrt(v) + eps."""
+    m = m + c["a"] * (g - m)
+    v = v + c["a"] * (g * g - v)
+    return m, v, jnp.sqrt(v) + c["eps"]

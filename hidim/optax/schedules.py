@@ -1,0 +1,133 @@
+"""How does a schedule of hidim become one that JAX can trace?
+
+The schedules of `hidim.algorithms.schedules` are data that NumPy evaluates; here each is the same
+formula in jax.numpy, a function of the step for any optax transformation. A schedule that this
+table does not know is evaluated on the host by a callback: right everywhere, slower on a GPU.
+"""
+
+import math
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hidim.algorithms import schedules
+
+JaxSchedule = Callable[[Any], jax.Array]
+
+
+def as_optax_schedule(schedule: schedules.Schedule | float) -> JaxSchedule:
+    """`schedule` as a traceable function of the step, for any place that takes an optax schedule.
+
+    Args:
+        schedule: a schedule of hidim, or a number.
+
+    Returns:
+        `f(t)`, float32 (float64 under x64), for integer or real steps t >= 0 of any shape.
+
+    Raises:
+        ValueError: `schedule` is neither a schedule nor a number.
+
+    >>> from hidim.algorithms.schedules import Warmup
+    >>> as_optax_schedule(0.1 * Warmup(4))(1)
+    Array(0.05, dtype=float32)
+    """
+    formula = _formula(schedules.as_schedule("schedule", schedule))
+    return lambda t: formula(as_time(t))
+
+
+def as_time(t: Any) -> jax.Array:
+    """Steps as float32, or float64 when x64 is enabled."""
+    return jnp.asarray(t).astype(jnp.result_type(float))
+
+
+@singledispatch
+def _formula(schedule: schedules.Schedule) -> JaxSchedule:
+    def on_host(t: jax.Array) -> jax.Array:
+        return jax.pure_callback(
+            lambda steps: schedule(steps).astype(t.dtype),
+            jax.ShapeDtypeStruct(t.shape, t.dtype),
+            t,
+            vmap_method="broadcast_all",
+        )
+
+    return on_host
+
+
+@_formula.register
+def _(schedule: schedules.Constant) -> JaxSchedule:
+    return lambda t: jnp.full_like(t, schedule.value)
+
+
+@_formula.register
+def _(schedule: schedules.PowerLaw) -> JaxSchedule:
+    return lambda t: schedule.scale * (1.0 + t) ** -schedule.t_exponent
+
+
+@_formula.register
+def _(schedule: schedules.Forgetting) -> JaxSchedule:
+    offset = schedule.delta if schedule.offset is None else schedule.offset
+    return lambda t: schedule.delta / (offset + t)
+
+
+@_formula.register
+def _(schedule: schedules.NesterovWeight) -> JaxSchedule:
+    return lambda t: schedule.scale * (t * ((t + 1.0) / (t + 2.0)))
+
+
+@_formula.register
+def _(schedule: schedules.Warmup) -> JaxSchedule:
+    return lambda t: jnp.minimum((t + 1.0) / float(schedule.steps), 1.0)
+
+
+@_formula.register
+def _(schedule: schedules.Cosine) -> JaxSchedule:
+    def formula(t: jax.Array) -> jax.Array:
+        share = jnp.minimum(t / float(schedule.steps), 1.0)
+        return schedule.final + (1.0 - schedule.final) * jnp.cos(0.5 * math.pi * share) ** 2
+
+    return formula
+
+
+@_formula.register
+def _(schedule: schedules.WSD) -> JaxSchedule:
+    start = float(schedule.steps) * (1.0 - schedule.decay_fraction)
+
+    def formula(t: jax.Array) -> jax.Array:
+        share = jnp.clip((t - start) / (float(schedule.steps) - start), 0.0, 1.0)
+        if schedule.shape == "linear":
+            down = 1.0 - (1.0 - schedule.final) * share
+        else:
+            down = schedule.final**share
+        up = jnp.minimum((t + 1.0) / float(schedule.warmup), 1.0) if schedule.warmup else 1.0
+        return up * down
+
+    return formula
+
+
+@_formula.register
+def _(schedule: schedules.Table) -> JaxSchedule:
+    def formula(t: jax.Array) -> jax.Array:
+        steps = jnp.asarray(schedule.steps, t.dtype)
+        values = jnp.asarray(schedule.values, t.dtype)
+        if schedule.interpolation == "linear":
+            return jnp.interp(t, steps, values)
+        index = jnp.searchsorted(steps, t, side="right") - 1
+        return values[jnp.maximum(index, 0)]
+
+    return formula
+
+
+@_formula.register
+def _(schedule: schedules.Product) -> JaxSchedule:
+    factors = [_formula(factor) for factor in schedule.factors]
+
+    def formula(t: jax.Array) -> jax.Array:
+        value = factors[0](t)
+        for factor in factors[1:]:
+            value = value * factor(t)
+        return value
+
+    return formula
