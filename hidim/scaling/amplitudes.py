@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.scaling.kappas import Kappas
-from hidim.scaling.terms import Term, floor_constant, zeta
+from hidim.scaling.terms import Term, zeta
 
 
 @dataclass(frozen=True)
@@ -88,23 +88,15 @@ def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> floa
 
 
 def term_constants(
-    alpha: float, beta: float, terms: dict[str, Term], norm: float, rates: Rates, ratio: float
+    alpha: float, beta: float, terms: dict[str, Term], norm: float, rates: Rates
 ) -> dict[str, float]:
-    """The factor in front of each term's power of d and vartheta, noise included (2P units)."""
+    """The factor in front of each term's powers, noise included (2P units); the floor's is 1."""
     found = {}
     gain = 1 / (1 - norm)
     for name, term in terms.items():
         shape = math.gamma(term.power) / (2 * alpha) if term.power > 0 else 1.0
         if name == "F_0":
-            truncated = term.d_exponent == -(2 * alpha + 2 * beta - 1) and 2 * beta > 1
-            at_half = abs(2 * beta - 1) < 1e-9
-            found[name] = gain * (
-                1 / (2 * alpha + 2 * beta - 1)
-                if truncated
-                else 1.0
-                if at_half
-                else floor_constant(alpha, beta, ratio)
-            )
+            found[name] = gain  # its size comes from `floor_risk`
         elif name == "F_pp":
             found[name] = gain * shape
         elif name == "F_ac":

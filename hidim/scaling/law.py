@@ -32,7 +32,7 @@ from hidim.scaling.amplitudes import (
 from hidim.scaling.frontier import Frontier, minimise
 from hidim.scaling.kappas import Kappas, kappas_of
 from hidim.scaling.phases import Boundary, boundaries, phase_of
-from hidim.scaling.terms import VARIANTS, Term, terms_of
+from hidim.scaling.terms import VARIANTS, Term, floor_risk, terms_of
 from hidim.support.checks import choice, finite, finite_array, positive
 
 
@@ -105,11 +105,19 @@ class ScalingLaw:
                 "and must be below 1. Take a smaller c_2, or leave it out."
             )
         present = {**self.terms, **self.subleading}
-        constants = term_constants(self.alpha, self.beta, present, norm, self.rates, self.v_over_d)
+        constants = term_constants(self.alpha, self.beta, present, norm, self.rates)
         return {
-            name: 0.5 * constants[name] * d**term.d_exponent * self._decay(term, steps, d)
+            name: 0.5 * constants[name] * self._size(term, d) * self._decay(term, steps, d)
             for name, term in present.items()
         }
+
+    def _size(self, term: Term, d: np.ndarray) -> np.ndarray:
+        """The term's dependence on d: a power, but for the floor, which approaches its own."""
+        if term.name != "F_0":
+            return np.asarray(d**term.d_exponent)
+        if self.variant == "no-random-matrix":  # the truncated tail sum_{j>d} j^-(rho + 1)
+            return np.asarray((d + 0.5) ** -self.rho / self.rho)
+        return floor_risk(self.alpha, self.beta, d, self.v_over_d)
 
     def _decay(self, term: Term, steps: np.ndarray, d: np.ndarray) -> np.ndarray:
         """vartheta^-power, with the effective time that a term of this power sees."""

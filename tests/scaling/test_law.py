@@ -118,3 +118,25 @@ def test_laws_at_every_kind_of_point_are_finite():
                     assert 0 < law.eta < 2
                     assert 0 < law.xi < 1
                     assert np.isfinite(law.risk([1e3, 1e6], [100, 1e4])).all()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "d", "ratio"),
+    [
+        (1, 0.3, 100, 40),
+        (1, 0.5, 100, 40),
+        (0.4, 0.8, 200, 4),
+        (1.5, 2, 60, 40),
+        (0.2, 0.45, 99, 4),
+    ],
+)
+def test_the_floor_of_the_law_solves_the_self_consistent_equation(a, b, d, ratio):
+    from scipy.optimize import brentq
+
+    from hidim.scaling.terms import floor_risk
+
+    j = np.arange(1, d * ratio + 1.0)
+    log_u = brentq(lambda s: np.sum(1 / (1 + np.exp(s) * j ** (2 * a))) - d, -80, 9, xtol=1e-13)
+    wanted = np.exp(log_u) * np.sum(j ** (-2 * b) / (1 + np.exp(log_u) * j ** (2 * a)))
+    # 2e-3: sums replaced by integrals between half-integers, at these small sizes.
+    assert floor_risk(a, b, np.array(float(d)), float(ratio)) == pytest.approx(wanted, rel=2e-3)
