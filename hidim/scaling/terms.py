@@ -16,9 +16,10 @@ the constants of A are exact as d grows, for batch averages:
 
 Sources: arXiv 2405.15074 and 2505.16098; the floor's constant from the self-consistent
 equation sum_j 1/(1 + u j^(2a)) = d, 2 P_inf = u sum_j j^(-2b) / (1 + u j^(2a)).
-Limits: the floor approaches its constant only like d^-|2b-1|, so `floor_risk` sums it at d. Related laws: without a random matrix (W the first d coordinates)
-F_ac drops and the floor is the truncated tail d^-rho; in ridge regression there is no sampling
-noise left behind, so F_pp takes the place of K_pp.
+Limits: the floor approaches its constant only like d^-|2b-1|, so `floor_risk` sums it at d.
+Related laws: without a random matrix (W the first d coordinates) F_ac drops and the floor is the
+truncated tail d^-rho; in ridge regression there is no sampling noise left behind, so F_pp takes
+the place of K_pp.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ def floor_risk(alpha: float, beta: float, d: np.ndarray, ratio: float = math.inf
     """2 P_inf at finite d, where the approach to its power law is slow: 2 P_inf = u S(u) with
     S(u) = sum_{j<=v} j^(-2 beta) / (1 + u j^(2 alpha)), v = ratio x d.
 
-    The first terms are summed, the others integrated between half-integers, for u too. Right to 1e-3 from d = 50 on.
+    The first terms are summed, the others integrated between half-integers, for u too. Right to 2e-3
+    from d = 50 on.
 
     >>> float(np.round(floor_risk(1.0, 0.7, np.array([1e4]))[0] * 1e8, 3))
     7.464
