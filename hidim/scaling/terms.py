@@ -121,8 +121,8 @@ def floor_risk(alpha: float, beta: float, d: np.ndarray, ratio: float = math.inf
     """2 P_inf at finite d, where the approach to its power law is slow: 2 P_inf = u S(u) with
     S(u) = sum_{j<=v} j^(-2 beta) / (1 + u j^(2 alpha)), v = ratio x d.
 
-    The first terms are summed, the others integrated between half-integers, for u too. Right to 2e-3
-    from d = 50 on.
+    The first terms are summed, the others integrated between half-integers, for u too. Right to
+    2e-3 from d = 50 on.
 
     >>> float(np.round(floor_risk(1.0, 0.7, np.array([1e4]))[0] * 1e8, 3))
     7.464
