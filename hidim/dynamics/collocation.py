@@ -75,9 +75,10 @@ class Block:
     """The solution on one block.
 
     Args:
-        sums: (STAGES + 1, 3), eigenvalue-weighted moments at POINTS.
-        states: (STAGES + 1, 3, modes), the moments at POINTS.
-        error: estimated error of the risk, relative to the smallest risk on the block.
+        sums: (STAGES + 1, 3, ...), eigenvalue-weighted moments at POINTS.
+        states: (STAGES + 1, 3, ..., modes), the moments at POINTS.
+        error: estimated error of the risk, relative to the smallest risk on the block; the
+            largest over the targets.
     """
 
     sums: np.ndarray
@@ -95,15 +96,21 @@ def solve_block(
     *,
     discrete: bool,
     last_time: float,
+    floors: np.ndarray | None = None,
 ) -> Block:
     """Solve all modes over [start, start + length].
 
     Args:
-        state: (3, modes) at `start`; (1, modes) when the algorithm has no momentum.
+        state: (3, modes) at `start`; (1, modes) when the algorithm has no momentum. An axis of
+            targets may stand before the modes: they share the spectrum, so they cost little.
         discrete: True for steps of one, False for continuous time.
         last_time: schedules are read no later than this, the end of their current formula.
+        floors: (targets,) risk floors; the spectrum's own without an axis of targets.
     """
-    kinds = len(state)
+    kinds, targets = len(state), state.shape[1:-1]
+    floor = np.asarray(spectrum.risk_floor if floors is None else floors)
+    flat = state.reshape(kinds, -1, state.shape[-1]).transpose(2, 0, 1)  # (modes, kinds, n)
+    n = flat.shape[-1]
     times = np.minimum(start + length * POINTS[1:], last_time)
     change, noise = increment(algorithm, spectrum.eigenvalues, batch_size, times)
     change, noise = change[..., :kinds, :kinds], noise[..., :kinds]
@@ -115,25 +122,26 @@ def solve_block(
     diagonal = np.arange(STAGES)
     matrix[:, diagonal, :, diagonal, :] -= length * change  # (STAGES, modes, kinds, kinds)
     sources = STAGES if np.isfinite(batch_size) else 0
-    right = np.zeros((modes, STAGES, kinds, 1 + sources))
-    right[..., 0] = -shift[1:, :1] * state.T[:, None, :]
+    right = np.zeros((modes, STAGES, kinds, n + sources))
+    right[..., :n] = -shift[1:, 0, None, None] * flat[:, None]
     if sources:
         fed = (length * spectrum.counts)[:, None] * noise  # (STAGES, modes, kinds)
-        right[:, diagonal, :, 1 + diagonal] = fed
+        right[:, diagonal, :, n + diagonal] = fed
     size = STAGES * kinds
     answer = np.linalg.solve(
-        matrix.reshape(modes, size, size), right.reshape(modes, size, 1 + sources)
-    ).reshape(modes, STAGES, kinds, 1 + sources)
+        matrix.reshape(modes, size, size), right.reshape(modes, size, n + sources)
+    ).reshape(modes, STAGES, kinds, n + sources)
     shares = np.tensordot(spectrum.eigenvalues, answer[:, :, ERROR, :], axes=1)
-    solution = answer[..., 0]
+    solution = answer[..., :n]
     if sources:
-        closing = np.eye(STAGES) - shares[:, 1:]
-        twice_risk = np.linalg.solve(closing, 2.0 * spectrum.risk_floor + shares[:, 0])
-        solution = solution + answer[..., 1:] @ twice_risk
-    states = np.concatenate([state[None], solution.transpose(1, 2, 0)])
-    sums = np.zeros((STAGES + 1, 3))
+        closing = np.eye(STAGES) - shares[:, n:]
+        twice_risk = np.linalg.solve(closing, 2.0 * floor + shares[:, :n])
+        solution = solution + answer[..., n:] @ twice_risk
+    later = solution.transpose(1, 2, 3, 0).reshape(STAGES, kinds, *targets, modes)
+    states = np.concatenate([state[None], later])
+    sums = np.zeros((STAGES + 1, 3, *targets))
     sums[:, :kinds] = states @ spectrum.eigenvalues
-    return Block(sums, states, _error_estimate(spectrum, states, sums))
+    return Block(sums, states, _error_estimate(spectrum, floor, states, sums))
 
 
 def _shift(eps: float) -> np.ndarray:
@@ -143,12 +151,14 @@ def _shift(eps: float) -> np.ndarray:
     return total
 
 
-def _error_estimate(spectrum: Spectrum, states: np.ndarray, sums: np.ndarray) -> float:
+def _error_estimate(
+    spectrum: Spectrum, floor: np.ndarray, states: np.ndarray, sums: np.ndarray
+) -> float:
     """Size of the last Legendre coefficients of every mode's share of the risk."""
-    tail = np.tensordot(_TO_LEGENDRE[-2:], states[:, ERROR], axes=1)  # (2, modes)
+    tail = np.tensordot(_TO_LEGENDRE[-2:], states[:, ERROR], axes=1)  # (2, ..., modes)
     weight = np.abs(tail) @ spectrum.eigenvalues
-    smallest = np.min(2.0 * spectrum.risk_floor + sums[:, ERROR])
-    if not np.all(np.isfinite(sums)) or smallest < 0.0:
+    smallest = np.min(2.0 * floor + sums[:, ERROR], axis=0)
+    if not np.all(np.isfinite(sums)) or np.any(smallest < 0.0):
         return math.inf
     # The tiny number lets a run without a floor sink below float range.
-    return float((weight[1] + 0.05 * weight[0]) / (smallest + 1e-290))
+    return float(np.max((weight[1] + 0.05 * weight[0]) / (smallest + 1e-290)))

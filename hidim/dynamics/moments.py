@@ -99,32 +99,34 @@ def step_by_step(
     *,
     overflow: float,
     keep_states: bool = False,
+    floors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """The plain recursion for `count` steps from step `first`.
 
     Args:
-        state: (3, modes) at step `first`; not changed.
+        state: (3, modes) at step `first`, or (3, targets, modes); not changed.
         overflow: stop once 2 (risk - floor) passes this or is no longer finite.
         keep_states: also return the state at every step.
+        floors: (targets,) risk floors; the spectrum's own without an axis of targets.
 
     Returns:
-        state after the last step made; sums (made + 1, 3) of eigenvalue-weighted moments at
+        state after the last step made; sums (made + 1, 3, ...) of eigenvalue-weighted moments at
         steps first..first + made; the states at those steps if asked for.
     """
     c = Coefficients.at(algorithm, first + np.arange(count, dtype=np.float64))
     eigenvalues = spectrum.eigenvalues
     curve = (1.0 + 1.0 / batch_size) * eigenvalues**2
     per_risk = spectrum.counts * eigenvalues / batch_size
-    floor = 2.0 * spectrum.risk_floor
+    floor = 2.0 * np.asarray(spectrum.risk_floor if floors is None else floors)
     error, momentum, cross = state
-    sums = np.empty((count + 1, 3))
+    sums = np.empty((count + 1, 3, *state.shape[1:-1]))
     sums[0] = state @ eigenvalues
     states = [state]
     made = count
     for i in range(count):
         gamma_1, gamma_3, total, keep = c.gamma_1[i], c.gamma_3[i], c.total[i], c.keep[i]
         along = eigenvalues * error
-        square = curve * error + per_risk * (floor + sums[i, ERROR])
+        square = curve * error + per_risk * (floor + sums[i, ERROR])[..., None]
         carried = keep * eigenvalues * cross
         kept = (keep * keep) * momentum
         new_cross = gamma_1 * (along - total * square) - gamma_3 * kept
@@ -133,10 +135,10 @@ def step_by_step(
         error += (2.0 * gamma_3) * (total * carried - keep * cross)
         momentum = (gamma_1 * gamma_1) * square + kept + (2.0 * gamma_1) * carried
         cross = new_cross
-        sums[i + 1] = eigenvalues @ error, eigenvalues @ momentum, eigenvalues @ cross
+        sums[i + 1] = error @ eigenvalues, momentum @ eigenvalues, cross @ eigenvalues
         if keep_states:
             states.append(np.stack([error, momentum, cross]))
-        if not abs(sums[i + 1, ERROR]) < overflow:
+        if not np.all(np.abs(sums[i + 1, ERROR]) < overflow):
             made = i + 1
             break
     return np.stack([error, momentum, cross]), sums[: made + 1], states
