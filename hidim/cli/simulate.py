@@ -1,0 +1,99 @@
+"""`hidim simulate`: the real algorithm run many times, beside the prediction for it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import hidim
+from hidim.cli import common
+from hidim.support.checks import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY = "Run the real algorithm many times: mean risk with its standard error, and how far off "
+SUMMARY += "the prediction is."
+
+EXAMPLE = """\
+example: 32 runs of DANA-decaying on one sampled problem, points over the predicted line
+  hidim simulate --alpha 1 --beta 0.7 --d 200 --v 800 --algorithm dana-decaying \\
+      --steps 1e4 --runs 32 --plot runs.png
+
+the raw algorithm on W x, instead of the equal and faster walk in the eigenbasis
+  hidim simulate --alpha 1 --beta 0.7 --d 50 --v 200 --algorithm sgd --steps 1e3 --method raw
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    common.add_problem_flags(parser)
+    common.add_algorithm_flags(parser)
+    common.add_schedule_flags(parser)
+    common.add_run_flags(parser, steps=1e4)
+    group = parser.add_argument_group("method")
+    group.add_argument("--runs", type=float, default=16, metavar="N", help="independent runs (16)")
+    group.add_argument(
+        "--method", default="eigenbasis", metavar="NAME", help="eigenbasis (default), raw, sde"
+    )
+    common.add_output_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate, predict the same, print, write."""
+    common.check_outputs(args)
+    common.check_run(args)
+    runs = int(whole("runs", args.runs, minimum=2))
+    started = time.perf_counter()
+    problem = common.problem_from(args)
+    algorithm = common.algorithm_from(args, problem)
+    # A run needs one sampled W, so seed=None is the first of them here.
+    args.seed = args.seed or 0
+    curve = hidim.simulate(
+        problem,
+        algorithm,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        runs=runs,
+        seed=args.seed,
+        at=args.at,
+        method=args.method,
+    )
+    predicted = hidim.predict(
+        problem,
+        algorithm,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        at=curve.steps,
+    )
+    return common.report_curve(
+        args,
+        title=common.title(problem, algorithm, args),
+        curve=curve,
+        answer=common.answer(problem, algorithm, args),
+        seconds=time.perf_counter() - started,
+        extra={"predicted": predicted.risk, "z": deviations(curve, predicted)},
+        draw=lambda ax: draw(ax, curve, predicted),
+    )
+
+
+def deviations(measured: hidim.Curve, predicted: hidim.Curve) -> np.ndarray:
+    """(measured - predicted) / standard error at every step; 0 where both are the same number."""
+    assert measured.stderr is not None  # simulated curves always carry their errors
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = measured.risk - predicted.risk
+        z = difference / measured.stderr
+    # Before the first step there is no randomness: what is left is rounding.
+    same = np.isclose(measured.risk, predicted.risk, rtol=1e-12, atol=0)
+    return np.where(same, 0.0, z)
+
+
+def draw(ax: Axes, measured: hidim.Curve, predicted: hidim.Curve) -> None:
+    """The figure of --plot."""
+    from hidim.plots import plot_curves
+
+    plot_curves([predicted, measured], ax=ax)
