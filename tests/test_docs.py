@@ -1,0 +1,71 @@
+"""Claims about the documentation: the tutorial runs, the README's commands work, names exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import hidim
+from hidim.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/tutorial.md")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a page, in order."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every `hidim ...` line shown in a console block; a backslash joins lines."""
+    lines = []
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            joined = block.replace("\\\n", " ")
+            lines += [line[2:] for line in joined.splitlines() if line.startswith("$ hidim ")]
+    return [line for line in lines if not line.startswith("hidim demo")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_shown_to_the_reader_works(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if "--plot" in command:
+        pytest.importorskip("matplotlib")
+    assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_shown_to_the_reader_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    pytest.importorskip("matplotlib")
+    source = blocks(page, "python")
+    assert source, f"{page} shows no Python"
+    names: dict[str, object] = {}
+    for block in source:
+        exec(compile(block, page, "exec"), names)
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_room_stands_in_the_architecture_page():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = Path(hidim.__file__).parent
+    for folder in package.iterdir():
+        if (folder / "__init__.py").exists():
+            assert f"| `{folder.name}/` |" in text, f"{folder.name}/ is missing from the table"
+
+
+def test_every_public_name_is_there_and_told_to_type_checkers():
+    missing = [name for name in hidim.__all__ if not hasattr(hidim, name)]
+    assert missing == []
