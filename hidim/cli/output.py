@@ -145,7 +145,7 @@ def rows_to_show(steps: np.ndarray, *, limit: int = 32) -> np.ndarray:
 
     The first and the last row are always among them.
     """
-    if len(steps) <= limit:
+    if len(steps) <= limit or np.any(np.diff(steps) <= 0):
         return np.arange(len(steps))
     marks = [0.0]
     decade = 1.0

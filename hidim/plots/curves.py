@@ -59,13 +59,14 @@ def plot_curves(
         if curve.stderr is None and window is not None:
             label += _slope_text(curve, window, (theory or {}).get(curve.label))
         x = np.asarray(getattr(curve, against), dtype=np.float64)
-        seen = (x > 0) & np.isfinite(curve.risk) & (curve.risk > 0)
+        seen = np.flatnonzero((x > 0) & np.isfinite(curve.risk) & (curve.risk > 0))
+        seen = seen[np.argsort(x[seen], kind="stable")]
         if curve.stderr is None:
             ax.plot(x[seen], curve.risk[seen], color=colour, linewidth=1.8, label=label, zorder=2)
         else:
             known = "_nolegend_" if curve.label in lines else label
             _points(ax, x[seen], curve.risk[seen], curve.stderr[seen], colour, known)
-        if curve.status == "diverged" and np.any(seen):
+        if curve.status == "diverged" and seen.size:
             ax.plot(x[seen][-1], curve.risk[seen][-1], "x", color=colour, markersize=9, zorder=4)
     if floor:
         ax.axhline(floor, color="#888888", linewidth=1.0, linestyle=":", zorder=1)
