@@ -33,6 +33,8 @@ _PUBLIC = {
     "schedule_free_sgd": "hidim.algorithms",
     "general_momentum": "hidim.algorithms",
     "predict": "hidim.dynamics.predict",
+    "simulate_rows": "hidim.dynamics.rows",
+    "tail_ratio": "hidim.dynamics.rows",
     "ScalingLaw": "hidim.scaling.law",
     "scaling_law": "hidim.scaling.law",
 }
