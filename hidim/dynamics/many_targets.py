@@ -68,7 +68,7 @@ def predict_targets(
         over = ~(row < 1e3 * spectrum.initial_risk)
         found.append(
             Curve(
-                steps=at,
+                steps=steps,
                 risk=row,
                 status="diverged" if over[-1] else "ok",
                 diverged_at=float(steps[np.argmax(over)]) if over[-1] else None,
