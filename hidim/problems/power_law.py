@@ -1,0 +1,218 @@
+"""What does a power-law random-features problem look like to an optimizer?
+
+Data x_j ~ N(0, j^(-2 alpha)), target b_j = j^(-beta), j = 1..v; the model sees d random
+features W^T x, W_ij ~ N(0, 1/d), and minimises
+
+    P(theta) = 1/2 E[(<W^T x, theta> - <x, b> - noise)^2].
+
+`spectrum(seed)` is one draw of W; `spectrum()` its deterministic equivalent, of the same
+cost at any d and v (see resolvent and equivalent).
+Source: arXiv 2505.16098, arXiv 2405.15074; conventions in docs/notation.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hidim.problems.power_sums import power_sum
+from hidim.problems.spectrum import Spectrum
+from hidim.support import checks
+
+if TYPE_CHECKING:
+    from hidim.problems.resolvent import Resolvent
+
+_LARGEST_SAMPLE = 2.5e8  # entries of W: 2 GB
+_LARGEST_WORK = 2e13  # v d^2: about an hour of decomposition on one core
+
+
+@dataclass(frozen=True)
+class PLRF:
+    """Power-law random features: exponents of data and target, parameters, latent dimension.
+
+    Args:
+        alpha: data exponent, positive; the covariance eigenvalues are j^(-2 alpha).
+        beta: target exponent, any real; the target is b_j = j^(-beta).
+        d: number of parameters, at least 1.
+        v: latent dimension, at least d; None or ``math.inf`` for the limit, which needs
+            2*alpha > 1 and alpha + beta > 1/2.
+        noise_variance: variance of independent label noise; half of it adds to the floor.
+
+    Raises:
+        ValueError: an exponent or size outside the ranges above.
+
+    Example:
+        >>> problem = PLRF(alpha=1.0, beta=0.7, d=1000)
+        >>> spectrum = problem.spectrum()
+        >>> len(spectrum) < 1000, round(spectrum.dimension, 6)
+        (True, 1000.0)
+    """
+
+    alpha: float
+    beta: float
+    d: int
+    v: float | None = None
+    noise_variance: float = 0.0
+
+    def __post_init__(self) -> None:
+        alpha = checks.positive("alpha", self.alpha)
+        beta = checks.finite("beta", self.beta)
+        d = checks.whole("d", self.d, minimum=1)
+        v = math.inf if self.v is None else checks.whole("v", self.v, allow_inf=True)
+        if v < d:
+            raise ValueError(
+                f"`v` must be at least d, got v={v:g} with d={d:g}. Give v, for example v=4*d."
+            )
+        if v == math.inf and 2 * alpha <= 1:
+            raise ValueError(
+                f"`v` must be finite when 2*alpha <= 1 (alpha={alpha}): the trace diverges. "
+                "Give v, for example v=4*d."
+            )
+        if v == math.inf and alpha + beta <= 0.5:
+            raise ValueError(
+                f"`v` must be finite when alpha + beta <= 1/2 (alpha={alpha}, beta={beta}): "
+                "the initial risk diverges. Give v, for example v=4*d."
+            )
+        noise = checks.non_negative("noise_variance", self.noise_variance)
+        accepted = {"alpha": alpha, "beta": beta, "d": d, "v": v, "noise_variance": noise}
+        for name, value in accepted.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def label(self) -> str:
+        """Name for tables and legends."""
+        noise = f", noise_variance={self.noise_variance:g}" if self.noise_variance else ""
+        return f"PLRF(alpha={self.alpha:g}, beta={self.beta:g}, d={self.d:g}, v={self.v:g}{noise})"
+
+    @property
+    def trace(self) -> float:
+        """Expected trace of the Hessian, sum_{j<=v} j^(-2 alpha)."""
+        return power_sum(2 * self.alpha, self._v)
+
+    @property
+    def initial_risk(self) -> float:
+        """Risk at theta = 0, with the 1/2: half of sum_{j<=v} j^(-2(alpha+beta)) plus noise."""
+        return 0.5 * (power_sum(2 * (self.alpha + self.beta), self._v) + self.noise_variance)
+
+    @property
+    def risk_floor(self) -> float:
+        """Risk no theta goes below, with the 1/2, in the deterministic equivalent."""
+        return self._resolvent.floor(self.beta) + 0.5 * self.noise_variance
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Lowest and highest eigenvalue of the deterministic equivalent's support."""
+        return self._resolvent.edges
+
+    def m(self, z: Any) -> np.ndarray:
+        """m(z) of the deterministic equivalent diag(1 / (j^(-2 alpha) m(z) - z)).
+
+        Args:
+            z: complex, any shape. Real z are taken as the limit from the upper half plane.
+
+        Returns:
+            m, the same shape, complex; m(conj(z)) = conj(m(z)).
+        """
+        return self._resolvent.m_of(np.asarray(z, dtype=np.complex128))
+
+    def density(self, x: Any) -> np.ndarray:
+        """Fraction of the d eigenvalues per unit of eigenvalue at x (integrates to 1).
+
+        Args:
+            x: eigenvalues, any shape, positive.
+
+        Returns:
+            Density of the deterministic equivalent, the same shape, 0 in its gaps.
+        """
+        return self._resolvent.density(checks.finite_array("x", x))
+
+    def spectrum(self, seed: int | None = None) -> Spectrum:
+        """Eigenvalues with the error that starts in each: one draw of W, or the equivalent.
+
+        Args:
+            seed: ``numpy.random.default_rng(seed).standard_normal((v, d)) / sqrt(d)`` is W;
+                None for the deterministic equivalent, some hundreds of nodes at any d and v.
+
+        Raises:
+            ValueError: a seed with v infinite, or a W too large to decompose.
+        """
+        if seed is None:
+            return self._equivalent()
+        return self._sampled(seed)
+
+    @property
+    def _v(self) -> float:
+        assert self.v is not None  # None became math.inf in __post_init__
+        return self.v
+
+    @property
+    def _resolvent(self) -> Resolvent:
+        from hidim.problems.resolvent import resolvent
+
+        return resolvent(self.alpha, float(self.d), float(self._v))
+
+    def _provenance(self, seed: int | None) -> dict[str, Any]:
+        return {
+            "problem": "PLRF",
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "d": self.d,
+            "v": self._v,
+            "noise_variance": self.noise_variance,
+            "seed": seed,
+        }
+
+    def _equivalent(self) -> Spectrum:
+        from hidim.problems.equivalent import equivalent_nodes
+
+        eigenvalues, error_sq, multiplicity = equivalent_nodes(
+            self.alpha, self.beta, self.d, self._v
+        )
+        return Spectrum(
+            eigenvalues,
+            error_sq,
+            self.risk_floor,
+            multiplicity,
+            label=self.label,
+            provenance=self._provenance(None),
+        )
+
+    def _sampled(self, seed: int) -> Spectrum:
+        self._check_sample()
+        v, d = int(self._v), int(self.d)
+        W = np.random.default_rng(seed).standard_normal((v, d)) / math.sqrt(d)
+        j = np.arange(1, v + 1, dtype=np.float64)
+        A = W * (j**-self.alpha)[:, None]  # D W
+        target = j ** -(self.alpha + self.beta)  # D b
+        Q, R = np.linalg.qr(A)
+        left, singular, right = np.linalg.svd(R)
+        projection = left.T @ (Q.T @ target)  # <u_j, D b>
+        floor = 0.0
+        if v > d:
+            # |D b|^2 - sum projection^2 would cancel; the residual of a solution does not, and
+            # an error in the solution enters it squared.
+            residual = target - A @ (right.T @ (projection / singular))
+            residual -= A @ (right.T @ ((left.T @ (Q.T @ residual)) / singular))
+            floor = 0.5 * float(residual @ residual)
+        return Spectrum(
+            singular**2,
+            (projection / singular) ** 2,
+            floor + 0.5 * self.noise_variance,
+            label=self.label,
+            provenance=self._provenance(seed),
+        )
+
+    def _check_sample(self) -> None:
+        if self._v == math.inf:
+            raise ValueError(
+                "`v` must be finite to draw W with a seed. Give v, or seed=None for the "
+                "deterministic equivalent."
+            )
+        if self._v * self.d > _LARGEST_SAMPLE or self._v * self.d**2 > _LARGEST_WORK:
+            raise ValueError(
+                f"W of shape ({self._v:g}, {self.d:g}) is too large to draw and decompose. Use "
+                "seed=None for the deterministic equivalent, or a smaller v*d."
+            )

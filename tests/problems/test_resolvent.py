@@ -1,0 +1,40 @@
+"""Claims about the deterministic equivalent: m(z), edges, density, floor."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from hidim.problems.resolvent import resolvent
+
+
+@pytest.mark.parametrize(("alpha", "d", "v"), [(1.0, 200, 800), (0.3, 50, 200), (1.5, 100, 101)])
+def test_floor_is_the_fixed_point(alpha: float, d: int, v: int) -> None:
+    beta = 0.6
+    eigenvalues = np.arange(1, v + 1.0) ** (-2 * alpha)
+    low, high = 0.0, 1e9  # sum tau l / (1 + tau l) = d by bisection on log(1 + tau)
+    for _ in range(200):
+        tau = math.expm1((math.log1p(low) + math.log1p(high)) / 2)
+        if np.sum(tau * eigenvalues / (1 + tau * eigenvalues)) < d:
+            low = tau
+        else:
+            high = tau
+    weight = eigenvalues * np.arange(1, v + 1.0) ** (-2 * beta)
+    floor = 0.5 * np.sum(weight / (1 + tau * eigenvalues))
+    assert resolvent(alpha, d, v).floor(beta) == pytest.approx(floor, rel=1e-8)
+
+
+@pytest.mark.parametrize("z", [0.1 + 0.01j, 0.1 - 0.01j, 0.01, -1.0, 5j])
+def test_m_solves_its_equation(z: complex) -> None:
+    eigenvalues = np.arange(1, 801.0) ** -2
+    m = complex(resolvent(1.0, 200.0, 800.0).m_of(np.array(z)))
+    assert m == pytest.approx(1 / (1 + np.sum(eigenvalues / (eigenvalues * m - z)) / 200), rel=1e-9)
+
+
+def test_density_integrates_to_one() -> None:
+    equivalent = resolvent(0.6, 30.0, 90.0)
+    x = np.geomspace(*equivalent.edges, 3001)
+    # the trapezoid over square-root edges leaves some 1e-5
+    assert np.trapezoid(equivalent.density(x) * x, np.log(x)) == pytest.approx(1.0, rel=1e-4)
