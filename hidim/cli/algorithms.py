@@ -13,19 +13,9 @@ from typing import Any
 import numpy as np
 
 import hidim
+from hidim.algorithms import NAMED
 from hidim.cli.problems import flag, read_columns
 from hidim.support.checks import choice, finite_array
-
-NAMES = (
-    "sgd",
-    "sgd-momentum",
-    "stochastic-nesterov",
-    "accelerated-sgd",
-    "dana-constant",
-    "dana-decaying",
-    "schedule-free-sgd",
-    "general-momentum",
-)
 
 PARAMETERS: dict[str, str] = {
     "gamma": "learning rate of stochastic-nesterov and schedule-free-sgd",
@@ -52,7 +42,7 @@ def add_algorithm_flags(parser: argparse.ArgumentParser) -> None:
     """Add --algorithm and one flag per parameter of the family."""
     group = parser.add_argument_group("algorithm (rates left out are recommended ones)")
     group.add_argument(
-        "--algorithm", metavar="NAME", default="dana-decaying", help=f"{', '.join(NAMES)}"
+        "--algorithm", metavar="NAME", default="dana-decaying", help=f"{', '.join(NAMED)}"
     )
     for name, text in PARAMETERS.items():
         group.add_argument(flag(name), type=float, metavar="X", help=text)
@@ -111,8 +101,8 @@ def build(
     spell: Callable[[str], str],
 ) -> hidim.Momentum:
     """Construct the algorithm `name` from `given`; what is left out is recommended."""
-    choice("algorithm", name, NAMES)
-    constructor = getattr(hidim, name.replace("-", "_"))
+    choice("algorithm", name, NAMED)
+    constructor: Any = NAMED[name]
     known = inspect.signature(constructor).parameters
     own = [parameter for parameter in known if parameter != "d"]
     for parameter in given:
@@ -124,9 +114,9 @@ def build(
     missing = [parameter for parameter in needed if parameter not in given]
     values = dict(given)
     if missing:
-        _refuse_where_nothing_is_recommended(name, missing, spell)
-        recommended = _recommend(name, problem, args)
-        if not given:
+        kappas = given if _only_kappas(name, given) else {}
+        recommended = _recommend(name, problem, args, kappas)
+        if len(kappas) == len(given):
             return _scheduled(recommended, args)
         values = {**_parameters(recommended, missing, spell), **given}
     if "d" in known:
@@ -134,17 +124,17 @@ def build(
     return _scheduled(constructor(**values), args)
 
 
-def _refuse_where_nothing_is_recommended(
-    name: str, missing: list[str], spell: Callable[[str], str]
-) -> None:
-    if name in ("stochastic-nesterov", "general-momentum"):
-        raise ValueError(f"{name} has no recommended rates; give {', '.join(map(spell, missing))}.")
+def _only_kappas(name: str, given: Mapping[str, float]) -> bool:
+    """Whether `given` are exponents for which the general class has recommended rates."""
+    return name == "general-momentum" and set(given) <= {"kappa_1", "kappa_2", "kappa_3"}
 
 
-def _recommend(name: str, problem: Any, args: argparse.Namespace) -> hidim.Momentum:
-    hints = {}
+def _recommend(
+    name: str, problem: Any, args: argparse.Namespace, kappas: Mapping[str, float]
+) -> hidim.Momentum:
+    hints: dict[str, Any] = dict(kappas)
     if isinstance(problem, hidim.Spectrum):
-        hints = {"alpha": args.alpha, "d": _dimension(problem, args)}
+        hints |= {"alpha": args.alpha, "beta": args.beta, "d": _dimension(problem, args)}
     return hidim.recommend(problem, name, batch_size=args.batch_size, **hints)
 
 
@@ -156,6 +146,10 @@ def _parameters(
     algorithm: hidim.Momentum, missing: list[str], spell: Callable[[str], str]
 ) -> dict[str, float]:
     """The recommended values of `missing`, read back from the algorithm's schedules."""
+    if algorithm.name == "general-momentum":
+        raise ValueError(
+            f"general-momentum: give {', '.join(map(spell, missing))} too, or only kappas."
+        )
     schedules: dict[str, Any] = {
         "gamma_2": algorithm.gamma_2.constant,
         "gamma_3": getattr(algorithm.gamma_3, "scale", algorithm.gamma_3.constant),

@@ -13,9 +13,9 @@ import numpy as np
 import hidim
 from hidim.support.checks import finite_array, non_negative, whole
 
-# What describes a PLRF and nothing else. --alpha and --d may go with a file: the recommended
-# rates of some algorithms need them.
-PLRF_ONLY = ("beta", "v", "noise_variance", "seed")
+# What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where the
+# recommended rates need them.
+PLRF_ONLY = ("v", "noise_variance")
 
 
 def add_problem_flags(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +49,7 @@ def problem_from(args: argparse.Namespace) -> Any:
     if files and (given or len(files) > 1):
         other = flag(given[0]) if given else flag(files[1])
         raise ValueError(f"give one problem: --{files[0]} leaves no room for {other}.")
+    args.seed = None if args.seed is None else int(whole("seed", args.seed))
     if args.spectrum:
         return load_spectrum(args.spectrum)
     if args.data:
@@ -59,7 +60,6 @@ def problem_from(args: argparse.Namespace) -> Any:
             f"{' and '.join(missing)} missing: give --alpha, --beta and --d, or --spectrum FILE, "
             "or --data FILE."
         )
-    args.seed = None if args.seed is None else int(whole("seed", args.seed))
     return hidim.PLRF(
         alpha=args.alpha,
         beta=args.beta,

@@ -93,8 +93,8 @@ def simulate_rows(
         dimension=float(X.shape[1]),
         batch_size=batch,
         provenance={
+            "hidim": hidim.__version__,
             "engine": "rows",
-            "version": hidim.__version__,
             "algorithm": algorithm.to_dict(),
             "rows": len(X),
             "runs": runs,

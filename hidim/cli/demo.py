@@ -1,0 +1,259 @@
+"""`hidim demo`: the main job, on the power-law model and on two real data sets.
+
+Four optimizers at their recommended rates: the curve is predicted, then the algorithm itself is
+run many times and set beside it. On real data the spectrum is measured and the runs draw real
+rows; where their tails are heavy the Gaussian prediction fails, and the table says by how much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hidim
+from hidim.algorithms import Constant
+from hidim.cli import common, demo_data
+from hidim.support.checks import whole
+from hidim.support.extras import require
+from hidim.support.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY = "Predict and run four optimizers on the power-law model and on two real data sets."
+
+EXAMPLE = """\
+example: the whole demonstration, about a minute; tables and a figure in demo/
+  hidim demo --out demo
+
+a first look in seconds
+  hidim demo --out demo --quick
+"""
+
+ALGORITHMS = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One problem of the demonstration: predictions, runs, and what they show."""
+
+    key: str
+    title: str
+    text: str
+    predicted: list[hidim.Curve]
+    measured: list[hidim.Curve]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    group = parser.add_argument_group("demonstration")
+    group.add_argument("--out", metavar="FOLDER", default="demo", help="where it goes (demo)")
+    group.add_argument("--runs", type=float, metavar="N", default=32, help="runs per curve (32)")
+    group.add_argument("--quick", action="store_true", help="a tenth of the steps, 8 runs")
+    group.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do all parts, print their tables, write the figure, the report and the curves."""
+    started = time.perf_counter()
+    runs = 8 if args.quick else int(whole("runs", args.runs, minimum=2))
+    require("matplotlib", "plots")
+    require("sklearn", "demo")
+    folder = _folder(args.out)
+    steps = 1000 if args.quick else 10_000
+    parts = []
+    for make in (power_law, digits, tumours, tumours_slowly):
+        parts.append(make(steps, runs))
+        if not args.json:
+            print(_section(parts[-1]), flush=True)
+    for part in parts:
+        common.write_csv(str(folder / f"{part.key}.csv"), _columns(part))
+    write_text(folder / "report.txt", "\n".join(_section(part) for part in parts))
+    _figure(folder / "demo.png", parts)
+    seconds = time.perf_counter() - started
+    if args.json:
+        answer = {part.key: {"title": part.title, "rows": _rows(part)} for part in parts}
+        common.print_json(answer | {"folder": str(folder), "seconds": seconds})
+        return 0
+    files = ", ".join(["demo.png", "report.txt", *(f"{part.key}.csv" for part in parts)])
+    print(f"in {folder}/: {files}")
+    print(f"hidim {hidim.__version__}, {seconds:.0f} s")
+    return 0
+
+
+def power_law(steps: int, runs: int) -> Part:
+    """PLRF(alpha=1, beta=0.7, d=1000): Gaussian data, so prediction and runs must agree."""
+    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=1000, v=4000)
+    spectrum = problem.spectrum(seed=0)
+    predicted, measured = [], []
+    for name in ALGORITHMS:
+        algorithm = hidim.recommend(problem, name)
+        predicted.append(hidim.predict(spectrum, algorithm, steps=100 * steps))
+        run = hidim.simulate(spectrum, algorithm, steps=steps, runs=runs, seed=1, at=_marks(steps))
+        measured.append(run)
+    text = f"Gaussian data, one sampled W: floor {spectrum.risk_floor:.4g}. Lines go on to "
+    text += f"{100 * steps:,} steps at no more cost."
+    return Part("power-law", "PLRF(alpha=1, beta=0.7, d=1000)", text, predicted, measured)
+
+
+def digits(steps: int, runs: int) -> Part:
+    """Handwritten digits: tails no heavier than a Gaussian's."""
+    title = "Handwritten digits (odd or even), 600 random features"
+    return _real("digits", title, demo_data.digits, steps, runs)
+
+
+def tumours(steps: int, runs: int) -> Part:
+    """Tumour measurements at the recommended rates: heavy tails, and the prediction fails."""
+    title = "Breast tumours (benign or not), 600 random features"
+    return _real("tumours", title, demo_data.tumours, steps, runs)
+
+
+def tumours_slowly(steps: int, runs: int) -> Part:
+    """The same with rates divided by the tail ratio, rounded up."""
+    title = "Breast tumours, rates divided by the tail ratio"
+    return _real("tumours-slowly", title, demo_data.tumours, steps, runs, careful=True)
+
+
+def _real(
+    key: str,
+    title: str,
+    load: Callable[[], tuple[np.ndarray, np.ndarray]],
+    steps: int,
+    runs: int,
+    *,
+    careful: bool = False,
+) -> Part:
+    X, y = load()
+    spectrum = hidim.Spectrum.from_data(X, y)
+    alpha = demo_data.tail_exponent(spectrum)
+    tails = hidim.tail_ratio(X)
+    factor = 1.0 / np.ceil(tails) if careful else 1.0
+    predicted, measured = [], []
+    for name in ALGORITHMS:
+        algorithm = hidim.recommend(spectrum, name, alpha=alpha, d=X.shape[1])
+        algorithm = algorithm.scheduled(Constant(factor))
+        predicted.append(hidim.predict(spectrum, algorithm, steps=100 * steps))
+        at = _marks(steps)
+        measured.append(hidim.simulate_rows(X, y, algorithm, steps, runs=runs, seed=1, at=at))
+    verdict = "no heavier than a Gaussian's" if tails < 1.1 else "heavier than a Gaussian's"
+    text = (
+        f"{len(X):,} real rows, drawn with replacement. Measured: alpha {alpha:.2f}, "
+        f"tail ratio {tails:.2f} ({verdict}), floor {spectrum.risk_floor:.4g}."
+    )
+    if factor != 1:
+        text += f" Rates divided by {1 / factor:.0f}."
+    return Part(key, title, text, predicted, measured)
+
+
+def _marks(steps: int) -> np.ndarray:
+    """Step 0 and about five points a decade."""
+    count = round(5 * np.log10(steps)) + 1
+    return np.concatenate([[0], np.unique(np.rint(np.geomspace(1, steps, count)))])
+
+
+def _rows(part: Part) -> list[dict[str, Any]]:
+    """How far runs and prediction are apart, at the last step of each decade."""
+    rows = []
+    for predicted, measured in zip(part.predicted, part.measured, strict=True):
+        assert measured.stderr is not None  # runs always carry their errors
+        for index, step in enumerate(measured.steps.tolist()):
+            if step < 10 or not np.log10(step).is_integer():
+                continue
+            truth, run = predicted.at(step), float(measured.risk[index])
+            error = float(measured.stderr[index])
+            rows.append(
+                {
+                    "algorithm": measured.label,
+                    "step": step,
+                    "predicted": truth,
+                    "run": run,
+                    "stderr": error,
+                    "off": run / truth - 1.0,
+                }
+            )
+    return rows
+
+
+def _section(part: Part) -> str:
+    rows = _rows(part)
+    columns = {
+        "algorithm": [row["algorithm"] for row in rows],
+        "step": [common.step_text(row["step"]) for row in rows],
+        "predicted": [common.risk_text(row["predicted"]) for row in rows],
+        "runs": [_run_text(row) for row in rows],
+        "off by": [_off_text(row["off"]) for row in rows],
+        "bar": [f"±{200 * row['stderr'] / row['predicted']:.1f} %" for row in rows],
+    }
+    return "\n".join([part.title, part.text, "", common.table(columns), "", _verdict(rows), ""])
+
+
+def _run_text(row: dict[str, Any]) -> str:
+    return f"{row['run']:.4g}" if np.isfinite(row["run"]) else "diverged"
+
+
+def _off_text(off: float) -> str:
+    if abs(off) < 10:
+        return f"{100 * off:+.1f} %"
+    return f"{off + 1:.3g} times" if np.isfinite(off) else "without bound"
+
+
+def _verdict(rows: list[dict[str, Any]]) -> str:
+    worst = max(rows, key=lambda row: abs(row["off"]))
+    inside = sum(abs(row["off"]) * row["predicted"] <= 2 * row["stderr"] for row in rows)
+    return (
+        f"{inside} of {len(rows)} runs within two standard errors of the prediction; the farthest "
+        f"is off by {_off_text(worst['off'])} ({worst['algorithm']} at step "
+        f"{common.step_text(worst['step'])})."
+    )
+
+
+def _columns(part: Part) -> dict[str, Any]:
+    names = [c.label for c in part.measured for _ in c.steps]
+    return {
+        "algorithm": names,
+        "step": np.concatenate([c.steps for c in part.measured]),
+        "predicted": np.concatenate(
+            [
+                [p.at(float(step)) for step in m.steps]
+                for p, m in zip(part.predicted, part.measured, strict=True)
+            ]
+        ),
+        "run": np.concatenate([c.risk for c in part.measured]),
+        "stderr": np.concatenate([np.asarray(c.stderr) for c in part.measured]),
+    }
+
+
+def _figure(path: Path, parts: list[Part]) -> None:
+    """Lines are predictions, points are runs; one panel per problem."""
+    from matplotlib.figure import Figure
+
+    from hidim.support.files import write_with
+
+    shown = [part for part in parts if part.key != "tumours-slowly"]
+    figure = Figure(figsize=(5.0 * len(shown), 4.6), layout="constrained")
+    for ax, part in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
+        _panel(ax, part)
+    write_with(path, lambda stream: figure.savefig(stream, format="png", dpi=140))
+
+
+def _panel(ax: Axes, part: Part) -> None:
+    from hidim.plots import plot_curves
+
+    plot_curves([*part.predicted, *part.measured], ax, title=part.title)
+    low = min(float(curve.risk.min()) for curve in part.predicted)
+    ax.set_ylim(bottom=low / 1.6, top=4 * float(part.predicted[0].risk[0]))
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make folder {name!r}: {error.strerror}.") from None
+    return folder

@@ -1,0 +1,46 @@
+"""Real data for `hidim demo`: data sets that ship inside scikit-learn, as random features.
+
+Random ReLU features of measured inputs are the setting that PLRF idealises: the rows are real,
+the model is linear in its d parameters, and only the number of features is ours to choose.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import hidim
+from hidim.support.extras import require
+
+FEATURES = 600
+
+
+def digits(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """1,797 handwritten digits: is the digit odd? X of shape (1797, 600), y of +1 and -1."""
+    data = require("sklearn.datasets", "demo").load_digits()
+    return random_features(data.data / 16.0, seed), np.where(data.target % 2 == 1, 1.0, -1.0)
+
+
+def tumours(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """569 breast tumours, 30 measurements each: is it benign? Their tails are heavy."""
+    data = require("sklearn.datasets", "demo").load_breast_cancer()
+    measured = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
+    return random_features(measured, seed), np.where(data.target == 1, 1.0, -1.0)
+
+
+def random_features(inputs: np.ndarray, seed: int) -> np.ndarray:
+    """Centred random ReLU features, scaled by 1 / sqrt(d), shape (rows, 600)."""
+    directions = np.random.default_rng(seed).standard_normal((inputs.shape[1], FEATURES))
+    features = np.maximum(inputs @ directions / np.sqrt(inputs.shape[1]), 0.0)
+    return (features - features.mean(axis=0)) / np.sqrt(FEATURES)
+
+
+def tail_exponent(spectrum: hidim.Spectrum) -> float:
+    """alpha of the spectrum, eigenvalues ~ j^(-2 alpha), fitted from j = 5 to a third of them.
+
+    >>> round(tail_exponent(hidim.Spectrum(np.arange(1, 601.0) ** -1.6, np.ones(600), 0.0)), 6)
+    0.8
+    """
+    index = np.arange(1, len(spectrum.eigenvalues) + 1)
+    inside = (index >= 5) & (index <= max(len(index) // 3, 10)) & (spectrum.eigenvalues > 0)
+    slope = np.polyfit(np.log(index[inside]), np.log(spectrum.eigenvalues[inside]), 1)[0]
+    return float(-slope / 2)

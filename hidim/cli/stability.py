@@ -1,0 +1,107 @@
+"""`hidim stability`: which learning rates hold on a problem, and when the others diverge."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hidim
+from hidim.cli import common
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY = "Which learning rates hold, how close these are to the edge, and when others diverge."
+
+EXAMPLE = """\
+example: how far the recommended rates of DANA-decaying are from the edge
+  hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm dana-decaying --steps 1e6
+
+rates of your own at batch size 4
+  hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm sgd --gamma-2 2 --batch-size 4
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    common.add_problem_flags(parser)
+    common.add_algorithm_flags(parser)
+    common.add_schedule_flags(parser)
+    common.add_run_flags(parser, steps=1e6, at=False)
+    common.add_output_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, print, write."""
+    common.check_outputs(args)
+    common.check_run(args)
+    started = time.perf_counter()
+    problem = common.problem_from(args)
+    algorithm = common.algorithm_from(args, problem)
+    found = hidim.stability(
+        problem.spectrum(args.seed), algorithm, args.steps, batch_size=args.batch_size
+    )
+    if args.csv:
+        common.write_csv(
+            args.csv,
+            {"step": found.steps, "norm": found.norm, "small_step_norm": found.small_step_norm},
+        )
+    if args.plot:
+        common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))
+    if args.json:
+        head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
+        common.print_json(head | found.to_dict())
+        return 0
+    print("\n".join(common.title(problem, algorithm, args)))
+    print()
+    print(_verdict(found))
+    print()
+    print(_norms(found))
+    print()
+    print(common.provenance_text(found.curve, seconds=time.perf_counter() - started))
+    return 0
+
+
+def draw(ax: Axes, found: Any) -> None:
+    """The figure of --plot: the exact kernel norm and the small-step one."""
+    from hidim.plots import colour_of, dress
+
+    seen = (np.asarray(found.steps) > 0) & np.isfinite(found.norm)
+    colour = colour_of(found.algorithm.name)
+    ax.plot(found.steps[seen], found.norm[seen], color=colour, label="exact kernel norm N(t)")
+    small = found.small_step_norm[seen]
+    ax.plot(found.steps[seen], small, color=colour, linestyle=":", label="small-step expansion")
+    ax.axhline(1.0, color="#888888", linewidth=1.0, label="edge of stability")
+    dress(ax, x="optimizer steps", y="kernel norm", title=found.verdict)
+    ax.legend(frameon=False, fontsize="small")
+
+
+def _verdict(found: Any) -> str:
+    def rate(value: float | None) -> str:
+        return "none: no such rate here" if value is None else f"{value:.6g}"
+
+    lines = [
+        ("stable", "yes" if found.stable else "no"),
+        ("verdict", found.verdict),
+        ("warning", found.warning or "none"),
+        ("diverged at step", common.step_text(found.diverged_at)),
+        ("highest kernel norm", f"{np.max(found.norm):.6g}"),
+        ("largest gamma_2", f"{rate(found.largest_gamma_2)}   (gamma_3 / gamma_2 held fixed)"),
+        ("largest gamma_3", f"{rate(found.largest_gamma_3)}   (gamma_2 held fixed)"),
+        ("exact SGD threshold", f"{found.sgd_threshold:.6g}"),
+    ]
+    return "\n".join(f"{name:<21}{text}" for name, text in lines)
+
+
+def _norms(found: Any) -> str:
+    rows = np.unique(np.geomspace(1, len(found.steps), 10).astype(int) - 1)
+    return common.table(
+        {
+            "step": [common.step_text(found.steps[i]) for i in rows],
+            "norm N": [f"{found.norm[i]:.5g}" for i in rows],
+            "small-step": [f"{found.small_step_norm[i]:.5g}" for i in rows],
+        }
+    )
