@@ -23,6 +23,7 @@ from hidim.cli.output import (
     plain,
     print_json,
     risk_text,
+    round_steps,
     rows_to_show,
     step_text,
     table,
@@ -30,6 +31,7 @@ from hidim.cli.output import (
     write_figure,
 )
 from hidim.cli.problems import add_problem_flags, problem_data, problem_from, problem_text
+from hidim.curve import log_spaced_steps
 from hidim.support.checks import whole
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ __all__ = [
     "risk_text",
     "step_list",
     "step_text",
+    "steps_to_report",
     "table",
     "title",
     "write_csv",
@@ -100,6 +103,13 @@ def check_run(args: argparse.Namespace) -> None:
     if args.steps is None:
         args.steps = max(args.at) if args.at else args.default_steps
     args.steps = whole("steps", args.steps)
+
+
+def steps_to_report(args: argparse.Namespace) -> np.ndarray:
+    """The steps of --at, or a fine log grid that holds the round steps a table shows."""
+    if args.at is not None:
+        return np.asarray(args.at, dtype=np.float64)
+    return np.union1d(log_spaced_steps(args.steps), round_steps(args.steps))
 
 
 def step_list(text: str) -> list[float]:

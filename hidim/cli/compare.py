@@ -11,7 +11,6 @@ import numpy as np
 
 import hidim
 from hidim.cli import common
-from hidim.curve import log_spaced_steps
 from hidim.support.checks import whole
 from hidim.support.progress import Progress
 
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if runs and args.seed is None and not isinstance(problem, hidim.Spectrum):
         args.seed = 0  # a run needs one sampled W, and the prediction is for the same one
     spectrum = problem.spectrum(args.seed)
-    steps = args.at if args.at is not None else log_spaced_steps(args.steps).tolist()
+    steps = common.steps_to_report(args)
     predicted, simulated = [], []
     total = len(algorithms) * (2 if runs else 1)
     with Progress(total, "comparing") as progress:

@@ -19,6 +19,7 @@ import numpy as np
 import hidim
 from hidim.algorithms import Constant
 from hidim.cli import common, demo_data
+from hidim.curve import log_spaced_steps
 from hidim.support.checks import whole
 from hidim.support.extras import require
 from hidim.support.files import write_text
@@ -94,7 +95,7 @@ def power_law(steps: int, runs: int) -> Part:
     predicted, measured = [], []
     for name in ALGORITHMS:
         algorithm = hidim.recommend(problem, name)
-        predicted.append(hidim.predict(spectrum, algorithm, steps=100 * steps))
+        predicted.append(hidim.predict(spectrum, algorithm, at=_line(steps)))
         run = hidim.simulate(spectrum, algorithm, steps=steps, runs=runs, seed=1, at=_marks(steps))
         measured.append(run)
     text = f"Gaussian data, one sampled W: floor {spectrum.risk_floor:.4g}. Lines go on to "
@@ -138,7 +139,7 @@ def _real(
     for name in ALGORITHMS:
         algorithm = hidim.recommend(spectrum, name, alpha=alpha, d=X.shape[1])
         algorithm = algorithm.scheduled(Constant(factor))
-        predicted.append(hidim.predict(spectrum, algorithm, steps=100 * steps))
+        predicted.append(hidim.predict(spectrum, algorithm, at=_line(steps)))
         at = _marks(steps)
         measured.append(hidim.simulate_rows(X, y, algorithm, steps, runs=runs, seed=1, at=at))
     verdict = "no heavier than a Gaussian's" if tails < 1.1 else "heavier than a Gaussian's"
@@ -155,6 +156,11 @@ def _marks(steps: int) -> np.ndarray:
     """Step 0 and about five points a decade."""
     count = round(5 * np.log10(steps)) + 1
     return np.concatenate([[0], np.unique(np.rint(np.geomspace(1, steps, count)))])
+
+
+def _line(steps: int) -> np.ndarray:
+    """Where the predictions are read: the marks, and finely up to a hundred times the steps."""
+    return np.union1d(_marks(steps), log_spaced_steps(100 * steps))
 
 
 def _rows(part: Part) -> list[dict[str, Any]]:

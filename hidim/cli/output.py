@@ -147,12 +147,19 @@ def rows_to_show(steps: np.ndarray, *, limit: int = 32) -> np.ndarray:
     """
     if len(steps) <= limit or np.any(np.diff(steps) <= 0):
         return np.arange(len(steps))
-    marks = [0.0]
-    decade = 1.0
-    while decade <= steps[-1]:
-        marks += [decade, 2 * decade, 5 * decade]
-        decade *= 10
+    marks = round_steps(float(steps[-1]))
     if len(marks) > limit:
-        marks = [0.0, *marks[1::3]]
-    wanted = np.searchsorted(steps, np.minimum([*marks, steps[-1]], steps[-1]))
+        marks = np.concatenate([marks[:1], marks[1::3]])
+    wanted = np.searchsorted(steps, np.append(marks, steps[-1]))
     return np.unique(wanted)
+
+
+def round_steps(last: float) -> np.ndarray:
+    """0, 1, 2, 5, 10, 20, ... up to `last`.
+
+    >>> round_steps(30).tolist()
+    [0.0, 1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    decades = 10.0 ** np.arange(math.floor(math.log10(max(last, 1))) + 1)
+    marks = np.concatenate([[0.0], np.outer(decades, [1.0, 2.0, 5.0]).ravel()])
+    return marks[marks <= last]

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         engine=args.engine,
         seed=args.seed,
-        at=args.at,
+        at=common.steps_to_report(args),
         readout=args.readout,
     )
     return common.report_curve(

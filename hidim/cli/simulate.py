@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         runs=runs,
         seed=args.seed,
-        at=args.at,
+        at=common.steps_to_report(args),
         method=args.method,
     )
     predicted = hidim.predict(
