@@ -1,0 +1,146 @@
+"""Does a checkpoint fit this optimizer? Everything is checked before anything is changed."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hidim.torch._options import FLAGS, check_group
+from hidim.torch._plain import from_plain
+
+if TYPE_CHECKING:
+    from hidim.torch._optimizer import HidimOptimizer
+
+
+def load_checked(optimizer: HidimOptimizer, state_dict: dict[str, Any]) -> None:
+    """`Optimizer.load_state_dict`, refusing what is foreign or truncated with the state intact.
+
+    Buffers take the dtype and device a fresh state would have, and are copies.
+    """
+    if not isinstance(state_dict, dict):
+        raise ValueError(_wrong(optimizer, f"it is a {type(state_dict).__name__}, not a dict"))
+    state_dict = state_dict.copy()
+    for hook in list(optimizer._optimizer_load_state_dict_pre_hooks.values()):
+        replaced = hook(optimizer, state_dict)
+        state_dict = state_dict if replaced is None else replaced
+    for key in ("state", "param_groups"):
+        if key not in state_dict:
+            raise ValueError(_wrong(optimizer, f"it has no {key!r} entry (is it truncated?)"))
+    groups = _checked_groups(optimizer, state_dict["param_groups"])
+    saved_ids = chain.from_iterable(g["params"] for g in state_dict["param_groups"])
+    own = chain.from_iterable(g["params"] for g in optimizer.param_groups)
+    of_id = dict(zip(saved_ids, own, strict=True))
+    group_of = {
+        saved: group
+        for old, group in zip(state_dict["param_groups"], groups, strict=True)
+        for saved in old["params"]
+    }
+    state: Any = type(optimizer.state)(optimizer.state.default_factory)
+    for saved_id, entry in state_dict["state"].items():
+        if saved_id not in of_id:
+            if isinstance(saved_id, int):
+                raise ValueError(_wrong(optimizer, f"its groups have no parameter {saved_id}"))
+            state[saved_id] = entry
+            continue
+        param = of_id[saved_id]
+        state[param] = _checked_entry(optimizer, saved_id, entry, param, group_of[saved_id])
+    for old, new in zip(optimizer.param_groups, groups, strict=True):
+        new["params"] = old["params"]
+        if "param_names" in old:
+            new.setdefault("param_names", old["param_names"])
+    optimizer.__setstate__({"state": state, "param_groups": groups})
+    for post_hook in list(optimizer._optimizer_load_state_dict_post_hooks.values()):
+        post_hook(optimizer)
+
+
+def _checked_groups(optimizer: HidimOptimizer, saved: Any) -> list[dict[str, Any]]:
+    own = optimizer.param_groups
+    if len(saved) != len(own):
+        raise ValueError(
+            "loaded state dict has a different number of parameter groups: "
+            f"{len(saved)}, and this {type(optimizer).__name__} has {len(own)}"
+        )
+    groups = []
+    for number, (old, group) in enumerate(zip(saved, own, strict=True)):
+        if "params" not in old:
+            raise ValueError(_wrong(optimizer, f"group {number} has no 'params' entry"))
+        if len(old["params"]) != len(group["params"]):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                f"optimizer's group: {len(old['params'])} parameters in group {number}, and "
+                f"this {type(optimizer).__name__} has {len(group['params'])}"
+            )
+        missing = [key for key in optimizer.defaults if key not in old and key not in FLAGS]
+        if missing:
+            raise ValueError(_wrong(optimizer, f"group {number} lacks {', '.join(missing)}"))
+        restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
+        try:
+            check_group({**FLAGS, **restored})
+        except ValueError as error:
+            raise ValueError(_wrong(optimizer, f"in group {number}, {error}")) from None
+        groups.append(restored)
+    return groups
+
+
+def _checked_entry(
+    optimizer: HidimOptimizer, saved_id: Any, entry: Any, param: Tensor, group: dict[str, Any]
+) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError(_wrong(optimizer, f"the state of parameter {saved_id} is not a dict"))
+    if not entry:
+        return {}
+    needed = ("step", *optimizer.buffers)
+    missing = [key for key in needed if key not in entry]
+    if missing:
+        found = ", ".join(map(str, entry))
+        raise ValueError(
+            _wrong(
+                optimizer,
+                f"the state of parameter {saved_id} lacks {', '.join(missing)} (it has: {found})",
+            )
+        )
+    foreign = [str(key) for key in entry if key not in needed]
+    if foreign:
+        raise ValueError(
+            _wrong(optimizer, f"parameter {saved_id} has unknown state {', '.join(foreign)}")
+        )
+    checked: dict[str, Any] = {"step": _step_tensor(optimizer, saved_id, entry, param, group)}
+    for key in optimizer.buffers:
+        value = entry[key]
+        shape = tuple(getattr(value, "shape", ()))
+        if not isinstance(value, Tensor) or shape != tuple(param.shape):
+            raise ValueError(
+                _wrong(
+                    optimizer,
+                    f"`{key}` of parameter {saved_id} has shape {shape}, the parameter "
+                    f"{tuple(param.shape)}",
+                )
+            )
+        dtype = optimizer.buffer_dtype(group, param)
+        checked[key] = value.detach().to(device=param.device, dtype=dtype, copy=True)
+    return checked
+
+
+def _step_tensor(
+    optimizer: HidimOptimizer, saved_id: Any, entry: Any, param: Tensor, group: dict[str, Any]
+) -> Tensor:
+    value = entry["step"]
+    if (isinstance(value, Tensor) and value.numel() != 1) or not isinstance(
+        value, Tensor | int | float
+    ):
+        raise ValueError(_wrong(optimizer, f"`step` of parameter {saved_id} is not one number"))
+    double = torch.get_default_dtype() == torch.float64
+    device = param.device if group.get("capturable") else "cpu"
+    step = torch.as_tensor(value).detach().to(device, torch.float64 if double else torch.float32)
+    return step.reshape(()).clone()
+
+
+def _wrong(optimizer: HidimOptimizer, problem: str) -> str:
+    return (
+        f"this state_dict cannot be loaded into {type(optimizer).__name__}: {problem}. "
+        "Nothing has been changed."
+    )

@@ -1,0 +1,28 @@
+"""The one place that touches torch's private step decorator, with a fallback if it goes.
+
+torch.optim's own decorator sets the grad mode from `differentiable` around a step and breaks the
+graph there, so that a compiled step is an inference graph without an epilogue of copies.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+try:
+    from torch.optim.optimizer import _use_grad_for_differentiable as step_in_grad_mode
+except ImportError:  # pragma: no cover - the private name went away
+
+    def step_in_grad_mode(func: Callable[..., Any]) -> Callable[..., Any]:  # type: ignore[misc]
+        @functools.wraps(func)
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with torch.set_grad_enabled(self.defaults["differentiable"]):
+                return func(self, *args, **kwargs)
+
+        return wrapper
+
+
+__all__ = ["step_in_grad_mode"]

@@ -1,0 +1,86 @@
+"""How do tensors lie in memory, and in which type are they computed?
+
+Local shards of DTensors, real views of complex tensors, flat views for the one-pass kernels,
+buckets that share a kernel, and bfloat16 widened for arithmetic and rounded back once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LOW = (torch.bfloat16, torch.float16)
+
+
+def local_shard(x: Any, like: Any = None) -> Tensor:
+    """This process's part of a DTensor; a plain tensor as it is.
+
+    A gradient placed unlike its parameter (`like`) is first redistributed to match it.
+    """
+    if type(x) is Tensor or not hasattr(x, "to_local"):
+        return x
+    if like is not None and getattr(like, "placements", x.placements) != x.placements:
+        x = x.redistribute(placements=like.placements)
+    return x.to_local()
+
+
+def real_view(x: Tensor) -> Tensor:
+    """A complex tensor as pairs of reals."""
+    return torch.view_as_real(x) if x.is_complex() else x
+
+
+def widen(x: Tensor) -> Tensor:
+    """float32 for bfloat16 and float16, otherwise `x` itself."""
+    return x.float() if x.dtype in LOW else x
+
+
+def narrow_into(target: Tensor, value: Tensor, seed: tuple[Any, ...] | None) -> None:
+    """Write `value` into `target`, to nearest or, with a seed, stochastically.
+
+    Stochastic rounding goes to the upper neighbour with the probability that makes it unbiased.
+    Its noise depends on the seed alone, so replicas and resumed runs round alike.
+    """
+    if seed is None or target.dtype != torch.bfloat16:
+        target.copy_(value)
+    else:
+        target.copy_(_stochastically_rounded(value, seed))
+
+
+@torch.compiler.disable
+def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...]) -> Tensor:
+    mixed = 0
+    for part in seed:
+        mixed = (mixed * 1_000_003 + int(part) + 0x9E3779B9) % 2**63
+    generator = torch.Generator(device=value.device).manual_seed(mixed)
+    noise = torch.randint(
+        0, 1 << 16, value.shape, dtype=torch.int32, device=value.device, generator=generator
+    )
+    # bfloat16 is float32 without its last 16 bits: add noise below them, then cut.
+    bits = (value.contiguous().view(torch.int32) + noise) & -65536
+    return torch.where(torch.isfinite(value), bits.view(torch.float32), value)
+
+
+def bucket(
+    params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], times: list[float]
+) -> dict[tuple[Any, ...], list[int]]:
+    """Positions of parameters that one kernel can update: same device, dtypes and time."""
+    buckets: dict[tuple[Any, ...], list[int]] = {}
+    for i, (p, g, t) in enumerate(zip(params, grads, times, strict=True)):
+        kept = state[0][i].dtype if state else p.dtype
+        buckets.setdefault((p.device, (p.dtype, g.dtype), kept, t), []).append(i)
+    return buckets
+
+
+def flat_views(p: Tensor, others: list[Tensor]) -> list[Tensor] | None:
+    """`p` and `others` as 1-D views in one memory order, or None if `p` has gaps or overlaps.
+
+    A tensor of `others` laid out unlike `p` is copied (its last use must be reading).
+    """
+    if p.is_contiguous():
+        return [p.view(-1), *(x.contiguous().view(-1) for x in others)]
+    order = sorted(range(p.dim()), key=p.stride, reverse=True)
+    if not p.permute(order).is_contiguous():
+        return None
+    return [x.permute(order).contiguous().view(-1) for x in (p, *others)]

@@ -1,0 +1,198 @@
+"""How is a member of the DANA family stepped? With one rescaled buffer, in every path.
+
+    y <- (1 - Delta) y + gamma_1 g,   p <- p - lr (gamma_2 g + gamma_3 y)
+
+The state is b = s_t y with s_t = sqrt(r_t s_{t-1} / (1 - Delta_t)), r_t = gamma_3 / gamma_2. Then
+
+    b <- m b + gamma_1 s_t g,   p <- p - lr gamma_2 (g + m b),   m = r_t / s_t,
+
+which is one call of torch's fused Nesterov kernel: one pass over memory. Where the recursion has
+no solution (gamma_2 or gamma_3 zero, Delta > 1) s_t = 1 and lists are used instead.
+
+The recursion halves the memory of log s with each step, so s_t is a function of the time and of
+the last 64 values of r and Delta alone: nothing need be stored, parameters may be at different
+times, and all paths share one state. Only if a hyperparameter in `scale_keys` is edited does the
+buffer change scale; `scaled_by` in the group records which values it is scaled with.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hidim.torch._fused_sgd import available, fused_nesterov
+from hidim.torch._layout import flat_views, local_shard
+from hidim.torch._ops import Tensors, add_scaled, foreach_add_scaled, minus
+from hidim.torch._optimizer import HidimOptimizer
+
+_WINDOW = 64  # 2^-64 of the older history is below float64's rounding
+
+
+class MomentumFamily(HidimOptimizer):
+    """A member gives `rule(group, t)`: gamma_1, gamma_2, gamma_3 (without lr) and forgetting."""
+
+    buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+    scale_keys: ClassVar[tuple[str, ...]] = ()
+
+    @staticmethod
+    def rule(group: dict[str, Any], t: Any) -> tuple[Any, Any, Any, Any]:
+        """gamma_1, gamma_2 / lr, gamma_3 / lr and Delta at `t` (float, array or tensor)."""
+        raise NotImplementedError
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        group["scaled_by"] = self._scale_values(group)
+
+    def _scale_values(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(group[key] for key in self.scale_keys)
+
+    def _scale(self, values: tuple[Any, ...], t: Any) -> Any:
+        if isinstance(t, Tensor):
+            return _scale_tensor(type(self), values, t)
+        member: Any = type(self)
+        return _scale_float(member, values, t)
+
+    def before_group(self, group: dict[str, Any]) -> None:
+        """Rescale the buffers if the values they are scaled with have been edited."""
+        new = self._scale_values(group)
+        old = tuple(group.get("scaled_by", new))
+        if old != new:
+            for p in group["params"]:
+                entry = self.state.get(p)
+                if entry:
+                    last = float(entry["step"]) - 1
+                    factor = self._scale(new, last) / self._scale(old, last)
+                    local_shard(entry["momentum_buffer"]).mul_(factor)
+        if group.get("scaled_by") != new:
+            group["scaled_by"] = new
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
+        """decay and gain of b, then the rates of g and b; last the kernel's momentum or None."""
+        values = self._scale_values(group)
+        gamma_1, gamma_2, gamma_3, forgetting = self.rule(group, t)
+        s = self._scale(values, t)
+        decay = (1 - forgetting) * s / self._scale(values, t - 1)
+        momentum = None
+        if not isinstance(t, Tensor) and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
+            momentum = gamma_3 / gamma_2 / s
+        return decay, gamma_1 * s, lr * gamma_2, lr * gamma_3 / s, momentum
+
+    def single(
+        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
+    ) -> None:
+        """y <- (1 - Delta) y + gamma_1 g; p <- p - gamma_2 g - gamma_3 y, with b = s y."""
+        (b,) = state
+        decay, gain, rate_g, rate_b, _ = c
+        if group["weight_decay"]:
+            if group["decoupled_weight_decay"]:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            else:
+                g = g + group["weight_decay"] * p
+        b.mul_(decay)
+        add_scaled(b, g, gain)
+        add_scaled(p, g, -rate_g)
+        add_scaled(p, b, -rate_b)
+
+    def foreach(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> None:
+        """The same on lists."""
+        (bs,) = state
+        decay, gain, rate_g, rate_b, _ = c
+        if group["weight_decay"]:
+            if group["decoupled_weight_decay"]:
+                torch._foreach_mul_(ps, 1 - group["lr"] * group["weight_decay"])
+            else:
+                gs = list(torch._foreach_add(gs, ps, alpha=group["weight_decay"]))
+        torch._foreach_mul_(bs, decay)
+        foreach_add_scaled(bs, gs, gain)
+        foreach_add_scaled(ps, gs, minus(rate_g))
+        foreach_add_scaled(ps, bs, minus(rate_b))
+
+    def fused(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> list[int]:
+        """One call of torch's kernel for what is dense, of one dtype and scalable."""
+        (bs,) = state
+        decay, gain, rate_g, _, momentum = c
+        if momentum is None or bs[0].dtype != ps[0].dtype or not available(ps[0]):
+            return list(range(len(ps)))
+        left, lists = [], ([], [], [])  # type: tuple[list[int], tuple[Tensors, Tensors, Tensors]]
+        for i, (p, g, b) in enumerate(zip(ps, gs, bs, strict=True)):
+            flat = flat_views(p, [g, b])
+            if flat is None or flat[2].data_ptr() != b.data_ptr() or g.dtype != p.dtype:
+                left.append(i)
+            elif p.numel():
+                for tensors, view in zip(lists, flat, strict=True):
+                    tensors.append(view)
+        if not lists[0]:
+            return left
+        if decay == 0:
+            torch._foreach_zero_(lists[2])
+        weight_decay = group["weight_decay"]
+        if weight_decay and group["decoupled_weight_decay"]:
+            torch._foreach_mul_(lists[0], 1 - group["lr"] * weight_decay)
+            weight_decay = 0.0
+        fused_nesterov(
+            *lists,
+            lr=rate_g,
+            momentum=momentum,
+            dampening=1 - gain,
+            weight_decay=weight_decay,
+            maximize=group["maximize"],
+        )
+        return left
+
+
+def _scale_float(member: Any, values: tuple[Any, ...], t: float) -> float:
+    if t < 0:
+        return 1.0
+    return _scale_block(member, values, int(t) // _WINDOW)[int(t) % _WINDOW]
+
+
+@functools.lru_cache(maxsize=256)
+def _scale_block(member: Any, values: tuple[Any, ...], block: int) -> tuple[float, ...]:
+    """s_t for the block's steps: the recursion, started a block earlier.
+
+    Always from the same start, so that a resumed run finds the same bits.
+    """
+    begin = max(block - 1, 0) * _WINDOW
+    times = np.arange(begin, (block + 1) * _WINDOW, dtype=np.float64)
+    group = dict(zip(member.scale_keys, values, strict=True))
+    _, gamma_2, gamma_3, forgetting = (
+        np.broadcast_to(np.asarray(x, dtype=np.float64), times.shape).tolist()
+        for x in member.rule(group, times)
+    )
+    log_s, logs = 0.0, []
+    for i, (rate_2, rate_3, loss) in enumerate(zip(gamma_2, gamma_3, forgetting, strict=True)):
+        if not (rate_2 > 0 and rate_3 > 0 and loss <= 1):
+            log_s = 0.0
+        elif loss == 1 or begin + i == 0:  # nothing is kept: the buffer starts here
+            log_s = 0.5 * math.log(rate_3 / rate_2)
+        else:
+            log_s = 0.5 * (math.log(rate_3 / rate_2) - math.log1p(-loss) + log_s)
+        logs.append(log_s)
+    return tuple(math.exp(x) for x in logs[-_WINDOW:])
+
+
+def _scale_tensor(member: Any, values: tuple[Any, ...], t: Tensor) -> Tensor:
+    """`_scale_float` for a vector of times, without reading them back."""
+    back = torch.arange(_WINDOW, dtype=t.dtype, device=t.device)
+    times = t[:, None] - back  # (parameters, window)
+    group = dict(zip(member.scale_keys, values, strict=True))
+    _, gamma_2, gamma_3, forgetting = (
+        x * torch.ones_like(times) for x in member.rule(group, times.clamp(min=0))
+    )
+    plain = ~((gamma_2 > 0) & (gamma_3 > 0) & (forgetting <= 1)) | (times < 0)
+    start = (forgetting >= 1) | (times <= 0)
+    log_keep = torch.log1p(-torch.where(start, torch.zeros_like(times), forgetting))
+    ratio = torch.where(plain, torch.ones_like(times), gamma_3 / gamma_2)
+    term = torch.log(ratio) - log_keep
+    going = torch.cumprod((~(plain | start)).to(t.dtype), dim=1)
+    alive = torch.cat([torch.ones_like(going[:, :1]), going[:, :-1]], dim=1)
+    kept = torch.where(plain, torch.zeros_like(term), term)
+    return torch.exp((kept * alive * 0.5 ** (back + 1)).sum(dim=1))

@@ -1,0 +1,87 @@
+"""Which values may a parameter group hold? Checked when a group is added, loaded or edited.
+
+Each check raises `ValueError` naming the argument, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from hidim.algorithms.schedules import Schedule
+from hidim.support import checks
+
+# What torch's own optimizers default when an old checkpoint lacks it.
+FLAGS: dict[str, Any] = {
+    "maximize": False,
+    "foreach": None,
+    "fused": None,
+    "capturable": False,
+    "differentiable": False,
+    "initial_step": 0,
+    "stochastic_rounding": False,
+    "state_dtype": None,
+}
+
+_POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_const", "norm_eps"}
+_NON_NEGATIVE = {
+    "lr", "weight_decay", "c_3", "eps", "alpha_scale", "gradient_scale", "omega", "t_0", "peak_lr",
+}  # fmt: skip
+_MAY_BE_ZERO = {"kappa_3"}  # the constant-rate reduction
+_MAY_BE_NONE = {"dimension", "peak_lr"}
+_SCHEDULES = {"gamma_1", "gamma_2", "gamma_3", "forgetting"}
+_STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def check_group(group: dict[str, Any]) -> None:
+    """Refuse a bad value of a hyperparameter or flag in `group`, naming it."""
+    for name, value in group.items():
+        check_option(name, value)
+    if group.get("foreach") and group.get("fused"):
+        raise ValueError("`fused` and `foreach` cannot both be True; give one of them.")
+    if group.get("differentiable") and group.get("fused"):
+        raise ValueError("`fused=True` does not support differentiable=True; leave `fused` out.")
+    for flag in ("differentiable", "capturable"):
+        if group.get("stochastic_rounding") and group.get(flag):
+            raise ValueError(f"`stochastic_rounding` does not go with {flag}=True; drop one.")
+
+
+def check_option(name: str, value: Any) -> None:
+    """Refuse one bad value; names without a rule pass."""
+    if value is None and (name in _MAY_BE_NONE or name in ("foreach", "fused", "state_dtype")):
+        return
+    if isinstance(value, torch.Tensor) and name in _POSITIVE | _NON_NEGATIVE:
+        if value.numel() != 1:
+            raise ValueError(
+                f"Tensor {name} must be 1-element, got `{name}` of shape {tuple(value.shape)}."
+            )
+        if name != "lr":
+            raise ValueError(f"`{name}` must be a number; only `lr` may be a tensor.")
+        if value.device.type == "cpu":
+            checks.non_negative(name, value.item())
+    elif name in _MAY_BE_ZERO or name in _NON_NEGATIVE:
+        checks.non_negative(name, value)
+    elif name == "clip" and value == math.inf:
+        return
+    elif name in _POSITIVE:
+        checks.positive(name, value)
+    elif name in _SCHEDULES and not isinstance(value, Schedule):
+        checks.non_negative(name, value)
+    elif name in ("initial_step", "min_dim"):
+        checks.whole(name, value)
+    elif name == "betas":
+        _check_betas(value)
+    elif name == "alpha_form":
+        checks.choice(name, value, ("code", "readme"))
+    elif name == "state_dtype" and value not in _STATE_DTYPES:
+        raise ValueError(f"`state_dtype` must be a real floating dtype or None, got {value!r}.")
+
+
+def _check_betas(value: Any) -> None:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"`betas` must be two numbers, got {value!r}.")
+    for beta in value:
+        if not 0 <= checks.finite("betas", beta) < 1:
+            raise ValueError(f"`betas` must lie in [0, 1), got {value!r}.")
