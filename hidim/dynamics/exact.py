@@ -50,17 +50,17 @@ def solve(
 def curve_from_record(record: Record, algorithm: Momentum, at: np.ndarray, readout: str) -> Curve:
     """Turn what a walk recorded into a Curve, read at the point asked for."""
     weight = algorithm.readout(readout)(np.asarray(at, dtype=np.float64))
-    sums = record.sums
-    finite = np.isfinite(sums[:, ERROR])
-    shifted = sums[:, ERROR].copy()
-    moved = 2.0 * weight * sums[:, CROSS] + weight**2 * sums[:, MOMENTUM]
-    shifted[finite] += np.where(weight != 0.0, moved, 0.0)[finite]
+    twice_excess = record.sums[:, ERROR].copy()
+    # A point off the iterate; left alone where the run was given up and all is infinite.
+    moved = (weight != 0.0) & np.isfinite(twice_excess)
+    w, sums = weight[moved], record.sums[moved]
+    twice_excess[moved] += 2.0 * w * sums[:, CROSS] + w**2 * sums[:, MOMENTUM]
     outcome: dict[str, Any] = {"status": "ok", "diverged_at": None}
     if record.diverged:
         outcome = {"status": "diverged", "diverged_at": record.crossed_at}
     return Curve(
         steps=at,
-        risk=record.floor + 0.5 * shifted,
+        risk=record.floor + 0.5 * twice_excess,
         moments=record.states,
         provenance={"effort": record.effort},
         **outcome,
