@@ -35,6 +35,9 @@ _PUBLIC = {
     "predict": "hidim.dynamics.predict",
     "simulate_rows": "hidim.dynamics.rows",
     "tail_ratio": "hidim.dynamics.rows",
+    "recommend": "hidim.dynamics.recommend",
+    "stability": "hidim.dynamics.stability",
+    "Stability": "hidim.dynamics.stability",
     "ScalingLaw": "hidim.scaling.law",
     "scaling_law": "hidim.scaling.law",
 }
