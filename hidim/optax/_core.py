@@ -149,9 +149,13 @@ def broadcast_mask(mask: Any, params: Any) -> Any:
 
 
 def zeros(p: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like `p`; complex arrays keep their own dtype."""
+    """Zeros like `p` in `dtype`, by default its own, float32 for float16 (squares underflow).
+
+    Complex arrays keep their own dtype.
+    """
     own = jnp.asarray(p).dtype
-    return jnp.zeros_like(p, dtype=own if dtype is None or is_complex(own) else dtype)
+    default = jnp.float32 if own == jnp.float16 else own
+    return jnp.zeros_like(p, dtype=default if dtype is None or is_complex(own) else dtype)
 
 
 def scalar(value: Any, count: jax.Array) -> jax.Array:

@@ -81,9 +81,9 @@ def adana(
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the number of updates at which a fresh state starts its clock, which both
             the averages and a learning-rate schedule read.
-        mu_dtype: dtype of m, the parameter's own by default.
-        nu_dtype: dtype of v, the parameter's own by default. bfloat16 loses the late averages,
-            whose weight 8/t falls below its rounding: give float32 for long runs.
+        mu_dtype: dtype of m, by default the parameter's own (float32 for float16).
+        nu_dtype: dtype of v, by default as for m. bfloat16 loses the late averages, whose weight
+            8/t falls below its rounding: give float32 for long runs.
 
     Raises:
         ValueError: an argument outside its range, by its name.

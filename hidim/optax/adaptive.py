@@ -39,10 +39,12 @@ class Decay(NamedTuple):
             _core.checked(non_negative, name, getattr(self, name))
         if self.peak_lr is not None:
             _core.checked(positive, "peak_lr", self.peak_lr)
-        elif callable(self.learning_rate) and not _core.is_zero(self.omega):
+        elif not _core.is_zero(self.omega) and (
+            callable(self.learning_rate) or _core.is_zero(self.learning_rate)
+        ):
             raise ValueError(
-                "`peak_lr` must be given when `omega` is used and `learning_rate` is a schedule: "
-                "the log-time decay follows lr / peak_lr."
+                "`peak_lr` must be given when `omega` is used and `learning_rate` is a schedule "
+                "or 0: the log-time decay follows lr / peak_lr."
             )
 
     def share(self, count: jax.Array, rate: jax.Array) -> jax.Array:

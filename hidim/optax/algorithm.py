@@ -36,7 +36,7 @@ def from_algorithm(
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
-        mu_dtype: dtype of the buffer y, the parameter's own by default.
+        mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
         ValueError: `algorithm` is not a `hidim.Momentum`, or a negative rate or decay.

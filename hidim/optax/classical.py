@@ -9,6 +9,7 @@ and is here for study.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
@@ -36,7 +37,7 @@ def stochastic_nesterov(
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
-        mu_dtype: dtype of the buffer y, the parameter's own by default.
+        mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
         ValueError: a negative rate or decay.
@@ -81,33 +82,41 @@ def accelerated_sgd(
         q <- anchor w + (1 - anchor) v
 
     with mixing = c^2 xi / kappa, long_step = c xi lr, anchor = c / (c + mixing), c = small_const.
-    As momentum: gamma_1 = long_step - lr, gamma_2 = lr, gamma_3 = 1 - anchor, forgetting
-    1 - anchor (1 - mixing), which follows the three sequences under any learning-rate schedule.
+    As momentum: gamma_2 = lr, gamma_3 = (1 - anchor)(long_step - lr), forgetting
+    1 - anchor (1 - mixing). A learning-rate schedule scales both rates, as everywhere in this
+    family; the three sequences themselves would put it into gamma_1.
 
     Args:
         learning_rate: number or schedule of the short step.
-        kappa: ratio of the long step to the short one on a deterministic problem, above 0.
-        xi: statistical advantage, above 0 and at most sqrt(kappa).
-        small_const: c, in (0, 1].
+        kappa: condition number, at least c^2 xi.
+        xi: statistical advantage, at least 1/c and at most sqrt(kappa).
+        small_const: the source's constant c = 0.7, below 1.
         weight_decay: ridge added to the gradient, g + weight_decay p, as torch's SGD does.
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
-        mu_dtype: dtype of the buffer y, the parameter's own by default.
+        mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
         ValueError: an argument outside its range, by its name.
     """
     for name, value in (("kappa", kappa), ("xi", xi), ("small_const", small_const)):
         _core.checked(positive, name, value)
+    if all(map(_core.is_number, (kappa, xi, small_const))):
+        if small_const * xi < 1:
+            raise ValueError(f"`xi` must be at least 1/small_const = {1 / small_const:.3g}.")
+        if small_const**2 * xi > kappa:
+            raise ValueError(
+                f"`kappa` must be at least small_const^2 xi = {small_const**2 * xi:.3g}."
+            )
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         c, advantage = _core.scalar(small_const, t), _core.scalar(xi, t)
         mixing = c * c * advantage / _core.scalar(kappa, t)
         return {
-            "gamma_1": rate * (c * advantage - 1.0),
+            "gamma_1": jnp.ones_like(t),
             "gamma_2": rate,
-            "gamma_3": mixing / (c + mixing),
+            "gamma_3": rate * (c * advantage - 1.0) * mixing / (c + mixing),
             "forgetting": (mixing + c * mixing) / (c + mixing),
         }
 

@@ -47,7 +47,7 @@ def dana_decaying(
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock, which both the momentum
             and a learning-rate schedule read: t = 0 would replay the transient.
-        mu_dtype: dtype of the buffer y, the parameter's own by default.
+        mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
         ValueError: a negative rate, ratio, exponent or decay, or delta not above 0.
@@ -105,7 +105,7 @@ def dana_constant(
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
-        mu_dtype: dtype of the buffer y, the parameter's own by default.
+        mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
         ValueError: a negative rate, ratio or decay, or dimension or delta not above 0.

@@ -15,8 +15,14 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from hidim.algorithms.schedules import Forgetting, PowerLaw
 from hidim.optax import _core
-from hidim.support.checks import finite, non_negative, whole
+from hidim.optax.schedules import as_optax_schedule
+from hidim.support.checks import non_negative, whole
+
+# As DANA-decaying by default.
+GAMMA_3 = as_optax_schedule(PowerLaw(1.0, 0.85))
+FORGETTING = as_optax_schedule(Forgetting(8.0))
 
 
 class MomentumState(NamedTuple):
@@ -30,8 +36,8 @@ def general_momentum(
     learning_rate: optax.ScalarOrSchedule,
     gamma_1: optax.ScalarOrSchedule = 1.0,
     gamma_2: optax.ScalarOrSchedule = 1.0,
-    gamma_3: optax.ScalarOrSchedule = 0.0,
-    forgetting: optax.ScalarOrSchedule = 1.0,
+    gamma_3: optax.ScalarOrSchedule = GAMMA_3,
+    forgetting: optax.ScalarOrSchedule = FORGETTING,
     weight_decay: optax.ScalarOrSchedule = 0.0,
     *,
     decoupled_weight_decay: bool = False,
@@ -40,6 +46,9 @@ def general_momentum(
     mu_dtype: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic momentum with any schedules; the learning rate multiplies gamma_2 and gamma_3.
+
+    By default it is `dana_decaying`. Schedules are hidim's or any function of the step that JAX
+    can trace.
 
     Args:
         learning_rate: number or schedule of the step, the common factor of both rates.
@@ -53,10 +62,10 @@ def general_momentum(
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
-        mu_dtype: dtype of the buffer, the parameter's own by default.
+        mu_dtype: dtype of the buffer, by default the parameter's own (float32 for float16).
 
     Raises:
-        ValueError: a number is not finite, or a rate or decay is negative.
+        ValueError: a number is negative or not finite.
 
     >>> import jax.numpy as jnp, optax
     >>> heavy_ball = general_momentum(0.1, gamma_2=0.0, gamma_3=1.0, forgetting=0.1)
@@ -65,10 +74,13 @@ def general_momentum(
     >>> updates
     Array([-0.1, -0.1], dtype=float32)
     """
-    _core.checked(finite, "gamma_1", gamma_1)
-    _core.checked(non_negative, "gamma_2", gamma_2)
-    _core.checked(finite, "gamma_3", gamma_3)
-    _core.checked(finite, "forgetting", forgetting)
+    for name, value in (
+        ("gamma_1", gamma_1),
+        ("gamma_2", gamma_2),
+        ("gamma_3", gamma_3),
+        ("forgetting", forgetting),
+    ):
+        _core.checked(non_negative, name, value)
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         return {

@@ -7,6 +7,7 @@ table does not know is evaluated on the host by a callback: right everywhere, sl
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
@@ -18,14 +19,28 @@ from hidim.algorithms import schedules
 JaxSchedule = Callable[[Any], jax.Array]
 
 
-def as_optax_schedule(schedule: schedules.Schedule | float) -> JaxSchedule:
+@dataclass(frozen=True)
+class OptaxSchedule:
+    """A schedule of hidim that JAX can trace; prints and compares as what it wraps."""
+
+    schedule: schedules.Schedule
+
+    def __call__(self, t: Any) -> jax.Array:
+        """Value at integer or real steps `t` >= 0 of any shape, float32 (float64 under x64)."""
+        return _formula(self.schedule)(as_time(t))
+
+    def __repr__(self) -> str:
+        return f"as_optax_schedule({self.schedule!r})"
+
+
+def as_optax_schedule(schedule: schedules.Schedule | float) -> OptaxSchedule:
     """`schedule` as a traceable function of the step, for any place that takes an optax schedule.
+
+    The transformations of `hidim.optax` take hidim's schedules as they are; this is for those of
+    others, and for `optax.inject_hyperparams`, which calls every schedule itself.
 
     Args:
         schedule: a schedule of hidim, or a number.
-
-    Returns:
-        `f(t)`, float32 (float64 under x64), for integer or real steps t >= 0 of any shape.
 
     Raises:
         ValueError: `schedule` is neither a schedule nor a number.
@@ -34,8 +49,7 @@ def as_optax_schedule(schedule: schedules.Schedule | float) -> JaxSchedule:
     >>> as_optax_schedule(0.1 * Warmup(4))(1)
     Array(0.05, dtype=float32)
     """
-    formula = _formula(schedules.as_schedule("schedule", schedule))
-    return lambda t: formula(as_time(t))
+    return OptaxSchedule(schedules.as_schedule("schedule", schedule))
 
 
 def as_time(t: Any) -> jax.Array:

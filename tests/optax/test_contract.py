@@ -18,7 +18,7 @@ import hidim.optax as hx  # noqa: E402
 MAKERS: dict[str, Callable[..., Any]] = {
     "dana_decaying": hx.dana_decaying,
     "dana_constant": hx.dana_constant,
-    "general_momentum": lambda lr, **o: hx.general_momentum(lr, gamma_3=0.5, forgetting=0.1, **o),
+    "general_momentum": hx.general_momentum,
     "stochastic_nesterov": hx.stochastic_nesterov,
     "accelerated_sgd": hx.accelerated_sgd,
     "from_algorithm": lambda lr, **o: hx.from_algorithm(
@@ -233,8 +233,10 @@ BAD = [
     (lambda: hx.dana_decaying(0.1, initial_step=-1), "initial_step"),
     (lambda: hx.dana_decaying(float("nan")), "learning_rate"),
     (lambda: hx.dana_constant(0.1, dimension=0), "dimension"),
-    (lambda: hx.general_momentum(0.1, forgetting=float("inf")), "forgetting"),
+    (lambda: hx.general_momentum(0.1, forgetting=-0.1), "forgetting"),
     (lambda: hx.accelerated_sgd(0.1, kappa=0.0), "kappa"),
+    (lambda: hx.accelerated_sgd(0.1, kappa=1.0), "kappa"),
+    (lambda: hx.accelerated_sgd(0.1, xi=1.0), "xi"),
     (lambda: hx.adana(0.1, kappa=0.0), "kappa"),
     (lambda: hx.adana(0.1, alpha_form="paper"), "alpha_form"),
     (lambda: hx.adana(0.1, omega=-4.0), "omega"),
