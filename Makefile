@@ -40,7 +40,7 @@ bench: $(STAMPS)/dev
 
 ## make docs       the documentation site, in site/
 docs: $(STAMPS)/docs
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 ## make papers     the published figures and tables again, expected beside measured
 papers: $(STAMPS)/dev

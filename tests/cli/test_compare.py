@@ -1,0 +1,81 @@
+"""Claims about `hidim compare`: several optimizers side by side."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.cli.compare import steps_to
+from hidim.cli.main import main
+
+PLRF = ("--alpha", "1", "--beta", "0.7", "--d", "60", "--v", "240")
+
+
+def answer(capsys, *arguments):
+    assert main(["compare", *PLRF, *arguments, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_four_of_the_paper_are_compared_by_default(capsys):
+    found = answer(capsys, "--steps", "1e4")
+    names = ["sgd", "sgd-momentum", "dana-constant", "dana-decaying"]
+    assert [curve["label"] for curve in found["predicted"]] == names
+    assert found["simulated"] == []
+    assert found["summary"][0]["speedup"] == pytest.approx(1.0, rel=1e-6)
+
+
+def test_an_algorithm_may_carry_its_own_rates(capsys):
+    found = answer(capsys, "--steps", "100", "--algorithms", "sgd:gamma_2=0.1", "sgd:gamma_2=0.2")
+    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=60, v=240)
+    for curve, rate in zip(found["predicted"], (0.1, 0.2), strict=True):
+        truth = hidim.predict(problem, hidim.sgd(rate), at=curve["steps"])
+        assert curve["risk"] == pytest.approx(list(truth.risk), rel=1e-10)
+
+
+def test_runs_stand_beside_the_predictions(capsys):
+    flags = ("--steps", "200", "--runs", "40", "--algorithms", "sgd", "dana-constant")
+    found = answer(capsys, *flags)
+    for line, run in zip(found["predicted"], found["simulated"], strict=True):
+        assert line["steps"] == run["steps"]
+        z = (np.array(run["risk"]) - line["risk"])[1:] / np.array(run["stderr"])[1:]
+        assert np.all(np.abs(z) < 5)  # about 60 correlated steps; 5 is never reached
+
+
+def test_one_table_and_one_figure(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    files = ("--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png"))
+    assert main(["compare", *PLRF, "--steps", "1e3", "--runs", "4", *files]) == 0
+    text = capsys.readouterr().out
+    assert "dana-decaying" in text
+    assert "times fewer" in text
+    header = (tmp_path / "a.csv").read_text().splitlines()[0].split(",")
+    assert header[:3] == ["step", "flops", "sgd"]
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--algorithms", "sgd", "sgd"), "twice"),
+        (("--algorithms", "sgdd"), "Did you mean 'sgd'?"),
+        (("--algorithms", "sgd:gamma_2"), "gamma_2"),
+        (("--algorithms", "sgd:kappa_3=1"), "sgd has no kappa_3"),
+        (("--runs", "-1"), "runs"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(capsys, flags, word):
+    assert main(["compare", *PLRF, *flags]) == 2
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.count("\n") == 1
+
+
+def test_steps_to_a_level_follow_the_power_law_between_points():
+    curve = hidim.Curve([1, 100, 10_000], [1.0, 0.1, 0.01])
+    # Between 100 and 10,000 risk is steps^-1/2 up to the 1 in log(1 + t).
+    assert steps_to(curve, 0.03) == pytest.approx(1 / 0.03**2, rel=0.01)
+    assert steps_to(curve, 0.001) is None
+    assert steps_to(curve, 2.0) == 1

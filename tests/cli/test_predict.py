@@ -1,0 +1,234 @@
+"""Claims about `hidim predict`, and about the problem and algorithm flags all commands share."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.cli.main import main
+
+PLRF = ("--alpha", "1", "--beta", "0.7", "--d", "60", "--v", "240")
+SGD = ("--algorithm", "sgd", "--gamma-2", "0.3")
+RATES = ("--gamma-2", "0.2", "--gamma-3", "0.05", "--kappa-3", "0.5", "--delta", "6")
+
+
+def answer(capsys, *arguments):
+    """The JSON a command prints; NaN and Infinity are refused on reading."""
+
+    def refuse(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    assert main([*map(str, arguments), "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def refusal(capsys, *arguments):
+    """The one line with which a command refuses."""
+    assert main(list(map(str, arguments))) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def problem():
+    return hidim.PLRF(alpha=1.0, beta=0.7, d=60, v=240)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_it_answers_what_python_answers(capsys, seed):
+    flags = () if seed is None else ("--seed", seed)
+    found = answer(capsys, "predict", *PLRF, *SGD, *flags, "--at", "0,10,1e4", "--batch-size", 4)
+    curve = hidim.predict(problem(), hidim.sgd(0.3), at=[0, 10, 10_000], batch_size=4, seed=seed)
+    assert found["steps"] == [0, 10, 10_000]
+    assert found["risk"] == pytest.approx(list(curve.risk), rel=1e-12)
+    assert found["status"] == "ok"
+
+
+def test_every_rate_flag_is_the_parameter_it_names(capsys):
+    found = answer(capsys, "predict", *PLRF, *RATES, "--steps", 100)
+    assert found["algorithm"] == hidim.dana_decaying(0.2, 0.05, 0.5, 6.0).to_dict()
+
+
+def test_rates_left_out_are_the_recommended_ones(capsys):
+    recommended = hidim.recommend(problem(), "dana-decaying")
+    found = answer(capsys, "predict", *PLRF, "--steps", 100)
+    assert found["algorithm"] == recommended.to_dict()
+    found = answer(capsys, "predict", *PLRF, "--steps", 100, "--kappa-3", 0.75)
+    changed = hidim.PowerLaw(recommended.gamma_3.scale, 0.75)
+    assert found["algorithm"]["gamma_3"] == repr(changed)
+    assert found["algorithm"]["gamma_2"] == recommended.to_dict()["gamma_2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["sgd", "sgd-momentum", "dana-constant", "dana-decaying", "accelerated-sgd"]
+)
+def test_recommended_rates_of_every_algorithm_run(capsys, name):
+    found = answer(capsys, "predict", *PLRF, "--algorithm", name, "--steps", 1000)
+    assert found["status"] == "ok"
+    assert found["risk"][-1] < found["risk"][0]
+
+
+def test_schedule_free_takes_its_readout(capsys):
+    flags = ("--algorithm", "schedule-free-sgd", "--gamma", 0.3, "--at", 1000)
+    point = answer(capsys, "predict", *PLRF, *flags)["risk"][0]
+    average = answer(capsys, "predict", *PLRF, *flags, "--readout", "average")["risk"][0]
+    assert point != average
+
+
+@pytest.mark.parametrize(
+    ("flags", "schedule"),
+    [
+        (("--schedule", "cosine", "--final", 0.1), hidim.Cosine(1000, final=0.1)),
+        (("--warmup", 50), hidim.Warmup(50)),
+        (
+            ("--schedule", "wsd", "--warmup", 50, "--decay-fraction", 0.3),
+            hidim.WSD(1000, warmup=50, decay_fraction=0.3),
+        ),
+        (
+            ("--schedule", "cosine", "--warmup", 50),
+            hidim.Warmup(50) * hidim.Cosine(1000),
+        ),
+    ],
+)
+def test_a_learning_rate_schedule_multiplies_the_rates(capsys, flags, schedule):
+    found = answer(capsys, "predict", *PLRF, *SGD, *flags, "--steps", 1000)
+    curve = hidim.predict(problem(), hidim.sgd(0.3).scheduled(schedule), at=found["steps"])
+    assert found["risk"] == pytest.approx(list(curve.risk), rel=1e-10)
+
+
+def test_a_schedule_file_multiplies_the_rates(capsys, tmp_path):
+    (tmp_path / "lr.csv").write_text("step,factor\n0,1\n500,0.5\n1000,0\n")
+    flags = ("--schedule", tmp_path / "lr.csv", "--steps", 1000)
+    found = answer(capsys, "predict", *PLRF, *SGD, *flags)
+    table = hidim.Table([0, 500, 1000], [1, 0.5, 0])
+    curve = hidim.predict(problem(), hidim.sgd(0.3).scheduled(table), at=found["steps"])
+    assert found["risk"] == pytest.approx(list(curve.risk), rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["json", "npz", "csv"])
+def test_a_spectrum_comes_from_a_file(capsys, tmp_path, kind):
+    eigenvalues, error_sq, floor = [1.0, 0.25, 0.1], [1.0, 2.0, 3.0], 0.05
+    path = tmp_path / f"s.{kind}"
+    names = {"eigenvalues": eigenvalues, "error_sq": error_sq}
+    if kind == "json":
+        path.write_text(json.dumps({**names, "risk_floor": floor}))
+    elif kind == "npz":
+        np.savez(path, risk_floor=floor, **names)
+    else:
+        rows = [f"{a},{b},{floor}" for a, b in zip(eigenvalues, error_sq, strict=True)]
+        path.write_text("\n".join(["eigenvalues,error_sq,risk_floor", *rows]) + "\n")
+    found = answer(capsys, "predict", "--spectrum", path, *SGD, "--at", "0,50")
+    truth = hidim.predict(hidim.Spectrum(eigenvalues, error_sq, floor), hidim.sgd(0.3), at=[0, 50])
+    assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+def test_a_spectrum_is_measured_from_data(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 5)), rng.standard_normal(40)
+    np.savez(tmp_path / "d.npz", X=X, y=y)
+    flags = ("--data", tmp_path / "d.npz", "--algorithm", "sgd", "--gamma-2", 0.1)
+    found = answer(capsys, "predict", *flags, "--at", "0,50")
+    truth = hidim.predict(hidim.Spectrum.from_data(X, y), hidim.sgd(0.1), at=[0, 50])
+    assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+def test_large_and_infinite_numbers_are_numbers(capsys):
+    flags = ("--alpha", 1, "--beta", 0.7, "--d", "1e3", "--v", "inf", *SGD)
+    found = answer(capsys, "predict", *flags, "--steps", "1e20", "--batch-size", "inf")
+    assert found["steps"][-1] == 1e20
+    assert found["problem"]["v"] == "inf"
+    assert found["batch_size"] is None
+
+
+def test_divergence_is_a_status_and_strict_json(capsys):
+    flags = ("--algorithm", "sgd", "--gamma-2", 3, "--steps", 1000)
+    found = answer(capsys, "predict", *PLRF, *flags)
+    assert found["status"] == "diverged"
+    assert found["diverged_at"] <= 1000
+    assert found["risk"][-1] is None
+
+
+def test_the_table_says_what_it_shows(capsys):
+    assert main(["predict", *PLRF, *SGD, "--steps", "1e4"]) == 0
+    captured = capsys.readouterr()
+    for text in ("alpha=1", "sgd", "gamma_2=0.3", "10,000", "status: ok", hidim.__version__):
+        assert text in captured.out
+    assert captured.err == ""
+
+
+def test_csv_and_figure_are_written_beside_the_table(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    csv, figure = tmp_path / "a.csv", tmp_path / "a.svg"
+    flags = ("--steps", "1e3", "--csv", str(csv), "--plot", str(figure))
+    assert main(["predict", *PLRF, *SGD, *flags]) == 0
+    rows = np.genfromtxt(csv, delimiter=",", names=True)
+    assert rows.dtype.names == ("step", "flops", "risk")
+    assert rows["step"][-1] == 1000
+    assert "</svg>" in figure.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--alpha", "-1", "--beta", 0.7, "--d", 60), ("alpha", "-1")),
+        (("--alpha", 0, "--beta", 0.7, "--d", 60), ("alpha", "0")),
+        (("--alpha", "nan", "--beta", 0.7, "--d", 60), ("alpha", "nan")),
+        (("--alpha", 1, "--beta", "inf", "--d", 60), ("beta", "inf")),
+        (("--alpha", 1, "--beta", 0.7, "--d", 60, "--v", 50), ("v", "50")),
+        (("--alpha", 0.4, "--beta", 0.7, "--d", 60), ("v", "0.4")),
+        (("--alpha", 1, "--beta", 0.7, "--d", 1.5), ("d", "1.5")),
+        (("--alpha", 1, "--beta", 0.7), ("--d",)),
+        ((*PLRF, "--gamma-2", -0.1), ("gamma_2", "-0.1")),
+        ((*PLRF, "--gamma-2", "x"), ("--gamma-2", "x")),
+        ((*PLRF, "--steps", -5), ("steps", "-5")),
+        ((*PLRF, "--steps", 1.5), ("steps", "1.5")),
+        ((*PLRF, "--steps", "1e21"), ("steps", "1e+20")),
+        ((*PLRF, "--batch-size", 0), ("batch_size", "0")),
+        ((*PLRF, "--batch-size", 2.5), ("batch_size", "2.5")),
+        ((*PLRF, "--at", "1,x"), ("--at", "1,x")),
+        ((*PLRF, "--at", "1e4", "--steps", 100), ("at", "100")),
+        ((*PLRF, "--seed", -1), ("seed", "-1")),
+        ((*PLRF, "--kappa-3", 0.5), ("sgd has no --kappa-3", "--gamma-2")),
+        ((*PLRF, "--final", 0.5), ("--final", "constant")),
+        ((*PLRF, "--schedule", "cosin"), ("cosine",)),
+        ((*PLRF, "--schedule", "none.csv"), ("none.csv",)),
+        ((*PLRF, "--readout", "average"), ("readout", "average")),
+        (("--spectrum", "none.json"), ("none.json",)),
+        (("--data", "none.npz"), ("none.npz",)),
+        ((*PLRF, "--spectrum", "a.json"), ("one problem", "--v")),
+        ((*PLRF, "--csv", "no/such/folder/a.csv"), ("no/such/folder", "missing")),
+        ((*PLRF, "--plot", "no/such/folder/a.png"), ("no/such/folder", "missing")),
+        ((*PLRF, "--plot", "a.txt"), ("--plot", ".png")),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(capsys, tmp_path, monkeypatch, flags, words):
+    monkeypatch.chdir(tmp_path)
+    error = refusal(capsys, "predict", "--algorithm", "sgd", *flags)
+    assert all(word in error for word in words), error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"eigenvalues": [1]}', "[1, 2]", "not json", '{"eigenvalues": [1], "error_sq": [NaN]}'],
+)
+def test_a_file_without_a_spectrum_is_refused(capsys, tmp_path, text):
+    path = tmp_path / "s.json"
+    path.write_text(text)
+    assert str(path) in refusal(capsys, "predict", "--spectrum", path, *SGD)
+
+
+def test_data_with_nan_is_refused(capsys, tmp_path):
+    np.savez(tmp_path / "d.npz", X=np.full((4, 2), math.nan), y=np.zeros(4))
+    assert "`X`" in refusal(capsys, "predict", "--data", tmp_path / "d.npz", *SGD)
+
+
+def test_stochastic_nesterov_has_no_recommended_rate(capsys):
+    error = refusal(capsys, "predict", *PLRF, "--algorithm", "stochastic-nesterov")
+    assert "stochastic-nesterov" in error
