@@ -8,7 +8,7 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install -c constraints.txt
 STAMPS := $(VENV)/.stamps
 
@@ -73,5 +73,6 @@ $(STAMPS)/venv:
 	@touch $@
 
 $(STAMPS)/demo $(STAMPS)/docs $(STAMPS)/dev: $(STAMPS)/%: $(STAMPS)/venv pyproject.toml constraints.txt
-	$(INSTALL) -e '.[$*]'
+	@echo "installing what this target needs into $(VENV) (once; torch, where needed, is the big one)"
+	$(INSTALL) -e ".[$*]"
 	@touch $@
