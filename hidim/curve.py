@@ -183,7 +183,7 @@ class Curve:
             return cls(**table)
         except FileNotFoundError:
             raise ValueError(f"cannot load {str(path)!r}: no such file.") from None
-        except (KeyError, TypeError, OSError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, OSError, ValueError) as error:
             raise ValueError(f"cannot load {str(path)!r}: not a saved curve ({error}).") from None
 
 

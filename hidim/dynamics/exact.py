@@ -16,14 +16,19 @@ import numpy as np
 
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import Curve
-from hidim.dynamics.march import Record, march
+from hidim.dynamics import powers
+from hidim.dynamics.kernel_norm import growth_rate
+from hidim.dynamics.march import Record, empty_record, march
 from hidim.dynamics.moments import CROSS, ERROR, MOMENTUM
 from hidim.problems.spectrum import Spectrum
 
 SUPPORTS = "every member of the momentum family, any batch size, any schedule, up to 1e20 steps"
 
 # From here on the spectrum is compressed first; below, every mode is followed.
-COMPRESS_ABOVE = 600
+COMPRESS_ABOVE = 300
+NODES_PER_OCTAVE = 12
+# Periods that the least damped mode rings before it dies; compression cannot follow more.
+MOST_RINGING = 8.0
 
 
 def solve(
@@ -41,10 +46,32 @@ def solve(
         moments: keep every mode's moments; the spectrum is then never compressed.
         readout: which point's risk to report; see `Momentum.readouts`.
     """
-    if len(spectrum) > COMPRESS_ABOVE and not moments and not math.isinf(batch_size):
-        spectrum = spectrum.compress()
-    record = march(spectrum, algorithm, batch_size, at, keep_moments=moments)
+    alone = powers.applies(algorithm, batch_size)
+    if alone and growth_rate(spectrum, algorithm, math.inf, 0.0) == 0.0:
+        record = empty_record(spectrum, at, keep_moments=moments)
+        record = powers.powers(spectrum, algorithm, record)
+    else:
+        if not moments and may_compress(spectrum, algorithm, batch_size, float(at[-1])):
+            spectrum = spectrum.compress(nodes_per_octave=NODES_PER_OCTAVE)
+        record = march(spectrum, algorithm, batch_size, at, keep_moments=moments)
     return curve_from_record(record, algorithm, at, readout)
+
+
+def may_compress(spectrum: Spectrum, algorithm: Momentum, batch_size: float, last: float) -> bool:
+    """Whether fewer nodes give the same curve: many modes, none of which rings for long.
+
+    Neighbouring modes that ring drift out of phase, and no interpolation follows that. Memory
+    that fades like 1/t is exempt: its ringing dies within a few periods of any age.
+    """
+    whole = np.all(spectrum.counts >= 1) and np.all(spectrum.counts == np.floor(spectrum.counts))
+    if len(spectrum) <= COMPRESS_ABOVE or not whole or math.isinf(batch_size):
+        return False
+    t = np.geomspace(1.0, max(last, 1.0), 48)[:, None]
+    memory = algorithm.forgetting(t)
+    push = 2.0 * np.sqrt(algorithm.gamma_1(t) * algorithm.gamma_3(t) * spectrum.eigenvalues)
+    damping = memory + algorithm.gamma_2(t) * spectrum.eigenvalues
+    rings = push > 2.0 * np.pi * MOST_RINGING * damping
+    return not np.any(rings & (memory * t < 1.0))
 
 
 def curve_from_record(record: Record, algorithm: Momentum, at: np.ndarray, readout: str) -> Curve:
@@ -57,7 +84,9 @@ def curve_from_record(record: Record, algorithm: Momentum, at: np.ndarray, reado
     twice_excess[moved] += 2.0 * w * sums[:, CROSS] + w**2 * sums[:, MOMENTUM]
     outcome: dict[str, Any] = {"status": "ok", "diverged_at": None}
     if record.diverged:
-        outcome = {"status": "diverged", "diverged_at": record.crossed_at}
+        step = record.crossed_at
+        whole = step is not None and step == math.floor(step)
+        outcome = {"status": "diverged", "diverged_at": int(step) if whole and step else step}
     return Curve(
         steps=at,
         risk=record.floor + 0.5 * twice_excess,

@@ -17,13 +17,19 @@ import numpy as np
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import DIVERGENCE_FACTOR
 from hidim.dynamics.collocation import POINTS, Block, interpolate, solve_block
+from hidim.dynamics.kernel_norm import growth_rate, kernel_norm
 from hidim.dynamics.moments import ERROR, initial_moments, step_by_step
 from hidim.problems.spectrum import Spectrum
+from hidim.support.progress import Progress
 
 # A run this far above its start is given up: nothing comes back from there in float64.
 OVERFLOW_FACTOR = 1e18
-TOLERANCE = 3e-8
+TOLERANCE = 3e-7
 SINGLE_STEPS = 256
+# Single steps before a run is refused as too long to follow: minutes of CPU.
+MOST_SINGLE_STEPS = 20_000_000
+# Frozen growth over one block, as an exponent: polynomials of this degree follow it with ease.
+GROWTH_PER_BLOCK = 2.0
 # A block costs about as much as this many single steps.
 SHORTEST_BLOCK = 128
 
@@ -129,19 +135,25 @@ def march(
         discrete: the algorithm's own steps of one, or the continuous-time limit.
         keep_moments: record every mode's moments, not only the sums.
     """
-    start_risk = max(spectrum.initial_risk, 1e-300)
+    record = empty_record(spectrum, at, discrete=discrete, keep_moments=keep_moments)
+    walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance)
+    walk.run(float(record.at[-1]))
+    return record
+
+
+def empty_record(
+    spectrum: Spectrum, at: np.ndarray, *, discrete: bool = True, keep_moments: bool = False
+) -> Record:
+    """A record of the steps `at`, still to be filled."""
     asked = np.asarray(at, dtype=np.float64)
-    record = Record(
+    return Record(
         asked,
         np.full((len(asked), 3), np.inf),
         np.full((len(asked), 3, len(spectrum)), np.inf) if keep_moments else None,
         spectrum.risk_floor,
-        DIVERGENCE_FACTOR * start_risk,
+        DIVERGENCE_FACTOR * max(spectrum.initial_risk, 1e-300),
         whole_steps=discrete,
     )
-    walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance)
-    walk.run(float(asked[-1]) if len(asked) else 0.0)
-    return record
 
 
 class _Walk:
@@ -174,20 +186,31 @@ class _Walk:
         )
         if self.discrete:
             self._single_steps(min(end, SINGLE_STEPS))
-        while self.time < end and self.record.stopped_at is None:
-            edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
-            room = min(edge, end) - self.time
-            if self.discrete and min(self.length, room) < SHORTEST_BLOCK:
-                self._single_steps(min(end - self.time, self.patience))
-                self.length = max(self.length, 1.5 * SHORTEST_BLOCK)
-                # Where blocks keep failing, try them more and more rarely.
-                self.patience = min(2 * self.patience, 4096)
-            else:
-                self._try_block(min(self.length, room), edge)
+        with Progress(math.log1p(end), "predicting") as progress:
+            while self.time < end and self.record.stopped_at is None:
+                progress.to(math.log1p(self.time))
+                self._advance(end)
+
+    def _advance(self, end: float) -> None:
+        edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
+        room = min(edge, end) - self.time
+        if self.discrete and min(self.length, room) < SHORTEST_BLOCK:
+            self._single_steps(min(end - self.time, self.patience))
+            self.length = max(self.length, 1.5 * SHORTEST_BLOCK)
+            # Where blocks keep failing, try them more and more rarely.
+            self.patience = min(2 * self.patience, 4096)
+        else:
+            self._try_block(min(self.length, room), edge)
 
     def _single_steps(self, count: float) -> None:
         if count <= 0:
             return
+        if self.record.effort["single_steps"] > MOST_SINGLE_STEPS:
+            raise ValueError(
+                f"`steps` is too large for this algorithm: after {self.time:.3g} steps it still "
+                "rings too fast for anything but single steps. Ask for fewer steps, or more "
+                "forgetting."
+            )
         spectrum, algorithm, batch_size = self.problem
         self.state, sums, states = step_by_step(
             spectrum,
@@ -211,6 +234,10 @@ class _Walk:
         spectrum, algorithm, batch_size = self.problem
         if self.discrete:
             length = math.floor(length) if length < 2**52 else length
+        shorter = self._growth_limit(length)
+        if shorter < length:
+            self.length = shorter
+            return
         # Schedules may jump at an edge: the block before it sees the formula that ends there.
         last_time = math.nextafter(edge, 0.0)
         alone = not algorithm.has_momentum and self.record.states is None
@@ -238,3 +265,11 @@ class _Walk:
         self.length = length * min(max(factor, 0.5), 4.0)
         if not block.sums[-1, ERROR] < self.overflow:
             self.record.stopped_at = self.time
+
+    def _growth_limit(self, length: float) -> float:
+        """The longest block on which frozen growth, if there is any, stays visible."""
+        times = np.array([self.time, self.time + length])
+        if np.all(kernel_norm(*self.problem, times) < 1.0):
+            return length
+        fastest = max(growth_rate(*self.problem, float(t)) for t in times)
+        return length if fastest == 0.0 else min(length, GROWTH_PER_BLOCK / fastest)

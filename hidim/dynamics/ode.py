@@ -13,7 +13,7 @@ import numpy as np
 
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import Curve
-from hidim.dynamics.exact import COMPRESS_ABOVE, curve_from_record
+from hidim.dynamics.exact import NODES_PER_OCTAVE, curve_from_record, may_compress
 from hidim.dynamics.march import march
 from hidim.problems.spectrum import Spectrum
 
@@ -30,7 +30,7 @@ def solve(
     readout: str = "gradient",
 ) -> Curve:
     """Continuous-time curve at the times `at` (ascending, in optimizer steps)."""
-    if len(spectrum) > COMPRESS_ABOVE and not moments:
-        spectrum = spectrum.compress()
+    if not moments and may_compress(spectrum, algorithm, batch_size, float(at[-1])):
+        spectrum = spectrum.compress(nodes_per_octave=NODES_PER_OCTAVE)
     record = march(spectrum, algorithm, batch_size, at, discrete=False, keep_moments=moments)
     return curve_from_record(record, algorithm, at, readout)

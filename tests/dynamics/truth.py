@@ -1,0 +1,79 @@
+"""Independent truths for the moment engines: the plain recursion, and powers of its full map."""
+
+import math
+
+import numpy as np
+
+import hidim
+
+
+def sampled_spectrum(alpha, beta, d, v, seed=1):
+    """Power-law random features with W drawn, by a singular value decomposition."""
+    W = np.random.default_rng(seed).standard_normal((v, d)) / math.sqrt(d)
+    j = np.arange(1, v + 1.0)
+    left, singular, _ = np.linalg.svd((j**-alpha)[:, None] * W, full_matrices=False)
+    target = j ** -(alpha + beta)
+    seen = left.T @ target
+    residual = target - left @ seen
+    return hidim.Spectrum(singular**2, (seen / singular) ** 2, 0.5 * residual @ residual)
+
+
+def plain_recursion(spectrum, algorithm, batch_size, steps):
+    """Risk at steps 0..steps, the three moments written out as in the source."""
+    lam, n, B = spectrum.eigenvalues, spectrum.counts, batch_size
+    rho, sig, chi = np.array(spectrum.error_sq), np.zeros_like(lam), np.zeros_like(lam)
+    risk = np.full(steps + 1, np.inf)
+    t = np.arange(steps + 1.0)
+    schedules = [s(t) for s in (algorithm.gamma_1, algorithm.gamma_2, algorithm.gamma_3)]
+    forgetting = algorithm.forgetting(t)
+    e = (B + 1) / B if math.isfinite(B) else 1.0
+    for k in range(steps + 1):
+        two_p = 2 * spectrum.risk_floor + lam @ rho
+        risk[k] = 0.5 * two_p
+        if not two_p < 1e280:
+            break
+        g1, g2, g3 = (s[k] for s in schedules)
+        D, G = 1 - forgetting[k], g2 + g1 * g3
+        feed = n * lam * two_p / B
+        rho, sig, chi = (
+            rho * (1 - 2 * G * lam + e * G**2 * lam**2)
+            + g3**2 * D**2 * sig
+            + (-2 * g3 * D + 2 * G * g3 * D * lam) * chi
+            + G**2 * feed,
+            e * g1**2 * lam**2 * rho + D**2 * sig + 2 * g1 * D * lam * chi + g1**2 * feed,
+            (g1 * lam - e * G * g1 * lam**2) * rho
+            - g3 * D**2 * sig
+            + (D - (G + g1 * g3) * D * lam) * chi
+            - G * g1 * feed,
+        )
+    return risk
+
+
+def matrix_powers(spectrum, algorithm, batch_size, steps):
+    """Risk at each of `steps` for constant schedules: powers of the full map, extended floats."""
+    lam, n, B = spectrum.eigenvalues, spectrum.counts, batch_size
+    g1, g2, g3 = (s.constant for s in (algorithm.gamma_1, algorithm.gamma_2, algorithm.gamma_3))
+    D = 1 - algorithm.forgetting.constant
+    G, e = g2 + g1 * g3, (B + 1) / B
+    zero, modes = 0 * lam, len(lam)
+    rows = [
+        [-2 * G * lam + e * G**2 * lam**2, g3**2 * D**2 + zero, -2 * g3 * D * (1 - G * lam)],
+        [e * g1**2 * lam**2, D**2 - 1 + zero, 2 * g1 * D * lam],
+        [g1 * lam - e * G * g1 * lam**2, -g3 * D**2 + zero, D - 1 - (G + g1 * g3) * D * lam],
+    ]
+    change = np.zeros((3 * modes + 1, 3 * modes + 1), dtype=np.longdouble)
+    for a, row in enumerate(rows):
+        for b, entry in enumerate(row):
+            change[a * modes : (a + 1) * modes, b * modes : (b + 1) * modes] += np.diag(entry)
+    feed = np.concatenate([G**2 * n * lam, g1**2 * n * lam, -G * g1 * n * lam]) / B
+    change[:-1, :modes] += np.outer(feed, lam)
+    change[:-1, -1] += feed * 2 * spectrum.risk_floor
+    state = np.zeros(3 * modes + 1, dtype=np.longdouble)
+    state[:modes], state[-1] = spectrum.error_sq, 1.0
+    states = {t: state for t in steps}
+    for k in range(max(steps).bit_length()):
+        for t in steps:
+            if t >> k & 1:
+                states[t] = states[t] + change @ states[t]
+        change = 2 * change + change @ change
+    return np.array([float(0.5 * lam @ states[t][:modes]) for t in steps]) + spectrum.risk_floor

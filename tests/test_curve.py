@@ -1,0 +1,106 @@
+"""Curves keep what they were given, and refuse what they cannot keep."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.curve import Curve, log_spaced_steps
+
+
+@pytest.fixture
+def curve():
+    return Curve(
+        steps=[0, 1, 10, 10**6],
+        risk=[1.0, 0.5, 0.1, math.inf],
+        stderr=[0.0, 0.1, 0.01, math.inf],
+        status="diverged",
+        diverged_at=700,
+        label="sgd",
+        dimension=50.0,
+        batch_size=math.inf,
+        provenance={"seed": 3},
+        moments=np.ones((4, 3, 2)),
+    )
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_a_saved_curve_comes_back_whole(curve, tmp_path, suffix):
+    path = tmp_path / f"curve{suffix}"
+    curve.save(path)
+    back = Curve.load(path)
+    for name in ("steps", "risk", "stderr"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(curve, name))
+    for name in ("status", "diverged_at", "label", "dimension", "batch_size", "provenance"):
+        assert getattr(back, name) == getattr(curve, name)
+    assert (back.moments is None) == (suffix == ".json")
+
+
+def test_json_is_strict_even_for_infinite_risk(curve, tmp_path):
+    curve.save(tmp_path / "c.json")
+
+    def refuse(token):
+        raise AssertionError(token)
+
+    json.loads((tmp_path / "c.json").read_text(), parse_constant=refuse)
+
+
+def test_csv_has_one_row_per_step(curve):
+    lines = curve.to_csv().splitlines()
+    assert lines[0] == "step,risk,stderr"
+    assert len(lines) == 5
+
+
+def test_a_failed_write_leaves_the_old_file(curve, tmp_path, monkeypatch):
+    path = tmp_path / "c.npz"
+    curve.save(path)
+    before = path.read_bytes()
+
+    def full(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="disk full"):
+        curve.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
+
+
+@pytest.mark.parametrize("name", ["c.txt", "missing/c.json"])
+def test_places_that_cannot_be_written_are_refused(curve, tmp_path, name):
+    with pytest.raises(ValueError, match="cannot"):
+        curve.save(tmp_path / name)
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "c.json").write_text("{not json")
+    (tmp_path / "c.npz").write_bytes(b"PK no")
+    for name in ("c.json", "c.npz", "none.json"):
+        with pytest.raises(ValueError, match=name):
+            Curve.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("steps", "risk"), [([0, 1], [1.0]), ([0, 1], [1.0, math.nan]), ([0.5], [1.0]), ([-1], [1.0])]
+)
+def test_impossible_curves_are_refused(steps, risk):
+    with pytest.raises(ValueError):
+        Curve(steps=steps, risk=risk)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 7, 1000, 10**8, 10**20])
+def test_default_steps_hold_both_ends_and_twenty_per_decade(last):
+    steps = log_spaced_steps(last)
+    assert steps[0] == 0
+    assert int(steps[-1]) == last
+    assert np.all(np.diff(steps.astype(float)) > 0)
+    decade = (steps >= 10**4) & (steps < 10**5)
+    assert last < 10**5 or np.count_nonzero(decade) >= 20
+
+
+def test_flops_are_steps_times_dimension_times_batch():
+    spectrum = hidim.Spectrum(np.ones(7), np.ones(7), 0.0)
+    curve = hidim.predict(spectrum, hidim.sgd(0.01), 10, batch_size=4)
+    assert curve.flops[-1] == 10 * 7 * 4
