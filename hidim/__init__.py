@@ -44,7 +44,6 @@ _PUBLIC = {
 _SUBPACKAGES = (
     "algorithms",
     "dynamics",
-    "fitting",
     "optax",
     "problems",
     "scaling",

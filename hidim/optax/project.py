@@ -1,6 +1,6 @@
 """How is the size of every weight held while its direction is learned?
 
-After each step of any optimizer, every array is rescaled to the Euclidean norm it had at the
+After each step of any optimizer, every weight is rescaled to the Euclidean norm it had at the
 start: p <- p |p_0| / |p|. Where the loss does not depend on a weight's size (a normalisation
 follows it) this keeps the effective learning rate from falling as weights grow.
 Source: arXiv 2407.01800 (normalize and project).
@@ -13,35 +13,38 @@ import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
+from hidim.support.checks import whole
 
 
 class NormalizeAndProjectState(NamedTuple):
-    """`norms` of the arrays at the start (real scalars), and the wrapped optimizer's `inner`."""
+    """`norms` of the weights at the start (0 where free), and the wrapped optimizer's `inner`."""
 
     norms: Any
     inner: optax.OptState
 
 
 def normalize_and_project(
-    inner: optax.GradientTransformation, mask: Any = None
+    inner: optax.GradientTransformation, min_dim: int = 2, *, mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    """`inner`, with every array brought back to its initial norm after each step.
+    """`inner`, with every weight brought back to its initial norm after each step.
 
     It turns `inner`'s update into the one that lands on the sphere, so nothing that changes
     updates may follow it in a chain. A zero array has no direction and is left to `inner`.
 
     Args:
         inner: any optax transformation, a chain included.
-        mask: tree of booleans, or function of the parameters, saying which arrays to project;
-            all by default. Usually the weights before a normalisation.
+        min_dim: arrays of fewer dimensions (biases, gains) are not projected.
+        mask: tree of booleans, or function of the parameters, saying which of the others to
+            project; all by default.
 
     Raises:
-        ValueError: `inner` is no gradient transformation; update() is called without `params`.
+        ValueError: `inner` is no gradient transformation, `min_dim` is no whole number, or
+            update() is called without `params`.
 
     >>> import jax.numpy as jnp, optax
     >>> optimizer = normalize_and_project(optax.sgd(0.1))
-    >>> params = jnp.array([3.0, 4.0])
-    >>> updates, _ = optimizer.update(jnp.ones(2), optimizer.init(params), params)
+    >>> params = jnp.array([[3.0, 4.0]])
+    >>> updates, _ = optimizer.update(jnp.ones((1, 2)), optimizer.init(params), params)
     >>> jnp.linalg.norm(params + updates)
     Array(5., dtype=float32)
     """
@@ -49,10 +52,15 @@ def normalize_and_project(
         raise ValueError(
             f"`inner` must be an optax GradientTransformation, got {type(inner).__name__}."
         )
+    whole("min_dim", min_dim)
     inner = optax.with_extra_args_support(inner)
 
+    def size(p: Any) -> jax.Array:
+        # Zero marks what is left free, as a zero array is: it has no direction to keep.
+        return norm(p) if jnp.ndim(p) >= min_dim else jnp.zeros_like(norm(p))
+
     def init(params: optax.Params) -> NormalizeAndProjectState:
-        return NormalizeAndProjectState(jax.tree.map(norm, params), inner.init(params))
+        return NormalizeAndProjectState(jax.tree.map(size, params), inner.init(params))
 
     def update(
         updates: optax.Updates,

@@ -1,6 +1,9 @@
 """Every transformation composes with the rest of optax and JAX."""
 
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -214,14 +217,56 @@ def test_a_skipped_nan_gradient_leaves_no_trace() -> None:
 
 def test_projection_holds_every_norm_and_follows_the_inner_direction() -> None:
     inner = hx.dana_decaying(0.05)
-    optimizer = hx.normalize_and_project(inner, mask={"w": True, "b": False})
+    optimizer = hx.normalize_and_project(inner)
     params, _ = steps(optimizer, 5)
     assert_close(jnp.linalg.norm(params["w"]), jnp.linalg.norm(PARAMS["w"]))
-    assert_close(params["b"], steps(inner, 5)[0]["b"])
+    assert_close(params["b"], steps(inner, 5)[0]["b"])  # one dimension: a bias, left free
     once, _ = steps(optimizer, 1)
     free, _ = steps(inner, 1)
     unit = free["w"] / jnp.linalg.norm(free["w"])
     assert_close(once["w"], unit * jnp.linalg.norm(PARAMS["w"]))
+
+
+def test_projection_follows_its_mask_and_leaves_zero_weights_free() -> None:
+    inner = hx.dana_decaying(0.05)
+    masked = hx.normalize_and_project(inner, min_dim=1, mask={"w": False, "b": True})
+    params, _ = steps(masked, 3)
+    assert_close(params["w"], steps(inner, 3)[0]["w"])
+    assert_close(jnp.linalg.norm(params["b"]), jnp.linalg.norm(PARAMS["b"]))
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    assert_close(steps(hx.normalize_and_project(inner), 3, zero)[0], steps(inner, 3, zero)[0])
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+import hidim.optax as hx
+mesh = jax.sharding.Mesh(np.array(jax.devices()), ("x",))
+place = lambda x: jax.device_put(x, NamedSharding(mesh, PartitionSpec("x")))
+for optimizer in (hx.dana_decaying(0.1), hx.dana_star_mk4(0.1, weight_decay=0.1)):
+    def run(params, state, grads):
+        for _ in range(3):
+            updates, state = optimizer.update(grads, state, params)
+            params = params + updates
+        return params
+    params, grads = jnp.arange(8.0), jnp.cos(jnp.arange(8.0))
+    whole = jax.jit(run)(params, optimizer.init(params), grads)
+    params, grads = place(params), place(grads)
+    state = optimizer.init(params)
+    assert state[1].sharding == params.sharding
+    shards = jax.jit(run)(params, state, grads)
+    assert len(shards.sharding.device_set) == 2
+    np.testing.assert_array_equal(whole, shards)
+"""
+
+
+@pytest.mark.slow
+def test_state_sharded_over_two_devices_equals_one_device() -> None:
+    two = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED], env=two, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 BAD = [
@@ -246,6 +291,7 @@ BAD = [
     (lambda: hx.log_time_ademamix(0.1, betas=(0.9, 1.0)), "betas"),
     (lambda: hx.log_time_weight_decay(omega=-1.0), "omega"),
     (lambda: hx.normalize_and_project("sgd"), "inner"),  # type: ignore[arg-type]
+    (lambda: hx.normalize_and_project(optax.sgd(0.1), min_dim=-1), "min_dim"),
     (lambda: hx.from_algorithm("dana-decaying"), "algorithm"),  # type: ignore[arg-type]
     (lambda: hx.sign_sgd("fast"), "learning_rate"),  # type: ignore[arg-type]
 ]
