@@ -44,6 +44,7 @@ _PUBLIC = {
 _SUBPACKAGES = (
     "algorithms",
     "dynamics",
+    "fitting",
     "optax",
     "problems",
     "scaling",

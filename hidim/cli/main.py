@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "compare": "several optimizers side by side in one table and one figure",
     "phase": "which phase a problem is in, and the exponents every optimizer reaches",
     "frontier": "the compute-optimal size, steps and risk for a budget",
+    "fit": "a law of the loss from logs of training runs, with hold-out errors",
+    "forecast": "the loss of a schedule that was not run, with a band",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

@@ -1,0 +1,134 @@
+"""`hidim fit`: a scaling law from logs of training runs, with its hold-out errors."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import hidim
+from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
+from hidim.fitting.fit import fit
+from hidim.fitting.law import FittedLaw
+from hidim.fitting.readers import parse_columns, read_run
+from hidim.fitting.runs import Run
+from hidim.fitting.schedule_laws import LAWS
+from hidim.support.checks import non_negative
+from hidim.support.files import check_writable
+
+SUMMARY = "Fit a law of the loss to logs of training runs; says how well it predicts held-out runs."
+EXAMPLE = """example:
+  hidim fit --law fsl cosine.csv constant.csv two-stage.csv --warmup-steps 2160 --out law.json
+  hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
+logs: CSV, TSV, JSON lines, trainer_state.json, Parquet, TensorBoard events, a run's folder"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim fit`."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
+    parser.add_argument("--law", choices=list(LAWS), default="fsl", help="form of the law (fsl)")
+    add_log_flags(parser)
+    parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
+    add_output_flags(parser, plot=False)
+
+
+def add_log_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how to read a log."""
+    group = parser.add_argument_group("log")
+    group.add_argument(
+        "--columns", metavar="ROLE=NAME,...", help="column names: step=...,loss=...,lr=..."
+    )
+    group.add_argument(
+        "--warmup-steps",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="linear warm-up from zero that the log leaves out, in optimizer steps (0)",
+    )
+    group.add_argument(
+        "--lr", type=float, metavar="RATE", help="constant learning rate of a log that has none"
+    )
+
+
+def read_logs(args: argparse.Namespace, *, loss: str = "needed") -> list[Run]:
+    """The runs named on the command line; equal file names are told apart by their folder."""
+    columns = parse_columns(args.columns) if args.columns else None
+    warmup = non_negative("warmup_steps", args.warmup_steps)
+    stems = [Path(name).stem for name in args.files]
+    runs = []
+    for name, stem in zip(args.files, stems, strict=True):
+        label = stem if stems.count(stem) == 1 else str(Path(name))
+        runs.append(
+            read_run(name, columns=columns, warmup_steps=warmup, label=label, loss=loss, lr=args.lr)
+        )
+    return runs
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, report, and keep the law."""
+    check_outputs(args)
+    if args.out:
+        check_writable(args.out)
+    runs = read_logs(args)
+    start = time.perf_counter()
+    law = fit(runs, args.law)
+    seconds = time.perf_counter() - start
+    if args.out:
+        law.save(args.out)
+    rows = errors(law, runs)
+    if args.csv:
+        write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
+    if args.json:
+        print_json({**law.to_dict(), "errors": rows, "seconds": seconds})
+        return 0
+    _report(law, runs, rows, seconds, args)
+    return 0
+
+
+def errors(law: FittedLaw, runs: list[Run]) -> list[dict[str, Any]]:
+    """Per curve: mean relative error in the fit and, where measured, when left out of it."""
+    rows: list[dict[str, Any]] = [
+        {
+            "curve": one.label,
+            "rows": len(one.steps),
+            "last_step": float(one.steps[-1]),
+            "in_fit": law.in_sample[one.label],
+            "left_out": law.holdout.get(one.label),
+        }
+        for one in runs
+    ]
+    ordered = {k: v for k, v in law.holdout.items() if k not in law.in_sample}
+    for label, error in ordered.items():
+        empty = {"curve": label, "rows": None, "last_step": None, "in_fit": None}
+        rows.append({**empty, "left_out": error})
+    return rows
+
+
+def _report(
+    law: FittedLaw,
+    runs: list[Run],
+    rows: list[dict[str, Any]],
+    seconds: float,
+    args: argparse.Namespace,
+) -> None:
+    print(f"law {law.law.name}, {len(runs)} curve(s), mean relative error as a fraction\n")
+    formats = {"rows": "{:d}", "last_step": "{:,.0f}", "in_fit": "{:.5f}", "left_out": "{:.5f}"}
+    columns = {
+        key: ["" if row[key] is None else formats.get(key, "{}").format(row[key]) for row in rows]
+        for key in rows[0]
+    }
+    print(table(columns))
+    for one in runs:
+        for note in one.notes:
+            print(f"note: {one.label}: {note}")
+    worst = max(law.in_sample.values())
+    if worst > 0.02:
+        print(
+            f"warning: the law misses a fitted curve by {worst:.1%} on average. Is the column the "
+            "loss, and are these runs of one model?"
+        )
+    print("\nparameters, often not identified one by one (quote predictions and their bands):")
+    print("  " + ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items()))
+    kept = f", law in {args.out}" if args.out else ""
+    print(f"hidim {hidim.__version__}{kept}, {seconds:.2f} s")

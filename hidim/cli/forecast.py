@@ -1,0 +1,114 @@
+"""`hidim forecast`: the loss of a schedule that was not run, with a band."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hidim
+from hidim.cli.fit import add_log_flags
+from hidim.cli.output import (
+    add_output_flags,
+    check_outputs,
+    print_json,
+    rows_to_show,
+    table,
+    write_csv,
+)
+from hidim.fitting.law import FittedLaw
+from hidim.fitting.readers import parse_columns, read_run
+from hidim.fitting.runs import Run
+from hidim.support.checks import non_negative
+
+SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
+EXAMPLE = """example:
+  hidim forecast law.json plan.csv --warmup-steps 2160 --json
+  (plan.csv has columns step, lr; with a column loss too, the errors are reported)"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim forecast`."""
+    parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
+    parser.add_argument("file", metavar="FILE", help="step and lr of the run to predict")
+    parser.add_argument("--level", type=float, default=0.9, help="share a band holds (0.9)")
+    add_log_flags(parser)
+    add_output_flags(parser, plot=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict every row of the file."""
+    check_outputs(args)
+    law = FittedLaw.load(args.law)
+    plan = read_run(
+        args.file,
+        columns=parse_columns(args.columns) if args.columns else None,
+        warmup_steps=non_negative("warmup_steps", args.warmup_steps),
+        label=Path(args.file).stem,
+        loss="optional",
+        lr=args.lr,
+    )
+    predicted = law.predict(plan)
+    low, high = law.band(plan, level=args.level)
+    columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
+    if plan.loss is not None:
+        columns["loss"] = plan.loss
+    if args.csv:
+        write_csv(args.csv, columns)
+    score = law.score(plan) if plan.loss is not None else {}
+    reach = law.extrapolation(plan)
+    if args.json:
+        answer: dict[str, Any] = {
+            "law": law.law.name,
+            "steps": plan.steps,
+            "lr": plan.lr,
+            "predictions": predicted,
+            "bands": {"level": args.level, "low": low, "high": high},
+        }
+        if plan.loss is not None:
+            answer["loss"] = plan.loss
+        print_json({**answer, **score, "extrapolation": reach, "notes": plan.notes})
+        return 0
+    _report(law, plan, columns, score, reach, args.level)
+    return 0
+
+
+def _report(
+    law: FittedLaw,
+    plan: Run,
+    columns: dict[str, np.ndarray],
+    score: dict[str, float],
+    reach: dict[str, float],
+    level: float,
+) -> None:
+    print(f"law {law.law.name}, {plan.label}, band of {level:.0%} of points\n")
+    rows = rows_to_show(plan.steps)
+    formats = {"step": "{:,.0f}", "lr": "{:.4g}"}
+    print(
+        table(
+            {k: [formats.get(k, "{:.4f}").format(x) for x in v[rows]] for k, v in columns.items()}
+        )
+    )
+    print()
+    for key, value in score.items():
+        print(f"{key.replace('_', ' ')}: {value:.5f}")
+    print(reach_text(reach))
+    for note in plan.notes:
+        print(f"note: {note}")
+    print(f"hidim {hidim.__version__}")
+
+
+def reach_text(reach: dict[str, float]) -> str:
+    """How far a forecast goes beyond the fitted runs, in one line."""
+    words = {
+        "steps": "optimizer steps",
+        "time": "intrinsic time",
+        "peak_rate": "peak learning rate",
+        "lowest_rate": "depth of decay",
+    }
+    beyond = [f"{words[k]} {v:.3g} x" for k, v in reach.items() if v > 1.005]
+    if not beyond:
+        return "inside what the fitted runs cover"
+    return "extrapolates beyond the fitted runs: " + ", ".join(beyond)

@@ -1,0 +1,234 @@
+"""Which law describes these runs, and how well would it have predicted them unseen?
+
+`fit(curves, law)` searches the parameters, then predicts every curve from the others and the
+second half of all runs from their first: these hold-outs are reported with the law and set the
+width of its bands.
+Limits: one model, data set and batch size per fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import hidim
+from hidim.fitting.law import FittedLaw
+from hidim.fitting.robust import HUBER
+from hidim.fitting.runs import Run
+from hidim.fitting.schedule_laws import ScheduleLaw, Units, schedule_law
+from hidim.fitting.search import BURN_IN, Points, points_of, search, units_of
+from hidim.support.checks import positive
+from hidim.support.progress import Progress
+
+# Two runs of one configuration differ by about this fraction of the loss (measured between two
+# constant-rate runs of a 25M-parameter model); no band is narrower than this.
+RUN_TO_RUN = 1e-3
+# Growth of the error per unit of log time where it could not be measured.
+_GROWTH = 4e-3
+_BLOCKS = 4
+_FEWEST = 12
+_SCORED = 50_000
+
+
+def fit(
+    curves: Run | Sequence[Run],
+    law: str = "fsl",
+    *,
+    delta: float = HUBER,
+    progress: bool | None = None,
+) -> FittedLaw:
+    """Fit a schedule-aware law to measured runs.
+
+    Args:
+        curves: runs with loss, of one model, data set and batch size.
+        law: "fsl", "fsl-7", "mpl", "mtl", "intrinsic-time" or "step".
+        delta: Huber scale of log residuals.
+        progress: show a progress line; None means on a terminal.
+
+    Returns:
+        The fitted law, with bands and hold-out errors.
+
+    Raises:
+        ValueError: no such law, too few points, two curves under one label, or no change of
+            rate where the law needs one.
+
+    Source: arXiv 2509.19189 (functional scaling laws), 2503.12811 (multi-power law).
+
+    >>> steps = np.arange(100, 3000, 50)
+    >>> run = Run(steps, np.full(len(steps), 1e-3), 2 + (steps / 1000.0) ** -0.5)
+    >>> law = fit(run, "intrinsic-time")
+    >>> round(float(law.predict(run, [10_000])[0]), 2)
+    2.32
+    """
+    form = schedule_law(law)
+    delta = positive("delta", delta)
+    runs = _checked([curves] if isinstance(curves, Run) else list(curves), form)
+    units = units_of(runs)
+    points = [points_of(run, units) for run in runs]
+    groups = _groups(points)
+    with Progress(len(groups) + 2, f"fitting {law}", enabled=progress) as bar:
+        best = search(form, points, delta=delta).vector
+        bar.advance()
+        replicas, left_out = [], {}
+        for index, rest in enumerate(groups):
+            if _identified(form, rest):
+                vector = search(form, rest, delta=delta).vector
+                replicas.append(vector)
+                if len(runs) >= 3:
+                    left_out[runs[index].label] = _error(form, vector, runs[index], units)
+            bar.advance()
+        growth, ordered = _stopped_half_way(form, runs, units, delta)
+        bar.advance()
+    in_sample = {run.label: _error(form, best, run, units) for run in runs}
+    residual = np.concatenate(
+        [_residual(form, best, run, units, BURN_IN * run.warmup_steps)[1] for run in runs]
+    )
+    return FittedLaw(
+        form,
+        best,
+        units,
+        np.array(replicas).reshape(-1, len(best)),
+        max(RUN_TO_RUN, float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0),
+        growth,
+        _reach(runs),
+        left_out | ordered,
+        in_sample,
+        _provenance(runs, delta),
+    )
+
+
+def _checked(runs: list[Run], law: ScheduleLaw) -> list[Run]:
+    if not runs:
+        raise ValueError("`curves` is empty: give at least one run.")
+    for i, run in enumerate(runs):
+        if not isinstance(run, Run):
+            raise ValueError(
+                f"`curves` must hold hidim.fitting.Run objects, got {type(run).__name__}; "
+                "read files with hidim.fitting.read_run."
+            )
+        run.measured()
+        if not run.label:
+            runs[i] = replace(run, label=f"run {i + 1}")
+    labels = [run.label for run in runs]
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"two curves are called {twice!r}: the same run given twice?")
+    total = sum(len(run.steps) for run in runs)
+    least = max(_FEWEST, 2 * len(law.parameters))
+    if total < least:
+        raise ValueError(
+            f"law {law.name!r} needs at least {least} rows of loss, got {total} in {len(runs)} "
+            "run(s). Log more often, or give more runs."
+        )
+    if law.response != "none" and not any(len(run.rate.events().time) for run in runs):
+        raise ValueError(
+            f"law {law.name!r} needs a run whose learning rate changes after the warm-up, and "
+            "none of these does. Add one, or use --law intrinsic-time."
+        )
+    return runs
+
+
+def _groups(points: list[Points]) -> list[list[Points]]:
+    """What is left when each curve, or each quarter of one or two curves, is left out."""
+    if len(points) >= 3:
+        return [[p for j, p in enumerate(points) if j != i] for i in range(len(points))]
+    groups = []
+    for i, run in enumerate(points):
+        cuts = np.linspace(0, len(run.steps), _BLOCKS + 1).astype(int)
+        for a, b in pairwise(cuts):
+            keep = np.ones(len(run.steps), dtype=bool)
+            keep[a:b] = False
+            groups.append([p.where(keep) if j == i else p for j, p in enumerate(points)])
+    return groups
+
+
+def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
+    """Whether some change of rate is felt at some later point."""
+    if law.response == "none":
+        return True
+    return any(
+        len(p.clock.events.time) and p.clock.time[-1] > p.clock.events.time[0] for p in points
+    )
+
+
+def _stopped_half_way(
+    law: ScheduleLaw, runs: Sequence[Run], units: Units, delta: float
+) -> tuple[float, dict[str, float]]:
+    """Growth of the error with log time when all runs stop half-way, and the mean error."""
+    half = units.steps / 2
+    stopped = [run.until(half) for run in runs if np.count_nonzero(run.steps <= half) >= _FEWEST]
+    points = [points_of(run, units) for run in stopped]
+    if not stopped or not _identified(law, points):
+        return _GROWTH, {}
+    vector = search(law, points, delta=delta).vector
+    errors, reach = [], []
+    for run in runs:
+        steps, error = _residual(law, vector, run, units, after=half)
+        errors.append(error)
+        reach.append(np.log(steps / half))
+    error, x = np.concatenate(errors), np.concatenate(reach)
+    if not np.any(x > 0):
+        return _GROWTH, {}
+    growth = float(np.sqrt(np.sum(error**2) / np.sum(x**2)))
+    return growth, {"second half of every run": float(np.mean(np.abs(np.expm1(error))))}
+
+
+def _rows(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and loss of a run, at most 50,000 rows of it."""
+    steps, loss = run.steps, run.measured()
+    if len(steps) > _SCORED:
+        pick = np.linspace(0, len(steps) - 1, _SCORED).astype(np.int64)
+        steps, loss = steps[pick], loss[pick]
+    return steps, loss
+
+
+def _residual(
+    law: ScheduleLaw, vector: np.ndarray, run: Run, units: Units, after: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps beyond `after`, and the log of predicted over measured loss there."""
+    steps, loss = _rows(run)
+    keep = steps >= after
+    steps, loss = steps[keep], loss[keep]
+    clock = units.clock(run.rate, steps)
+    size = 5000  # points times events must fit in memory
+    value = [
+        law.evaluate(vector, clock.part(slice(i, i + size)))[0] for i in range(0, len(steps), size)
+    ]
+    predicted = np.concatenate(value) if value else np.zeros(0)
+    return steps, np.log(np.maximum(predicted, 1e-12) / loss)
+
+
+def _error(law: ScheduleLaw, vector: np.ndarray, run: Run, units: Units) -> float:
+    return float(np.mean(np.abs(np.expm1(_residual(law, vector, run, units)[1]))))
+
+
+def _reach(runs: Sequence[Run]) -> dict[str, float]:
+    lowest = min(float(min(r.rate.before.min(), r.rate.after.min())) for r in runs)
+    return {
+        "last_step": max(float(r.steps[-1]) for r in runs),
+        "lowest_rate": lowest,
+        "highest_rate": max(r.rate.peak for r in runs),
+    }
+
+
+def _provenance(runs: Sequence[Run], delta: float) -> dict[str, Any]:
+    return {
+        "hidim": hidim.__version__,
+        "huber_delta": delta,
+        "burn_in": BURN_IN,
+        "curves": [
+            {
+                "label": run.label,
+                "rows": len(run.steps),
+                "first_step": float(run.steps[0]),
+                "last_step": float(run.steps[-1]),
+                "warmup_steps": float(run.warmup_steps),
+                "notes": list(run.notes),
+            }
+            for run in runs
+        ],
+    }

@@ -1,0 +1,242 @@
+"""At which intrinsic time, and after which changes of rate, is a training run at a given step?
+
+A learning rate is held as straight pieces with possible jumps between them. From it follow the
+intrinsic time T(t) = integral of the rate, and the list of rate changes that the
+schedule-aware laws sum over (functional scaling laws, arXiv 2509.19189, integrated by parts).
+Limits: a rate known only at logged steps is taken as straight between them, except for a jump
+between two flat stretches, which is placed at the later logged step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from hidim.support.checks import finite_array, non_negative
+
+_FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
+_EVENT = 0.01  # one event carries at most this fraction of the peak rate
+_FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
+_MANY = 4000  # knots beyond which a log is thinned before its rate is simplified
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate as straight pieces: limits from the left and the right at every knot.
+
+    Attributes:
+        steps: knots in optimizer steps, increasing, shape (knots,).
+        before: rate just before each knot, shape (knots,).
+        after: rate just after each knot, shape (knots,).
+        warmup_steps: length of a linear warm-up from zero that ends at or before the first
+            knot and is not among the knots.
+    """
+
+    steps: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    warmup_steps: float = 0.0
+    _time: np.ndarray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        widths = np.diff(self.steps)
+        pieces = widths * (self.after[:-1] + self.before[1:]) / 2
+        start = self.before[0] * (self.steps[0] - self.warmup_steps / 2)
+        object.__setattr__(self, "_time", start + np.concatenate([[0.0], np.cumsum(pieces)]))
+
+    @property
+    def peak(self) -> float:
+        """Largest rate."""
+        return float(max(self.before.max(), self.after.max()))
+
+    def time(self, steps: np.ndarray) -> np.ndarray:
+        """Intrinsic time at `steps`: the sum of the rate over the steps before."""
+        steps = np.asarray(steps, dtype=np.float64)
+        i = np.clip(np.searchsorted(self.steps, steps, side="right") - 1, 0, len(self.steps) - 1)
+        last = len(self.steps) - 1
+        j = np.minimum(i + 1, last)
+        width = np.where(i < last, self.steps[j] - self.steps[i], 1.0)
+        slope = np.where(i < last, (self.before[j] - self.after[i]) / width, 0.0)
+        x = steps - self.steps[i]
+        inside = self._time[i] + self.after[i] * x + slope * x * x / 2
+        return np.where(steps < self.steps[0], self._ramp(steps), inside)
+
+    def _ramp(self, steps: np.ndarray) -> np.ndarray:
+        # Before the first knot: a linear warm-up, then the first rate.
+        warmup = self.warmup_steps
+        flat = np.maximum(steps - warmup, 0.0)
+        ramp = np.minimum(steps, warmup) ** 2 / (2 * warmup) if warmup > 0 else 0.0
+        return self.before[0] * (ramp + flat)
+
+    def events(self) -> Events:
+        """The changes of rate after the warm-up, each at most one percent of the peak."""
+        peak = self.peak
+        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        first = self._warm()
+        for i in range(first, len(self.steps)):
+            if i > first:
+                rows.append(
+                    self._ramp_events(self.steps[i - 1], self.steps[i], i, peak),
+                )
+            if abs(self.after[i] - self.before[i]) > _FLAT * peak:
+                rows.append(
+                    (
+                        self.steps[i : i + 1],
+                        self.before[i : i + 1],
+                        self.after[i : i + 1],
+                    )
+                )
+        if not rows:
+            empty = np.zeros(0)
+            return Events(empty, empty, empty, empty)
+        steps, old, new = (np.concatenate(part) for part in zip(*rows, strict=True))
+        return Events(steps, self.time(steps), old / peak, new / peak)
+
+    def _ramp_events(
+        self, start: float, stop: float, i: int, peak: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        old, new = self.after[i - 1], self.before[i]
+        if abs(new - old) <= _FLAT * peak:
+            return np.zeros(0), np.zeros(0), np.zeros(0)
+        count = max(int(np.ceil(abs(new - old) / (_EVENT * peak))), 1)
+        edges = np.linspace(0.0, 1.0, count + 1)
+        middle = start + (stop - start) * (edges[1:] + edges[:-1]) / 2
+        rates = old + (new - old) * edges
+        return middle, rates[:-1], rates[1:]
+
+    def _warm(self) -> int:
+        # A log that holds its own warm-up: changes before the rate first stops rising are
+        # part of reaching the peak, not of the noise response.
+        i = 0
+        while (
+            i + 1 < len(self.steps)
+            and self.before[i + 1] > self.after[i]
+            and self.after[i + 1] >= self.before[i + 1]
+        ):
+            i += 1
+        return i
+
+
+@dataclass(frozen=True)
+class Events:
+    """Changes of rate: where they happen and the rate before and after, over the peak.
+
+    Attributes:
+        steps: optimizer steps, shape (events,).
+        time: intrinsic time, shape (events,).
+        old: rate before over the peak rate, shape (events,).
+        new: rate after over the peak rate, shape (events,).
+    """
+
+    steps: np.ndarray
+    time: np.ndarray
+    old: np.ndarray
+    new: np.ndarray
+
+    @property
+    def level(self) -> np.ndarray:
+        """Rate during the response, over the peak, kept above a floor."""
+        return np.maximum(self.new, _FLOOR)
+
+
+def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0) -> Rate:
+    """A Rate from logged pairs of step and learning rate.
+
+    Args:
+        steps: increasing optimizer steps, shape (n,).
+        lr: learning rate at each step, same shape, not negative.
+        warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps.
+
+    Raises:
+        ValueError: steps do not increase, or a rate is negative or zero throughout.
+
+    >>> rate = rate_from_log([100, 200], [1e-3, 1e-3], warmup_steps=100)
+    >>> round(float(rate.time(200)), 6)
+    0.15
+    """
+    steps = finite_array("steps", steps, ndim=1)
+    lr = finite_array("lr", lr, ndim=1)
+    warmup_steps = non_negative("warmup_steps", warmup_steps)
+    if len(steps) != len(lr) or len(steps) == 0:
+        raise ValueError(f"`lr` has {len(lr)} values for {len(steps)} steps; give one per step.")
+    if np.any(np.diff(steps) <= 0):
+        raise ValueError("`steps` must increase from row to row.")
+    if np.any(lr < 0) or not np.any(lr > 0):
+        raise ValueError("`lr` must not be negative and must be positive somewhere.")
+    if warmup_steps > 0 and warmup_steps > steps[0]:
+        raise ValueError(
+            f"`warmup_steps` = {warmup_steps:g} ends after the first logged step ({steps[0]:g}): "
+            "the log already holds part of the warm-up. Leave it at 0, or drop those rows."
+        )
+    keep = _thin(steps, lr)
+    steps, lr = steps[keep], lr[keep]
+    flat = np.abs(np.diff(lr)) <= _FLAT * lr.max()
+    jump = ~flat
+    jump[1:] &= flat[:-1]
+    jump[:-1] &= flat[1:]
+    before = lr.copy()
+    before[1:][jump] = lr[:-1][jump]
+    return _simplify(steps, before, lr, warmup_steps)
+
+
+def rate_from_schedule(
+    schedule: Callable[[np.ndarray], Any], steps: float, *, warmup_steps: float = 0.0
+) -> Rate:
+    """A Rate from a schedule, a callable on float arrays of steps counted from zero.
+
+    Args:
+        schedule: learning rate at step t >= 0; its `breakpoints`, if it has any, become knots.
+        steps: last optimizer step.
+        warmup_steps: linear warm-up multiplied onto the first `warmup_steps` steps.
+    """
+    steps = non_negative("steps", steps)
+    start = non_negative("warmup_steps", warmup_steps)
+    inner = [float(b) for b in getattr(schedule, "breakpoints", ()) if start < float(b) < steps]
+    knots = np.unique(np.concatenate([np.linspace(start, max(steps, start + 1), 401), inner]))
+    after = np.broadcast_to(np.asarray(schedule(knots), dtype=np.float64), knots.shape)
+    left = np.maximum(np.nextafter(knots, -np.inf), 0.0)
+    before = np.broadcast_to(np.asarray(schedule(left), dtype=np.float64), knots.shape)
+    if not np.all(np.isfinite(after)) or np.any(after < 0):
+        raise ValueError("`schedule` gives a negative or non-finite learning rate.")
+    if not np.any(after > 0):
+        raise ValueError("`schedule` gives no positive learning rate.")
+    before, after = before.copy(), after.copy()
+    before[0] = after[0]
+    return _simplify(knots, before, after, start)
+
+
+def _thin(steps: np.ndarray, lr: np.ndarray) -> np.ndarray:
+    if len(steps) <= _MANY:
+        return np.arange(len(steps))
+    change = np.abs(np.diff(lr))
+    sharp = np.argsort(change, kind="stable")[-_MANY // 8 :]
+    regular = np.linspace(0, len(steps) - 1, _MANY // 2).astype(np.int64)
+    near = np.concatenate([sharp - 1, sharp, sharp + 1, sharp + 2])
+    return np.unique(np.clip(np.concatenate([regular, near]), 0, len(steps) - 1))
+
+
+def _simplify(steps: np.ndarray, before: np.ndarray, after: np.ndarray, warmup: float) -> Rate:
+    """Drop knots that lie on the straight line through their neighbours."""
+    tolerance = 1e-2 * _EVENT * max(before.max(), after.max())
+    jumps = np.abs(after - before) > tolerance
+    fixed = np.unique(np.concatenate([[0], np.flatnonzero(jumps), [len(steps) - 1]]))
+    keep = np.zeros(len(steps), dtype=bool)
+    keep[fixed] = True
+    stack = [(int(a), int(b)) for a, b in pairwise(fixed)]
+    while stack:
+        a, b = stack.pop()
+        if b - a < 2:
+            continue
+        inner = slice(a + 1, b)
+        share = (steps[inner] - steps[a]) / (steps[b] - steps[a])
+        error = np.abs(before[inner] - (after[a] + share * (before[b] - after[a])))
+        worst = int(np.argmax(error))
+        if error[worst] > tolerance:
+            middle = a + 1 + worst
+            keep[middle] = True
+            stack += [(a, middle), (middle, b)]
+    return Rate(steps[keep], before[keep], after[keep], warmup)
