@@ -33,6 +33,7 @@ _PUBLIC = {
     "schedule_free_sgd": "hidim.algorithms",
     "general_momentum": "hidim.algorithms",
     "predict": "hidim.dynamics.predict",
+    "simulate": "hidim.dynamics.simulate",
     "simulate_rows": "hidim.dynamics.rows",
     "tail_ratio": "hidim.dynamics.rows",
     "recommend": "hidim.dynamics.recommend",

@@ -74,7 +74,7 @@ def predict(
         )
     checks.choice("engine", engine, ["auto", *ENGINES])
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
-    asked = _asked_steps(steps, at)
+    asked = asked_steps(steps, at)
     algorithm.readout(readout)
     chosen = "exact" if engine == "auto" else engine
     spectrum = as_spectrum(problem, seed)
@@ -105,7 +105,8 @@ def predict(
     )
 
 
-def _asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:
+def asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:
+    """The steps to report, checked, in the order asked for."""
     if steps is not None:
         steps = checks.whole("steps", steps, minimum=0)
         if steps > MAX_STEPS:
