@@ -11,7 +11,7 @@ import hidim
 from hidim.dynamics.stability import sgd_threshold
 
 
-def power_law(modes=60, exponent=2.0, floor=1e-3, count=None):
+def power_law(modes=40, exponent=2.0, floor=1e-3, count=None):
     lam = np.arange(1, modes + 1.0) ** -exponent
     return hidim.Spectrum(lam, np.arange(1, modes + 1.0) ** -0.4, floor, count)
 
@@ -38,14 +38,14 @@ def plain_risk(spectrum, algorithm, batch_size, steps):
             - G * g1 * twice,
         )
         risk.append(spectrum.risk_floor + 0.5 * float(lam @ rho))
-        if not risk[-1] < 1e12:
+        if not risk[-1] < 1e12 * risk[0]:  # beyond any transient that comes back
             break
     return np.array(risk)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
 def test_sgd_threshold_solves_its_equation(batch_size):
-    spectrum = power_law(count=np.linspace(0.5, 3.0, 60))
+    spectrum = power_law(count=np.linspace(0.5, 3.0, 40))
     g = sgd_threshold(spectrum, batch_size)
     lam = spectrum.eigenvalues
     terms = g * lam / (batch_size * (2 - g * lam * (batch_size + 1) / batch_size))
@@ -69,14 +69,14 @@ def test_sgd_threshold_limits():
 def test_sgd_lives_just_below_its_threshold_and_dies_just_above(batch_size):
     spectrum = power_law()
     edge = sgd_threshold(spectrum, batch_size)
-    below = plain_risk(spectrum, hidim.sgd(0.97 * edge), batch_size, 4000)
-    above = plain_risk(spectrum, hidim.sgd(1.03 * edge), batch_size, 4000)
+    below = plain_risk(spectrum, hidim.sgd(0.97 * edge), batch_size, 2000)
+    above = plain_risk(spectrum, hidim.sgd(1.03 * edge), batch_size, 2000)
     assert below[-1] < below[0]
     assert above[-1] > 1000 * above[0]
-    report = hidim.stability(spectrum, hidim.sgd(1.03 * edge), 4000, batch_size)
+    report = hidim.stability(spectrum, hidim.sgd(1.03 * edge), 2000, batch_size)
     assert not report.stable
     assert report.diverged_at == np.argmax(above > 1000 * above[0])
-    assert hidim.stability(spectrum, hidim.sgd(0.97 * edge), 4000, batch_size).stable
+    assert hidim.stability(spectrum, hidim.sgd(0.97 * edge), 2000, batch_size).stable
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, math.inf])
@@ -109,13 +109,13 @@ def test_a_constant_rate_beyond_the_edge_is_unstable_before_it_has_diverged():
         hidim.dana_decaying(0.2, 0.1, 0.5, 6.0),
         hidim.dana_constant(0.2, 0.002, 6.0),
         hidim.schedule_free_sgd(0.3),
-        hidim.sgd(0.3).scheduled(hidim.Cosine(3000)),
+        hidim.sgd(0.3).scheduled(hidim.Cosine(1000)),
     ],
     ids=lambda algorithm: algorithm.name,
 )
 def test_largest_rate_of_a_moving_schedule_is_where_runs_start_to_diverge(algorithm):
     spectrum = power_law()
-    steps = 3000
+    steps = 1000
     report = hidim.stability(spectrum, algorithm, steps, 2)
     scale = report.largest_gamma_2 / float(algorithm.gamma_2(0))
     for factor, holds in ((0.995, True), (1.01, False)):  # the edge is known to 0.2 %
@@ -127,10 +127,10 @@ def test_largest_rate_of_a_moving_schedule_is_where_runs_start_to_diverge(algori
 
 def test_largest_momentum_rate_of_dana_is_where_runs_start_to_diverge():
     spectrum = power_law()
-    report = hidim.stability(spectrum, hidim.dana_constant(0.2, 0.002, 6.0), 3000)
+    report = hidim.stability(spectrum, hidim.dana_constant(0.2, 0.002, 6.0), 1000)
     for factor, holds in ((0.995, True), (1.01, False)):
         algorithm = hidim.dana_constant(0.2, factor * report.largest_gamma_3, 6.0)
-        risk = plain_risk(spectrum, algorithm, 1, 3000)
+        risk = plain_risk(spectrum, algorithm, 1, 1000)
         assert (risk[-1] < 1000 * risk[0]) == holds
 
 
@@ -149,8 +149,8 @@ def test_slides_forgetting_above_two_does_not_hide_the_edge_of_the_norm():
 def test_stochastic_nesterov_is_reported_divergent_with_the_step(scale):
     spectrum = power_law(30, floor=0.0)
     algorithm = hidim.stochastic_nesterov(scale / spectrum.trace)
-    report = hidim.stability(spectrum, algorithm, 20_000)
-    risk = plain_risk(spectrum, algorithm, 1, 20_000)
+    report = hidim.stability(spectrum, algorithm, 5000)
+    risk = plain_risk(spectrum, algorithm, 1, 5000)
     assert not report.stable
     assert report.diverged_at == np.argmax(risk > 1000 * risk[0])
     assert f"step {report.diverged_at:g}" in report.verdict
@@ -159,7 +159,7 @@ def test_stochastic_nesterov_is_reported_divergent_with_the_step(scale):
 def test_smaller_rates_only_postpone_the_divergence_of_stochastic_nesterov():
     spectrum = power_law(30)
     steps = [
-        hidim.stability(spectrum, hidim.stochastic_nesterov(s / spectrum.trace), 1e5).diverged_at
+        hidim.stability(spectrum, hidim.stochastic_nesterov(s / spectrum.trace), 5000).diverged_at
         for s in (0.5, 0.1, 0.02)
     ]
     assert all(4 < later / earlier < 12 for earlier, later in pairwise(steps))
