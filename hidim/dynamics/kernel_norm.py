@@ -96,6 +96,16 @@ def growth_rate(spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: f
     return alone + math.sqrt(low) * math.sqrt(high)
 
 
+def grows_faster(
+    spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: float, rate: float
+) -> bool:
+    """Whether `growth_rate` exceeds `rate` > 0, for the price of one sum over the modes."""
+    modes = _modes(spectrum, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
+    if float(np.max(modes.growth)) >= rate:
+        return True
+    return batch_size != math.inf and not _loop_gain(spectrum, modes, batch_size, rate)[0] < 1.0
+
+
 def mode_transfer(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> np.ndarray:
     """Transfer T of modes with a = gamma_2 lambda, b = gamma_1 gamma_3 lambda.
 
