@@ -166,8 +166,8 @@ def run_ladder(
     for d in steps_of:
         spectra = spectra_at(alpha, betas, d, ratio)
         algorithm = recipe.algorithm(alpha, float(betas.max()), d, spectra[0].trace)
-        last = reach * max(_floor_steps(law, recipe, d, spectra[0].trace) for law in laws)
-        at = log_steps(min(last, _LONGEST))
+        last = reach * max(steps_to_watch(law, recipe, d, spectra[0].trace) for law in laws)
+        at = log_steps(last)
         rows.append(predict_targets(spectra, algorithm, at, batch_size=batch_size))
         floors.append([spectrum.risk_floor for spectrum in spectra])
         if done is not None:
@@ -200,13 +200,14 @@ def spectra_at(
     ]
 
 
-def log_steps(last: float) -> np.ndarray:
-    """0, the first steps one by one, then `POINTS_PER_DECADE` whole steps a decade."""
-    count = max(2, int(POINTS_PER_DECADE * math.log10(max(last, 2.0))) + 1)
-    return np.unique(np.concatenate([[0.0], np.round(np.geomspace(1, max(last, 2.0), count))]))
+def log_steps(last: float, *, points: int | None = None) -> np.ndarray:
+    """0, then whole steps evenly spread in log up to `last`, 24 a decade or `points` in all."""
+    last = max(min(last, _LONGEST), 2.0)
+    count = points or max(2, int(POINTS_PER_DECADE * math.log10(last)) + 1)
+    return np.unique(np.concatenate([[0.0], np.round(np.geomspace(1, last, count))]))[-count:]
 
 
-def _floor_steps(law: ScalingLaw, recipe: Recipe, d: float, trace: float) -> float:
+def steps_to_watch(law: ScalingLaw, recipe: Recipe, d: float, trace: float) -> float:
     """Estimated steps to the floor: the power of d, with the rate's amplitude."""
     rate = recipe.step / trace * d**law.kappas.kappa_1
     return max(10.0, 10 / min(rate, 1.0) * d**law.floor_time)
