@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "frontier": "the compute-optimal size, steps and risk for a budget",
     "fit": "a law of the loss from logs of training runs, with hold-out errors",
     "forecast": "the loss of a schedule that was not run, with a band",
+    "exponents": "measured compute-optimal exponents beside theory",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

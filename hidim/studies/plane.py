@@ -1,9 +1,8 @@
 """Whole planes of curves: (alpha, beta, size, recipe), in parallel, labelled, saved and resumed.
 
-Every (alpha, recipe, size) is one task: its row of beta shares the spectrum and the solver's
+Every (alpha, size) is one task: its recipes share the spectra, and its row of beta the solver's
 matrices. A finished task is one file in `folder`, written whole or not at all and named by what
-it depends on, so a plane that was stopped goes on where it stood, and a wider plane reuses the
-tasks of a narrower one.
+it depends on, so a plane that was stopped goes on where it stood.
 Limits: deterministic equivalent, fixed batch.
 """
 
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Task:
-    """One row of beta at one alpha, recipe and size."""
+    """Every recipe on a row of beta at one alpha and size."""
 
     alpha: float
     betas: tuple[float, ...]
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     d: float
     points: int
     reach: float
@@ -52,7 +51,7 @@ class _Task:
         """Where its curves are kept: a readable name, and a hash of everything."""
         text = json.dumps([asdict(self), hidim.__version__], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return folder / f"alpha{self.alpha:g}_{self.recipe.name}_d{self.d:g}_{digest}.npz"
+        return folder / f"alpha{self.alpha:g}_d{self.d:g}_{digest}.npz"
 
 
 def run_plane(
@@ -106,35 +105,28 @@ def run_plane(
     for i, alpha in enumerate(alphas):
         inside = np.flatnonzero(alpha + betas > 0.5 + 1e-9)
         ratio = (math.inf if 2 * alpha > 1 else 4.0) if v_over_d is None else float(v_over_d)
-        for r, recipe in enumerate(chosen):
-            for k, d in enumerate(ladder):
-                row = tuple(float(b) for b in betas[inside])
-                if row:
-                    task = _Task(alpha, row, recipe, d, points, reach, batch_size, ratio)
-                    tasks[i, r, k] = task, inside
+        row = tuple(float(b) for b in betas[inside])
+        for k, d in enumerate(ladder) if row else ():
+            task = _Task(alpha, row, tuple(chosen), d, points, reach, batch_size, ratio)
+            tasks[i, k] = task, inside
     shape = (len(alphas), len(betas), len(chosen), len(ladder))
     steps = np.full((shape[0], *shape[2:], points), np.nan)
     risk = np.full((*shape, points), np.nan)
     floor = np.full((shape[0], shape[1], shape[3]), np.nan)
     with Progress(len(tasks), "plane", enabled=progress) as bar:
         # The largest first: no core waits for a late long task.
-        order = sorted(tasks, key=lambda key: (-key[2], key))
+        order = sorted(tasks, key=lambda key: (-key[1], key))
         for key, (t, p, f) in _results({key: tasks[key][0] for key in order}, home, workers):
-            i, r, k = key
-            inside = tasks[key][1]
-            steps[i, r, k, : len(t)] = t
-            risk[i, inside, r, k, : len(t)] = p
-            floor[i, inside, k] = f
+            i, k = key
+            steps[i, :, k] = t
+            risk[i, tasks[key][1], :, k] = p.transpose(1, 0, 2)
+            floor[i, tasks[key][1], k] = f
             bar.advance()
     return xarray.Dataset(
         {
             "steps": (("alpha", "recipe", "d", "point"), steps, {"units": "optimizer steps"}),
-            "risk": (
-                ("alpha", "beta", "recipe", "d", "point"),
-                risk,
-                {"long_name": "risk, with 1/2"},
-            ),
-            "floor": (("alpha", "beta", "d"), floor, {"long_name": "risk floor, with 1/2"}),
+            "risk": (("alpha", "beta", "recipe", "d", "point"), risk, {"units": "risk, with 1/2"}),
+            "floor": (("alpha", "beta", "d"), floor, {"units": "risk, with 1/2"}),
         },
         coords={
             "alpha": alphas,
@@ -244,21 +236,26 @@ def _results(
 
 
 def _solve(task: _Task, home: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps (recipes, points), risk (recipes, betas, points) and floors (betas,) of one task."""
     spectra = spectra_at(task.alpha, task.betas, task.d, task.v_over_d)
     trace = spectra[0].trace
-    algorithm = task.recipe.algorithm(task.alpha, max(task.betas), task.d, trace)
-    laws = [task.recipe.law(task.alpha, beta) for beta in task.betas]
-    last = task.reach * max(steps_to_watch(law, task.recipe, task.d, trace) for law in laws)
-    at = log_steps(last, points=task.points)
-    curves = predict_targets(spectra, algorithm, at, batch_size=task.batch_size)
-    risk = np.stack([curve.risk for curve in curves])
+    steps = np.full((len(task.recipes), task.points), np.nan)
+    risk = np.full((len(task.recipes), len(task.betas), task.points), np.nan)
+    for r, recipe in enumerate(task.recipes):
+        algorithm = recipe.algorithm(task.alpha, max(task.betas), task.d, trace)
+        laws = [recipe.law(task.alpha, beta) for beta in task.betas]
+        last = task.reach * max(steps_to_watch(law, recipe, task.d, trace) for law in laws)
+        at = log_steps(last, points=task.points)
+        curves = predict_targets(spectra, algorithm, at, batch_size=task.batch_size)
+        steps[r, : len(at)] = at
+        risk[r, :, : len(at)] = [curve.risk for curve in curves]
     floor = np.array([spectrum.risk_floor for spectrum in spectra])
     if home is not None:
         write_with(
             task.file(home),
-            lambda stream: np.savez_compressed(stream, steps=at, risk=risk, floor=floor),
+            lambda stream: np.savez_compressed(stream, steps=steps, risk=risk, floor=floor),
         )
-    return at, risk, floor
+    return steps, risk, floor
 
 
 def _cores() -> int:
