@@ -25,8 +25,8 @@ from hidim.problems.panels import WIDTH, Panels, panels
 from hidim.problems.power_sums import power_sum
 from hidim.problems.resolvent import Resolvent, resolvent
 
-_FREQUENCY = 15.0  # fastest oscillation in log eigenvalue that a rule resolves to rounding
-_ACCURACY = 1e-13
+_FREQUENCY = 25.0  # fastest oscillation in log eigenvalue that a rule resolves ...
+_ACCURACY = 1e-9  # ... to this fraction of its amplitude
 _LINEAR_NODES = 4
 _NOISE = 1e-11  # squared norm of a monic polynomial below which moments are rounding
 
@@ -95,7 +95,7 @@ def _rule(alpha: float, d: float, v: float) -> _Rule:
         place[-x[-1].size :] = np.log(place[-x[-1].size :])
     reductions = []
     new_place, new_counts = [], []
-    for part, joined in _groups(cuts, [t.size for t in x]):
+    for part, joined in _groups(cuts, [t.size for t in x], 4.5 / math.sqrt(d)):
         p, n, matrix = place[part], counts[part], None
         if joined:
             p, n, matrix = _reduce(p, n, _order(float(np.ptp(p))))
@@ -114,18 +114,22 @@ def _order(width: float) -> int:
     return k
 
 
-def _groups(cuts: Panels, sizes: list[int]) -> list[tuple[slice, bool]]:
+def _groups(cuts: Panels, sizes: list[int], band: float) -> list[tuple[slice, bool]]:
     """Ranges of nodes, and whether each holds enough bands to be worth joining."""
     start = np.concatenate([[0], np.cumsum(sizes)])
+    # A band that stands alone is one point of support, however many nodes it has: a rule with
+    # more nodes than points would put two into one band, with weights of either sign.
+    alone = band < 0.5 * (cuts.top - cuts.bottom)
+    support = np.where(alone, 1, sizes)
     groups = []
     first = 0
     while first < cuts.cells:
         last = first
         while last + 1 < cuts.cells and cuts.top[first] - cuts.bottom[last + 1] <= WIDTH:
             last += 1
-        nodes = start[last + 1] - start[first]
-        enough = nodes > 1.2 * _order(float(cuts.top[first] - cuts.bottom[last]))
-        groups.append((slice(start[first], start[last + 1]), bool(enough)))
+        order = _order(float(cuts.top[first] - cuts.bottom[last]))
+        enough = int(support[first : last + 1].sum()) > 1.5 * order
+        groups.append((slice(start[first], start[last + 1]), enough))
         first = last + 1
     groups.append((slice(start[cuts.cells], start[-1]), False))
     return groups

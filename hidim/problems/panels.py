@@ -1,7 +1,7 @@
 """Where are the two measures of the deterministic equivalent cut, and along which paths?
 
 The spectrum is cut, from high to low, into panels: one for each of the first bands (between
-half-integers J, u = -J^(-2 alpha), where gaps are), then panels of log-width about two. A
+half-integers J, u = -J^(-2 alpha), where gaps are), then panels of log-width about three. A
 panel's moments are contour integrals in w = log(-u): up from the cut, along the border of
 the spectrum at a small height, down to the next cut. Heights stay a few times the distance
 of the poles -j^(-2 alpha) and small against the panel, so that Chebyshev polynomials of the
@@ -19,12 +19,13 @@ import numpy as np
 
 from hidim.problems.resolvent import Resolvent, resolvent
 
-WIDTH = 2.0  # log-width of a panel
+WIDTH = 3.0  # log-width of a panel
 _BANDS = 30  # bands per unit of log eigenvalue from which panels hold many bands
 _SEGMENT = 16  # Gauss-Legendre points per piece of a path
-_HEIGHT = 0.075  # height of the path over a panel, in panel widths: |T_39| stays under 400
+_HEIGHT = 0.15  # height of a path over a panel, in log r: |T_55| stays under 4000 on it
 _CELL_HEIGHT = 0.25  # the same over a single band, where degrees are lower
 _CUT = 1e-30  # below this fraction of the top a hard edge is one panel, linear in lambda
+_EDGE = 1e-8  # and so far below the smallest j^(-2 alpha)
 _TOUCH = 0.25  # spacing in log r at which a path follows the border
 
 
@@ -118,9 +119,11 @@ def _bulk_cuts(res: Resolvent, start: float) -> tuple[list[np.ndarray], bool]:
     """Touching points of each panel below log r = `start`, and whether a linear one follows."""
     low, high = res.log_edges
     end, linear = res.log_r_min, False
-    floor = high + math.log(_CUT)
+    # Far under the smallest j^(-2 alpha) only a hard edge is left, density lambda^(-1/2).
+    floor = min(high, -res.exponent * math.log(res.v) if res.nearly_square else 0.0)
+    floor = min(high + math.log(_CUT), floor + math.log(_EDGE))
     if res.nearly_square and low < floor:
-        # A hard edge: lambda ~ u^2 there, so that r = lambda is beyond it.
+        # lambda ~ u^2 there, so that r = lambda is beyond it.
         end, linear = max(end, floor), True
     grid = np.linspace(start, end, 2 + math.ceil((start - end) / 0.2))
     place = res.border(grid)[1]
@@ -140,11 +143,10 @@ def _bulk_cuts(res: Resolvent, start: float) -> tuple[list[np.ndarray], bool]:
     return parts, linear
 
 
-def _path(
-    res: Resolvent, log_r: np.ndarray, phi: np.ndarray, cell: bool, last: bool
-) -> np.ndarray:
+def _path(res: Resolvent, log_r: np.ndarray, phi: np.ndarray, cell: bool, last: bool) -> np.ndarray:
     """Corners in w = log(-u) of the path over one panel, from its upper to its lower cut."""
-    height = (_CELL_HEIGHT if cell else _HEIGHT) * (log_r[0] - log_r[-1])
+    width = log_r[0] - log_r[-1]
+    height = _CELL_HEIGHT * width if cell else min(_HEIGHT, 0.075 * width)
     angle = np.minimum(phi + height, (phi + math.pi) / 2)
     # Poles on the real axis are half a spacing away from a half-integer.
     spacing = res.exponent * np.exp(np.minimum(log_r[[0, -1]] / res.exponent, 0.0))

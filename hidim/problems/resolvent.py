@@ -88,8 +88,11 @@ class Resolvent:
             return -self.sums(u, [self.exponent])[0].imag / (self.d * u.imag) - 1.0
         if not self.nearly_square:
             return (u * self.sums(u, [0.0])[0]).imag / (self.d * u.imag) - 1.0
-        w = u * self.sums(u, [-self.exponent])[0]
-        return ((self.v - self.d) - w.real - w.imag * (u.real / u.imag)) / self.d
+        sums = self.sums(u, [0.0, -self.exponent])
+        w = u * sums[1]
+        other = ((self.v - self.d) - w.real - w.imag * (u.real / u.imag)) / self.d
+        direct = (u * sums[0]).imag / (self.d * u.imag) - 1.0
+        return np.where(np.abs(sums[0]) < 0.5 * self.d, direct, other)
 
     def m(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pair (S_0(u)/d, m), each without cancellation."""
