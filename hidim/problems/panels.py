@@ -201,10 +201,7 @@ def _evaluate(
     slope = legendre.legder(np.eye(_SEGMENT), axis=0)
     slope = legendre.legvander(t, _SEGMENT - 2) @ slope
     slope = slope @ np.linalg.inv(legendre.legvander(t, _SEGMENT - 1))
-    if res.narrow:
-        dlog_z = weight * (log_z @ slope.T)
-    else:
-        dlog_z = weight * (half + log_m @ slope.T)
+    dlog_z = weight * (log_z @ slope.T if res.narrow else half + log_m @ slope.T)
     owner = np.repeat(np.arange(top.size), sizes)[:, None]
     place = log_z
     if linear:

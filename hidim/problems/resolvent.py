@@ -129,11 +129,12 @@ class Resolvent:
     @functools.cached_property
     def log_edges(self) -> tuple[float, float]:
         """log(lambda/center) at the edges (-inf for the lowest when v = d)."""
-        low, high = self.log_r_min + 1j * math.pi, self.log_r_max + 0j
-        log_high = float(self.logs(-np.exp(high.real) - 0j, high)[2].real)
+        w = np.array([self.log_r_max, max(self.log_r_min, _LOWEST) + 1j * math.pi])
+        u = np.array([-1.0, 1.0]) * np.exp(w.real) - 0j
+        high = float(self.logs(u[:1], w[:1])[2][0].real)
         if self.v == self.d:
-            return -math.inf, log_high
-        return float(self.logs(np.exp(low.real) - 0j, low)[2].real), log_high
+            return -math.inf, high
+        return float(self.logs(u[1:], w[1:])[2][0].real), high
 
     def border(self, log_r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Angles phi and eigenvalues of the real points of the spectrum at given log r.
@@ -164,7 +165,7 @@ class Resolvent:
     def solve(self, z: np.ndarray) -> np.ndarray:
         """u at points z of the closed upper half plane (limits from above on the real axis).
 
-        Newton from far above the axis, where u = trace/d - z, then down by halves of Im z.
+        Newton from far above the axis, where u = trace/d - z, then down by quarters of Im z.
 
         Args:
             z: complex with Im z >= 0, any shape.
@@ -177,12 +178,13 @@ class Resolvent:
         height = 4.0 * (np.abs(target) + self.edges[1] + math.exp(self.log_r_max))
         height = np.maximum(height, target.imag)
         u = -(target.real + 1j * height)
+        least = np.maximum(1e-10 * np.abs(target), 1e-10 * self.edges[0])
         while True:
             u = self._newton(u, target.real + 1j * height)
             if np.all(height == target.imag):
                 return u.reshape(z.shape)
-            close = height <= np.maximum(2 * target.imag, 1e-10 * np.abs(target))
-            height = np.where(close, target.imag, height / 2)
+            close = height <= np.maximum(2 * target.imag, least)
+            height = np.where(close, target.imag, height / 4)
 
     def _newton(self, u: np.ndarray, z: np.ndarray) -> np.ndarray:
         for _ in range(40):
@@ -211,7 +213,8 @@ class Resolvent:
         low, high = self.edges
         inside = (x > low) & (x < high)
         density = np.zeros(x.shape)
-        density[inside] = (1.0 / self.solve(x[inside] + 0j)).imag / math.pi
+        values = (1.0 / self.solve(x[inside] + 0j)).imag / math.pi
+        density[inside] = np.maximum(values, 0.0)
         return density
 
     def floor(self, beta: float) -> float:
