@@ -25,8 +25,7 @@ from hidim.problems.panels import WIDTH, Panels, panels
 from hidim.problems.power_sums import power_sum
 from hidim.problems.resolvent import Resolvent, resolvent
 
-_FREQUENCY = 25.0  # fastest oscillation in log eigenvalue that a rule resolves ...
-_ACCURACY = 1e-9  # ... to this fraction of its amplitude
+_ACCURACY = 1e-9  # error of the rules on the fastest oscillation they are made for
 _LINEAR_NODES = 4
 _NOISE = 1e-11  # squared norm of a monic polynomial below which moments are rounding
 
@@ -48,7 +47,7 @@ class _Rule:
 
 
 def equivalent_nodes(
-    alpha: float, beta: float, d: float, v: float = math.inf
+    alpha: float, beta: float, d: float, v: float = math.inf, *, frequency: float = 25.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvalues, error_sq and multiplicity that stand for the deterministic equivalent.
 
@@ -57,6 +56,9 @@ def equivalent_nodes(
         beta: target exponent, any real (alpha + beta > 1/2 when v is infinite).
         d: number of parameters, at least 1.
         v: latent dimension, at least d, or ``math.inf``.
+        frequency: fastest oscillation, in radians per unit of log eigenvalue, that the nodes
+            resolve. Momentum makes each mode oscillate as its age grows; more nodes, in
+            proportion, follow it further, until rounding in the moments ends it near 50.
 
     Returns:
         Three arrays (modes,), eigenvalues falling: multiplicity sums to d, the risk is
@@ -66,13 +68,13 @@ def equivalent_nodes(
     >>> eigenvalues.size < 1000, bool(abs(multiplicity.sum() / 1e9 - 1) < 1e-10)
     (True, True)
     """
-    rule = _rule(float(alpha), float(d), float(v))
-    energy = _energy(float(alpha), float(beta), float(d), float(v))
+    rule = _rule(float(alpha), float(d), float(v), float(frequency))
+    energy = _energy(float(alpha), float(beta), float(d), float(v), rule)
     return rule.eigenvalues.copy(), energy / rule.eigenvalues, rule.multiplicity.copy()
 
 
 @functools.lru_cache(maxsize=16)
-def _rule(alpha: float, d: float, v: float) -> _Rule:
+def _rule(alpha: float, d: float, v: float, frequency: float) -> _Rule:
     """Gauss rules of the counting measure, bands that share a panel joined."""
     cuts, res = panels(alpha, d, v), resolvent(alpha, d, v)
     # tr (K-z)^-1 dz = d/u dz = -d m dlog z; the constant -d of m = 1 - S_0/d is real on the
@@ -82,7 +84,7 @@ def _rule(alpha: float, d: float, v: float) -> _Rule:
     width = cuts.top - cuts.bottom
     # A band that stands alone has relative width 4/sqrt(d), and needs nodes for that only.
     width[: cuts.cells] = np.minimum(width[: cuts.cells], 4.5 / math.sqrt(d))
-    orders = np.array([_order(h) for h in width[: width.size - cuts.linear]])
+    orders = np.array([_order(h, frequency) for h in width[: width.size - cuts.linear]])
     if cuts.linear:
         orders = np.append(orders, _LINEAR_NODES)
     moments = cuts.moments(form, 2 * int(orders.max()))
@@ -95,10 +97,10 @@ def _rule(alpha: float, d: float, v: float) -> _Rule:
         place[-x[-1].size :] = np.log(place[-x[-1].size :])
     reductions = []
     new_place, new_counts = [], []
-    for part, joined in _groups(cuts, [t.size for t in x], 4.5 / math.sqrt(d)):
+    for part, joined in _groups(cuts, [t.size for t in x], 4.5 / math.sqrt(d), frequency):
         p, n, matrix = place[part], counts[part], None
         if joined:
-            p, n, matrix = _reduce(p, n, _order(float(np.ptp(p))))
+            p, n, matrix = _reduce(p, n, _order(float(np.ptp(p)), frequency))
         reductions.append((part, matrix))
         new_place.append(p)
         new_counts.append(n)
@@ -106,15 +108,17 @@ def _rule(alpha: float, d: float, v: float) -> _Rule:
     return _Rule(x, reductions, eigenvalues, np.concatenate(new_counts))
 
 
-def _order(width: float) -> int:
+def _order(width: float, frequency: float) -> int:
     """Gauss nodes for a panel of that log-width: (f w/4)^2k / (2k)! under the accuracy."""
     k = 1
-    while 2 * k * math.log(_FREQUENCY * width / 4) - math.lgamma(2 * k + 1) > math.log(_ACCURACY):
+    while 2 * k * math.log(frequency * width / 4) - math.lgamma(2 * k + 1) > math.log(_ACCURACY):
         k += 1
     return k
 
 
-def _groups(cuts: Panels, sizes: list[int], band: float) -> list[tuple[slice, bool]]:
+def _groups(
+    cuts: Panels, sizes: list[int], band: float, frequency: float
+) -> list[tuple[slice, bool]]:
     """Ranges of nodes, and whether each holds enough bands to be worth joining."""
     start = np.concatenate([[0], np.cumsum(sizes)])
     # A band that stands alone is one point of support, however many nodes it has: a rule with
@@ -127,7 +131,7 @@ def _groups(cuts: Panels, sizes: list[int], band: float) -> list[tuple[slice, bo
         last = first
         while last + 1 < cuts.cells and cuts.top[first] - cuts.bottom[last + 1] <= WIDTH:
             last += 1
-        order = _order(float(cuts.top[first] - cuts.bottom[last]))
+        order = _order(float(cuts.top[first] - cuts.bottom[last]), frequency)
         enough = int(support[first : last + 1].sum()) > 1.5 * order
         groups.append((slice(start[first], start[last + 1]), enough))
         first = last + 1
@@ -200,9 +204,9 @@ def _gauss(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         off.pop()
 
 
-def _energy(alpha: float, beta: float, d: float, v: float) -> np.ndarray:
+def _energy(alpha: float, beta: float, d: float, v: float, rule: _Rule) -> np.ndarray:
     """Energy lambda * error_sq of every node, from the panels' moments."""
-    cuts, res, rule = panels(alpha, d, v), resolvent(alpha, d, v), _rule(alpha, d, v)
+    cuts, res = panels(alpha, d, v), resolvent(alpha, d, v)
     moments = cuts.moments(_energy_form(res, beta, cuts), max(t.size for t in rule.x))
     if cuts.linear:
         # The path of the last panel goes round z = 0, where the floor sits.
