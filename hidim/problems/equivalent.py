@@ -227,7 +227,8 @@ def _energy_form(res: Resolvent, beta: float, cuts: Panels) -> np.ndarray:
     For 2 beta > 1 the sum is mostly a polynomial in u, whose coefficients are power sums;
     (-u)^k = (z/m)^k differs from the real z^k by expm1(-k log m) only.
     """
-    steps = max(0, math.ceil((2 * beta - 1) / res.exponent))
+    # A quarter of a step short of p = 1 - 2 alpha, where the infinite sum would diverge.
+    steps = max(0, math.ceil((2 * beta - 1) / res.exponent - 0.25))
     inner = (cuts.largest(cuts.u) < 0.3)[:, 0] & (steps > 0)
     form = np.empty_like(cuts.u)
     u = cuts.u[~inner]

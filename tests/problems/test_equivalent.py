@@ -66,6 +66,7 @@ def test_nodes_reproduce_both_resolvents_at_every_scale(
         (1.2, 1.7, 10**7, 10**15),  # (1 - 2 beta)/(2 alpha) = -1: a resonance of closed forms
         (0.25, 0.75, 200, 10**12),  # all eigenvalues near trace/d
         (3.0, -2.0, 10**4, math.inf),
+        (1.7905, 2.2905, 20, math.inf),  # beta - alpha = 1/2 to rounding
     ],
 )
 def test_totals_are_kept_at_any_size(alpha: float, beta: float, d: int, v: float) -> None:
