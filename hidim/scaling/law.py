@@ -8,7 +8,8 @@
 Sources: arXiv 2405.15074 (SGD), arXiv 2505.16098 (momentum); derivations in terms.py,
 amplitudes.py and exponents.py, conventions in docs/notation.md.
 Limits: asymptotic in d and t. Exponents are exact; risks are within a constant factor: at the
-compute optimum 0.7 to 1.3 of the exact risk for d from 1e3 to 1e7 in phases Ia, II and III. For numbers to trust use `hidim.predict`.
+compute optimum 0.7 to 1.3 of the exact risk for d from 1e3 to 1e7 in phases Ia, II and III. For
+numbers to trust use `hidim.predict`.
 """
 
 from __future__ import annotations
