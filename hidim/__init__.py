@@ -47,10 +47,8 @@ _SUBPACKAGES = (
     "dynamics",
     "fitting",
     "optax",
-    "plots",
     "problems",
     "scaling",
-    "torch",
 )
 
 __all__ = ["__version__", *_PUBLIC]

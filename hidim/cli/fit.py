@@ -14,6 +14,7 @@ from hidim.fitting.law import FittedLaw
 from hidim.fitting.readers import parse_columns, read_run
 from hidim.fitting.runs import Run
 from hidim.fitting.schedule_laws import LAWS
+from hidim.fitting.size_forms import FORMS
 from hidim.support.checks import non_negative
 from hidim.support.files import check_writable
 
@@ -21,14 +22,27 @@ SUMMARY = "Fit a law of the loss to logs of training runs; says how well it pred
 EXAMPLE = """example:
   hidim fit --law fsl cosine.csv constant.csv two-stage.csv --warmup-steps 2160 --out law.json
   hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
+  hidim fit --law chinchilla runs.csv --columns params=N,flops=C,loss=loss --out sizes.json
 logs: CSV, TSV, JSON lines, trainer_state.json, Parquet, TensorBoard events, a run's folder"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim fit`."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
-    parser.add_argument("--law", choices=list(LAWS), default="fsl", help="form of the law (fsl)")
+    parser.add_argument(
+        "--law",
+        choices=[*LAWS, *FORMS],
+        default="fsl",
+        metavar="LAW",
+        help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)} (fsl)",
+    )
     add_log_flags(parser)
+    group = parser.add_argument_group("laws of sizes, from one table of finished runs")
+    group.add_argument(
+        "--drop-highest", type=float, default=0, metavar="N", help="leave out the N highest losses"
+    )
+    group.add_argument("--bootstrap", type=float, default=1000, metavar="N", help="refits (1000)")
+    group.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
     add_output_flags(parser, plot=False)
 
@@ -37,7 +51,9 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say how to read a log."""
     group = parser.add_argument_group("log")
     group.add_argument(
-        "--columns", metavar="ROLE=NAME,...", help="column names: step=...,loss=...,lr=..."
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="column names: step=...,loss=...,lr=... (sizes: params, tokens, flops, loss, x)",
     )
     group.add_argument(
         "--warmup-steps",
@@ -70,6 +86,10 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args)
     if args.out:
         check_writable(args.out)
+    if args.law in FORMS:
+        from hidim.cli.fit_sizes import run_sizes
+
+        return run_sizes(args)
     runs = read_logs(args)
     start = time.perf_counter()
     law = fit(runs, args.law)

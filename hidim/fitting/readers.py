@@ -69,11 +69,11 @@ def read_run(
     source = str(path)
     table = read_columns(path, _wanted(path, given))
     found = {
-        "step": _find(table, "step", given, source),
-        "lr": _find(table, "lr", given, source, needed=lr is None),
-        "loss": _find(table, "loss", given, source, needed=loss == "needed"),
+        "step": find_column(table, "step", given, source),
+        "lr": find_column(table, "lr", given, source, needed=lr is None),
+        "loss": find_column(table, "loss", given, source, needed=loss == "needed"),
     }
-    values = {role: _numbers(table[name], name, source) for role, name in found.items() if name}
+    values = {role: numbers(table[name], name, source) for role, name in found.items() if name}
     if lr is not None:
         values["lr"] = np.full(len(values["step"]), lr)
     values, notes = _clean(values, source, partial=loss == "needed")
@@ -88,8 +88,8 @@ def read_run(
     )
 
 
-def parse_columns(text: str) -> dict[str, str]:
-    """Column names as `step=...,loss=...,lr=...`.
+def parse_columns(text: str, roles: Sequence[str] = ROLES) -> dict[str, str]:
+    """Column names as `step=...,loss=...,lr=...`, or with other `roles`.
 
     >>> parse_columns("step=_step,loss=train/loss")
     {'step': '_step', 'loss': 'train/loss'}
@@ -98,8 +98,9 @@ def parse_columns(text: str) -> dict[str, str]:
     for part in text.split(","):
         role, equals, name = part.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"`columns` must read step=NAME,loss=NAME,lr=NAME; got {text!r}.")
-        role = choice("columns", role.strip(), ROLES)
+            form = ",".join(f"{role}=NAME" for role in roles)
+            raise ValueError(f"`columns` must read {form}; got {text!r}.")
+        role = choice("columns", role.strip(), roles)
         if role in pairs:
             raise ValueError(f"`columns` names {role!r} twice in {text!r}.")
         pairs[role] = name.strip()
@@ -120,12 +121,14 @@ def _wanted(path: str | os.PathLike[str], given: Mapping[str, str]) -> list[str]
     return [str(name) for name in found]
 
 
-def _alias(names: Sequence[str], role: str) -> str | None:
+def _alias(
+    names: Sequence[str], role: str, aliases: Mapping[str, tuple[str, ...]] = ALIASES
+) -> str | None:
     lower = {name.lower(): name for name in names}
-    for alias in ALIASES[role]:
+    for alias in aliases[role]:
         if alias in lower:
             return lower[alias]
-    if role == "step":
+    if role == "step" or aliases is not ALIASES:
         return None
     # W&B exports name a column "run name - metric"; several runs in one file are ambiguous.
     ends = [
@@ -139,18 +142,25 @@ def _alias(names: Sequence[str], role: str) -> str | None:
     return ends[0] if ends else None
 
 
-def _find(
-    table: Columns, role: str, given: Mapping[str, str], source: str, *, needed: bool = True
+def find_column(
+    table: Columns,
+    role: str,
+    given: Mapping[str, str],
+    source: str,
+    *,
+    needed: bool = True,
+    aliases: Mapping[str, tuple[str, ...]] = ALIASES,
 ) -> str | None:
+    """Name of the column that plays `role`, as given or under a usual name."""
     name = given.get(role)
     if name is not None and name not in table:
         raise ValueError(
             f"{source!r} has no column {name!r}; it has {', '.join(list(table)[:12])}."
         )
     if name is None:
-        name = _alias(list(table), role)
+        name = _alias(list(table), role, aliases)
     if name is None and needed:
-        what = {"step": "optimizer step", "lr": "learning rate", "loss": "loss"}[role]
+        what = {"step": "optimizer step", "lr": "learning rate"}.get(role, role)
         raise ValueError(
             f"{source!r} has no column for the {what}; it has {', '.join(list(table)[:12])}. "
             f"Name it: --columns {role}=NAME."
@@ -158,7 +168,7 @@ def _find(
     return name
 
 
-def _numbers(cells: Any, name: str, source: str) -> np.ndarray:
+def numbers(cells: Any, name: str, source: str) -> np.ndarray:
     """Cells as float64; blanks become NaN, and any NaN written out is refused."""
     if isinstance(cells, np.ndarray):
         bad = np.flatnonzero(~np.isfinite(cells))

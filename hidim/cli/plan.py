@@ -1,0 +1,115 @@
+"""`hidim plan`: what to run next, by a fitted law."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import hidim
+from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
+from hidim.fitting.law import FittedLaw
+from hidim.fitting.size_law import FORMAT, SizeLaw
+
+SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
+EXAMPLE = """example:
+  hidim plan sizes.json --flops 1e21 1e22          (sizes.json from fit --law chinchilla)
+  hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim plan`."""
+    parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
+    group = parser.add_argument_group("with a law of sizes")
+    group.add_argument("--flops", type=float, nargs="+", metavar="F", help="training budgets")
+    group = parser.add_argument_group("with a law of schedules")
+    group.add_argument("--steps", type=float, metavar="N", help="length of the run, in steps")
+    group.add_argument("--warmup-steps", type=float, default=0.0, metavar="N", help="warm-up (0)")
+    group.add_argument("--peak", type=float, help="highest rate (highest fitted)")
+    group.add_argument("--floor", type=float, help="lowest rate (lowest fitted)")
+    add_output_flags(parser, plot=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan with whichever law the file holds."""
+    check_outputs(args)
+    if _is_size_law(args.law):
+        return _plan_sizes(args)
+    return _plan_schedule(args)
+
+
+def _is_size_law(path: str) -> bool:
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{path!r} is not a JSON file of a fitted law.") from None
+    return isinstance(data, dict) and data.get("format") == FORMAT
+
+
+def _plan_sizes(args: argparse.Namespace) -> int:
+    if not args.flops:
+        raise ValueError("a law of sizes plans for budgets: give --flops.")
+    law = SizeLaw.load(args.law)
+    rows = [law.optimal(flops) for flops in args.flops]
+    flat = [_flat(row) for row in rows]
+    if args.csv:
+        write_csv(args.csv, {key: [row[key] for row in flat] for key in flat[0]})
+    if args.json:
+        print_json({"law": law.form.name, "rows": rows})
+        return 0
+    print(table({key: [_cell(row[key]) for row in flat] for key in flat[0]}))
+    print(f"\nparameters grow as flops^{rows[0]['params_exponent']:.3f}; intervals hold 90 %")
+    beyond = max(row["beyond_largest_run"] for row in rows)
+    if beyond > 1:
+        print(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    print(f"hidim {hidim.__version__}")
+    return 0
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    out = {key: row[key] for key in ("flops", "params", "tokens", "loss")}
+    for name in ("params_interval", "tokens_interval", "loss_band"):
+        low, high = row[name] or (None, None)
+        short = name.split("_")[0]
+        out[f"{short}_low"], out[f"{short}_high"] = low, high
+    return out
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _plan_schedule(args: argparse.Namespace) -> int:
+    if args.steps is None:
+        raise ValueError("a law of schedules plans a run of given length: give --steps.")
+    law = FittedLaw.load(args.law)
+    plan = law.best_schedule(
+        args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
+    )
+    if args.csv:
+        write_csv(args.csv, {"step": plan.steps, "lr": plan.lr})
+    answer = {
+        "law": law.law.name,
+        "steps": plan.steps,
+        "lr": plan.lr,
+        "warmup_steps": plan.warmup_steps,
+        "loss": plan.loss,
+        "band": plan.band,
+        "compared": plan.compared,
+    }
+    if args.json:
+        print_json(answer)
+        return 0
+    rows = slice(None, None, max(len(plan.steps) // 10, 1))
+    columns = {
+        "step": [f"{x:,.0f}" for x in plan.steps[rows]],
+        "lr": [f"{x:.4g}" for x in plan.lr[rows]],
+    }
+    print(table(columns))
+    low, high = plan.band
+    print(f"\npredicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})")
+    others = ", ".join(f"{name} {loss:.4f}" for name, loss in plan.compared.items())
+    print(f"other shapes of the same peak and floor: {others}")
+    print(f"hidim {hidim.__version__}")
+    return 0

@@ -1,0 +1,120 @@
+"""`hidim fit`, `forecast` and `plan`: from log files to a plan, without pandas."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.cli.main import main
+
+STEPS = np.arange(500, 12_001, 100)
+
+
+def write_run(path: Path, lr: np.ndarray, *, loss: bool = True) -> str:
+    """A log of a run whose loss follows its intrinsic time, less what drops of lr give back."""
+    time = 100 * np.cumsum(lr) + 0.35  # intrinsic time, with 100 steps of warm-up
+    value = 2 + 0.8 * time**-0.5 - 0.1 * (1 - lr / 1e-3)
+    columns, names = ([STEPS, lr, value], "step,lr,loss") if loss else ([STEPS, lr], "step,lr")
+    np.savetxt(path, np.stack(columns, 1), delimiter=",", comments="", header=names)
+    return str(path)
+
+
+@pytest.fixture
+def law(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A law kept by `hidim fit`."""
+    share = (STEPS - 500) / 11_500
+    files = [
+        write_run(tmp_path / "constant.csv", np.full(len(STEPS), 1e-3)),
+        write_run(tmp_path / "cosine.csv", 1e-3 * (0.1 + 0.45 * (1 + np.cos(np.pi * share)))),
+        write_run(tmp_path / "stage.csv", np.where(STEPS < 6000, 1e-3, 3e-4)),
+    ]
+    out = tmp_path / "law.json"
+    assert main(["fit", "--law", "fsl", *files, "--warmup-steps", "100", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "left_out" in text
+    assert "constant" in text
+    return out
+
+
+def test_forecast_reports_errors_as_fractions_where_the_loss_is_known(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decay = np.where(STEPS < 9000, 1e-3, 1e-3 * 0.1 ** ((STEPS - 9000) / 3000))
+    plan = write_run(law.parent / "wsd.csv", decay)
+    assert main(["forecast", str(law), plan, "--warmup-steps", "100", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["mean_relative_error"] < answer["max_relative_error"] < 0.05
+    assert len(answer["predictions"]) == len(answer["bands"]["low"]) == len(STEPS)
+    assert answer["extrapolation"]["steps"] == pytest.approx(1)
+
+
+def test_forecast_of_a_plan_without_loss_has_no_errors(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_run(law.parent / "plan.csv", np.full(len(STEPS), 5e-4), loss=False)
+    assert main(["forecast", str(law), plan, "--warmup-steps", "100", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "mean_relative_error" not in answer
+    assert np.all(np.diff(answer["predictions"]) < 0)
+    assert main(["forecast", str(law), plan, "--warmup-steps", "100"]) == 0
+    assert "inside what the fitted runs cover" in capsys.readouterr().out
+
+
+def test_plan_gives_a_falling_schedule_at_least_as_good_as_the_usual_ones(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = law.parent / "schedule.csv"
+    command = ["plan", str(law), "--steps", "12000", "--warmup-steps", "100", "--csv", str(out)]
+    assert main([*command, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["loss"] <= min(answer["compared"].values())
+    lr = np.loadtxt(out, delimiter=",", skiprows=1)[:, 1]
+    assert np.all(np.diff(lr) <= 1e-15)
+
+
+def test_sizes_are_fitted_and_planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params, tokens = np.meshgrid(np.geomspace(1e8, 1e10, 8), np.geomspace(1e9, 1e11, 6))
+    loss = 1.8 + 480 * params**-0.35 + 2000 * tokens**-0.37
+    rows = np.stack([params.ravel(), 6 * (params * tokens).ravel(), loss.ravel()], 1)
+    np.savetxt(tmp_path / "r.csv", rows, delimiter=",", comments="", header="N,C,final")
+    out = str(tmp_path / "sizes.json")
+    command = ["fit", "--law", "chinchilla", str(tmp_path / "r.csv"), "--bootstrap", "20"]
+    assert main([*command, "--columns", "params=N,flops=C,loss=final", "--out", out]) == 0
+    assert "ordered hold-out" in capsys.readouterr().out
+    assert main(["plan", out, "--flops", "1e21", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["rows"][0]
+    assert row["params"] * row["tokens"] * 6 == pytest.approx(1e21)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "none.csv"], "no file"),
+        (["forecast", "none.json", "none.csv"], "no file"),
+        (["plan", "none.json", "--steps", "10"], "not a JSON file"),
+        (["fit", "--law", "fls", "none.csv"], "fsl"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().count("\n") == 0
+
+
+def test_reading_csv_needs_neither_pandas_nor_autodiff(law: Path) -> None:
+    code = (
+        "import sys; from hidim.cli.main import main; "
+        f"main(['forecast', {str(law)!r}, {str(law.parent / 'cosine.csv')!r}, '--json']); "
+        "bad = {'pandas', 'pyarrow', 'jax', 'torch', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(', '.join(bad) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,182 @@
+"""Logs are read right or refused with the row and the remedy: never quietly misread."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.fitting import read_run, read_sizes
+from hidim.fitting.readers import parse_columns
+
+ROWS = [(100 * i, 1e-3, 3.0 - 0.01 * i) for i in range(1, 30)]
+
+
+def csv(path: Path, rows: list[tuple[object, ...]], header: str = "step,lr,loss") -> Path:
+    lines = [header, *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_csv(tmp_path: Path) -> None:
+    run = read_run(csv(tmp_path / "a.csv", ROWS), warmup_steps=50)
+    assert run.label == "a"
+    assert run.steps[0] == 100
+    assert run.measured()[-1] == pytest.approx(2.71)
+    assert run.notes == ()
+
+
+def test_every_format_gives_the_same_run(tmp_path: Path) -> None:
+    expected = read_run(csv(tmp_path / "a.csv", ROWS))
+    records = [{"step": s, "learning_rate": r, "loss": y} for s, r, y in ROWS]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, records)))
+    state = {"log_history": [*records, {"step": 3000, "eval_loss": 2.0}]}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    (tmp_path / "c.tsv").write_text(
+        "step\tlr\tloss\n" + "\n".join(f"{s}\t{r}\t{y}" for s, r, y in ROWS)
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    lines = [json.dumps({"step": s, "lr": r, "train_loss": y, "tokens": 9}) for s, r, y in ROWS]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 30')
+    write_events(tmp_path / "events.out.tfevents.1", ROWS)
+    wandb = [(i, s, r, y, y - 1, y + 1) for i, (s, r, y) in enumerate(ROWS)]
+    csv(
+        tmp_path / "wandb.csv",
+        wandb,
+        '"","Step","a - lr","a - train/loss","a - train/loss__MIN","a - train/loss__MAX"',
+    )
+    names = ("b.jsonl", "trainer_state.json", "c.tsv", "run", "events.out.tfevents.1", "wandb.csv")
+    for name in names:
+        run = read_run(tmp_path / name)
+        assert np.array_equal(run.steps, expected.steps), name
+        # TensorBoard keeps float32
+        assert np.allclose(run.measured(), expected.measured(), rtol=1e-6), name
+        assert np.allclose(run.lr, expected.lr, rtol=1e-6), name
+
+
+def test_parquet(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    steps, lr, loss = zip(*ROWS, strict=True)
+    parquet.write_table(
+        arrow.table({"_step": steps, "lr": lr, "train/loss": loss}), tmp_path / "a.parquet"
+    )
+    assert read_run(tmp_path / "a.parquet").measured()[0] == pytest.approx(2.99)
+
+
+def write_events(path: Path, rows: list[tuple[float, float, float]]) -> None:
+    """A TensorBoard file by the format's definition: framed protocol-buffer messages."""
+
+    def varint(n: int) -> bytes:
+        out = b""
+        while n > 127:
+            out, n = out + bytes([n & 127 | 128]), n >> 7
+        return out + bytes([n])
+
+    def block(field: int, data: bytes) -> bytes:
+        return varint(field << 3 | 2) + varint(len(data)) + data
+
+    with path.open("wb") as stream:
+        for step, lr, loss in rows:
+            values = b""
+            for tag, number in (("lr", lr), ("train/loss", loss)):
+                scalar = varint(2 << 3 | 5) + struct.pack("<f", number)
+                values += block(1, block(1, tag.encode()) + scalar)
+            event = varint(1 << 3 | 1) + struct.pack("<d", 0.0)
+            event += varint(2 << 3) + varint(int(step)) + block(5, values)
+            stream.write(struct.pack("<Q", len(event)) + b"\0" * 4 + event + b"\0" * 4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (list(reversed(ROWS)), "step,lr,loss", "goes back"),
+        (ROWS + ROWS, "step,lr,loss", "goes back"),
+        ([*ROWS, (2900, 1e-3, 1.0)], "step,lr,loss", "repeats"),
+        ([*ROWS[:9], (1000, 1e-3, "nan"), *ROWS[10:]], "step,lr,loss", "row 11"),
+        ([*ROWS, (3000, 1e-3)], "step,lr,loss", "truncated"),
+        ([*ROWS, (3000, "1e-3x", 2.0)], "step,lr,loss", "not a number"),
+        ([*ROWS, (3000, "", 2.0)], "step,lr,loss", "no lr at step 3000"),
+        ([], "step,lr,loss", "no rows"),
+        (ROWS, "1,2,3", "no header"),
+        (ROWS, "step,lr,accuracy", "no column for the loss"),
+        (ROWS, "step,rate,loss", "no column for the learning rate"),
+        (ROWS, "epoch,lr,loss", "no column for the optimizer step"),
+        (ROWS, "step,loss,loss", "twice"),
+        ([(s, r, -y) for s, r, y in ROWS], "step,lr,loss", "positive"),
+        ([(s, -r, y) for s, r, y in ROWS], "step,lr,loss", "negative"),
+        ([(s, 0, y) for s, r, y in ROWS], "step,lr,loss", "positive somewhere"),
+    ],
+)
+def test_hostile_file_is_refused(
+    tmp_path: Path, rows: list[tuple[object, ...]], header: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_run(csv(tmp_path / "a.csv", rows, header))
+
+
+def test_shuffled_rows_are_refused(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(len(ROWS))
+    with pytest.raises(ValueError, match="goes back"):
+        read_run(csv(tmp_path / "a.csv", [ROWS[i] for i in order]))
+
+
+def test_exact_repeats_and_rows_without_loss_are_left_out_and_told(tmp_path: Path) -> None:
+    rows = [*ROWS[:5], ROWS[4], *ROWS[5:], (3000, 1e-3, "")]
+    run = read_run(csv(tmp_path / "a.csv", rows))
+    assert len(run.steps) == len(ROWS)
+    assert len(run.notes) == 2
+
+
+def test_several_runs_in_one_export_are_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", [(1, 2, 3, 4)], "Step,a - lr,a - loss,b - loss")
+    with pytest.raises(ValueError, match="several"):
+        read_run(path)
+
+
+def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no file"):
+        read_run(tmp_path / "none.csv")
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(ValueError, match="empty"):
+        read_run(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(ValueError, match="not a text file"):
+        read_run(tmp_path / "b.csv")
+    (tmp_path / "trainer_state.json").write_text('{"log_history": [{"step": 1')
+    with pytest.raises(ValueError, match="truncated"):
+        read_run(tmp_path / "trainer_state.json")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="no metrics"):
+        read_run(tmp_path / "folder")
+
+
+def test_column_names_can_be_given(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", ROWS, "it,rate,ppl")
+    columns = parse_columns("step=it,lr=rate,loss=ppl")
+    assert len(read_run(path, columns=columns).steps) == len(ROWS)
+    with pytest.raises(ValueError, match="no column 'x'"):
+        read_run(path, columns={**columns, "lr": "x"})
+    with pytest.raises(ValueError, match="two roles"):
+        read_run(path, columns={**columns, "lr": "ppl"})
+    with pytest.raises(ValueError, match="must read"):
+        parse_columns("it,rate")
+
+
+def test_warm_up_beyond_the_first_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="warmup_steps"):
+        read_run(csv(tmp_path / "a.csv", ROWS), warmup_steps=500)
+
+
+def test_sizes_from_flops(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", [(1e9, 6e19, 3.0), (2e9, 6e19, 2.9)], "params,flops,loss")
+    table = read_sizes(path)
+    assert table.inputs[1][0] == pytest.approx(1e10)
+    assert len(table.without_highest(1).loss) == 1
+    with pytest.raises(ValueError, match="tokens"):
+        read_sizes(csv(tmp_path / "b.csv", [(1, 2)], "params,loss"))

@@ -1,0 +1,146 @@
+"""Laws of size and data recover what made the points, and the published fit where it is at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.fitting import SizeLaw, envelope, fit_sizes, isoflop, read_sizes
+from hidim.fitting.size_forms import FORMS
+
+
+def chinchilla(seed: int = 0, noise: float = 2e-3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parameters, tokens and loss of 120 runs of a known law."""
+    rng = np.random.default_rng(seed)
+    params = np.exp(rng.uniform(np.log(5e7), np.log(1e10), 120))
+    tokens = np.exp(rng.uniform(np.log(1e9), np.log(3e11), 120))
+    loss = 1.8 + 480 * params**-0.35 + 2000 * tokens**-0.37
+    return params, tokens, loss * np.exp(noise * rng.standard_normal(120))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_gradient_is_exact(name: str) -> None:
+    form = FORMS[name]
+    rng = np.random.default_rng(1)
+    logs = rng.uniform(-3, 3, (9, len(form.inputs)))
+    vector = np.array([0.4, 0.2, -0.3, 0.5, 0.6, -0.2])[: len(form.parameters)]
+    _, jacobian = form.function(vector, logs)
+    for i in range(len(vector)):
+        h = np.zeros_like(vector)
+        h[i] = 1e-6
+        slope = (form.function(vector + h, logs)[0] - form.function(vector - h, logs)[0]) / 2e-6
+        # central difference: rounding 1e-16 / 1e-6
+        assert np.allclose(jacobian[:, i], slope, rtol=1e-6, atol=1e-8)
+
+
+def test_chinchilla_recovers_the_law_within_its_intervals() -> None:
+    params, tokens, loss = chinchilla()
+    law = fit_sizes([params, tokens], loss, bootstrap=100)
+    truth = {"floor": 1.8, "exponent_params": 0.35, "exponent_tokens": 0.37}
+    for name, (low, high) in law.intervals(0.99).items():
+        if name in truth:
+            assert low <= truth[name] <= high
+    best = law.optimal(1e21)
+    size = (0.35 * 480 / (0.37 * 2000) * (1e21 / 6) ** 0.37) ** (1 / 0.72)
+    assert best["params_interval"][0] <= size <= best["params_interval"][1]
+    assert best["params"] * best["tokens"] * 6 == pytest.approx(1e21)
+
+
+def test_chinchilla_without_noise_is_exact() -> None:
+    params, tokens, loss = chinchilla(noise=0.0)
+    law = fit_sizes([params, tokens], loss, bootstrap=0)
+    assert law.parameters["floor"] == pytest.approx(1.8, abs=1e-4)
+    assert law.parameters["exponent_params"] == pytest.approx(0.35, abs=1e-4)
+    assert law.holdout["max_relative_error"] < 1e-4
+
+
+def test_a_few_wrong_points_move_the_fit_little() -> None:
+    params, tokens, loss = chinchilla()
+    loss[:4] *= 1.5
+    law = fit_sizes([params, tokens], loss, bootstrap=0)
+    assert law.parameters["exponent_params"] == pytest.approx(0.35, abs=0.03)
+
+
+def test_band_holds_points_it_has_not_seen() -> None:
+    params, tokens, loss = chinchilla()
+    law = fit_sizes([params, tokens], loss, bootstrap=100)
+    params, tokens, loss = chinchilla(seed=7)
+    low, high = law.band(params, tokens)
+    # 120 points at 90 %: three binomial standard errors are 0.08
+    assert 0.82 <= np.mean((loss >= low) & (loss <= high)) <= 0.98
+
+
+def test_saved_law_predicts_the_same(tmp_path: Path) -> None:
+    params, tokens, loss = chinchilla()
+    law = fit_sizes([params, tokens], loss, bootstrap=5)
+    law.save(tmp_path / "law.json")
+    again = SizeLaw.load(tmp_path / "law.json")
+    assert np.array_equal(again.predict(1e9, 2e10), law.predict(1e9, 2e10))
+    assert np.array_equal(again.band(1e9, 2e10), law.band(1e9, 2e10))
+
+
+def test_saturating_and_broken_laws_recover_their_curve() -> None:
+    x = np.geomspace(1e3, 1e8, 40)
+    smooth = 1.2 + 30 * x**-0.4
+    law = fit_sizes([x], smooth, "saturating", bootstrap=0)
+    assert law.parameters["exponent"] == pytest.approx(0.4, abs=1e-3)
+    bent = 0.5 + 20 * x**-0.2 * (1 + (x / 1e5) ** 2) ** (-0.15)
+    law = fit_sizes([x], bent, "broken", bootstrap=0)
+    assert np.max(np.abs(law.predict(x) / bent - 1)) < 2e-3
+    assert law.parameters["break"] == pytest.approx(1e5, rel=0.2)
+    law = fit_sizes([x], 3 * x**-0.7, "power", bootstrap=0)
+    assert law.parameters["scale"] == pytest.approx(3, rel=1e-3)
+
+
+def test_isoflop_finds_the_exponent_and_refuses_an_edge() -> None:
+    params, flops = np.meshgrid(np.geomspace(1e7, 1e10, 8), [1e19, 1e20, 1e21])
+    best = 0.3 * flops**0.46
+    loss = 2 + 0.05 * np.log(params / best) ** 2
+    law = isoflop(params.ravel(), flops.ravel(), loss.ravel())
+    assert law.exponent == pytest.approx(0.46, abs=1e-6)
+    with pytest.raises(ValueError, match="minimum"):
+        isoflop(params.ravel(), flops.ravel(), (1 / params).ravel())
+
+
+def test_envelope_of_chinchilla_curves_has_its_exponent() -> None:
+    curves = []
+    for params in np.geomspace(1e7, 3e9, 25):
+        tokens = np.geomspace(1e8, 1e12, 200)
+        loss = 1.8 + 480 * params**-0.35 + 2000 * tokens**-0.35
+        curves.append((params, 6 * params * tokens, loss))
+    # 25 sizes: the staircase through their envelope has steps of a quarter
+    assert envelope(curves, budgets=200).exponent == pytest.approx(0.5, abs=0.03)
+
+
+def test_tables_that_cannot_fix_a_law_are_refused() -> None:
+    params, tokens, loss = chinchilla()
+    with pytest.raises(ValueError, match="three values"):
+        fit_sizes([np.full(120, 1e9), tokens], loss)
+    with pytest.raises(ValueError, match="at least"):
+        fit_sizes([params[:5], tokens[:5]], loss[:5])
+    with pytest.raises(ValueError, match="positive"):
+        fit_sizes([params, tokens], -loss)
+    with pytest.raises(ValueError, match="NaN"):
+        fit_sizes([params, tokens], np.where(loss > 2.5, np.nan, loss))
+
+
+@pytest.mark.slow
+def test_published_chinchilla_fit(measured: Callable[..., Path]) -> None:
+    data = read_sizes(measured("chinchilla", "svg_extracted_data.csv")).without_highest(5)
+    start = time.process_time()
+    law = fit_sizes(data.inputs, data.loss, bootstrap=0)
+    assert time.process_time() - start < 10
+    start = time.process_time()
+    law = fit_sizes(data.inputs, data.loss, bootstrap=1000)
+    assert time.process_time() - start < 60
+    # Besiroglu et al. 2024, table 1; A and B within their standard errors
+    assert law.parameters["floor"] == pytest.approx(1.817, abs=0.005)
+    assert law.parameters["exponent_params"] == pytest.approx(0.348, abs=0.003)
+    assert law.parameters["exponent_tokens"] == pytest.approx(0.366, abs=0.004)
+    assert law.parameters["scale_params"] == pytest.approx(482.01, abs=124.58)
+    assert law.parameters["scale_tokens"] == pytest.approx(2085.43, abs=1293.23)
+    assert law.intervals()["exponent_params"][0] < 0.348 < law.intervals()["exponent_params"][1]
