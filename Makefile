@@ -34,9 +34,9 @@ test: lint types layers wheel unit
 test-slow: $(STAMPS)/dev
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow and not gpu"
 
-## make bench      ratios and CPU seconds on this machine; rewrites docs/benchmarks.md
+## make bench      ratios and CPU seconds on this machine; rewrites docs/benchmarks/
 bench: $(STAMPS)/dev
-	$(BIN)/python -m benchmarks
+	for script in benchmarks/*.py; do $(BIN)/python $$script --write || exit 1; done
 
 ## make docs       the documentation site, in site/
 docs: $(STAMPS)/docs

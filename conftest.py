@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 # Folder -> packages its modules import.
-_NEEDS = {"hidim/optax": ("jax", "optax")}
+_NEEDS = {"hidim/optax": ("jax", "optax"), "hidim/torch": ("torch",)}
 
 collect_ignore_glob = [
     f"{folder}/*" for folder, packages in _NEEDS.items() if not all(map(find_spec, packages))

@@ -47,8 +47,10 @@ _SUBPACKAGES = (
     "dynamics",
     "fitting",
     "optax",
+    "plots",
     "problems",
     "scaling",
+    "torch",
 )
 
 __all__ = ["__version__", *_PUBLIC]

@@ -195,8 +195,9 @@ def _table(path: str) -> hidim.Table:
         columns = read_columns(path)
         if not {"step", "factor"} <= set(columns):
             raise ValueError("it must have columns step,factor")
-        steps = finite_array("step", columns["step"])
-        return hidim.Table(steps, finite_array("factor", columns["factor"]))
+        steps = finite_array("step", columns["step"]).tolist()
+        factors = finite_array("factor", columns["factor"]).tolist()
+        return hidim.Table(tuple(steps), tuple(factors))
     except OSError as error:
         raise ValueError(f"cannot read {path!r}: {error.strerror or error}.") from None
     except ValueError as error:

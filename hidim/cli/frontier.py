@@ -1,4 +1,7 @@
-"""`hidim frontier`: the compute-optimal parameters, steps and risk for a budget."""
+"""`hidim frontier`: the compute-optimal parameters, steps and risk for a budget.
+
+Once from the scaling law's closed form, and once from exact curves at the same rates.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
 from hidim.scaling.kappas import ALGORITHMS
 from hidim.scaling.law import scaling_law
+from hidim.support.progress import Progress
 
 SUMMARY = "The compute-optimal parameter count, step count and risk for a flops budget."
 EXAMPLE = """example:
@@ -32,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=float, default=1.0, help="samples per step (1)")
     parser.add_argument("--v-over-d", type=float, help="v / d (inf; 4 when 2 alpha <= 1)")
+    parser.add_argument(
+        "--law-only", action="store_true", help="the closed form alone, without exact curves"
+    )
     add_output_flags(parser, plot=False)
 
 
@@ -58,8 +65,15 @@ def _rows(args: argparse.Namespace, name: str) -> list[dict[str, Any]]:
         args.alpha, args.beta, name, batch_size=args.batch_size, v_over_d=args.v_over_d
     )
     best = law.frontier(args.flops)
-    columns = zip(best.flops, best.d, best.steps, best.risk, strict=True)
+    found = {"law": best}
+    if not args.law_only:
+        from hidim.studies.frontier import exact_frontier
+
+        with Progress(len(args.flops), name) as bar:
+            found["exact"] = exact_frontier(law, args.flops, done=bar.advance)
     return [
-        {"algorithm": name, "source": "law", "flops": f, "d": d, "steps": t, "risk": p}
-        for f, d, t, p in ((float(x) for x in row) for row in columns)
+        {"algorithm": name, "source": source, "flops": f, "d": d, "steps": t, "risk": p}
+        for k in range(len(args.flops))
+        for source, best in found.items()
+        for f, d, t, p in [[float(x[k]) for x in (best.flops, best.d, best.steps, best.risk)]]
     ]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import hidim
-from hidim.cli.parser import Parser, join_negative_values
+from hidim.cli.parser import Parser, hyphenate, join_negative_values
 from hidim.support.checks import choice
 from hidim.support.extras import MissingExtra
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "fit": "a law of the loss from logs of training runs, with hold-out errors",
     "forecast": "the loss of a schedule that was not run, with a band",
     "plan": "the size and data for a budget, or the schedule a fitted law likes best",
+    "exponents": "measured compute-optimal exponents beside theory",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 
@@ -83,7 +84,7 @@ def _dispatch(given: list[str]) -> int:
     command = importlib.import_module(f"hidim.cli.{name.replace('-', '_')}")
     parser = Parser(f"hidim {name}", summary=command.SUMMARY, example=command.EXAMPLE)
     command.configure(parser)
-    return int(command.run(parser.parse_args(join_negative_values(given[1:]))))
+    return int(command.run(parser.parse_args(join_negative_values(hyphenate(given[1:])))))
 
 
 def _complain(message: str, code: int) -> int:

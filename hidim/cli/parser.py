@@ -59,6 +59,21 @@ def join_negative_values(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
+def hyphenate(arguments: Sequence[str]) -> list[str]:
+    """Read `--gamma_2`, the parameter's name in Python, as the flag `--gamma-2`.
+
+    >>> hyphenate(["predict", "--gamma_2=0.1", "--plot", "my_run.png"])
+    ['predict', '--gamma-2=0.1', '--plot', 'my_run.png']
+    """
+    spelled = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("--"):
+            argument = flag.replace("_", "-") + equals + value
+        spelled.append(argument)
+    return spelled
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

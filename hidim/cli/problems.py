@@ -63,7 +63,7 @@ def problem_from(args: argparse.Namespace) -> Any:
     return hidim.PLRF(
         alpha=args.alpha,
         beta=args.beta,
-        d=whole("d", args.d, minimum=1),
+        d=int(whole("d", args.d, minimum=1)),
         v=None if args.v is None else whole("v", args.v, minimum=1, allow_inf=True),
         noise_variance=args.noise_variance or 0.0,
     )

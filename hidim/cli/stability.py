@@ -69,11 +69,17 @@ def draw(ax: Axes, found: Any) -> None:
     """The figure of --plot: the exact kernel norm and the small-step one."""
     from hidim.plots import colour_of, dress
 
-    seen = (np.asarray(found.steps) > 0) & np.isfinite(found.norm)
+    steps = np.asarray(found.steps, dtype=np.float64)
     colour = colour_of(found.algorithm.name)
-    ax.plot(found.steps[seen], found.norm[seen], color=colour, label="exact kernel norm N(t)")
-    small = found.small_step_norm[seen]
-    ax.plot(found.steps[seen], small, color=colour, linestyle=":", label="small-step expansion")
+    lines = [
+        ("exact kernel norm N(t)", found.norm, "-"),
+        ("small-step", found.small_step_norm, ":"),
+    ]
+    for label, norm, style in lines:
+        # Infinite where a mode is unstable by itself: nothing to draw there.
+        seen = (steps > 0) & np.isfinite(norm) & (norm > 0)
+        ax.plot(steps[seen], norm[seen], color=colour, linestyle=style, label=label)
+    ax.set_xlim(1.0, max(float(steps[-1]), 2.0))
     ax.axhline(1.0, color="#888888", linewidth=1.0, label="edge of stability")
     dress(ax, x="optimizer steps", y="kernel norm", title=found.verdict)
     ax.legend(frameon=False, fontsize="small")

@@ -25,7 +25,9 @@ import numpy as np
 
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.spectrum import Spectrum
+from hidim.support.roots import bracketed_root
 
+_SMALLEST_LOG_GROWTH = -70.0
 _CHUNK = 1 << 18  # entries of a (times, modes) block: a few MB, however long the grid is
 
 
@@ -77,23 +79,31 @@ def growth_rate(spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: f
     if batch_size == math.inf:
         return alone
 
-    def grows(w: float) -> bool:
-        return not _loop_gain(spectrum, modes, batch_size, w)[0] < 1.0
+    def room(log_w: float) -> float:
+        """1/N - 1 at z = 1 + alone + w: nearly straight where N has its pole."""
+        gain = float(_loop_gain(spectrum, modes, batch_size, alone + math.exp(log_w))[0])
+        return -1.0 if gain == math.inf else 1.0 / max(gain, 1e-3) - 1.0
 
-    if alone == 0.0 and not grows(0.0):
+    if alone == 0.0 and _loop_gain(spectrum, modes, batch_size, 0.0)[0] < 1.0:
         return 0.0
-    low, high = 1e-30, 1.0
-    while grows(alone + high):
-        low, high = high, 4.0 * high
-    if not grows(alone + low):
-        return alone
-    # Bisection in log(z - 1): the gain falls in z, with poles just below the root.
-    while high > low * (1.0 + 1e-13):
-        middle = math.sqrt(low) * math.sqrt(high)
-        if not low < middle < high:
-            break
-        low, high = (middle, high) if grows(alone + middle) else (low, middle)
-    return alone + math.sqrt(low) * math.sqrt(high)
+    low = high = -7.0
+    while room(high) <= 0.0:
+        low, high = high, high + 3.5
+    while room(low) >= 0.0:
+        low, high = low - 3.5, low
+        if low < _SMALLEST_LOG_GROWTH:
+            return alone
+    return alone + math.exp(bracketed_root(room, low, high))
+
+
+def grows_faster(
+    spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: float, rate: float
+) -> bool:
+    """Whether `growth_rate` exceeds `rate` > 0, for the price of one sum over the modes."""
+    modes = _modes(spectrum, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
+    if float(np.max(modes.growth)) >= rate:
+        return True
+    return batch_size != math.inf and not _loop_gain(spectrum, modes, batch_size, rate)[0] < 1.0
 
 
 def mode_transfer(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> np.ndarray:

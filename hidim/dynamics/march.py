@@ -17,7 +17,7 @@ import numpy as np
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import DIVERGENCE_FACTOR
 from hidim.dynamics.collocation import POINTS, Block, interpolate, solve_block
-from hidim.dynamics.kernel_norm import growth_rate, kernel_norm
+from hidim.dynamics.kernel_norm import grows_faster, kernel_norm
 from hidim.dynamics.moments import ERROR, initial_moments, step_by_step
 from hidim.problems.spectrum import Spectrum
 from hidim.support.progress import Progress
@@ -29,7 +29,7 @@ SINGLE_STEPS = 256
 # Single steps before a run is refused as too long to follow: minutes of CPU.
 MOST_SINGLE_STEPS = 20_000_000
 # Frozen growth over one block, as an exponent: polynomials of this degree follow it with ease.
-GROWTH_PER_BLOCK = 2.0
+GROWTH_PER_BLOCK = 6.0
 # A block costs about as much as this many single steps.
 SHORTEST_BLOCK = 128
 
@@ -234,9 +234,9 @@ class _Walk:
         spectrum, algorithm, batch_size = self.problem
         if self.discrete:
             length = math.floor(length) if length < 2**52 else length
-        shorter = self._growth_limit(length)
-        if shorter < length:
-            self.length = shorter
+        visible = self._growth_limit(length)
+        if visible < length:
+            self.length = visible
             return
         # Schedules may jump at an edge: the block before it sees the formula that ends there.
         last_time = math.nextafter(edge, 0.0)
@@ -271,5 +271,9 @@ class _Walk:
         times = np.array([self.time, self.time + length])
         if np.all(kernel_norm(*self.problem, times) < 1.0):
             return length
-        fastest = max(growth_rate(*self.problem, float(t)) for t in times)
-        return length if fastest == 0.0 else min(length, GROWTH_PER_BLOCK / fastest)
+        while length > 1.0 and any(
+            grows_faster(*self.problem, t, GROWTH_PER_BLOCK / length)
+            for t in (self.time, self.time + length)
+        ):
+            length *= 0.7
+        return length

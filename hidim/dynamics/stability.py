@@ -28,6 +28,7 @@ from hidim.dynamics.predict import predict
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
+from hidim.support.roots import bracketed_root
 
 # Relative width to which an edge is bisected by runs; the norm's own edges are exact.
 EDGE_TOLERANCE = 2e-3
@@ -263,8 +264,6 @@ def _grid(last: float, algorithm: Momentum) -> np.ndarray:
 
 def _where_norm_is_one(highest: Callable[[float], float]) -> float:
     """The factor at which `highest` passes 1: inf if it never does, 0 if it is never below."""
-    from scipy.optimize import brentq
-
     low = high = 1.0
     while highest(high) < 1.0:
         low, high = high, 4.0 * high
@@ -279,8 +278,7 @@ def _where_norm_is_one(highest: Callable[[float], float]) -> float:
         # 1/N is nearly straight and finite where N has its pole.
         return 1.0 / max(highest(math.exp(log_factor)), 1e-3) - 1.0
 
-    root = brentq(excess, math.log(low), math.log(high), xtol=1e-14, rtol=1e-14, maxiter=200)
-    return math.exp(root)
+    return math.exp(bracketed_root(excess, math.log(low), math.log(high)))
 
 
 def _where_runs_fail(holds: Callable[[float], bool], start: float, stride: float) -> float:
@@ -313,6 +311,8 @@ def _verdict(stable: bool, run: Curve, grid: np.ndarray, norm: np.ndarray, growt
             f"step, too little to pass {DIVERGENCE_FACTOR:g} times the start in {last:.4g} steps"
         )
     highest = float(np.max(norm))
+    if run.batch_size == math.inf and highest < 1.0:
+        return f"stable: full batches carry no noise and every mode contracts over {last:.4g} steps"
     if highest < 1.0:
         return f"stable: the kernel norm stays at or below {highest:.4g} over {last:.4g} steps"
     return f"holds over {last:.4g} steps, although the kernel norm reaches {highest:.4g}"

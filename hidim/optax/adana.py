@@ -152,9 +152,9 @@ def dana_mk4(
 
     def rule(g: jax.Array, m: jax.Array, v: jax.Array, c: _core.Coefficients) -> tuple:
         m, v, s = averages(g, m, v, c)
-        r = m / s
-        extra = jnp.minimum(c["alpha_scale"] * c["growth"] * jnp.abs(r), c["clip"])
-        return c["rate"] * (g / s + jnp.sign(m) * extra + r), m, v
+        # sign(m) min(|x|, clip) is x clipped on both sides, as x has the sign of m.
+        extra = jnp.clip(c["alpha_scale"] * c["growth"] * (m / s), -c["clip"], c["clip"])
+        return c["rate"] * ((g + m) / s + extra), m, v
 
     return build_adaptive(
         AdanaState,
@@ -255,11 +255,12 @@ def star_rule(*, clipped: bool) -> _core.ArrayRule:
         share = jnp.minimum(tau, 0.5)
         odds = jnp.maximum(share / (1.0 - share), 1.0 / (1.0 + c["t"]))
         n = jnp.sqrt(odds) / s
-        step = jnp.abs(m) * n
+        step = m * n
         own_time = jnp.maximum(tau * c["t"], 1.0)
-        extra = c["alpha_scale"] * own_time ** (1.0 - c["kappa"]) * (step / odds)
-        if clipped:
-            extra = jnp.minimum(extra, c["clip"])
-        return c["rate"] * (g * n + jnp.sign(m) * (odds * extra + step)), m, v, tau
+        # exp(log) and not a power, which XLA computes entry by entry on a CPU: 6 times slower.
+        extra = c["alpha_scale"] * jnp.exp((1.0 - c["kappa"]) * jnp.log(own_time)) * step
+        if clipped:  # sign(m) min(|x|, clip) is x clipped on both sides, as x has the sign of m
+            extra = odds * jnp.clip(extra / odds, -c["clip"], c["clip"])
+        return c["rate"] * (g * n + extra + step), m, v, tau
 
     return rule

@@ -28,6 +28,7 @@ def plot_curves(
     window: tuple[float, float] | None = None,
     theory: Mapping[str, float] | None = None,
     floor: float | None = None,
+    ceiling: float | None = None,
     title: str = "",
 ) -> Axes:
     """Draw curves on log-log axes and return the ax.
@@ -42,6 +43,7 @@ def plot_curves(
         window: steps between which a slope is fitted and printed in the legend.
         theory: label of a curve -> slope that theory gives it, printed beside the fitted one.
         floor: a risk to mark by a dotted line, for example the risk floor.
+        ceiling: top of the axis; measured points above it become triangles there.
         title: a title for the ax.
 
     Raises:
@@ -65,13 +67,17 @@ def plot_curves(
             ax.plot(x[seen], curve.risk[seen], color=colour, linewidth=1.8, label=label, zorder=2)
         else:
             known = "_nolegend_" if curve.label in lines else label
+            above = curve.risk[seen] > (np.inf if ceiling is None else ceiling)
+            lost, seen = seen[above], seen[~above]
             _points(ax, x[seen], curve.risk[seen], curve.stderr[seen], colour, known)
-        if curve.status == "diverged" and seen.size:
+            top = np.full(lost.size, (ceiling or np.inf) / 1.06)
+            ax.plot(x[lost], top, "^", color=colour, markersize=6, zorder=4)
+        if curve.status == "diverged" and curve.stderr is None and seen.size:
             ax.plot(x[seen][-1], curve.risk[seen][-1], "x", color=colour, markersize=9, zorder=4)
     if floor:
         ax.axhline(floor, color="#888888", linewidth=1.0, linestyle=":", zorder=1)
     dress(ax, x=UNITS[against], y="risk P", title=title)
-    _limit(ax, curves)
+    _limit(ax, curves, ceiling)
     ax.legend(frameon=False, fontsize="small", loc="lower left")
     return ax
 
@@ -133,24 +139,29 @@ def _slope_text(curve: Curve, window: tuple[float, float], theory: float | None)
 def _points(
     ax: Axes, x: np.ndarray, y: np.ndarray, stderr: np.ndarray, colour: str, label: str
 ) -> None:
-    ax.errorbar(
+    # A bar that reaches zero has no end on a log axis: it stops at a tenth of the value.
+    bars = np.stack([np.minimum(2 * stderr, 0.9 * y), 2 * stderr])
+    drawn = ax.errorbar(
         x,
         y,
-        yerr=2 * stderr,
+        yerr=bars,
         fmt="o",
         color=colour,
-        markersize=4,
+        markersize=3.6,
         markerfacecolor="white",
-        elinewidth=1.0,
-        capsize=2,
+        markeredgewidth=1.1,
+        elinewidth=0.9,
+        capsize=0,
         label=label,
         zorder=3,
     )
+    for bar in drawn[2]:
+        bar.set_alpha(0.6)
 
 
-def _limit(ax: Axes, curves: Sequence[Curve]) -> None:
+def _limit(ax: Axes, curves: Sequence[Curve], ceiling: float | None) -> None:
     """Keep a diverged curve from squeezing the others: at most ten times the highest start."""
-    if all(curve.status == "ok" for curve in curves):
-        return
-    starts = [curve.risk[0] for curve in curves if len(curve)]
-    ax.set_ylim(top=10 * max(starts))
+    if ceiling is None and any(curve.status == "diverged" for curve in curves):
+        ceiling = 10 * max(float(curve.risk[0]) for curve in curves if len(curve))
+    if ceiling is not None:
+        ax.set_ylim(top=ceiling)

@@ -116,7 +116,10 @@ class PLRF:
         Returns:
             m, the same shape, complex; m(conj(z)) = conj(m(z)).
         """
-        return self._resolvent.m_of(np.asarray(z, dtype=np.complex128))
+        z = np.asarray(z, dtype=np.complex128)
+        if not np.all(np.isfinite(z)):
+            raise ValueError("`z` must be finite, got NaN or infinity.")
+        return self._resolvent.m_of(z)
 
     def density(self, x: Any) -> np.ndarray:
         """Fraction of the d eigenvalues per unit of eigenvalue at x (integrates to 1).

@@ -27,7 +27,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hidim.problems.power_sums import PoleSums
+from hidim.problems.power_sums import PoleSums, power_sum
 
 _TINY = 1e-30  # imaginary step of the complex-step derivative
 _LOWEST = -700.0  # log of the smallest r looked at
@@ -40,6 +40,9 @@ class Resolvent:
         u_0: u at z = 0, where S_0(u_0) = d (0 when v = d).
         log_r_min: log of u at the lowest edge of the spectrum (-inf when v = d).
         log_r_max: log of -u at the highest edge.
+        narrow: whether the whole spectrum sits close around trace/d (v so large at
+            2 alpha < 1 that the tail of K is a multiple of the identity).
+        center: trace/d when narrow, else 1; `log_z` and `log_edges` are relative to it.
 
     >>> resolvent = Resolvent(1.0, 1000, math.inf)
     >>> lowest, highest = resolvent.edges
@@ -53,6 +56,12 @@ class Resolvent:
         self.sums = PoleSums(self.alpha, self.v, largest=self.d)
         # Near the bottom of a nearly square problem 1 - S_0/d cancels; v - S_0 does not.
         self.nearly_square = self.v <= 2 * self.d
+        self.narrow, self.center = False, 1.0
+        if self.v > 2 * self.d and self.exponent < 1:
+            middle = power_sum(self.exponent, self.v) / self.d
+            spread = math.sqrt(power_sum(2 * self.exponent, self.v) / self.d)
+            if middle > 30 * max(1.0, spread):
+                self.narrow, self.center = True, middle
         self.log_r_max = _bisect(lambda y: self.crowding(-np.exp(y)), 0.0, 80.0)
         # Below this the spectrum has ended (and the tail series too).
         lowest = -self.exponent * math.log(4 * self.d) if v == math.inf else _LOWEST
@@ -75,10 +84,15 @@ class Resolvent:
         """
         u = np.asarray(u, dtype=np.complex128)
         u = u - np.where(u.imag == 0, 1j * _TINY * np.abs(u), 0)
+        if self.narrow:  # u S_0 = trace - S_{2 alpha}, a constant less what varies
+            return -self.sums(u, [self.exponent])[0].imag / (self.d * u.imag) - 1.0
         if not self.nearly_square:
             return (u * self.sums(u, [0.0])[0]).imag / (self.d * u.imag) - 1.0
-        w = u * self.sums(u, [-self.exponent])[0]
-        return ((self.v - self.d) - w.real - w.imag * (u.real / u.imag)) / self.d
+        sums = self.sums(u, [0.0, -self.exponent])
+        w = u * sums[1]
+        other = ((self.v - self.d) - w.real - w.imag * (u.real / u.imag)) / self.d
+        direct = (u * sums[0]).imag / (self.d * u.imag) - 1.0
+        return np.where(np.abs(sums[0]) < 0.5 * self.d, direct, other)
 
     def m(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pair (S_0(u)/d, m), each without cancellation."""
@@ -94,22 +108,44 @@ class Resolvent:
         """z(u) = -u m(u)."""
         return -u * self.m(u)[1]
 
+    def logs(self, u: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """S_0/d, log m and log(z/center) at u = -exp(w), the last two without cancellation."""
+        if self.narrow:
+            offset = -u - self.sums(u, [self.exponent])[0] / self.d
+            log_z = np.log1p(offset / self.center)
+            m = -(self.center + offset) / u
+            return 1.0 - m, np.log(m), log_z
+        ratio, m = self.m(u)
+        small = np.abs(ratio) < 0.5
+        log_m = np.where(small, np.log1p(-np.where(small, ratio, 0)), np.log(m))
+        return ratio, log_m, w + log_m
+
     @functools.cached_property
     def edges(self) -> tuple[float, float]:
         """Lowest and highest point of the spectrum (the lowest is 0 when v = d)."""
-        low = 0.0 if self.v == self.d else float(self.z(np.exp(self.log_r_min) - 0j).real)
-        return low, float(self.z(-np.exp(self.log_r_max) - 0j).real)
+        low, high = self.log_edges
+        return self.center * math.exp(low), self.center * math.exp(high)
+
+    @functools.cached_property
+    def log_edges(self) -> tuple[float, float]:
+        """log(lambda/center) at the edges (-inf for the lowest when v = d)."""
+        w = np.array([self.log_r_max, max(self.log_r_min, _LOWEST) + 1j * math.pi])
+        u = np.array([-1.0, 1.0]) * np.exp(w.real) - 0j
+        high = float(self.logs(u[:1], w[:1])[2][0].real)
+        if self.v == self.d:
+            return -math.inf, high
+        return float(self.logs(u[1:], w[1:])[2][0].real), high
 
     def border(self, log_r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Angles phi and values lambda of the real points of the spectrum at given log r.
+        """Angles phi and eigenvalues of the real points of the spectrum at given log r.
 
-        Where -r lies in a gap between bands, phi = 0 and lambda is the point of that gap.
+        Where -r lies in a gap between bands, phi = 0 and the point is in that gap.
 
         Args:
             log_r: (n,) between log_r_min and log_r_max.
 
         Returns:
-            phi (n,) in [0, pi] and lambda (n,).
+            phi (n,) in [0, pi] and log(lambda/center) (n,).
         """
         log_r = np.atleast_1d(np.asarray(log_r, dtype=np.float64))
         phi = np.zeros_like(log_r)
@@ -123,13 +159,13 @@ class Resolvent:
             above = self.crowding(-np.exp(y + 1j * np.exp(middle))) > 0
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         phi[inside] = np.exp((low + high) / 2)
-        u = -np.exp(log_r + 1j * phi)
-        return phi, self.z(u).real
+        w = log_r + 1j * phi
+        return phi, self.logs(-np.exp(w), w)[2].real
 
     def solve(self, z: np.ndarray) -> np.ndarray:
         """u at points z of the closed upper half plane (limits from above on the real axis).
 
-        Newton from far above the axis, where u = trace/d - z, then down by halves of Im z.
+        Newton from far above the axis, where u = trace/d - z, then down by quarters of Im z.
 
         Args:
             z: complex with Im z >= 0, any shape.
@@ -142,12 +178,13 @@ class Resolvent:
         height = 4.0 * (np.abs(target) + self.edges[1] + math.exp(self.log_r_max))
         height = np.maximum(height, target.imag)
         u = -(target.real + 1j * height)
+        least = np.maximum(1e-10 * np.abs(target), 1e-10 * self.edges[0])
         while True:
             u = self._newton(u, target.real + 1j * height)
             if np.all(height == target.imag):
                 return u.reshape(z.shape)
-            close = height <= np.maximum(2 * target.imag, 1e-10 * np.abs(target))
-            height = np.where(close, target.imag, height / 2)
+            close = height <= np.maximum(2 * target.imag, least)
+            height = np.where(close, target.imag, height / 4)
 
     def _newton(self, u: np.ndarray, z: np.ndarray) -> np.ndarray:
         for _ in range(40):
@@ -176,7 +213,8 @@ class Resolvent:
         low, high = self.edges
         inside = (x > low) & (x < high)
         density = np.zeros(x.shape)
-        density[inside] = (1.0 / self.solve(x[inside] + 0j)).imag / math.pi
+        values = (1.0 / self.solve(x[inside] + 0j)).imag / math.pi
+        density[inside] = np.maximum(values, 0.0)
         return density
 
     def floor(self, beta: float) -> float:

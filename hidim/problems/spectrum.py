@@ -98,8 +98,9 @@ class Spectrum:
 
     @property
     def dimension(self) -> float:
-        """Number of modes, d."""
-        return float(np.sum(self.counts))
+        """Number of modes, d; whole where quadrature weights add up to whole but for rounding."""
+        total = float(np.sum(self.counts))
+        return float(round(total)) if abs(total - round(total)) < 1e-9 * abs(total) else total
 
     @property
     def trace(self) -> float:

@@ -14,8 +14,23 @@ from torch import Tensor
 
 from hidim.torch._adana import average
 from hidim.torch._adaptive import AdaptiveFamily
+from hidim.torch._one_pass import Kernel
 from hidim.torch._ops import Tensors
 from hidim.torch._optimizer import Params
+
+_LOOP = """
+const T a = c[4], keep = 1 - a, alpha = c[5], clip = c[6], eps = c[7];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * keep + g * a;
+  v[i] = v[i] * keep + g * g * a;
+  const T inverse = 1 / (std::sqrt(v[i]) + eps);
+  T extra = m[i] * inverse * alpha;
+  extra = extra > clip ? clip : extra;
+  extra = extra < -clip ? -clip : extra;
+  p[i] = (p[i] * before - lr * ((g + m[i]) * inverse + extra)) * after;
+}
+"""
 
 
 class DanaMK4(AdaptiveFamily):
@@ -61,6 +76,8 @@ class DanaMK4(AdaptiveFamily):
         state_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v"), _LOOP)
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, the extra term's factor, clip, eps."""

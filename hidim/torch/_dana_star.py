@@ -16,8 +16,39 @@ from torch import Tensor
 
 from hidim.torch._adana import average
 from hidim.torch._adaptive import AdaptiveFamily
+from hidim.torch._one_pass import Kernel
 from hidim.torch._ops import Tensors, foreach_add_scaled
 from hidim.torch._optimizer import Params
+
+# Loops over one block each: chains of roots, quotients and powers in a single loop are too long
+# for the processor to overlap. hat * min(extra, clip) is min(hat * extra, hat * clip).
+_LOOP = """
+const T a = c[4], keep = 1 - a, t = c[5], power = c[6], alpha_scale = c[7], clip = c[8];
+const T eps = c[9], floor = 1 / (1 + t);
+T s[BLOCK], hat[BLOCK], own[BLOCK];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * keep + g * a;
+  v[i] = v[i] * keep + g * g * a;
+  s[i] = std::sqrt(v[i]) + eps;
+}
+for (long i = 0; i < n; i++) {
+  const T size = std::fabs(g_in[i]);
+  tau[i] = tau[i] * keep + a * (size / (size + s[i]));
+  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i];
+  const T ratio = capped / (1 - capped), time = tau[i] * t;
+  hat[i] = ratio < floor ? floor : ratio;
+  own[i] = time < 1 ? T(1) : time;
+}
+for (long i = 0; i < n; i++) own[i] = alpha_scale * power_of(own[i], power);
+for (long i = 0; i < n; i++) {
+  const T norm = std::sqrt(hat[i]) / s[i], normed = m[i] * norm, limit = clip * hat[i];
+  T extra = own[i] * normed;
+  extra = extra > limit ? limit : extra;
+  extra = extra < -limit ? -limit : extra;
+  p[i] = (p[i] * before - lr * (sign * g_in[i] * norm + normed + extra)) * after;
+}
+"""
 
 
 class DanaStar(AdaptiveFamily):
@@ -63,6 +94,8 @@ class DanaStar(AdaptiveFamily):
         state_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v", "tau"), _LOOP)
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, t, 1 - kappa, alpha_scale, clip, eps."""

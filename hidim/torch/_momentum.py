@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._fused_sgd import available, fused_nesterov
-from hidim.torch._layout import flat_views, local_shard
+from hidim.torch._layout import LOW, flat_views, local_shard
 from hidim.torch._ops import Tensors, add_scaled, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
 
@@ -71,7 +71,7 @@ class MomentumFamily(HidimOptimizer):
             group["scaled_by"] = new
 
     def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
-        """decay and gain of b, then the rates of g and b; last the kernel's momentum or None."""
+        """decay and gain of b, rates of g and b, the kernel's momentum or None, kept share of p."""
         values = self._scale_values(group)
         gamma_1, gamma_2, gamma_3, forgetting = self.rule(group, t)
         s = self._scale(values, t)
@@ -79,17 +79,20 @@ class MomentumFamily(HidimOptimizer):
         momentum = None
         if not isinstance(t, Tensor) and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
             momentum = gamma_3 / gamma_2 / s
-        return decay, gamma_1 * s, lr * gamma_2, lr * gamma_3 / s, momentum
+        kept = 1.0
+        if group["decoupled_weight_decay"] and group["weight_decay"]:
+            kept = 1 - lr * group["weight_decay"]
+        return decay, gamma_1 * s, lr * gamma_2, lr * gamma_3 / s, momentum, kept
 
     def single(
         self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
     ) -> None:
         """y <- (1 - Delta) y + gamma_1 g; p <- p - gamma_2 g - gamma_3 y, with b = s y."""
         (b,) = state
-        decay, gain, rate_g, rate_b, _ = c
+        decay, gain, rate_g, rate_b, _, kept = c
         if group["weight_decay"]:
             if group["decoupled_weight_decay"]:
-                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.mul_(kept)
             else:
                 g = g + group["weight_decay"] * p
         b.mul_(decay)
@@ -102,10 +105,10 @@ class MomentumFamily(HidimOptimizer):
     ) -> None:
         """The same on lists."""
         (bs,) = state
-        decay, gain, rate_g, rate_b, _ = c
+        decay, gain, rate_g, rate_b, _, kept = c
         if group["weight_decay"]:
             if group["decoupled_weight_decay"]:
-                torch._foreach_mul_(ps, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_mul_(ps, kept)
             else:
                 gs = list(torch._foreach_add(gs, ps, alpha=group["weight_decay"]))
         torch._foreach_mul_(bs, decay)
@@ -118,8 +121,11 @@ class MomentumFamily(HidimOptimizer):
     ) -> list[int]:
         """One call of torch's kernel for what is dense, of one dtype and scalable."""
         (bs,) = state
-        decay, gain, rate_g, _, momentum = c
-        if momentum is None or bs[0].dtype != ps[0].dtype or not available(ps[0]):
+        decay, gain, rate_g, _, momentum, kept = c
+        same = bs[0].dtype == ps[0].dtype
+        # A decoupled decay is a pass of its own: in low precision it would round twice.
+        once = ps[0].dtype not in LOW or not group["decoupled_weight_decay"]
+        if momentum is None or not same or not once or not available(ps[0]):
             return list(range(len(ps)))
         left, lists = [], ([], [], [])  # type: tuple[list[int], tuple[Tensors, Tensors, Tensors]]
         for i, (p, g, b) in enumerate(zip(ps, gs, bs, strict=True)):
@@ -135,7 +141,7 @@ class MomentumFamily(HidimOptimizer):
             torch._foreach_zero_(lists[2])
         weight_decay = group["weight_decay"]
         if weight_decay and group["decoupled_weight_decay"]:
-            torch._foreach_mul_(lists[0], 1 - group["lr"] * weight_decay)
+            torch._foreach_mul_(lists[0], kept)
             weight_decay = 0.0
         fused_nesterov(
             *lists,

@@ -129,6 +129,8 @@ class HidimOptimizer(torch.optim.Optimizer):
         if not torch.compiler.is_compiling():
             self._refuse_sparse()
         for group in self.param_groups:
+            if not torch.compiler.is_compiling():
+                self._refuse_meta(group)
             params: list[Tensor] = []
             grads: list[Tensor] = []
             steps: list[Tensor] = []
@@ -146,6 +148,13 @@ class HidimOptimizer(torch.optim.Optimizer):
                         f"{type(self).__name__} does not support sparse gradients; use "
                         "sparse=False in the embedding, or torch.optim.SparseAdam for it."
                     )
+
+    def _refuse_meta(self, group: dict[str, Any]) -> None:
+        if group["fused"] and any(p.is_meta for p in group["params"]):
+            raise RuntimeError(
+                "`fused=True` requires all the params to be floating point Tensors on a device "
+                "with memory; some are on the meta device."
+            )
 
     def _init_group(
         self,
@@ -216,8 +225,9 @@ class HidimOptimizer(torch.optim.Optimizer):
         times = [step.item() - 1 + self.first_time for step in steps]
         path = _choose_path(group, params)
         lr = group["lr"]
-        if isinstance(lr, Tensor) and lr.device.type == "cpu" and not lr.requires_grad:
-            lr = lr.item()
+        if isinstance(lr, Tensor):
+            on_host = lr.device.type == "cpu" and not lr.requires_grad
+            lr = lr.item() if on_host else lr.reshape(())
         if path == "single":
             cache = {t: self.coefficients(group, t, lr) for t in set(times)}
             for i, t in enumerate(times):
@@ -250,8 +260,8 @@ class HidimOptimizer(torch.optim.Optimizer):
         exact = torch.float32 if params[0].device.type == "mps" else torch.float64
         t = torch.stack(steps).to(exact) - (1 - self.first_time)
         lr = group["lr"]
-        if isinstance(lr, Tensor) and lr.device != t.device:
-            lr = lr.to(t.device, non_blocking=True)
+        if isinstance(lr, Tensor):
+            lr = lr.reshape(()).to(t.device, non_blocking=True)
         columns = [
             list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
             for c in self.coefficients(group, t, lr)

@@ -52,6 +52,8 @@ def check_option(name: str, value: Any) -> None:
     """Refuse one bad value; names without a rule pass."""
     if value is None and (name in _MAY_BE_NONE or name in ("foreach", "fused", "state_dtype")):
         return
+    if isinstance(value, str) and name in _POSITIVE | _NON_NEGATIVE | _SCHEDULES:
+        raise ValueError(f"`{name}` must be a number, got {value!r}.")
     if isinstance(value, torch.Tensor) and name in _POSITIVE | _NON_NEGATIVE:
         if value.numel() != 1:
             raise ValueError(

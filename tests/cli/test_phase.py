@@ -37,10 +37,30 @@ def test_phase_takes_a_member_of_the_general_class(capsys):
 
 
 def test_frontier_answers_whole_sizes_within_the_budget(capsys):
-    flags = ("--alpha", "1", "--beta", "0.7", "--algorithm", "sgd", "--flops", "1e8", "1e10")
+    flags = (
+        "--alpha",
+        "1",
+        "--beta",
+        "0.7",
+        "--algorithm",
+        "sgd",
+        "--flops",
+        "1e8",
+        "1e10",
+        "--law-only",
+    )
     rows = answer(capsys, "frontier", *flags)["rows"]
     assert [row["flops"] for row in rows] == [1e8, 1e10]
     assert all(0 < row["d"] * row["steps"] <= row["flops"] for row in rows)
+
+
+def test_frontier_sets_exact_curves_beside_the_law(capsys):
+    flags = ("--alpha", "1", "--beta", "0.7", "--algorithm", "sgd", "--flops", "1e7")
+    law, exact = answer(capsys, "frontier", *flags)["rows"]
+    assert (law["source"], exact["source"]) == ("law", "exact")
+    # The law's constants are exact as d grows; at d near 1000 they are within 15%.
+    assert law["risk"] == pytest.approx(exact["risk"], rel=0.25)
+    assert law["d"] == pytest.approx(exact["d"], rel=0.3)
 
 
 @pytest.mark.parametrize(

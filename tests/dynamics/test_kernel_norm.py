@@ -91,7 +91,7 @@ def test_growth_rate_is_the_spectral_radius_minus_one():
         growth = growth_rate(spectrum, Momentum(*gammas), batch_size, 0.0)
         assert growth == pytest.approx(max(radius - 1, 0.0), rel=1e-8, abs=1e-9)
         unstable += growth > 0
-    assert unstable > 75
+    assert unstable > 50
 
 
 def test_growth_rate_resolves_one_part_in_1e10():

@@ -36,6 +36,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
 }
 # One of each shape of state, for properties that the shared core gives to all of them.
 KINDS = ("dana_decaying", "dana_star_mk4", "sign_sgd")
+KINDS_FIRST = [n if n in KINDS else pytest.param(n, marks=pytest.mark.slow) for n in MAKERS]
 
 PARAMS = {"w": jnp.arange(6.0).reshape(2, 3) - 2.0, "b": jnp.ones(2)}
 GRADS = {"w": jnp.cos(jnp.arange(6.0)).reshape(2, 3), "b": jnp.array([0.3, -2.0])}
@@ -54,7 +55,7 @@ def assert_close(a: Any, b: Any, rtol: float = 1e-6) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-6), a, b)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", KINDS_FIRST)
 def test_a_schedule_of_ones_times_the_rate_is_the_rate(name: str) -> None:
     assert_close(steps(MAKERS[name](0.1)), steps(MAKERS[name](lambda t: 0.1 + 0.0 * t)))
     assert_close(steps(MAKERS[name](0.1)), steps(MAKERS[name](hidim.Constant(0.1))))
@@ -74,7 +75,7 @@ def test_compiled_and_vectorised_steps_equal_eager_ones(name: str) -> None:
         assert_close(jax.tree.map(lambda x, i=i: x[i], (params, state)), alone)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", KINDS_FIRST)
 def test_composes_in_chain_multi_transform_and_masked(name: str) -> None:
     make = MAKERS[name]
     alone, _ = steps(make(0.1))
@@ -121,7 +122,7 @@ def test_injection_changes_nothing_by_itself(name: str) -> None:
     assert_close(steps(injected)[0], steps(plain)[0])
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", KINDS_FIRST)
 def test_none_and_empty_trees_pass_through(name: str) -> None:
     optimizer = MAKERS[name](0.1, weight_decay=0.1)
     params = {"w": PARAMS["w"], "frozen": None, "empty": jnp.zeros((0, 3)), "none": {}}

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from hidim.problems.power_law import PLRF
 from hidim.problems.resolvent import resolvent
 
 
@@ -38,3 +39,27 @@ def test_density_integrates_to_one() -> None:
     x = np.geomspace(*equivalent.edges, 3001)
     # the trapezoid over square-root edges leaves some 1e-5
     assert np.trapezoid(equivalent.density(x) * x, np.log(x)) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_m_is_found_on_the_axis_and_in_gaps_at_any_size() -> None:
+    for alpha, d, v in [(1.0, 1e9, math.inf), (0.3, 1000.0, 1001.0), (1.5, 1e6, 4e6)]:
+        equivalent = resolvent(alpha, d, v)
+        low, high = equivalent.edges
+        z = np.geomspace(low / 2, high * 1.2, 25) + 0j
+        u = equivalent.solve(z)
+        np.testing.assert_allclose(equivalent.z(u), z, rtol=1e-11)
+        assert np.all(u.imag <= 0)
+        # The one solution in the half plane: elsewhere this sum exceeds 1.
+        assert np.all(equivalent.crowding(u) < 1e-8)
+
+
+def test_edges_enclose_draws_and_density_vanishes_outside() -> None:
+    problem = PLRF(0.6, 0.5, 100, 400)
+    low, high = problem.edges
+    eigenvalues = problem.spectrum(seed=0).eigenvalues
+    # Fluctuations at the bottom are d^(-2/3) of a spacing; the top band is smeared, not moved.
+    assert 0.9 * low < eigenvalues.min()
+    assert eigenvalues.max() < 1.1 * high
+    assert np.all(problem.density([0.5 * low, 1.1 * high]) == 0)
+    assert problem.density(np.sqrt(low * high)) > 0
+    assert problem.m(0.0) == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,192 @@
+"""What do a prediction, a command and a simulated step cost?
+
+Median CPU seconds with one BLAS thread, against the targets we hold ourselves to; and, in the same
+run, what does not change: cost over d and v, cost over the number of steps, and how much faster a
+step in the eigenbasis is than the raw one.
+
+    python benchmarks/core.py             # print the table
+    python benchmarks/core.py --write     # and keep it in docs/benchmarks/core.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"  # read when NumPy is imported, hence before
+
+import numpy as np  # noqa: E402
+
+import hidim  # noqa: E402
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks" / "core.md"
+PREDICT = "predict --alpha 1 --beta 0.7 --d 1000 --algorithm dana-decaying --steps 1e8"
+NOTHING = """
+import resource, hidim
+problem = hidim.PLRF(alpha=1.0, beta=0.7, d=10**9)
+hidim.predict(problem, hidim.dana_decaying(0.2, 0.1, 0.5, 3.4), steps=10**12)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median CPU seconds of `work` in this process."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def process_seconds(*arguments: str, repeats: int) -> tuple[float, str]:
+    """Median CPU seconds of a fresh Python, start included, and what the last one printed."""
+    times, output = [], ""
+    for _ in range(repeats):
+        before = os.times()
+        output = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, check=True
+        ).stdout
+        after = os.times()
+        used = after.children_user + after.children_system
+        times.append(used - before.children_user - before.children_system)
+    return statistics.median(times), output
+
+
+def targets(repeats: int) -> list[list[str]]:
+    """What is measured against a target."""
+    bare, _ = process_seconds("-c", "pass", repeats=repeats)
+    whole, _ = process_seconds("-c", "import hidim", repeats=repeats)
+    command, _ = process_seconds("-m", "hidim", *PREDICT.split(), repeats=repeats)
+    nothing, memory = process_seconds("-c", NOTHING, repeats=max(repeats // 2, 1))
+    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=1000, v=4000)
+    algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
+    rows = [
+        ["`import hidim`, start of Python apart", f"{whole - bare:.2f} s", "0.3 s"],
+        [f"`hidim {PREDICT}`", f"{command:.2f} s", "1 s"],
+    ]
+    for label, spectrum in (
+        ("its 1000 sampled modes", problem.spectrum(seed=0)),
+        ("its deterministic equivalent", problem.spectrum()),
+    ):
+        cost = cpu_seconds(lambda s=spectrum: hidim.predict(s, algorithm, steps=10**8), repeats)  # type: ignore[misc]
+        rows.append([f"predict, d = 1000, 1e8 steps, {label} in hand", f"{cost:.2f} s", "0.3 s"])
+    label = "PLRF d = 1e9, v = inf, 1e12 steps, from nothing"
+    rows.append([label, f"{nothing:.2f} s", "3 s"])
+    rows.append(["the same, peak memory", f"{float(memory):.0f} MB", "500 MB"])
+    return rows + speedup()
+
+
+def speedup() -> list[list[str]]:
+    """Steps per second of simulate over those of the step as it is written, setup taken out."""
+    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=1000, v=4000)
+    spectrum = problem.spectrum(seed=0)
+    algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
+    raw = raw_step_seconds(200)
+
+    def per_step(runs: int) -> float:
+        def run(steps: int) -> None:
+            hidim.simulate(spectrum, algorithm, steps, runs=runs, at=[steps])
+
+        costs = [cpu_seconds(lambda n=n: run(n), 3) for n in (512, 5120)]  # type: ignore[misc]
+        return (costs[1] - costs[0]) / (5120 - 512) / runs
+
+    label = "a simulated step at d = 1000, v = 4000 against the raw one"
+    return [
+        [f"{label}, {runs} at once", f"{raw / per_step(runs):.0f} x", "50 x"] for runs in (1, 16)
+    ]
+
+
+def raw_step_seconds(steps: int) -> float:
+    """One DANA step as it is written: draw x, form W^T x, move theta and the momentum."""
+    v, d = 4000, 1000
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((v, d)) / np.sqrt(d)
+    scale, b = np.arange(1, v + 1.0) ** -1.0, np.arange(1, v + 1.0) ** -0.7
+    theta, y = np.zeros(d), np.zeros(d)
+    start = time.process_time()
+    for t in range(steps):
+        x = scale * rng.standard_normal(v)
+        features = x @ W
+        gradient = (features @ theta - x @ b) * features
+        y = (t / (3.4 + t)) * y + gradient
+        theta -= 0.2 * gradient + 0.1 * (1 + t) ** -0.5 * y
+    return (time.process_time() - start) / steps
+
+
+def flatness(repeats: int) -> list[list[str]]:
+    """CPU seconds over d at 1e6 steps, and over the steps at d = 1000."""
+    algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
+
+    def cost(d: int, v: float, steps: float) -> str:
+        def run() -> None:
+            hidim.predict(hidim.PLRF(alpha=1.0, beta=0.7, d=d, v=v), algorithm, steps=steps)
+
+        return f"{cpu_seconds(run, repeats):.2f}"
+
+    sizes = [10**3, 10**5, 10**7, 10**9]
+    return [
+        ["d", *(f"{d:.0e}" for d in sizes)],
+        ["v = inf, 1e6 steps", *(cost(d, math.inf, 1e6) for d in sizes)],
+        ["v = 4 d, 1e6 steps", *(cost(d, 4 * d, 1e6) for d in sizes)],
+        ["steps", "1e4", "1e8", "1e12", "1e16"],
+        ["d = 1000, v = inf", *(cost(1000, math.inf, t) for t in (1e4, 1e8, 1e12, 1e16))],
+    ]
+
+
+def report(repeats: int) -> str:
+    """The page."""
+    lines = [
+        "# Speed of the core",
+        "",
+        f"hidim {hidim.__version__}, Python {platform.python_version()}, {processor()}, one "
+        f"thread. Median CPU seconds of {repeats}. Written by `python benchmarks/core.py --write`.",
+        "",
+        "| what | measured | target |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in targets(repeats)),
+        "",
+        "Flat in d and v, and growing with the logarithm of the steps (CPU seconds, spectrum "
+        "included):",
+        "",
+        "| | | | | |",
+        "| --- | --- | --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in flatness(repeats)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """The processor's own name, where the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE}")
+    given = parser.parse_args()
+    page = report(given.repeats)
+    print(page)
+    if given.write:
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What is measured on many exact curves: ladders of size, frontiers, exponents, whole planes."""
+
+from hidim.studies.exponents import (
+    Exponent,
+    MeasuredFrontier,
+    SaturatingFit,
+    envelope,
+    isoflop,
+    local_slopes,
+    measure_exponent,
+    saturating_fit,
+    time_to_multiple,
+)
+from hidim.studies.ladder import Ladder, Recipe, run_ladder
+
+__all__ = [
+    "Exponent",
+    "Ladder",
+    "MeasuredFrontier",
+    "Recipe",
+    "SaturatingFit",
+    "envelope",
+    "isoflop",
+    "local_slopes",
+    "measure_exponent",
+    "run_ladder",
+    "saturating_fit",
+    "time_to_multiple",
+]

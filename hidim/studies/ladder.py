@@ -1,0 +1,213 @@
+"""The same optimizer on the same problem at a ladder of sizes: exact curves to measure on.
+
+A `Recipe` says how the rates follow the size, with amplitudes in units of the largest stable
+ones, so that one recipe serves d = 100 and d = 1e9:
+
+    gamma_2 = step / trace,   gamma_3(t) = ratio gamma_2 d^-(kappa_2 - kappa_1) (1+t)^-kappa_3,
+    Delta(t) = delta / (delta + t),
+
+with the trace of K, which grows like d^kappa_1 below the line 2 alpha = 1, and the kappas of
+scaling/kappas.py. The defaults hold the exact kernel norm near one half.
+Limits: deterministic equivalent, so v / d fixed (infinite above the line), batch fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import hidim
+from hidim.algorithms.momentum import Momentum
+from hidim.curve import Curve
+from hidim.dynamics.many_targets import predict_targets
+from hidim.problems.spectrum import Spectrum
+from hidim.scaling.kappas import GENERAL
+from hidim.scaling.law import ScalingLaw, scaling_law
+from hidim.support.checks import finite_array, positive
+
+POINTS_PER_DECADE = 24
+_NODES_PER_OCTAVE = 10  # 1e-9 of the risk, see many_targets
+_LONGEST = 1e19
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an optimizer's rates follow the size of the problem.
+
+    Attributes:
+        name: "sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd" or
+            "general-momentum".
+        step: gamma_2 x trace; below 2 for SGD to be stable at batch 1, 0.5 by default.
+        ratio: gamma_3 / gamma_2 up to the powers of d and t.
+        delta: friction; None takes 4 + (alpha + beta) / alpha, enough for every term. For
+            "sgd-momentum" the constant forgetting, 0.1 by default.
+        kappa_2: for "general-momentum".
+        kappa_3: for "general-momentum".
+    """
+
+    name: str = "sgd"
+    step: float = 0.5
+    ratio: float = 0.5
+    delta: float | None = None
+    kappa_2: float | None = None
+    kappa_3: float | None = None
+
+    def law(self, alpha: float, beta: float) -> ScalingLaw:
+        """The scaling law this recipe should show."""
+        return scaling_law(alpha, beta, self.name, kappa_2=self.kappa_2, kappa_3=self.kappa_3)
+
+    def algorithm(self, alpha: float, beta: float, d: float, trace: float) -> Momentum:
+        """The optimizer at this size.
+
+        >>> Recipe("sgd").algorithm(1.0, 0.7, 1000, 1.6) == hidim.sgd(0.5 / 1.6)
+        True
+        """
+        gamma_2 = self.step / trace
+        if self.name == "sgd":
+            return hidim.sgd(gamma_2)
+        if self.name == "sgd-momentum":
+            delta = 0.1 if self.delta is None else self.delta
+            share = self.ratio / (1 + self.ratio)  # of the whole step, so step stays the rate
+            return hidim.sgd_momentum((1 - share) * gamma_2, share * gamma_2 * delta, delta)
+        if self.name == "schedule-free-sgd":
+            return hidim.schedule_free_sgd(gamma_2)
+        kappas = self.law(alpha, beta).kappas
+        delta = 4 + (alpha + beta) / alpha if self.delta is None else self.delta
+        gamma_3 = self.ratio * gamma_2 * d ** (kappas.kappa_1 - kappas.kappa_2)
+        if self.name == "dana-constant":
+            return hidim.dana_constant(gamma_2, gamma_3, delta)
+        if self.name == "dana-decaying":
+            return hidim.dana_decaying(gamma_2, gamma_3, kappas.kappa_3, delta)
+        assert self.name == GENERAL  # scaling_law has refused every other name
+        return hidim.general_momentum(
+            d, gamma_2, self.ratio * gamma_2, delta, kappa_2=kappas.kappa_2, kappa_3=kappas.kappa_3
+        )
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Curves of one problem and recipe at growing sizes.
+
+    Attributes:
+        alpha: exponent of the data.
+        beta: exponent of the target.
+        recipe: the optimizer.
+        law: what theory says.
+        sizes: (n,) parameters.
+        curves: one per size.
+        floors: (n,) risk floors.
+    """
+
+    alpha: float
+    beta: float
+    recipe: Recipe
+    law: ScalingLaw
+    sizes: np.ndarray
+    curves: tuple[Curve, ...]
+    floors: np.ndarray
+
+
+def sizes_between(low: float, high: float, per_decade: float = 6) -> np.ndarray:
+    """Whole sizes evenly spread in log d, both ends included.
+
+    >>> sizes_between(100, 1000, 2)
+    array([ 100.,  316., 1000.])
+    """
+    count = 1 + max(1, round(per_decade * math.log10(high / low)))
+    return np.unique(np.round(np.geomspace(low, high, count)))
+
+
+def run_ladder(
+    alpha: float,
+    beta: float | Sequence[float],
+    recipe: Recipe | str = "sgd",
+    *,
+    sizes: Iterable[float] | None = None,
+    v_over_d: float | None = None,
+    batch_size: float = 1,
+    reach: float = 100.0,
+    done: Callable[[], object] | None = None,
+) -> Ladder | list[Ladder]:
+    """Predict the exact curves of a recipe over a ladder of sizes.
+
+    Args:
+        alpha: exponent of the data; positive.
+        beta: exponent of the target, or a row of them, which shares all the work.
+        recipe: the optimizer, or its name with default amplitudes.
+        sizes: parameters; 100 to 1e7 with six per decade by default.
+        v_over_d: v / d; infinite above the line 2 alpha = 1, 4 below it.
+        batch_size: samples per step.
+        reach: each run lasts this many times its estimated time to the floor.
+        done: called after each size, for a progress bar.
+
+    Returns:
+        A Ladder, or one for each beta.
+
+    Raises:
+        ValueError: an argument out of range, or a problem in the trivial phase.
+    """
+    recipe = Recipe(recipe) if isinstance(recipe, str) else recipe
+    betas = np.atleast_1d(finite_array("beta", beta, ndim=(0, 1)))
+    laws = [recipe.law(alpha, float(b)) for b in betas]
+    for law in laws:
+        if law.phase == "trivial":
+            raise ValueError(
+                f"`beta` is {law.beta:g}, but alpha + beta must exceed 1/2 for an exponent."
+            )
+    ratio = positive("v_over_d", v_over_d) if v_over_d not in (None, math.inf) else v_over_d
+    if ratio is None:
+        ratio = math.inf if 2 * alpha > 1 else 4.0
+    steps_of = np.asarray(sizes_between(100, 1e7) if sizes is None else list(sizes), dtype=float)
+    rows: list[list[Curve]] = []
+    floors = []
+    for d in steps_of:
+        spectra = spectra_at(alpha, betas, d, ratio)
+        algorithm = recipe.algorithm(alpha, float(betas.max()), d, spectra[0].trace)
+        last = reach * max(steps_to_watch(law, recipe, d, spectra[0].trace) for law in laws)
+        at = log_steps(last)
+        rows.append(predict_targets(spectra, algorithm, at, batch_size=batch_size))
+        floors.append([spectrum.risk_floor for spectrum in spectra])
+        if done is not None:
+            done()
+    found = [
+        Ladder(
+            alpha=float(alpha),
+            beta=float(b),
+            recipe=recipe,
+            law=laws[k],
+            sizes=steps_of,
+            curves=tuple(row[k] for row in rows),
+            floors=np.array([floor[k] for floor in floors]),
+        )
+        for k, b in enumerate(betas)
+    ]
+    return found if np.ndim(beta) else found[0]
+
+
+def spectra_at(
+    alpha: float, betas: Sequence[float] | np.ndarray, d: float, ratio: float
+) -> list[Spectrum]:
+    """Compressed equivalents for a row of beta, all on the same nodes."""
+    v = math.inf if math.isinf(ratio) else int(ratio * d)
+    return [
+        hidim.PLRF(alpha, float(beta), int(d), v)
+        .spectrum()
+        .compress(nodes_per_octave=_NODES_PER_OCTAVE)
+        for beta in betas
+    ]
+
+
+def log_steps(last: float, *, points: int | None = None) -> np.ndarray:
+    """0, then whole steps evenly spread in log up to `last`, 24 a decade or `points` in all."""
+    last = max(min(last, _LONGEST), 2.0)
+    count = points or max(2, int(POINTS_PER_DECADE * math.log10(last)) + 1)
+    return np.unique(np.concatenate([[0.0], np.round(np.geomspace(1, last, count))]))[-count:]
+
+
+def steps_to_watch(law: ScalingLaw, recipe: Recipe, d: float, trace: float) -> float:
+    """Estimated steps to the floor: the power of d, with the rate's amplitude."""
+    rate = recipe.step / trace * d**law.kappas.kappa_1
+    return max(10.0, 10 / min(rate, 1.0) * d**law.floor_time)

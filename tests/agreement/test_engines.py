@@ -1,0 +1,122 @@
+"""Every engine against the others, over a table of phases, algorithms and batch sizes."""
+
+import math
+
+import numpy as np
+import pytest
+
+import hidim
+
+PHASES = {"I": (1.0, 0.3), "II": (1.0, 0.7), "III": (0.7, 1.2), "IV": (0.4, 0.8)}
+
+
+def algorithms(trace):
+    rate = 0.5 / trace  # half the small-step threshold per sample, or less
+    return {
+        "sgd": hidim.sgd(rate),
+        "sgd-momentum": hidim.sgd_momentum(0.5 * rate, 0.05 * rate, 0.1),
+        "dana-constant": hidim.dana_constant(0.5 * rate, 0.004, 6.0),
+        "dana-decaying": hidim.dana_decaying(0.5 * rate, 0.1 * rate, 0.5, 6.0),
+        "schedule-free-sgd": hidim.schedule_free_sgd(0.5 * rate),
+        "sgd, cosine": hidim.sgd(rate).scheduled(hidim.Cosine(300, 0.1)),
+    }
+
+
+def recursion(spectrum, algorithm, batch_size, steps):
+    """E r^2, E y^2, E r y of every mode, one step at a time, from the definition."""
+    lam, n, B = spectrum.eigenvalues, spectrum.counts, batch_size
+    rr, yy, ry = spectrum.error_sq.copy(), np.zeros(len(lam)), np.zeros(len(lam))
+    risks = []
+    for t in range(steps + 1):
+        risk = spectrum.risk_floor + 0.5 * lam @ rr
+        risks.append(risk)
+        g1, g2, g3 = (f(t) for f in (algorithm.gamma_1, algorithm.gamma_2, algorithm.gamma_3))
+        keep = 1 - algorithm.forgetting(t)
+        gg = (1 + 1 / B) * lam**2 * rr + n * lam / B * 2 * risk  # E g^2
+        rg, yg = lam * rr, lam * ry  # E r g, E y g
+        # y' = keep y + g1 g;  r' = r - g2 g - g3 y'
+        yy_new = keep**2 * yy + 2 * keep * g1 * yg + g1**2 * gg
+        ry_new = keep * ry + g1 * rg
+        gy_new = keep * yg + g1 * gg
+        rr = rr + g2**2 * gg + g3**2 * yy_new - 2 * g2 * rg - 2 * g3 * ry_new + 2 * g2 * g3 * gy_new
+        ry = ry_new - g2 * gy_new - g3 * yy_new
+        yy = yy_new
+    return np.array(risks)
+
+
+CASES = [
+    pytest.param(phase, name, batch_size, id=f"{phase}-{name}-B{batch_size}")
+    for phase in PHASES
+    for name in algorithms(1.0)
+    for batch_size in (1, 4)
+]
+
+
+@pytest.mark.parametrize(("phase", "name", "batch_size"), CASES)
+def test_exact_and_volterra_are_the_plain_recursion(phase, name, batch_size):
+    spectrum = hidim.PLRF(*PHASES[phase], d=30, v=120).spectrum(1)
+    algorithm = algorithms(spectrum.trace)[name]
+    at = np.unique(np.geomspace(1, 600, 20).astype(int))
+    truth = recursion(spectrum, algorithm, batch_size, 600)[at]
+    options = {"at": at, "batch_size": batch_size}
+    exact = hidim.predict(spectrum, algorithm, **options)
+    volterra = hidim.predict(spectrum, algorithm, engine="volterra", **options)
+    np.testing.assert_allclose(exact.risk, truth, rtol=1e-6)  # the promise of the engine
+    np.testing.assert_allclose(volterra.risk, truth, rtol=1e-9)  # rounding only
+
+
+def worst(measured, expected):
+    same = np.isclose(measured.risk, expected.risk, rtol=1e-12)  # before any randomness
+    return np.max(np.where(same, 0, np.abs(measured.risk - expected.risk) / measured.stderr))
+
+
+def raw_against_exact(phase, name, batch_size, *, d, last, runs):
+    problem = hidim.PLRF(*PHASES[phase], d=d, v=4 * d, noise_variance=0.01)
+    algorithm = algorithms(problem.spectrum(7).trace)[name]
+    at = np.unique(np.geomspace(1, last, 10).astype(int))
+    options = {"at": at, "batch_size": batch_size, "seed": 7}
+    raw = hidim.simulate(problem, algorithm, runs=runs, method="raw", **options)
+    walk = hidim.simulate(problem, algorithm, runs=runs, method="eigenbasis", **options)
+    exact = hidim.predict(problem, algorithm, **options)
+    assert worst(raw, exact) < 4
+    assert worst(walk, exact) < 4
+
+
+@pytest.mark.parametrize(("phase", "name", "batch_size"), CASES)
+def test_raw_algorithm_and_its_walk_in_the_eigenbasis_meet_the_exact_curve(phase, name, batch_size):
+    raw_against_exact(phase, name, batch_size, d=8, last=100, runs=600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("phase", "name", "batch_size"), CASES)
+def test_raw_algorithm_meets_the_exact_curve_closely(phase, name, batch_size):
+    raw_against_exact(phase, name, batch_size, d=40, last=1000, runs=400)
+
+
+def test_raw_and_eigenbasis_agree_in_spread_too():
+    """The same law, not only the same mean: standard deviations over runs within their error."""
+    problem = hidim.PLRF(1.0, 0.7, d=8, v=32, noise_variance=0.05)
+    at, runs = [3, 30, 100], 3000
+    for batch_size in (1, 4):
+        one, two = (
+            hidim.simulate(
+                problem, hidim.sgd(0.3), at=at, batch_size=batch_size, runs=runs, method=method
+            )
+            for method in ("raw", "eigenbasis")
+        )
+        # A log deviation over n runs has error about sqrt((kurtosis - 1) / 4n): kurtosis to 60.
+        error = math.sqrt(2) * math.sqrt(60 / (4 * runs))
+        assert np.all(np.abs(np.log(one.stderr / two.stderr)) < 4 * error)
+
+
+def test_homogenized_sgd_meets_the_exact_curve_at_small_rates():
+    spectrum = hidim.PLRF(1.0, 0.7, d=40, v=160).spectrum(1)
+    gamma = 0.02 / spectrum.trace
+    at = [0, 30, 300, 3000, 30_000]
+    for batch_size in (1, 4):
+        options = {"at": at, "batch_size": batch_size}
+        sde = hidim.simulate(spectrum, hidim.sgd(gamma), runs=200, method="sde", **options)
+        exact = hidim.predict(spectrum, hidim.sgd(gamma), **options)
+        # Dropped terms are of relative order gamma * trace = 0.02.
+        slack = 0.02 * exact.risk
+        assert np.all(np.abs(sde.risk - exact.risk) < 4 * sde.stderr + slack)

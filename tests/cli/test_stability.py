@@ -1,0 +1,82 @@
+"""Claims about `hidim stability` and `hidim simulate` as people call them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.cli.main import main
+
+PLRF = ("--alpha", "1", "--beta", "0.7", "--d", "50", "--v", "200")
+
+
+def answer(capsys, *arguments):
+    assert main([*arguments, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def test_stability_answers_what_python_answers(capsys):
+    flags = ("--algorithm", "sgd", "--gamma-2", "0.3", "--steps", "1e3", "--batch-size", "4")
+    found = answer(capsys, "stability", *PLRF, *flags)
+    truth = hidim.stability(hidim.PLRF(1.0, 0.7, 50, 200), hidim.sgd(0.3), 1000, batch_size=4)
+    assert found["stable"] is True
+    assert found["largest_gamma_2"] == pytest.approx(truth.largest_gamma_2)
+    assert found["norm"] == pytest.approx(list(truth.norm))
+
+
+def test_stability_says_when_a_run_is_lost(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    flags = ("--algorithm", "sgd", "--gamma-2", "3", "--steps", "1e3")
+    files = ("--csv", str(tmp_path / "n.csv"), "--plot", str(tmp_path / "n.png"))
+    assert main(["stability", *PLRF, *flags, *files]) == 0
+    text = capsys.readouterr().out
+    assert "stable               no" in text
+    assert (tmp_path / "n.csv").read_text().startswith("step,norm,small_step_norm\n")
+    assert (tmp_path / "n.png").stat().st_size > 1000
+
+
+def test_simulate_stands_beside_its_prediction(capsys):
+    flags = ("--algorithm", "dana-constant", "--steps", "300", "--runs", "60", "--batch-size", "4")
+    found = answer(capsys, "simulate", *PLRF, *flags)
+    assert len(found["risk"]) == len(found["stderr"]) == len(found["predicted"])
+    z = np.array(found["z"])
+    assert z[0] == 0
+    assert np.all(np.abs(z) < 5)  # about 60 correlated steps; 5 is never reached
+
+
+def test_full_batches_need_no_error_bars(capsys):
+    flags = ("--algorithm", "sgd", "--gamma-2", "0.3", "--steps", "50", "--batch-size", "inf")
+    found = answer(capsys, "simulate", *PLRF, *flags)
+    assert found["risk"] == pytest.approx(found["predicted"], rel=1e-8)
+
+
+def test_simulate_draws_points_over_the_line(tmp_path):
+    pytest.importorskip("matplotlib")
+    flags = ("--algorithm", "sgd", "--steps", "50", "--runs", "4")
+    assert main(["simulate", *PLRF, *flags, "--plot", str(tmp_path / "s.pdf")]) == 0
+    assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--runs", "0"), "runs"),
+        (("--method", "sdd"), "Did you mean 'sde'?"),
+        (("--steps", "1e12"), "steps"),
+        (("--v", "inf", "--method", "raw"), "v"),
+    ],
+)
+def test_simulate_refuses_bad_input_in_one_line(capsys, flags, word):
+    assert main(["simulate", *PLRF, "--algorithm", "sgd", *flags]) == 2
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.count("\n") == 1
+
+
+def test_the_equivalent_of_an_infinite_problem_cannot_be_run(capsys):
+    flags = ("--alpha", "1", "--beta", "0.7", "--d", "50", "--algorithm", "sgd", "--steps", "10")
+    assert main(["simulate", *flags]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,65 @@
+"""Claims about whole planes: labels, resumption, saving, exponents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+xarray = pytest.importorskip("xarray")
+
+from hidim.studies.ladder import Recipe  # noqa: E402
+from hidim.studies.plane import plane_exponents, run_plane, save_plane  # noqa: E402
+
+SMALL = {
+    "alphas": [0.4, 1.0],
+    "betas": [0.05, 0.3, 0.7],
+    "sizes": [100, 200, 400, 800],
+    "points": 64,
+    "workers": 1,
+}
+
+
+def test_a_plane_is_labelled_and_empty_only_where_nothing_scales(tmp_path):
+    plane = run_plane(**SMALL, recipes=["sgd"], folder=tmp_path)
+    assert plane.risk.dims == ("alpha", "beta", "recipe", "d", "point")
+    assert np.isnan(plane.risk.sel(alpha=0.4, beta=0.05)).all()
+    known = plane.risk.sel(beta=0.7, recipe="sgd")
+    assert (known.isel(point=-5) < known.isel(point=5)).all()
+    found = plane_exponents(plane, last_decades=1.5)
+    gap = abs(found.eta - found.eta_theory).sel(recipe="sgd", alpha=1.0, beta=[0.3, 0.7])
+    assert float(gap.max()) < 0.03  # sizes of a few hundred
+
+
+def test_a_stopped_plane_goes_on_from_its_files(tmp_path, monkeypatch):
+    first = run_plane(**SMALL, folder=tmp_path)
+    files = sorted(tmp_path.glob("*.npz"))
+    assert len(files) == 8
+    files[0].unlink()
+    from hidim.studies import plane as module
+
+    solved = []
+    real = module._solve
+
+    def counted(task, home):
+        solved.append(task)
+        return real(task, home)
+
+    monkeypatch.setattr(module, "_solve", counted)
+    again = run_plane(**SMALL, folder=tmp_path)
+    assert len(solved) == 1
+    xarray.testing.assert_identical(first, again)
+
+
+def test_a_saved_plane_is_read_back(tmp_path):
+    kappas = [Recipe("general-momentum", kappa_2=0.5, kappa_3=k) for k in (0.25, 0.5)]
+    plane = run_plane([1.0], [0.7], recipes=kappas, sizes=[100], points=32, workers=1)
+    assert plane.recipe.values[1] == "general-momentum kappa_2=0.5 kappa_3=0.5"
+    save_plane(plane, tmp_path / "plane.nc")
+    xarray.testing.assert_allclose(plane, xarray.load_dataset(tmp_path / "plane.nc"))
+
+
+def test_bad_sizes_are_refused_before_any_work():
+    with pytest.raises(ValueError, match="sizes"):
+        run_plane([1.0], [0.7], sizes=[0])
+    with pytest.raises(ValueError, match="alphas"):
+        run_plane([-1.0], [0.7])
