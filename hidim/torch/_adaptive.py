@@ -17,6 +17,7 @@ from hidim.torch._layout import flat_views
 from hidim.torch._one_pass import Kernel
 from hidim.torch._ops import Tensors, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
+from hidim.torch._options import number
 
 
 class AdaptiveFamily(HidimOptimizer):
@@ -47,7 +48,7 @@ class AdaptiveFamily(HidimOptimizer):
 
     def _complete(self, group: dict[str, Any]) -> None:
         if group["peak_lr"] is None:
-            group["peak_lr"] = float(group["lr"])
+            group["peak_lr"] = number(group["lr"])
         if group["omega"] > 0 and group["peak_lr"] == 0:
             raise ValueError("`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr.")
 

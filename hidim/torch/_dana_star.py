@@ -21,7 +21,8 @@ from hidim.torch._ops import Tensors, foreach_add_scaled
 from hidim.torch._optimizer import Params
 
 # Loops over one block each: chains of roots, quotients and powers in a single loop are too long
-# for the processor to overlap. hat * min(extra, clip) is min(hat * extra, hat * clip).
+# for the processor to overlap. One quotient serves tau and 1/s, inverse = 1/((|g| + s) s), and
+# hat * min(extra, clip) is min(hat * extra, hat * clip).
 _LOOP = """
 const T a = c[4], keep = 1 - a, t = c[5], power = c[6], alpha_scale = c[7], clip = c[8];
 const T eps = c[9], floor = 1 / (1 + t);
@@ -33,17 +34,22 @@ for (long i = 0; i < n; i++) {
   s[i] = std::sqrt(v[i]) + eps;
 }
 for (long i = 0; i < n; i++) {
-  const T size = std::fabs(g_in[i]);
-  tau[i] = tau[i] * keep + a * (size / (size + s[i]));
-  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i];
-  const T ratio = capped / (1 - capped), time = tau[i] * t;
-  hat[i] = ratio < floor ? floor : ratio;
-  own[i] = time < 1 ? T(1) : time;
+  const T size = std::fabs(g_in[i]), sum = size + s[i], inverse = 1 / (sum * s[i]);
+  tau[i] = tau[i] * keep + a * (size * s[i] * inverse);
+  s[i] = sum * inverse;
 }
-for (long i = 0; i < n; i++) own[i] = alpha_scale * power_of(own[i], power);
 for (long i = 0; i < n; i++) {
-  const T norm = std::sqrt(hat[i]) / s[i], normed = m[i] * norm, limit = clip * hat[i];
-  T extra = own[i] * normed;
+  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i], ratio = capped / (1 - capped);
+  hat[i] = ratio < floor ? floor : ratio;
+  s[i] *= std::sqrt(hat[i]);
+}
+for (long i = 0; i < n; i++) {
+  const T time = tau[i] * t;
+  own[i] = power_of(time < 1 ? T(1) : time, power);
+}
+for (long i = 0; i < n; i++) {
+  const T norm = s[i], normed = m[i] * norm, limit = clip * hat[i];
+  T extra = alpha_scale * own[i] * normed;
   extra = extra > limit ? limit : extra;
   extra = extra < -limit ? -limit : extra;
   p[i] = (p[i] * before - lr * (sign * g_in[i] * norm + normed + extra)) * after;
@@ -119,6 +125,14 @@ class DanaStar(AdaptiveFamily):
         own_time = (tau * t).clamp(min=1)
         extra = own_time**power * (alpha_scale * m.abs() * n / tau_hat)
         return g * n + m.sign() * (tau_hat * extra.clamp(max=clip) + m.abs() * n)
+
+    def fused(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> list[int]:
+        """One pass, within the range of the loop's arithmetic."""
+        if group["eps"] < 1e-15 or abs(1 - group["kappa"]) > 4:
+            return list(range(len(ps)))
+        return super().fused(group, ps, gs, state, c)
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]

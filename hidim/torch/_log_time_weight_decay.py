@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._optimizer import Params
+from hidim.torch._options import number
 from hidim.torch._wrapper import Wrapper
 
 
@@ -27,14 +28,15 @@ class LogTimeWeightDecay(Wrapper):
         omega: strength; 4 in the source.
         t_0: time before which the decay is flat; a tenth of the run in the source.
         peak_lr: the schedule's highest lr; by default the lr of the group when it is added.
-        initial_step: where t starts. t is a group's number of updates, kept in the group as
-            `decay_step`.
+        initial_step: where t starts, 0 by default; with a base that has the option, give it
+            there. t is a group's number of updates, kept in the group as `decay_step`.
         weight_decay: `base`'s own weight decay.
         base: class of the optimizer to build from parameters.
         options: further options of `base`.
 
     Raises:
-        ValueError: a value outside its range, naming the argument.
+        ValueError: a value outside its range, or a base that has `omega` itself (ADANA and its
+            relatives), naming the argument.
 
     Example:
         >>> model = torch.nn.Linear(3, 1)
@@ -49,7 +51,7 @@ class LogTimeWeightDecay(Wrapper):
         omega: float = 4.0,
         t_0: float = 1000.0,
         peak_lr: float | None = None,
-        initial_step: int = 0,
+        initial_step: int | None = None,
         weight_decay: float = 0.0,
         base: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
         **options: Any,
@@ -59,11 +61,11 @@ class LogTimeWeightDecay(Wrapper):
 
     def _complete(self, group: dict[str, Any]) -> None:
         if group["peak_lr"] is None:
-            group["peak_lr"] = float(group["lr"])
+            group["peak_lr"] = number(group["lr"])
         if group["omega"] > 0 and group["peak_lr"] == 0:
             raise ValueError("`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr.")
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
-        start = torch.tensor(float(group["initial_step"]), device=device)
+        start = torch.tensor(float(group["initial_step"] or 0), device=device)
         group.setdefault("decay_step", start)
 
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:

@@ -31,6 +31,7 @@ _NON_NEGATIVE = {
 }  # fmt: skip
 _MAY_BE_ZERO = {"kappa_3"}  # the constant-rate reduction
 _MAY_BE_NONE = {"dimension", "peak_lr"}
+_FREE = ("foreach", "fused", "state_dtype", "initial_step")
 _SCHEDULES = {"gamma_1", "gamma_2", "gamma_3", "forgetting"}
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -50,7 +51,7 @@ def check_group(group: dict[str, Any]) -> None:
 
 def check_option(name: str, value: Any) -> None:
     """Refuse one bad value; names without a rule pass."""
-    if value is None and (name in _MAY_BE_NONE or name in ("foreach", "fused", "state_dtype")):
+    if value is None and (name in _MAY_BE_NONE or name in _FREE):
         return
     if isinstance(value, str) and name in _POSITIVE | _NON_NEGATIVE | _SCHEDULES:
         raise ValueError(f"`{name}` must be a number, got {value!r}.")
@@ -62,7 +63,7 @@ def check_option(name: str, value: Any) -> None:
         if name != "lr":
             raise ValueError(f"`{name}` must be a number; only `lr` may be a tensor.")
         if value.device.type == "cpu":
-            checks.non_negative(name, value.item())
+            checks.non_negative(name, number(value))
     elif name in _MAY_BE_ZERO or name in _NON_NEGATIVE:
         checks.non_negative(name, value)
     elif name == "clip" and value == math.inf:
@@ -79,6 +80,11 @@ def check_option(name: str, value: Any) -> None:
         checks.choice(name, value, ("code", "readme"))
     elif name == "state_dtype" and value not in _STATE_DTYPES:
         raise ValueError(f"`state_dtype` must be a real floating dtype or None, got {value!r}.")
+
+
+def number(value: Any) -> float:
+    """The value of a number or one-element tensor, outside of any autograd graph."""
+    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
 
 
 def _check_betas(value: Any) -> None:

@@ -31,6 +31,11 @@ class Wrapper(torch.optim.Optimizer):
             self.base = params
         else:
             self.base = base(params, **options)
+        for name, value in own.items():
+            if name in self.base.defaults and value is not None:
+                raise ValueError(
+                    f"`{name}` is an option of {type(self.base).__name__} itself: give it there."
+                )
         super().__init__(self.base.param_groups, own)
         self._share()
 

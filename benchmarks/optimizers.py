@@ -1,0 +1,219 @@
+"""How long does one optimizer step take, against torch's own, in one run?
+
+For every optimizer and its yardstick (torch's fused SGD with momentum, or fused AdamW) the two
+take turns over the same parameters, and the ratio of neighbouring times is reported: median,
+and quartiles in brackets. Ratios survive a busy or slow machine where times do not. On a CPU the
+processor time of this process is counted, on one thread unless --threads says otherwise; on a GPU
+the time between synchronisations.
+
+    python benchmarks/optimizers.py                  # print the table
+    python benchmarks/optimizers.py --write          # and keep it in docs/benchmarks/optimizers.md
+    python benchmarks/optimizers.py --device cuda --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hidim.torch as ours
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks" / "optimizers.md"
+Shapes = list[tuple[int, ...]]
+
+
+def gpt2_small() -> Shapes:
+    """The 148 tensors of GPT-2 small, 124 M parameters."""
+    width, layers = 768, 12
+    block: Shapes = [(width,), (width,), (3 * width, width), (3 * width,), (width, width)]
+    block += [(width,), (width,), (width,), (4 * width, width), (4 * width,)]
+    block += [(width, 4 * width), (width,)]
+    return [(50257, width), (1024, width), *(block * layers), (width,), (width,)]
+
+
+def lstm() -> Shapes:
+    """A 2-layer LSTM language model: embedding and hidden 512, vocabulary 10,000; 14.5 M."""
+    width, vocabulary = 512, 10_000
+    layer: Shapes = [(4 * width, width), (4 * width, width), (4 * width,), (4 * width,)]
+    return [(vocabulary, width), *(layer * 2), (vocabulary, width), (vocabulary,)]
+
+
+MODELS: dict[str, Callable[[], Shapes]] = {"GPT-2 small": gpt2_small, "LSTM": lstm}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One of ours, its yardstick and the ratio we want."""
+
+    name: str
+    cls: Any
+    yardstick: str
+    target: float | None
+    options: dict[str, Any]
+
+
+def pairs(device: str) -> list[Pair]:
+    """What is measured; the targets on a GPU are 1.1 except for Star."""
+    near, star = (1.05, 1.4) if device == "cpu" else (1.1, 1.4)
+    fused: dict[str, Any] = {"fused": True}
+    lists: dict[str, Any] = {"foreach": True}
+    return [
+        Pair("DANADecaying", ours.DANADecaying, "SGD", near, fused),
+        Pair("DANAConstant", ours.DANAConstant, "SGD", near, fused),
+        Pair("ADANA", ours.ADANA, "AdamW", near, fused),
+        Pair("DanaMK4", ours.DanaMK4, "AdamW", near, fused),
+        Pair("DanaStar", ours.DanaStar, "AdamW", star, fused),
+        Pair("DanaStarMK4", ours.DanaStarMK4, "AdamW", star, fused),
+        Pair("LogTimeAdEMAMix", ours.LogTimeAdEMAMix, "AdamW", star, fused),
+        Pair("DANADecaying, foreach", ours.DANADecaying, "SGD", None, lists),
+        Pair("ADANA, foreach", ours.ADANA, "AdamW", None, lists),
+    ]
+
+
+def yardstick(name: str, params: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """torch's optimizer of one pass."""
+    if name == "SGD":
+        return torch.optim.SGD(params, lr=1e-6, momentum=0.9, fused=True)
+    return torch.optim.AdamW(params, lr=1e-6, fused=True)
+
+
+def timed(step: Callable[[], Any], device: str, inner: int) -> float:
+    """Seconds of one step, averaged over `inner` of them."""
+    if device == "cpu":
+        start = time.process_time()
+        for _ in range(inner):
+            step()
+        return (time.process_time() - start) / inner
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(inner):
+        step()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / inner
+
+
+def measure(pair: Pair, shapes: Shapes, device: str, repeats: int) -> dict[str, Any]:
+    """Alternate the two optimizers `repeats` times over the same parameters."""
+    generator = torch.Generator(device).manual_seed(0)
+    params = [
+        torch.nn.Parameter(torch.randn(shape, device=device, generator=generator))
+        for shape in shapes
+    ]
+    for p in params:
+        p.grad = torch.randn(p.shape, device=device, generator=generator) * 1e-2
+    theirs, mine = yardstick(pair.yardstick, params), pair.cls(params, lr=1e-6, **pair.options)
+    for _ in range(3):
+        theirs.step()
+        mine.step()
+    count = sum(p.numel() for p in params)
+    inner = max(1, round(3e7 / count)) if device == "cpu" else 10
+    times, ratios = [], []
+    for repeat in range(repeats):
+        # Who goes first alternates: the second finds the parameters in the cache.
+        order = (theirs, mine) if repeat % 2 else (mine, theirs)
+        seconds = {id(o): timed(o.step, device, inner) for o in order}
+        times.append((seconds[id(theirs)], seconds[id(mine)]))
+        ratios.append(seconds[id(mine)] / seconds[id(theirs)])
+    state = sum(t.numel() * t.element_size() for s in mine.state.values() for t in s.values())
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    result = {
+        "ratio": middle,
+        "low": low,
+        "high": high,
+        "theirs": statistics.median(t for t, _ in times) * 1e3,
+        "mine": statistics.median(m for _, m in times) * 1e3,
+        "bytes": (state - 4 * len(params)) / count,
+    }
+    del theirs, mine, params
+    gc.collect()
+    return result
+
+
+def machine(device: str) -> str:
+    """The model of the processor or GPU."""
+    if device != "cpu":
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+        numbers = {
+            key: line.split(":", 1)[1].strip()
+            for line in lines
+            for key in ("cpu family", "model", "stepping")
+            if line.split("\t")[0].strip() == key
+        }
+        return f"{name}, " + ", ".join(f"{key} {value}" for key, value in numbers.items())
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def report(
+    device: str, repeats: int, models: list[str], threads: int, only: str | None = None
+) -> str:
+    """The table, as Markdown; printed line by line as it is measured."""
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    where = f"{threads} thread(s) of {machine(device)}" if device == "cpu" else machine(device)
+    say(f"## {'CPU' if device == 'cpu' else 'GPU'}: {machine(device)}\n")
+    say(f"{where}; torch {torch.__version__}; float32; {repeats} alternating repeats.\n")
+    for model in models:
+        shapes = MODELS[model]()
+        total = sum(torch.Size(shape).numel() for shape in shapes)
+        say(f"### {model}: {total / 1e6:.1f} M parameters in {len(shapes)} tensors\n")
+        say(
+            "| optimizer | against | ratio (quartiles) | target | ms, theirs | ms, ours | B state |"
+        )
+        say("| --- | --- | --- | --- | --- | --- | --- |")
+        for pair in (pair for pair in pairs(device) if (only or "") in pair.name):
+            m = measure(pair, shapes, device, repeats)
+            target = "" if pair.target is None else f"{pair.target:.2f}"
+            say(
+                f"| {pair.name} | {pair.yardstick} fused | {m['ratio']:.2f} "
+                f"({m['low']:.2f}–{m['high']:.2f}) | {target} | {m['theirs']:.1f} | "
+                f"{m['mine']:.1f} | {m['bytes']:.0f} |"
+            )
+        say("")
+    return "\n".join(lines)
+
+
+def keep(section: str) -> None:
+    """Replace the section of this machine on the page, or add it."""
+    text = PAGE.read_text() if PAGE.exists() else "# Optimizer steps\n"
+    head, *sections = text.split("\n## ")
+    title = section[3:].split("\n", 1)[0]
+    sections = [s for s in sections if s.split("\n", 1)[0] != title] + [section[3:]]
+    PAGE.write_text("\n\n## ".join([head.rstrip(), *(s.strip() for s in sections)]) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--model", choices=list(MODELS), action="append")
+    parser.add_argument("--only", help="measure the optimizers whose name contains this")
+    parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE.name}")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    section = report(
+        given.device, given.repeats, given.model or list(MODELS), given.threads, given.only
+    )
+    if given.write:
+        keep(section)
+
+
+if __name__ == "__main__":
+    main()
