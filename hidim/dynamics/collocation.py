@@ -115,28 +115,26 @@ def solve_block(
     change, noise = increment(algorithm, spectrum.eigenvalues, batch_size, times)
     change, noise = change[..., :kinds, :kinds], noise[..., :kinds]
     shift = _shift(1.0 / length if discrete else 0.0)
-    modes = len(spectrum)
-    matrix = np.zeros((modes, STAGES, kinds, STAGES, kinds))
-    for k in range(kinds):
-        matrix[:, :, k, :, k] = shift[1:, 1:]
-    diagonal = np.arange(STAGES)
-    matrix[:, diagonal, :, diagonal, :] -= length * change  # (STAGES, modes, kinds, kinds)
-    sources = STAGES if np.isfinite(batch_size) else 0
-    right = np.zeros((modes, STAGES, kinds, n + sources))
+    modes, size = len(spectrum), STAGES * kinds
+    matrix = np.empty((modes, STAGES, kinds, STAGES, kinds))
+    matrix[...] = np.kron(shift[1:, 1:], np.eye(kinds)).reshape(STAGES, kinds, STAGES, kinds)
+    # Columns: the free part of every target, then a unit of 2P at each point if noise is drawn.
+    columns = n + STAGES if np.isfinite(batch_size) else n
+    right = np.zeros((modes, STAGES, kinds, columns))
     right[..., :n] = -shift[1:, 0, None, None] * flat[:, None]
-    if sources:
-        fed = (length * spectrum.counts)[:, None] * noise  # (STAGES, modes, kinds)
-        right[:, diagonal, :, n + diagonal] = fed
-    size = STAGES * kinds
-    answer = np.linalg.solve(
-        matrix.reshape(modes, size, size), right.reshape(modes, size, n + sources)
-    ).reshape(modes, STAGES, kinds, n + sources)
-    shares = np.tensordot(spectrum.eigenvalues, answer[:, :, ERROR, :], axes=1)
+    counts = length * spectrum.counts[:, None]
+    for i in range(STAGES):
+        matrix[:, i, :, i, :] -= length * change[i]
+        if columns > n:
+            right[:, i, :, n + i] = counts * noise[i]
+    answer = np.linalg.solve(matrix.reshape(modes, size, size), right.reshape(modes, size, columns))
     solution = answer[..., :n]
-    if sources:
+    if columns > n:
+        shares = np.tensordot(spectrum.eigenvalues, answer[:, ERROR::kinds], axes=1)
         closing = np.eye(STAGES) - shares[:, n:]
         twice_risk = np.linalg.solve(closing, 2.0 * floor + shares[:, :n])
-        solution = solution + answer[..., n:] @ twice_risk
+        solution = answer @ np.concatenate([np.eye(n), twice_risk])
+    solution = solution.reshape(modes, STAGES, kinds, n)
     later = solution.transpose(1, 2, 3, 0).reshape(STAGES, kinds, *targets, modes)
     states = np.concatenate([state[None], later])
     sums = np.zeros((STAGES + 1, 3, *targets))
