@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
+from hidim.cli.output import (
+    add_output_flags,
+    check_outputs,
+    print_json,
+    table,
+    write_csv,
+    write_figure,
+)
 from hidim.fitting.fit import fit
 from hidim.fitting.law import FittedLaw
 from hidim.fitting.readers import parse_columns, read_run
@@ -44,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--bootstrap", type=float, default=1000, metavar="N", help="refits (1000)")
     group.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
-    add_output_flags(parser, plot=False)
+    add_output_flags(parser)
 
 
 def add_log_flags(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
     rows = errors(law, runs)
     if args.csv:
         write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
+    if args.plot:
+        from hidim.plots.forecast import plot_forecast
+
+        write_figure(args.plot, lambda ax: plot_forecast(law, runs, ax), size=(7.0, 4.6))
     if args.json:
         print_json({**law.to_dict(), "errors": rows, "seconds": seconds})
         return 0
@@ -139,6 +150,8 @@ def _report(
         for key in rows[0]
     }
     print(table(columns))
+    if not law.holdout:
+        print("no hold-out: without any one part of these curves no change of the rate is left")
     for one in runs:
         for note in one.notes:
             print(f"note: {one.label}: {note}")

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import hidim
-from hidim.cli.output import print_json, table, write_csv
+from hidim.cli.output import print_json, table, write_csv, write_figure
 from hidim.fitting.readers import parse_columns
 from hidim.fitting.size_fit import fit_sizes
 from hidim.fitting.size_forms import FORMS
@@ -32,6 +32,10 @@ def run_sizes(args: argparse.Namespace) -> int:
     rows = parameter_rows(law)
     if args.csv:
         write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
+    if args.plot:
+        from hidim.plots.forecast import plot_size_law
+
+        write_figure(args.plot, lambda ax: plot_size_law(law, data, ax), size=(7.0, 4.6))
     if args.json:
         print_json({**law.to_dict(), "notes": data.notes, "seconds": seconds})
         return 0

@@ -17,6 +17,7 @@ from hidim.cli.output import (
     rows_to_show,
     table,
     write_csv,
+    write_figure,
 )
 from hidim.fitting.law import FittedLaw
 from hidim.fitting.readers import parse_columns, read_run
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="step and lr of the run to predict")
     parser.add_argument("--level", type=float, default=0.9, help="share a band holds (0.9)")
     add_log_flags(parser)
-    add_output_flags(parser, plot=False)
+    add_output_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +58,12 @@ def run(args: argparse.Namespace) -> int:
         columns["loss"] = plan.loss
     if args.csv:
         write_csv(args.csv, columns)
+    if args.plot:
+        from hidim.plots.forecast import plot_forecast
+
+        write_figure(
+            args.plot, lambda ax: plot_forecast(law, [plan], ax, level=args.level), size=(7.0, 4.6)
+        )
     score = law.score(plan) if plan.loss is not None else {}
     reach = law.extrapolation(plan)
     if args.json:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
+from hidim.cli.output import (
+    add_output_flags,
+    check_outputs,
+    print_json,
+    table,
+    write_csv,
+    write_figure,
+)
 from hidim.fitting.law import FittedLaw
 from hidim.fitting.size_law import FORMAT, SizeLaw
 
@@ -28,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--warmup-steps", type=float, default=0.0, metavar="N", help="warm-up (0)")
     group.add_argument("--peak", type=float, help="highest rate (highest fitted)")
     group.add_argument("--floor", type=float, help="lowest rate (lowest fitted)")
-    add_output_flags(parser, plot=False)
+    add_output_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +62,10 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     flat = [_flat(row) for row in rows]
     if args.csv:
         write_csv(args.csv, {key: [row[key] for row in flat] for key in flat[0]})
+    if args.plot:
+        from hidim.plots.forecast import plot_optimal_sizes
+
+        write_figure(args.plot, lambda ax: plot_optimal_sizes(rows, ax), size=(7.0, 4.6))
     if args.json:
         print_json({"law": law.form.name, "rows": rows})
         return 0
@@ -89,6 +100,10 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     )
     if args.csv:
         write_csv(args.csv, {"step": plan.steps, "lr": plan.lr})
+    if args.plot:
+        from hidim.plots.forecast import plot_planned_schedule
+
+        write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
     answer = {
         "law": law.law.name,
         "steps": plan.steps,

@@ -20,7 +20,7 @@ from hidim.fitting.law import FittedLaw
 from hidim.fitting.robust import HUBER
 from hidim.fitting.runs import Run
 from hidim.fitting.schedule_laws import ScheduleLaw, Units, schedule_law
-from hidim.fitting.search import BURN_IN, Points, points_of, search, units_of
+from hidim.fitting.search import BURN_IN, Points, points_of, search, settled, units_of
 from hidim.support.checks import positive
 from hidim.support.progress import Progress
 
@@ -69,24 +69,22 @@ def fit(
     runs = _checked([curves] if isinstance(curves, Run) else list(curves), form)
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]
-    groups = _groups(points)
+    groups = _groups(points, [run.label for run in runs])
     with Progress(len(groups) + 2, f"fitting {law}", enabled=progress) as bar:
         best = search(form, points, delta=delta).vector
         bar.advance()
         replicas, left_out = [], {}
-        for index, rest in enumerate(groups):
+        for label, rest, test in groups:
             if _identified(form, rest):
                 vector = search(form, rest, delta=delta).vector
                 replicas.append(vector)
-                if len(runs) >= 3:
-                    left_out[runs[index].label] = _error(form, vector, runs[index], units)
+                if label:
+                    left_out[label] = _misfit(form, vector, [test])
             bar.advance()
         growth, ordered = _stopped_half_way(form, runs, units, delta)
         bar.advance()
-    in_sample = {run.label: _error(form, best, run, units) for run in runs}
-    residual = np.concatenate(
-        [_residual(form, best, run, units, BURN_IN * run.warmup_steps)[1] for run in runs]
-    )
+    in_sample = {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)}
+    residual = np.concatenate([_residual(form, best, run, units, settled(run))[1] for run in runs])
     return FittedLaw(
         form,
         best,
@@ -132,18 +130,33 @@ def _checked(runs: list[Run], law: ScheduleLaw) -> list[Run]:
     return runs
 
 
-def _groups(points: list[Points]) -> list[list[Points]]:
-    """What is left when each curve, or each quarter of one or two curves, is left out."""
+def _groups(points: list[Points], labels: list[str]) -> list[tuple[str, list[Points], Points]]:
+    """(label or "", what is left, what is left out): each curve of three or more in turn, else
+    each quarter of each curve; only the last quarter is a forecast and has a label."""
     if len(points) >= 3:
-        return [[p for j, p in enumerate(points) if j != i] for i in range(len(points))]
+        return [
+            (label, [p for j, p in enumerate(points) if j != i], points[i])
+            for i, label in enumerate(labels)
+        ]
     groups = []
     for i, run in enumerate(points):
         cuts = np.linspace(0, len(run.steps), _BLOCKS + 1).astype(int)
         for a, b in pairwise(cuts):
             keep = np.ones(len(run.steps), dtype=bool)
             keep[a:b] = False
-            groups.append([p.where(keep) if j == i else p for j, p in enumerate(points)])
+            rest = [p.where(keep) if j == i else p for j, p in enumerate(points)]
+            label = f"last quarter of {labels[i]}" if b == len(run.steps) else ""
+            groups.append((label, rest, run.where(~keep)))
     return groups
+
+
+def _misfit(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> float:
+    """Mean relative error on bins, which average the noise of single rows away."""
+    errors = [
+        np.expm1(np.log(np.maximum(law.evaluate(vector, p.clock)[0], 1e-12)) - p.log_loss)
+        for p in points
+    ]
+    return float(np.mean(np.abs(np.concatenate(errors))))
 
 
 def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
@@ -158,7 +171,10 @@ def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
 def _stopped_half_way(
     law: ScheduleLaw, runs: Sequence[Run], units: Units, delta: float
 ) -> tuple[float, dict[str, float]]:
-    """Growth of the error with log time when all runs stop half-way, and the mean error."""
+    """Growth of the error with log time when all runs stop half-way, and the mean error.
+
+    Bins are compared, so that the noise of single rows does not count as growth.
+    """
     half = units.steps / 2
     stopped = [run.until(half) for run in runs if np.count_nonzero(run.steps <= half) >= _FEWEST]
     points = [points_of(run, units) for run in stopped]
@@ -167,9 +183,11 @@ def _stopped_half_way(
     vector = search(law, points, delta=delta).vector
     errors, reach = [], []
     for run in runs:
-        steps, error = _residual(law, vector, run, units, after=half)
-        errors.append(error)
-        reach.append(np.log(steps / half))
+        later = points_of(run, units)
+        later = later.where(later.steps > half)
+        value = np.maximum(law.evaluate(vector, later.clock)[0], 1e-12)
+        errors.append(np.log(value) - later.log_loss)
+        reach.append(np.log(later.steps / half))
     error, x = np.concatenate(errors), np.concatenate(reach)
     if not np.any(x > 0):
         return _GROWTH, {}
@@ -200,10 +218,6 @@ def _residual(
     ]
     predicted = np.concatenate(value) if value else np.zeros(0)
     return steps, np.log(np.maximum(predicted, 1e-12) / loss)
-
-
-def _error(law: ScheduleLaw, vector: np.ndarray, run: Run, units: Units) -> float:
-    return float(np.mean(np.abs(np.expm1(_residual(law, vector, run, units)[1]))))
 
 
 def _reach(runs: Sequence[Run]) -> dict[str, float]:

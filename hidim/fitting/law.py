@@ -24,6 +24,7 @@ from hidim.support.checks import finite, finite_array, positive
 from hidim.support.files import write_text
 
 FORMAT = "hidim-law/1"
+_DENSE = 4000  # points beyond which a prediction is interpolated
 
 
 @dataclass(frozen=True)
@@ -227,14 +228,13 @@ class FittedLaw:
         return as_rate(schedule, at, warmup_steps), at
 
     def _loss(self, vector: np.ndarray, rate: Rate, at: np.ndarray) -> np.ndarray:
-        clock = self.units.clock(rate, at)
-        # Long predictions go in pieces: points times events would not fit in memory.
-        size = max(int(2e6 // max(len(clock.events.time), 1)), 1)
-        parts = [
-            self.law.evaluate(vector, clock.part(slice(i, i + size)))[0]
-            for i in range(0, len(at), size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        if len(at) <= _DENSE:
+            return self.law.evaluate(vector, self.units.clock(rate, at))[0]
+        # A row per step says no more than some thousands of them: between these the loss is
+        # a straight line to 1e-5, away from jumps of the rate, which get rows of their own.
+        distinct = np.unique(at)
+        some = distinct[_telling(distinct, rate.steps)]
+        return np.interp(at, some, self.law.evaluate(vector, self.units.clock(rate, some))[0])
 
     def _spread(self, rate: Rate, at: np.ndarray, middle: np.ndarray) -> np.ndarray:
         """Standard deviation of log loss at `at`, shape (n,)."""
@@ -246,3 +246,13 @@ class FittedLaw:
         beyond = np.maximum(at / self.units.steps, rate.time(at) / self.units.time)
         variance += (self.growth * np.log(np.maximum(beyond, 1.0))) ** 2
         return np.sqrt(variance)
+
+
+def _telling(steps: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Indices of steps evenly, after the start and after every knot of the rate in log."""
+    last = len(steps) - 1
+    after = np.concatenate([[0], np.geomspace(1, max(last, 1), 60).astype(np.int64)])
+    starts = np.unique(np.concatenate([[0], np.searchsorted(steps, knots[:40])]))
+    near = (starts[:, None] + np.concatenate([-after[:8], after])).ravel()
+    even = np.linspace(0, last, _DENSE // 2).astype(np.int64)
+    return np.unique(np.clip(np.concatenate([even, near]), 0, last))

@@ -53,6 +53,12 @@ class Rate:
         """Largest rate."""
         return float(max(self.before.max(), self.after.max()))
 
+    @property
+    def ready_step(self) -> float:
+        """Step at which the warm-up is over, whether the knots hold it or leave it out."""
+        first = self._warm()
+        return float(max(self.warmup_steps, self.steps[first] if first else 0.0))
+
     def time(self, steps: np.ndarray) -> np.ndarray:
         """Intrinsic time at `steps`: the sum of the rate over the steps before."""
         steps = np.asarray(steps, dtype=np.float64)

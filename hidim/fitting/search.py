@@ -19,6 +19,8 @@ from hidim.fitting.schedule_laws import Clock, ScheduleLaw, Units
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
 BURN_IN = 1.25
+# Rows before this share of the run are too: the power law holds neither at step zero nor soon.
+_START = 0.02
 _POLISHED = 2
 
 
@@ -44,10 +46,15 @@ class Points:
 def points_of(run: Run, units: Units) -> Points:
     """The bins of a run after its warm-up transient."""
     steps, log_loss, _ = run.binned()
-    keep = steps >= BURN_IN * run.warmup_steps
+    keep = steps >= settled(run)
     if np.count_nonzero(keep) < min(len(steps), 8):
-        keep = np.ones(len(steps), dtype=bool)
+        keep = steps > 0
     return Points(units.clock(run.rate, steps[keep]), log_loss[keep], steps[keep])
+
+
+def settled(run: Run) -> float:
+    """First step whose loss enters a fit."""
+    return max(BURN_IN * run.rate.ready_step, _START * float(run.steps[-1]))
 
 
 def units_of(runs: Sequence[Run]) -> Units:

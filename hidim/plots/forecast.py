@@ -1,0 +1,102 @@
+"""What a fitted law says beside what was measured: bands as areas, measurement as points.
+
+Everything is read from the laws; nothing is fitted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hidim.fitting.best_schedule import PlannedSchedule
+from hidim.fitting.law import FittedLaw
+from hidim.fitting.runs import Run
+from hidim.fitting.size_law import SizeLaw
+from hidim.fitting.size_tables import SizeTable
+from hidim.plots.style import colour_of, new_ax
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_POINTS = 300  # measured points drawn per run; a law is drawn at as many
+
+
+def plot_forecast(
+    law: FittedLaw, runs: Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
+) -> Axes:
+    """Draw predicted loss with its band, and measured loss where a run has it.
+
+    Args:
+        law: a fitted schedule-aware law.
+        runs: measured or planned runs.
+        ax: where to draw, a new figure by default.
+        level: share of points that the bands hold.
+
+    Returns:
+        The ax.
+    """
+    ax = ax or new_ax()
+    for index, run in enumerate(runs):
+        colour = colour_of(run.label, index=index)
+        settled = np.flatnonzero(run.steps > 0)
+        pick = settled[np.linspace(0, len(settled) - 1, min(_POINTS, len(settled))).astype(int)]
+        steps = run.steps[pick]
+        low, high = law.band(run, steps, level=level)
+        ax.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+        ax.plot(steps, law.predict(run, steps), color=colour, linewidth=1.4, label=run.label)
+        if run.loss is not None:
+            ax.plot(steps, run.loss[pick], ".", color=colour, markersize=3, alpha=0.7)
+    ax.set(xscale="log", xlabel="optimizer steps", ylabel="loss")
+    ax.set_title(f"law {law.law.name}: lines and {level:.0%} bands; points are measured")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_size_law(law: SizeLaw, data: SizeTable, ax: Axes | None = None) -> Axes:
+    """Draw measured against predicted loss of every run, with the line of equality."""
+    ax = ax or new_ax()
+    predicted = law.predict(*data.inputs)
+    ends = [min(predicted.min(), data.loss.min()), max(predicted.max(), data.loss.max())]
+    ax.plot(ends, ends, color=colour_of("", index=5), linewidth=1.2)
+    ax.plot(predicted, data.loss, ".", color=colour_of("sgd"), markersize=5, alpha=0.7)
+    ax.set(xlabel="predicted loss", ylabel="measured loss")
+    ax.set_title(f"law {law.form.name}: mean relative error {law.in_sample:.4f}")
+    return ax
+
+
+def plot_optimal_sizes(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -> Axes:
+    """Draw compute-optimal parameters and tokens against the budget, with their intervals.
+
+    Args:
+        rows: answers of `SizeLaw.optimal`, one per budget.
+        ax: where to draw, a new figure by default.
+    """
+    ax = ax or new_ax()
+    flops = np.array([row["flops"] for row in rows])
+    for name, colour in (("params", colour_of("sgd")), ("tokens", colour_of("dana-decaying"))):
+        value = np.array([row[name] for row in rows])
+        ends = [row[f"{name}_interval"] for row in rows]
+        bars = None
+        if all(ends):
+            low, high = np.array(ends).T
+            bars = np.abs(np.stack([value - low, high - value]))
+        ax.errorbar(flops, value, yerr=bars, fmt="o-", color=colour, capsize=3, label=name)
+    ax.set(xscale="log", yscale="log", ylabel="parameters, tokens")
+    ax.set_xlabel("flops = 6 x parameters x tokens")
+    ax.set_title("compute-optimal sizes with 90 % intervals")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_planned_schedule(plan: PlannedSchedule, ax: Axes | None = None) -> Axes:
+    """Draw the learning rate of a planned schedule over its steps, warm-up included."""
+    ax = ax or new_ax()
+    steps, lr = plan.steps, plan.lr
+    if plan.warmup_steps > 0:
+        steps, lr = np.concatenate([[0.0], steps]), np.concatenate([[0.0], lr])
+    ax.plot(steps, lr, color=colour_of("dana-decaying"), linewidth=1.6)
+    ax.set(xlabel="optimizer steps", ylabel="learning rate")
+    ax.set_title(f"predicted final loss {plan.loss:.4f}")
+    return ax
