@@ -1,0 +1,1 @@
+"""The published figures and tables again: `python -m papers` writes docs/papers.md."""
