@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from papers.__main__ import SCRIPTS  # noqa: E402
-from papers.report import ROOT, found_by, section_of  # noqa: E402
+from papers.__main__ import SCRIPTS
+from papers.report import ROOT, found_by, section_of
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
