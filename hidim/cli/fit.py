@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     if args.out:
         law.save(args.out)
+    for warning in law.warnings:
+        print(f"hidim: warning: {warning}", file=sys.stderr)
     rows = errors(law, runs)
     if args.csv:
         write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
@@ -155,12 +158,6 @@ def _report(
     for one in runs:
         for note in one.notes:
             print(f"note: {one.label}: {note}")
-    worst = max(law.in_sample.values())
-    if worst > 0.02:
-        print(
-            f"warning: the law misses a fitted curve by {worst:.1%} on average. Is the column the "
-            "loss, and are these runs of one model?"
-        )
     print("\nparameters, often not identified one by one (quote predictions and their bands):")
     print("  " + ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items()))
     kept = f", law in {args.out}" if args.out else ""

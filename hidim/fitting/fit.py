@@ -9,7 +9,6 @@ Limits: one model, data set and batch size per fit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 import hidim
 from hidim.fitting.law import FittedLaw
+from hidim.fitting.plausible import check_fit, check_runs
 from hidim.fitting.robust import HUBER
 from hidim.fitting.runs import Run
 from hidim.fitting.schedule_laws import ScheduleLaw, Units, schedule_law
@@ -30,7 +30,8 @@ RUN_TO_RUN = 1e-3
 # Growth of the error per unit of log time where it could not be measured.
 _GROWTH = 4e-3
 _BLOCKS = 4
-_FEWEST = 12
+_FEWEST = 12  # rows a stopped run must have left to be fitted
+_Z90 = 1.6449  # half-width of a 90 % interval in standard deviations
 _SCORED = 50_000
 
 
@@ -66,7 +67,7 @@ def fit(
     """
     form = schedule_law(law)
     delta = positive("delta", delta)
-    runs = _checked([curves] if isinstance(curves, Run) else list(curves), form)
+    runs = check_runs([curves] if isinstance(curves, Run) else list(curves), form)
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]
     groups = _groups(points, [run.label for run in runs])
@@ -84,50 +85,23 @@ def fit(
         growth, ordered = _stopped_half_way(form, runs, units, delta)
         bar.advance()
     in_sample = {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)}
-    residual = np.concatenate([_residual(form, best, run, units, settled(run))[1] for run in runs])
+    residuals = [_residual(form, best, run, units, settled(run)) for run in runs]
+    size = np.abs(np.concatenate([error for _, error in residuals]))
+    # The share of rows a 90 % band must hold, so that a few wrong rows do not widen it.
+    noise = float(np.quantile(size, 0.9)) / _Z90 if len(size) else 0.0
     return FittedLaw(
         form,
         best,
         units,
         np.array(replicas).reshape(-1, len(best)),
-        max(RUN_TO_RUN, float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0),
+        max(RUN_TO_RUN, noise),
         growth,
         _reach(runs),
         left_out | ordered,
         in_sample,
         _provenance(runs, delta),
+        check_fit(runs, residuals, in_sample, max(RUN_TO_RUN, noise)),
     )
-
-
-def _checked(runs: list[Run], law: ScheduleLaw) -> list[Run]:
-    if not runs:
-        raise ValueError("`curves` is empty: give at least one run.")
-    for i, run in enumerate(runs):
-        if not isinstance(run, Run):
-            raise ValueError(
-                f"`curves` must hold hidim.fitting.Run objects, got {type(run).__name__}; "
-                "read files with hidim.fitting.read_run."
-            )
-        run.measured()
-        if not run.label:
-            runs[i] = replace(run, label=f"run {i + 1}")
-    labels = [run.label for run in runs]
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ValueError(f"two curves are called {twice!r}: the same run given twice?")
-    total = sum(len(run.steps) for run in runs)
-    least = max(_FEWEST, 2 * len(law.parameters))
-    if total < least:
-        raise ValueError(
-            f"law {law.name!r} needs at least {least} rows of loss, got {total} in {len(runs)} "
-            "run(s). Log more often, or give more runs."
-        )
-    if law.response != "none" and not any(len(run.rate.events().time) for run in runs):
-        raise ValueError(
-            f"law {law.name!r} needs a run whose learning rate changes after the warm-up, and "
-            "none of these does. Add one, or use --law intrinsic-time."
-        )
-    return runs
 
 
 def _groups(points: list[Points], labels: list[str]) -> list[tuple[str, list[Points], Points]]:

@@ -42,6 +42,7 @@ class FittedLaw:
         holdout: label of each left-out curve to its mean relative error when left out.
         in_sample: label of each curve to its mean relative error in the fit.
         provenance: version, files, points: whatever reproduces the fit.
+        warnings: what about the data or the fit deserves a look before the law is used.
     """
 
     law: ScheduleLaw
@@ -54,6 +55,7 @@ class FittedLaw:
     holdout: dict[str, float]
     in_sample: dict[str, float]
     provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -162,6 +164,7 @@ class FittedLaw:
             "holdout": self.holdout,
             "in_sample": self.in_sample,
             "provenance": self.provenance,
+            "warnings": list(self.warnings),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -197,6 +200,7 @@ class FittedLaw:
                 dict(data["holdout"]),
                 dict(data["in_sample"]),
                 dict(data["provenance"]),
+                tuple(map(str, data["warnings"])),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None

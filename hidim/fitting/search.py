@@ -74,7 +74,9 @@ def search(
         np.array([p.bounds[0] for p in law.parameters]),
         np.array([p.bounds[1] for p in law.parameters]),
     )
-    bounds[1][0] = float(np.exp(min(p.log_loss.min() for p in points)))
+    # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
+    # do not, and neither can one damaged row pull it down.
+    bounds[1][0] = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),
         np.array([p.prior[1] if p.prior else np.inf for p in law.parameters]),

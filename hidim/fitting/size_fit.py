@@ -136,7 +136,7 @@ def _solve(
         np.array([p.bounds[1] for p in parameters]),
     )
     if parameters[0].name == "floor":
-        bounds[1][0] = float(np.exp(log_loss.min()))
+        bounds[1][0] = float(np.exp(np.median(log_loss)))
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in parameters]),
         np.array([p.prior[1] if p.prior else np.inf for p in parameters]),

@@ -153,3 +153,35 @@ def test_schedules_that_make_no_sense_are_refused(law: FittedLaw) -> None:
         law.predict(hidim.Constant(1e-3))
     with pytest.raises(ValueError, match="level"):
         law.band((STEPS, np.full(len(STEPS), 1e-3)), level=1.0)
+
+
+def test_runs_that_cannot_belong_together_are_refused(synthetic: Maker) -> None:
+    a, b = synthetic("cosine"), synthetic("stage")
+    with pytest.raises(ValueError, match="same rows"):
+        fit([a, Run(a.steps, a.lr, a.loss, 1000.0, "copy")])
+    with pytest.raises(ValueError, match="called"):
+        fit([a, a])
+    with pytest.raises(ValueError, match="units"):
+        fit([a, Run(b.steps, 1e4 * b.lr, b.loss, 1000.0, "b")])
+    with pytest.raises(ValueError, match="rises"):
+        fit([a, Run(b.steps, b.lr, 1 / b.measured(), 1000.0, "accuracy")])
+    with pytest.raises(ValueError, match="loss column"):
+        fit([a, Run(b.steps, b.lr, None, 1000.0, "planned")])
+
+
+def test_wrong_column_is_not_fitted_in_silence(synthetic: Maker) -> None:
+    runs = [synthetic(name) for name in ("cosine", "stage")]
+    swapped = [Run(r.steps, r.measured(), r.lr, 1000.0, r.label) for r in runs]
+    assert fit(swapped, "fsl").warnings
+
+
+def test_a_damaged_last_row_moves_the_law_little_and_is_told(synthetic: Maker) -> None:
+    runs = [synthetic(name) for name in ("cosine", "constant", "stage")]
+    whole = fit(runs)
+    loss = runs[0].measured().copy()
+    loss[-1] = 2.0  # the file ended inside a number
+    runs[0] = Run(runs[0].steps, runs[0].lr, loss, 1000.0, "cosine")
+    law = fit(runs)
+    unseen = synthetic("wsd", noise=0.0)
+    assert np.max(np.abs(law.predict(unseen) / whole.predict(unseen) - 1)) < 5e-4
+    assert any("far from the law" in warning for warning in law.warnings)
