@@ -77,7 +77,8 @@ class Stability:
     def largest_gamma_2(self) -> float | None:
         """Largest stable gamma_2 with gamma_3 / gamma_2 held fixed; its peak if it moves.
 
-        None for an algorithm without gamma_2.
+        0.0 for stochastic Nesterov, which no rate makes stable; None for an algorithm without
+        gamma_2.
         """
         return self._edge("gamma_2", self._scaled_rates)
 
@@ -148,6 +149,8 @@ class Stability:
         by_norm = self._norm_edge(name, scaled)
         if by_norm is None or _is_constant(self.algorithm):
             return by_norm
+        if self.algorithm.name == "stochastic-nesterov" and math.isfinite(self.batch_size):
+            return 0.0  # Even et al. 2021, theorem 7: every rate diverges, however late.
         ends = np.array([0.0, float(self.steps[-1])])
         rough = self.spectrum.compress(nodes_per_octave=8)
 

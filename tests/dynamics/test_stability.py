@@ -156,6 +156,15 @@ def test_stochastic_nesterov_is_reported_divergent_with_the_step(scale):
     assert f"step {report.diverged_at:g}" in report.verdict
 
 
+def test_no_rate_is_stable_for_stochastic_nesterov_unless_batches_are_full():
+    spectrum = hidim.Spectrum([1.0, 0.1], [1.0, 1.0], 0.1)
+    noisy = hidim.stability(spectrum, hidim.stochastic_nesterov(0.1), 200)
+    assert (noisy.largest_gamma_2, noisy.largest_gamma_3) == (0.0, 0.0)
+    full = hidim.stability(spectrum, hidim.stochastic_nesterov(0.1), 200, math.inf)
+    assert full.stable
+    assert full.largest_gamma_2 > 0.5
+
+
 def test_smaller_rates_only_postpone_the_divergence_of_stochastic_nesterov():
     spectrum = power_law(30)
     steps = [
