@@ -60,13 +60,15 @@ def run(args: argparse.Namespace) -> int:
     common.check_outputs(args)
     common.check_run(args)
     runs = int(whole("runs", args.runs))
+    if runs == 1:
+        raise ValueError("`runs` is 1, which has no standard error; give at least 2, or 0.")
     twice = [text for text in args.algorithms if args.algorithms.count(text) > 1]
     if twice:
         raise ValueError(f"--algorithms names {twice[0]!r} twice.")
     started = time.perf_counter()
     problem = common.problem_from(args)
     algorithms = [common.algorithm_from_text(text, args, problem) for text in args.algorithms]
-    if runs and args.seed is None and not isinstance(problem, hidim.Spectrum):
+    if runs and args.seed is None:
         args.seed = 0  # a run needs one sampled W, and the prediction is for the same one
     spectrum = problem.spectrum(args.seed)
     steps = common.steps_to_report(args)
@@ -83,6 +85,10 @@ def run(args: argparse.Namespace) -> int:
                 simulated.append(_named(curve, text))
                 progress.advance()
     seconds = time.perf_counter() - started
+    if args.plot:
+        drawn = [*predicted, *(_thinned(curve) for curve in simulated)]
+        floor = spectrum.risk_floor
+        common.write_figure(args.plot, lambda ax: draw(ax, drawn, floor=floor), size=(7.4, 5.0))
     return _report(args, problem, algorithms, predicted, simulated, seconds)
 
 
@@ -150,9 +156,6 @@ def _report(
         columns[f"{curve.label} (stderr)"] = curve.stderr
     if args.csv:
         common.write_csv(args.csv, columns)
-    if args.plot:
-        drawn = [*predicted, *(_thinned(curve) for curve in simulated)]
-        common.write_figure(args.plot, lambda ax: draw(ax, drawn), size=(7.4, 5.0))
     if args.json:
         common.print_json(
             {

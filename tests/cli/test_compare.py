@@ -44,6 +44,14 @@ def test_runs_stand_beside_the_predictions(capsys):
         assert np.all(np.abs(z) < 5)  # about 60 correlated steps; 5 is never reached
 
 
+def test_a_spectrum_of_your_own_is_compared_and_run(capsys, tmp_path):
+    (tmp_path / "s.csv").write_text("eigenvalues,error_sq\n1,1\n0.25,2\n0.1,3\n")
+    flags = ("--algorithms", "sgd:gamma_2=0.2", "--steps", "50", "--runs", "4", "--json")
+    assert main(["compare", "--spectrum", str(tmp_path / "s.csv"), *flags]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["simulated"][0]["stderr"]) == len(found["predicted"][0]["risk"])
+
+
 def test_one_table_and_one_figure(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     files = ("--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png"))
@@ -64,6 +72,7 @@ def test_one_table_and_one_figure(capsys, tmp_path):
         (("--algorithms", "sgd:gamma_2"), "gamma_2"),
         (("--algorithms", "sgd:kappa_3=1"), "sgd has no kappa_3"),
         (("--runs", "-1"), "runs"),
+        (("--runs", "1"), "runs"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(capsys, flags, word):
