@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hidim.fitting.rates import rate_from_log
+from hidim.fitting.rates import Rate
 from hidim.support.checks import non_negative, positive, whole
 
 if TYPE_CHECKING:
@@ -79,9 +79,12 @@ def best_schedule(
     grid = warmup + (steps - warmup) * share
     end = np.array([steps])
 
+    def rate(shape: np.ndarray) -> Rate:
+        lr = low + (peak - low) * shape
+        return Rate(grid, lr, lr, warmup)
+
     def final(shape: np.ndarray) -> float:
-        rate = rate_from_log(grid, low + (peak - low) * shape, warmup_steps=warmup)
-        return float(law.predict(rate, end)[0])
+        return float(law.predict(rate(shape), end)[0])
 
     shapes = _usual(share)
     compared = {name: final(shape) for name, shape in shapes.items()}
@@ -93,7 +96,7 @@ def best_schedule(
             if loss < value:
                 best, value = shape, loss
     lr = low + (peak - low) * best
-    ends = law.band(rate_from_log(grid, lr, warmup_steps=warmup), end)
+    ends = law.band(rate(best), end)
     return PlannedSchedule(
         grid, lr, warmup, value, (float(ends[0][0]), float(ends[1][0])), compared
     )

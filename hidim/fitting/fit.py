@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import hidim
+from hidim.fitting.inputs import as_runs
 from hidim.fitting.law import FittedLaw
 from hidim.fitting.plausible import check_fit, check_runs
 from hidim.fitting.robust import HUBER
@@ -36,17 +37,22 @@ _SCORED = 50_000
 
 
 def fit(
-    curves: Run | Sequence[Run],
+    curves: Any,
     law: str = "fsl",
     *,
+    warmup_steps: float = 0.0,
     delta: float = HUBER,
     progress: bool | None = None,
 ) -> FittedLaw:
     """Fit a schedule-aware law to measured runs.
 
     Args:
-        curves: runs with loss, of one model, data set and batch size.
+        curves: one or several runs with loss, of one model, data set and batch size, each a Run,
+            the path of a log, a triple (steps, lr, loss) or a mapping with these columns; for
+            the laws that ignore the shape of a schedule also a hidim.Curve, taken at constant
+            rate.
         law: "fsl", "fsl-7", "mpl", "mtl", "intrinsic-time" or "step".
+        warmup_steps: linear warm-up that paths, triples and mappings leave out.
         delta: Huber scale of log residuals.
         progress: show a progress line; None means on a terminal.
 
@@ -67,7 +73,7 @@ def fit(
     """
     form = schedule_law(law)
     delta = positive("delta", delta)
-    runs = check_runs([curves] if isinstance(curves, Run) else list(curves), form)
+    runs = check_runs(as_runs(curves, warmup_steps, constant=form.response == "none"), form)
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]
     groups = _groups(points, [run.label for run in runs])

@@ -32,11 +32,6 @@ def check_runs(runs: list[Run], law: ScheduleLaw) -> list[Run]:
     if not runs:
         raise ValueError("`curves` is empty: give at least one run.")
     for i, run in enumerate(runs):
-        if not isinstance(run, Run):
-            raise ValueError(
-                f"`curves` must hold hidim.fitting.Run objects, got {type(run).__name__}; "
-                "read files with hidim.fitting.read_run."
-            )
         run.measured()
         if not run.label:
             runs[i] = replace(run, label=f"run {i + 1}")

@@ -80,39 +80,24 @@ class Rate:
 
     def events(self) -> Events:
         """The changes of rate after the warm-up, each at most one percent of the peak."""
-        peak = self.peak
-        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        first = self._warm()
-        for i in range(first, len(self.steps)):
-            if i > first:
-                rows.append(
-                    self._ramp_events(self.steps[i - 1], self.steps[i], i, peak),
-                )
-            if abs(self.after[i] - self.before[i]) > _FLAT * peak:
-                rows.append(
-                    (
-                        self.steps[i : i + 1],
-                        self.before[i : i + 1],
-                        self.after[i : i + 1],
-                    )
-                )
-        if not rows:
-            empty = np.zeros(0)
-            return Events(empty, empty, empty, empty)
-        steps, old, new = (np.concatenate(part) for part in zip(*rows, strict=True))
-        return Events(steps, self.time(steps), old / peak, new / peak)
-
-    def _ramp_events(
-        self, start: float, stop: float, i: int, peak: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        old, new = self.after[i - 1], self.before[i]
-        if abs(new - old) <= _FLAT * peak:
-            return np.zeros(0), np.zeros(0), np.zeros(0)
-        count = max(int(np.ceil(abs(new - old) / (_EVENT * peak))), 1)
-        edges = np.linspace(0.0, 1.0, count + 1)
-        middle = start + (stop - start) * (edges[1:] + edges[:-1]) / 2
-        rates = old + (new - old) * edges
-        return middle, rates[:-1], rates[1:]
+        peak, first = self.peak, self._warm()
+        jump = first + np.flatnonzero(
+            np.abs(self.after[first:] - self.before[first:]) > _FLAT * peak
+        )
+        old, new = self.after[first:-1], self.before[first + 1 :]
+        change = np.abs(new - old) / peak
+        count = np.where(change > _FLAT, np.ceil(change / _EVENT), 0).astype(np.int64)
+        piece = np.repeat(np.arange(len(count)), count)  # which straight piece, (events,)
+        inside = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count)
+        low, high = inside / count[piece], (inside + 1) / count[piece]
+        start, width = self.steps[first:-1][piece], np.diff(self.steps[first:])[piece]
+        slope = (new - old)[piece]
+        steps = np.concatenate([start + width * (low + high) / 2, self.steps[jump]])
+        before = np.concatenate([old[piece] + slope * low, self.before[jump]])
+        after = np.concatenate([old[piece] + slope * high, self.after[jump]])
+        order = np.argsort(steps, kind="stable")
+        steps, before, after = steps[order], before[order], after[order]
+        return Events(steps, self.time(steps), before / peak, after / peak)
 
     def _warm(self) -> int:
         # A log that holds its own warm-up: changes before the rate first stops rising are

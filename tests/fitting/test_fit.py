@@ -185,3 +185,22 @@ def test_a_damaged_last_row_moves_the_law_little_and_is_told(synthetic: Maker) -
     unseen = synthetic("wsd", noise=0.0)
     assert np.max(np.abs(law.predict(unseen) / whole.predict(unseen) - 1)) < 5e-4
     assert any("far from the law" in warning for warning in law.warnings)
+
+
+def test_runs_come_as_objects_files_columns_or_curves(synthetic: Maker, tmp_path: Path) -> None:
+    run = synthetic("stage")
+    columns = (run.steps, run.lr, run.measured())
+    path = tmp_path / "stage.csv"
+    np.savetxt(path, np.stack(columns, 1), delimiter=",", comments="", header="step,lr,loss")
+    expected = fit(run, "mtl").predict(run)
+    named = dict(zip(("step", "lr", "loss"), columns, strict=True))
+    for given in (path, [str(path)], columns, [columns], named):
+        assert np.allclose(fit(given, "mtl", warmup_steps=1000).predict(run), expected, rtol=1e-9)
+    curve = hidim.Curve(steps=np.arange(0, 5000, 10), risk=2 + (1 + np.arange(0, 5000, 10)) ** -0.5)
+    assert fit(curve, "step").predict(lambda t: 0 * t + 1, [40_000])[0] == pytest.approx(
+        2.005, abs=1e-3
+    )
+    with pytest.raises(ValueError, match="learning rates"):
+        fit(curve, "fsl")
+    with pytest.raises(ValueError, match="curves"):
+        fit([3], "fsl")
