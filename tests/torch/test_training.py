@@ -121,6 +121,7 @@ COMPILED = [
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
 @pytest.mark.parametrize("foreach", [False, True])
 @pytest.mark.parametrize(("cls", "options"), COMPILED)
 def test_a_compiled_step_is_the_same_step_and_is_compiled_once(cls, options, foreach):
