@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "forecast": "the loss of a schedule that was not run, with a band",
     "plan": "the size and data for a budget, or the schedule a fitted law likes best",
     "exponents": "measured compute-optimal exponents beside theory",
+    "train": "a language model on real text, with any optimizer, resumable",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

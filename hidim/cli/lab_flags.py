@@ -1,0 +1,121 @@
+"""What `train` and `sweep` share: a flag for every setting of a training run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from hidim.lab.settings import PRECISIONS, SCHEDULES, Settings
+from hidim.support.checks import choice
+
+# Setting -> (group of flags, what its help says).
+_HELP: dict[str, tuple[str, str]] = {
+    "data": ("text", "stdlib, package:NAME, hub:NAME[:CONFIG[:SPLIT]], a file or a folder"),
+    "max_mb": ("text", "at most this much text, millions of bytes (a hub set needs it)"),
+    "tokens": ("text", "byte, char or bpe:SIZE"),
+    "validation_tokens": ("text", "held-out tokens per evaluation, at most"),
+    "model": ("model", "lstm or transformer"),
+    "width": ("model", "hidden size"),
+    "layers": ("model", "depth"),
+    "heads": ("model", "attention heads"),
+    "context": ("model", "tokens per window"),
+    "steps": ("training", "optimizer steps"),
+    "batch_size": ("training", "windows per step, over all processes"),
+    "accumulation": ("training", "micro-batches per step"),
+    "optimizer": ("training", "any of hidim.torch's or torch.optim's"),
+    "lr": ("training", "peak learning rate"),
+    "schedule": ("training", "of the learning rate: constant, cosine or wsd"),
+    "warmup": ("training", "steps of linear warm-up"),
+    "clip": ("training", "largest gradient norm; 0 does not clip"),
+    "evaluation_growth": ("training", "evaluate at steps growth^k"),
+    "seed": ("training", "of weights and order"),
+    "precision": ("training", "float32, bfloat16 or auto"),
+    "compile": ("training", "torch.compile"),
+}
+_CHOICES = {"model": ("lstm", "transformer"), "schedule": SCHEDULES, "precision": PRECISIONS}
+
+
+def add_settings_flags(parser: argparse.ArgumentParser) -> None:
+    """Add one flag per setting, and --options for the optimizer's own."""
+    groups = {name: parser.add_argument_group(name) for name in ("text", "model", "training")}
+    for one in dataclasses.fields(Settings):
+        if one.name not in _HELP:
+            continue
+        group, text = _HELP[one.name]
+        flag = "--" + one.name.replace("_", "-")
+        if one.name == "compile":
+            groups[group].add_argument(flag, action="store_true", default=None, help=text)
+            continue
+        shown = "all" if one.default is None else one.default
+        kind: Any = str if isinstance(one.default, str) else float
+        groups[group].add_argument(
+            flag,
+            type=kind,
+            metavar="NAME" if kind is str else "N",
+            choices=_CHOICES.get(one.name),
+            help=f"{text} ({shown})",
+        )
+    groups["training"].add_argument(
+        "--options",
+        metavar="NAME=VALUE,...",
+        help="further arguments of the optimizer: kappa_3=0.7,delta=8",
+    )
+
+
+def settings_given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were asked for on the command line, and no others."""
+    given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
+    if args.options:
+        given["options"] = parse_pairs(args.options)
+    return given
+
+
+def parse_pairs(text: str) -> dict[str, Any]:
+    """`a=1,b=true` as names and values.
+
+    >>> parse_pairs("kappa_3=0.7,nesterov=true")
+    {'kappa_3': 0.7, 'nesterov': True}
+    """
+    pairs: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ValueError(f"`options` must read NAME=VALUE,..., got {text!r}.")
+        pairs[name.strip()] = parse_value(value.strip())
+    return pairs
+
+
+def parse_value(text: str) -> Any:
+    """A number where it is one, true, false or none, else the text itself.
+
+    >>> parse_value("1e3"), parse_value("True"), parse_value("adam")
+    (1000, True, 'adam')
+    """
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:
+    """`--grid lr=1,2 --grid kappa_3=0.6,0.7` as lists of values."""
+    grid: dict[str, list[Any]] = {}
+    for text in texts or []:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not values.strip():
+            raise ValueError(f"`grid` must read NAME=VALUE,VALUE,..., got {text!r}.")
+        if name in grid:
+            raise ValueError(f"`grid` names {name!r} twice; put all its values in one.")
+        grid[name] = [parse_value(value.strip()) for value in values.split(",")]
+    return grid
+
+
+def check_setting(name: str) -> str:
+    """A setting's name, or the nearest one suggested."""
+    return choice("setting", name, [one.name for one in dataclasses.fields(Settings)])

@@ -1,0 +1,112 @@
+"""`hidim train`: a language model on real text, with any optimizer, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from hidim.cli.lab_flags import add_settings_flags, settings_given
+from hidim.cli.output import print_json
+from hidim.lab.settings import Settings
+from hidim.support.checks import non_negative, whole
+from hidim.support.extras import require
+
+SUMMARY = "Train a language model on text and keep its losses, state and settings in a folder."
+EXAMPLE = """example:
+  hidim train --out run
+  hidim train --out run --resume
+  hidim train --out big --model transformer --width 128 --heads 4 --optimizer adana --lr 1e-3
+  torchrun --nproc-per-node 2 -m hidim train --out two
+the default text is the Python standard library's own source: nothing is downloaded"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim train`."""
+    parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR, with its own settings"
+    )
+    add_settings_flags(parser)
+    group = parser.add_argument_group("while it runs")
+    group.add_argument(
+        "--save-seconds", type=float, default=60.0, metavar="S", help="between checkpoints (60)"
+    )
+    group.add_argument("--threads", type=float, metavar="N", help="of torch (all cores)")
+    group.add_argument("--tensorboard", metavar="DIR", help="also log to TensorBoard in DIR")
+    group.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say how the loss fell."""
+    require("torch", "lab")
+    from hidim.lab.loggers import open_loggers
+    from hidim.lab.training import train
+
+    given = settings_given(args)
+    saved = non_negative("save_seconds", args.save_seconds)
+    threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
+    resumed = args.resume and (Path(args.out) / "config.json").exists()
+    settings = _settings(given, Path(args.out) if resumed else None)
+    with open_loggers(args.tensorboard, args.wandb, settings, args.out) as loggers:
+        if not args.json:
+            loggers = [_Rows(), *loggers]
+        result = train(
+            settings,
+            args.out,
+            resume=args.resume,
+            save_seconds=saved,
+            threads=threads,
+            loggers=loggers,
+        )
+    if os.environ.get("RANK", "0") != "0":
+        pass  # of several processes the first one speaks
+    elif args.json:
+        print_json({"out": args.out, **result.to_dict()})
+    else:
+        _print_end(args.out, result)
+    return 0 if result.signal is None else 128 + result.signal
+
+
+def _settings(given: dict[str, Any], folder: Path | None) -> Settings:
+    """Those asked for, on top of the defaults or, when resuming, of the run's own."""
+    if folder is None:
+        return Settings.from_dict(given)
+    from hidim.lab.store import RunFolder
+
+    stored = RunFolder(folder).read_config()["settings"]
+    return Settings.from_dict({**stored, **given})
+
+
+class _Rows:
+    """Prints about ten rows a decade, each as it comes."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        step = row["step"]
+        if step < self._next:
+            return
+        if self._next == 0.0:
+            print(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'tokens/s':>9}")
+        self._next = max(1.25 * step, 1.0)
+        train = "" if row["train_loss"] is None else f"{row['train_loss']:.4f}"
+        speed = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
+        loss = row["validation_loss"]
+        print(f"{step:>8,} {row['tokens']:>12,} {train:>8} {loss:>10.4f} {speed:>9}", flush=True)
+
+
+def _print_end(out: str, result: Any) -> None:
+    loss = "none" if result.validation_loss is None else f"{result.validation_loss:.4f} nats"
+    if result.status == "stopped":
+        name = signal.Signals(result.signal).name
+        print(f"stopped by {name} at step {result.step:,}, saved: hidim train --out {out} --resume")
+        return
+    print(
+        f"{result.status}: {result.step:,} steps, {result.tokens:,} tokens, validation loss {loss}"
+        f" per token, {result.parameters:,} parameters, {result.tokens_per_second:,.0f} tokens/s"
+    )

@@ -1,0 +1,96 @@
+"""How is an optimizer named in a configuration? As hidim's or torch's class, by its name.
+
+`dana-decaying`, `adana`, ... are hidim.torch's, `sgd`, `adam`, `adamw`, ... torch.optim's; class
+names (`DANADecaying`, `NAdam`) work too. `sgd-momentum` is torch's SGD with momentum 0.9, which acts
+like SGD at lr / (1 - momentum).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+import hidim.torch
+from hidim.support.checks import choice, positive
+
+# One pass over memory and no compiler needed: these use it unless told otherwise.
+_FUSED = ("DANADecaying", "DANAConstant", "SGD", "Adam", "AdamW")
+_PRESETS: Mapping[str, tuple[str, dict[str, Any]]] = {"sgd-momentum": ("SGD", {"momentum": 0.9})}
+# hidim.torch's classes under the names they have everywhere in hidim.
+_OURS = {
+    "accelerated-sgd": "AcceleratedSGD",
+    "adana": "ADANA",
+    "dana-constant": "DANAConstant",
+    "dana-decaying": "DANADecaying",
+    "dana-mk4": "DanaMK4",
+    "dana-star": "DanaStar",
+    "dana-star-mk4": "DanaStarMK4",
+    "general-momentum": "GeneralMomentum",
+    "log-time-ademamix": "LogTimeAdEMAMix",
+    "sign-sgd": "SignSGD",
+    "stochastic-nesterov": "StochasticNesterov",
+}
+# These cannot take a plain step: one needs closures, the other sparse gradients.
+_NOT_HERE = ("LBFGS", "SparseAdam", "Optimizer")
+
+
+def names() -> list[str]:
+    """Every name that `make_optimizer` knows."""
+    return sorted({*_PRESETS, *_classes()})
+
+
+def make_optimizer(
+    name: str, parameters: Iterable[Any], *, lr: float, options: Mapping[str, Any] | None = None
+) -> torch.optim.Optimizer:
+    """The optimizer of that name.
+
+    Args:
+        name: hyphenated or class name; case and hyphens do not matter.
+        parameters: of the model.
+        lr: peak learning rate.
+        options: further arguments of the optimizer, such as kappa_3.
+
+    Raises:
+        ValueError: no such optimizer, or an option it does not take, naming those it does.
+    """
+    kind, chosen = _resolve(name)
+    chosen = {**chosen, **(options or {})}
+    known = [key for key in inspect.signature(kind).parameters if key not in ("params", "lr")]
+    for key in chosen:
+        if key not in known:
+            choice(f"option of {name}", key, known)
+    if kind.__name__ in _FUSED and "foreach" not in chosen:
+        chosen.setdefault("fused", True)
+    try:
+        return kind(parameters, lr=positive("lr", lr), **chosen)
+    except TypeError as error:
+        raise ValueError(f"`options` of {name} are not accepted: {error}.") from None
+
+
+def check_optimizer(name: str, lr: float, options: Mapping[str, Any]) -> None:
+    """Refuse a name or an option before any work."""
+    make_optimizer(name, [torch.nn.Parameter(torch.zeros(2, 2))], lr=lr, options=options)
+
+
+def _resolve(name: str) -> tuple[Any, dict[str, Any]]:
+    key, options = _PRESETS.get(name, (name, {}))
+    plain = key.replace("-", "").lower()
+    for known, kind in _classes().items():
+        if plain == known.replace("-", ""):
+            return kind, dict(options)
+    choice("optimizer", name, names())
+    raise AssertionError("unreachable: choice refuses the name")
+
+
+def _classes() -> dict[str, Any]:
+    found = {
+        name.lower(): value
+        for name, value in vars(torch.optim).items()
+        if inspect.isclass(value)
+        and issubclass(value, torch.optim.Optimizer)
+        and name not in _NOT_HERE
+    }
+    return found | {name: getattr(hidim.torch, known) for name, known in _OURS.items()}

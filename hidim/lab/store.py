@@ -1,0 +1,232 @@
+"""Where does a run live, so that killing it at any moment loses nothing that was finished?
+
+    config.json     settings, size, text and versions, written once
+    metrics.jsonl   one row per measurement, only ever appended to
+    checkpoint.pt   the newest state, replaced as a whole
+    result.json     there when, and only when, the run is finished
+    lock            held by the process that trains; the system lets go of it at any death
+
+Every file but the metrics appears whole or not at all. A line of metrics cut by a kill is removed
+before the next is written; rows that were written after the last checkpoint are kept, not repeated.
+Limits: the file system must pass on flock between machines (local disks, NFSv4, GPFS, Lustre with
+`flock`); Windows has none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hidim.support.files import write_text, write_with
+
+
+class Busy(ValueError):
+    """Another process is training this run."""
+
+
+class RunFolder:
+    """One run's files.
+
+    Args:
+        path: the folder; made by `claim`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.result = self.path / "result.json"
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @property
+    def started(self) -> bool:
+        """Whether a run was ever begun here."""
+        return self.config.exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its end."""
+        return self.result.exists()
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold the folder alone; freed at the end, and by the system if this process dies.
+
+        Raises:
+            Busy: another process holds it.
+            ValueError: the folder cannot be made or written.
+        """
+        import fcntl
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to the run folder {str(self.path)!r}: {error.strerror}."
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Busy(f"{str(self.path)!r} is being trained by another process.") from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def read_config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        return _read_json(self.config)
+
+    def read_result(self) -> dict[str, Any]:
+        """What `result.json` says."""
+        return _read_json(self.result)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.json` whole."""
+        write_text(self.config, to_json(config, indent=1))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write `result.json` whole: the run is finished from now on."""
+        write_text(self.result, to_json(result, indent=1))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every complete row of the metrics; a last line that a kill cut short is left out.
+
+        Raises:
+            ValueError: a line before the last is damaged.
+        """
+        if not self.metrics.exists():
+            return []
+        found = []
+        lines = self.metrics.read_bytes().split(b"\n")
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                raise ValueError(
+                    f"line {number} of {str(self.metrics)!r} is damaged. Restore the file, or move "
+                    "the folder away and train again."
+                ) from None
+        return found
+
+
+class Metrics:
+    """The metrics of a run, open for appending.
+
+    Args:
+        folder: a claimed run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        _drop_cut_line(folder.metrics)
+        rows = folder.rows()
+        self.last_step: int = rows[-1]["step"] if rows else -1
+        self._handle = os.open(folder.metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def append(self, row: Mapping[str, Any]) -> bool:
+        """Add a row unless its step is already there; says whether it was added."""
+        if row["step"] <= self.last_step:
+            return False
+        line = (to_json(row) + "\n").encode()
+        if os.write(self._handle, line) < len(line):
+            raise OSError("the disk is full: a row of the metrics could not be written.")
+        self.last_step = row["step"]
+        return True
+
+    def sync(self) -> None:
+        """Push what was written to the disk."""
+        os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._handle)
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Replace the checkpoint as a whole; the old one stays if anything fails.
+
+    Raises:
+        ValueError: the disk is full or cannot be written; the old checkpoint is intact.
+    """
+    import io
+
+    import torch
+
+    # Through memory, because a full disk must be an OSError of ours and not a crash in C++.
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    try:
+        write_with(path, lambda stream: stream.write(buffer.getbuffer()))
+    except OSError as error:
+        kept = " The last good checkpoint is kept." if path.exists() else ""
+        raise ValueError(f"cannot save {str(path)!r}: {error.strerror or error}.{kept}") from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint, every byte of it checked.
+
+    Raises:
+        ValueError: the file is truncated, damaged or no checkpoint; nothing is changed.
+    """
+    import torch
+
+    advice = "Nothing was changed; restore it from a copy, or delete it to train from the start."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()  # torch reads without looking at the checksums
+        if bad is None:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            if isinstance(state, dict) and state.get("format") == "hidim-checkpoint/1":
+                return state
+            raise ValueError(f"{str(path)!r} is not a checkpoint of a training run. {advice}")
+    except (zipfile.BadZipFile, EOFError, RuntimeError, OSError, NotImplementedError):
+        pass
+    raise ValueError(f"checkpoint {str(path)!r} is corrupt. {advice}")
+
+
+def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:
+    """Strict JSON: a number that is not finite is null."""
+    return json.dumps(_strict(values), indent=indent, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"there is no {str(path)!r}.") from None
+    except ValueError:
+        raise ValueError(f"{str(path)!r} is damaged: it is not JSON.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{str(path)!r} is damaged: it holds no record.")
+    return values
+
+
+def _drop_cut_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with open(path, "r+b") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            stream.truncate(whole)
