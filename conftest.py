@@ -3,7 +3,11 @@
 from importlib.util import find_spec
 
 # Folder -> packages its modules import.
-_NEEDS = {"hidim/optax": ("jax", "optax"), "hidim/torch": ("torch",)}
+_NEEDS = {
+    "hidim/lab": ("torch",),
+    "hidim/optax": ("jax", "optax"),
+    "hidim/torch": ("torch",),
+}
 
 collect_ignore_glob = [
     f"{folder}/*" for folder, packages in _NEEDS.items() if not all(map(find_spec, packages))

@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--save-seconds", type=float, default=60.0, metavar="S", help="between checkpoints (60)"
     )
-    group.add_argument("--threads", type=float, metavar="N", help="of torch (all cores)")
+    group.add_argument("--threads", type=float, metavar="N", help="of torch (1 for a small model)")
     group.add_argument("--tensorboard", metavar="DIR", help="also log to TensorBoard in DIR")
     group.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")

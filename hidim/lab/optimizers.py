@@ -1,8 +1,8 @@
 """How is an optimizer named in a configuration? As hidim's or torch's class, by its name.
 
 `dana-decaying`, `adana`, ... are hidim.torch's, `sgd`, `adam`, `adamw`, ... torch.optim's; class
-names (`DANADecaying`, `NAdam`) work too. `sgd-momentum` is torch's SGD with momentum 0.9, which acts
-like SGD at lr / (1 - momentum).
+names (`DANADecaying`, `NAdam`) work too. `sgd-momentum` is torch's SGD with momentum 0.9, which
+acts like SGD at lr / (1 - momentum).
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ class TrainingRun:
         self.held_out = torch.from_numpy(held_out)
         self.amp = self._precision()
         self.model = build(self.shape, seed=s.seed).to(self.device)
-        self.network = group.wrap(torch.compile(self.model) if s.compile else self.model)
+        compiled: Any = torch.compile(self.model) if s.compile else self.model
+        self.network = group.wrap(compiled)
         self.optimizer = make_optimizer(
             s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
         )
@@ -284,14 +285,15 @@ def _signals() -> Iterator[list[int]]:
     """Collect SIGTERM and Ctrl-C instead of dying; a second one acts as usual."""
     caught: list[int] = []
     before: dict[int, Any] = {}
+    numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
 
     def note(number: int, frame: Any) -> None:
         caught.append(number)
         signal.signal(number, before[number])
 
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[int(number)] = signal.signal(number, note)
+        for number in numbers:
+            before[number] = signal.signal(number, note)
     except ValueError:
         pass  # not the main thread: whoever owns it decides
     try:

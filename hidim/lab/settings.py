@@ -60,14 +60,14 @@ class Settings:
     context: int = 64
     batch_size: int = 32
     accumulation: int = 1
-    steps: int = 400
+    steps: int = 300
     optimizer: str = "dana-decaying"
-    lr: float = 4.0
+    lr: float = 6.0
     options: Mapping[str, Any] = field(default_factory=dict)
     schedule: str = "constant"
     warmup: int = 0
     clip: float = 1.0
-    validation_tokens: int = 16384
+    validation_tokens: int = 8192
     evaluation_growth: float = 1.1
     seed: int = 0
     precision: str = "auto"

@@ -25,6 +25,9 @@ from hidim.lab.store import RunFolder
 from hidim.lab.tokens import Tokens, tokenize
 
 
+_WIDE = 256  # below it one thread is as fast as two, measured on the LSTM
+
+
 def load_tokens(settings: Settings) -> Tokens:
     """The text of a run as tokens."""
     return tokenize(read_text(settings.data, max_mb=settings.max_mb), settings.tokens)
@@ -50,7 +53,8 @@ def train(
         tokens: the text already read, to share it between runs.
         save_seconds: time between checkpoints; one is always saved at the end and on SIGTERM or
             Ctrl-C.
-        threads: of torch; by default what it was, and on resumption what the run had.
+        threads: of torch; by default what the run had, or one for a small model on a CPU, where
+            threads would mostly wait for each other.
         progress: show a bar; None means on a terminal.
         loggers: called with every new row of the metrics.
 
@@ -70,7 +74,7 @@ def train(
         if folder.finished:
             return from_record(folder.read_result())
         check_optimizer(settings.optimizer, settings.lr, settings.options)
-        with _threads(threads, folder):
+        with _threads(threads, settings, folder):
             run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
             run.prepare()
             return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
@@ -97,15 +101,15 @@ def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
 
 
 @contextmanager
-def _threads(wanted: int | None, folder: RunFolder) -> Iterator[None]:
+def _threads(wanted: int | None, settings: Settings, folder: RunFolder) -> Iterator[None]:
     """The thread count of the run, because sums are rounded in another order with another."""
     before = torch.get_num_threads()
     if wanted is None and folder.started:
-        wanted = int(folder.read_config().get("threads", before))
-    torch.set_num_threads(wanted or before)
+        wanted = int(folder.read_config()["threads"])
+    if wanted is None:
+        wanted = 1 if settings.width < _WIDE else before
+    torch.set_num_threads(wanted)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
