@@ -24,8 +24,7 @@ from hidim.lab.sources import read_text
 from hidim.lab.store import RunFolder
 from hidim.lab.tokens import Tokens, tokenize
 
-
-_WIDE = 256  # below it one thread is as fast as two, measured on the LSTM
+_WIDE = 256  # below it a step is too short to be shared among threads
 
 
 def load_tokens(settings: Settings) -> Tokens:
