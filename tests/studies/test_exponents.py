@@ -121,3 +121,29 @@ def test_measured_exponents_settle_on_theory(a, b, name, tolerance):
     xi = measure_exponent(frontier.flops, frontier.d, last_decades=2).value
     assert eta == pytest.approx(ladder.law.eta, abs=tolerance)
     assert xi == pytest.approx(ladder.law.xi, abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sgd", "dana-constant", "dana-decaying"])
+@pytest.mark.parametrize(
+    ("a", "b", "size", "tolerance"),
+    [
+        (1.0, 0.3, 1e6, 0.005),
+        (1.0, 0.7, 1e6, 0.005),
+        (1.2, 0.8, 1e6, 0.005),
+        (0.7, 1.2, 1e10, 0.03),
+    ],
+)
+def test_the_time_to_the_floor_has_its_power(a, b, size, tolerance, name):
+    ladder = run_ladder(a, b, name, sizes=(size, 10 * size))
+    times = [time_to_multiple(c, f) for c, f in zip(ladder.curves, ladder.floors, strict=True)]
+    assert np.log10(times[1] / times[0]) == pytest.approx(ladder.law.floor_time, abs=tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kappa_2", "kappa_3"), [(0.5, 0.25), (1.5, 0.25), (0.0, 1.0)])
+def test_the_class_reaches_its_floor_when_it_should(kappa_2, kappa_3):
+    recipe = Recipe("general-momentum", 0.5, 0.25, 8.0, kappa_2, kappa_3)
+    ladder = run_ladder(1.0, 0.7, recipe, sizes=(1e6, 1e7))
+    times = [time_to_multiple(c, f) for c, f in zip(ladder.curves, ladder.floors, strict=True)]
+    assert np.log10(times[1] / times[0]) == pytest.approx(ladder.law.floor_time, abs=0.005)
