@@ -88,23 +88,22 @@ def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> floa
 
 
 def term_constants(
-    alpha: float, beta: float, terms: dict[str, Term], norm: float, rates: Rates
+    alpha: float, terms: dict[str, Term], norm: float, rates: Rates
 ) -> dict[str, float]:
-    """The factor in front of each term's powers, noise included (2P units); the floor's is 1."""
+    """Log of the factor in front of each term's powers, noise included, in units of 2P.
+
+    The floor's own size comes from `floor_risk`. Logs, since Gamma(rho / (2 alpha)) leaves the
+    range of numbers at small alpha.
+    """
     found = {}
-    gain = 1 / (1 - norm)
+    gain = -math.log1p(-norm)
     for name, term in terms.items():
-        shape = math.gamma(term.power) / (2 * alpha) if term.power > 0 else 1.0
-        if name == "F_0":
-            found[name] = gain  # its size comes from `floor_risk`
-        elif name == "F_pp":
-            found[name] = gain * shape
-        elif name == "F_ac":
-            found[name] = gain * shape * zeta(2 * beta)
-        else:
-            # |F|_1 = sum_j rho_j / (2 gamma_2), and sum_j rho_j -> 2 alpha zeta(2 beta).
-            area = max(1.0, 2 * alpha) * zeta(2 * beta) / 2
-            found[name] = gain**2 * shape * area * rates.c_2 / rates.c_b
+        shape = math.lgamma(term.power) - math.log(2 * alpha) if term.power > 0 else 0.0
+        found[name] = gain + shape
+        if name == "K_pp":
+            # |F|_1 = sum_j rho_j / (2 gamma_2), and sum_j rho_j -> 2 alpha zeta(2 beta); the law
+            # brings zeta, summed over the modes that have been learned.
+            found[name] += gain + math.log(max(1.0, 2 * alpha) / 2 * rates.c_2 / rates.c_b)
     return found
 
 

@@ -7,7 +7,7 @@ number decide. Limits: as good as the law it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from hidim.support.checks import finite_array
 
 _GRID = 400
+_SMALLEST = 4  # parameters and steps: below, a law for large ones says nothing
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -37,6 +38,10 @@ class Frontier:
     steps: Any
     risk: Any
     batch_size: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """d, steps and risk, so that ``d, steps, risk = law.frontier(1e9)``."""
+        return iter((self.d, self.steps, self.risk))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain numbers or lists."""
@@ -60,7 +65,7 @@ def minimise(
 
     Raises:
         ValueError: a budget is not a positive number, or too small: its best size or its best
-            step count would be 1.
+            step count would be below 4.
     """
     budgets = finite_array("flops", flops)
     for flop in budgets.ravel():
@@ -104,7 +109,7 @@ def _one(
     steps = np.floor(flops / (candidates * batches) * (1 + 1e-15))
     risks = np.where(steps >= 1, risk(np.maximum(steps, 1), candidates), np.inf)
     best = int(np.argmin(risks))
-    if candidates[best] < 2 or steps[best] < 2:
+    if min(candidates[best], steps[best]) < _SMALLEST:
         raise ValueError(_too_small(flops))
     return float(candidates[best]), float(steps[best]), float(risks[best]), float(batches[best])
 
@@ -112,5 +117,5 @@ def _one(
 def _too_small(flops: float) -> str:
     return (
         f"`flops` is {flops:g}, too small a budget for the law: the best size or step count would "
-        "be 1. Give more, for example 1e6."
+        "be below 4. Give more, for example 1e6."
     )

@@ -35,7 +35,7 @@ from hidim.scaling.amplitudes import (
 from hidim.scaling.frontier import Frontier, minimise
 from hidim.scaling.kappas import Kappas, kappas_of
 from hidim.scaling.phases import Boundary, boundaries, phase_of
-from hidim.scaling.terms import VARIANTS, Term, floor_risk, terms_of
+from hidim.scaling.terms import VARIANTS, Term, floor_risk, partial_zeta, terms_of, zeta
 from hidim.support.checks import choice, finite, finite_array, positive
 
 
@@ -108,11 +108,20 @@ class ScalingLaw:
                 "and must be below 1. Take a smaller c_2, or leave it out."
             )
         present = {**self.terms, **self.subleading}
-        constants = term_constants(self.alpha, self.beta, present, norm, self.rates)
-        return {
-            name: 0.5 * constants[name] * self._size(term, d) * self._decay(term, steps, d)
-            for name, term in present.items()
-        }
+        constants = term_constants(self.alpha, present, norm, self.rates)
+        values = {}
+        for name, term in present.items():
+            with np.errstate(divide="ignore"):  # a floor below the range of numbers is zero
+                log_size = np.log(self._size(term, d))
+            log_theta = np.log(self._theta(term, steps, d))
+            log_value = constants[name] + log_size - term.power * log_theta
+            if name in ("F_ac", "K_pp"):  # carried by the target modes learned so far
+                learned = np.exp(log_theta / (2 * self.alpha))
+                log_value = log_value + np.log(partial_zeta(2 * self.beta, learned))
+            if name == "F_pp":  # no more than the energy sum_j j^(-2 alpha - 2 beta) at the start
+                log_value = np.minimum(log_value, np.log(zeta(self.rho + 1) / (1 - norm)))
+            values[name] = 0.5 * np.exp(log_value)
+        return values
 
     def _size(self, term: Term, d: np.ndarray) -> np.ndarray:
         """The term's dependence on d: a power, but for the floor, which approaches its own."""
@@ -122,8 +131,8 @@ class ScalingLaw:
             return np.asarray((d + 0.5) ** -self.rho / self.rho)
         return floor_risk(self.alpha, self.beta, d, self.v_over_d)
 
-    def _decay(self, term: Term, steps: np.ndarray, d: np.ndarray) -> np.ndarray:
-        """vartheta^-power, with the effective time that a term of this power sees."""
+    def _theta(self, term: Term, steps: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """The effective time that a term of this power sees."""
         if term.power == 0:
             return np.ones(np.broadcast_shapes(steps.shape, d.shape))
         theta = 1 + 2 * self.rates.c_2 * d**-self.kappas.kappa_1 * steps
@@ -134,7 +143,7 @@ class ScalingLaw:
             factor = momentum_factor(power, self.rates.delta, self.kappas.kappa_3)
             gamma_3 = self.rates.c_3 * d**-self.kappas.kappa_2
             theta = theta + factor * gamma_3 * momentum_time(steps, self.kappas.kappa_3)
-        return np.asarray(theta**-term.power)
+        return np.asarray(theta)
 
     def risk(self, steps: ArrayLike, d: ArrayLike) -> np.ndarray:
         """The law's risk, with the 1/2: the sum of `term_values`."""
@@ -151,7 +160,7 @@ class ScalingLaw:
 
         Raises:
             ValueError: the phase is trivial, or the budget is so small that its best size or
-                step count would be 1.
+                step count would be below 4.
 
         >>> law = scaling_law(1.0, 0.7, "sgd")
         >>> best = law.frontier(1e12)

@@ -11,7 +11,7 @@ F_ac exists for 2b > 1 and 2a > 1, K_pp for 2b > 1 and a > 1/4. With x = 2 gamma
 the constants of A are exact as d grows, for batch averages:
 
     F_pp = Gamma(p) x^-p / (2a), p = rho/(2a)
-    F_ac = zeta(2b)/d Gamma(1-1/(2a)) x^(-1+1/(2a)) / (2a)
+    F_ac = zeta(2b)/d Gamma(1-1/(2a)) x^(-1+1/(2a)) / (2a)   (zeta summed to j = x^(1/(2a)))
     K_pp = Gamma(2-1/(2a)) x^(-2+1/(2a)) / (2a)          (times the noise's amplitude)
 
 Sources: arXiv 2405.15074 and 2505.16098; the floor's constant from the self-consistent
@@ -131,24 +131,29 @@ def floor_risk(alpha: float, beta: float, d: np.ndarray, ratio: float = math.inf
     w = _floor_scale(alpha, ratio)
     # Half a mode lies below j = 1/2, and the share of half a mode above v.
     last = 0.0 if math.isinf(ratio) else 1 / (1 + w * ratio ** (2 * alpha))
-    u = w * (d + 0.5 - last / 2) ** (-2 * alpha)
-    u = u[..., None]  # (..., nodes)
+    # u j^(2 alpha) = (j / knee)^(2 alpha): u alone may leave the range of numbers.
+    knee = (w ** (-1 / (2 * alpha)) * (d + 0.5 - last / 2))[..., None]  # (..., nodes)
     head = np.arange(1, 33, dtype=np.float64)
-    knee = u ** (-1 / (2 * alpha))
     top = 1e3 * knee if math.isinf(ratio) else ratio * d[..., None] + 0.5
     low, high = math.log(32.5), np.log(np.maximum(top, 32.5))
-    # Panels of Gauss-Legendre in log j resolve the knee at u j^(2 alpha) = 1.
+    # Panels of Gauss-Legendre in log j resolve the knee.
     nodes, weights = np.polynomial.legendre.leggauss(12)
     nodes = ((np.arange(16)[:, None] + (nodes + 1) / 2) / 16).ravel()
     y = np.exp(low + (high - low) * nodes)
     weights = np.tile(weights / 32, 16) * (high - low) * y
-    total = np.sum(head ** (-2 * beta) / (1 + u * head ** (2 * alpha)), axis=-1)
-    total += np.sum(weights * y ** (-2 * beta) / (1 + u * y ** (2 * alpha)), axis=-1)
-    if math.isinf(ratio):  # beyond the knee 1 / (1 + x) = 1/x - 1/x^2 + ..., x = u j^(2 alpha)
+
+    def term(j: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(j ** (-2 * beta) / (1 + (knee / j) ** (2 * alpha)))
+
+    # j^-2b u / (1 + u j^2a) = j^-2a-2b / (1 + (knee/j)^2a): no u left.
+    total = np.sum(head ** (-2 * alpha) * term(head), axis=-1)
+    total += np.sum(weights * y ** (-2 * alpha) * term(y), axis=-1)
+    if math.isinf(ratio):  # beyond: 1 / (1 + x) = 1 - x + ..., x = (knee / j)^(2 alpha)
         rho, edge = 2 * alpha + 2 * beta - 1, np.exp(high[..., 0])
-        first = edge**-rho / (rho * u[..., 0])
-        total += first - edge ** (-rho - 2 * alpha) / ((rho + 2 * alpha) * u[..., 0] ** 2)
-    return np.asarray(u[..., 0] * total)
+        x = (knee[..., 0] / edge) ** (2 * alpha)
+        total += edge**-rho * (1 / rho - x / (rho + 2 * alpha))
+    return np.asarray(total)
 
 
 def _floor_scale(alpha: float, ratio: float) -> float:
@@ -182,9 +187,26 @@ def zeta(s: float) -> float:
     >>> round(zeta(2.0), 12) == round(math.pi**2 / 6, 12)
     True
     """
+    return _zeta_without_pole(s) + 1 / (s - 1)
+
+
+def partial_zeta(s: float, n: np.ndarray) -> np.ndarray:
+    """sum_{j <= n} j^-s for real n >= 1, to order n^-s; smooth through s = 1, where it is log n.
+
+    >>> float(partial_zeta(1.0, np.array(1e6)).round(4))     # log(1e6) + 0.5772
+    14.3927
+    """
+    log_n = np.log(np.asarray(n, dtype=np.float64))
+    grown = log_n if s == 1 else np.expm1((1 - s) * log_n) / (1 - s)
+    return np.asarray(_zeta_without_pole(s) + grown)
+
+
+def _zeta_without_pole(s: float) -> float:
+    """zeta(s) - 1/(s - 1)."""
     head = sum(j**-s for j in range(1, 20))
     n = 20.0  # Euler-Maclaurin from 20 on: the first dropped term is below 1e-16
-    tail = n ** (1 - s) / (s - 1) + 0.5 * n**-s + s * n ** (-s - 1) / 12
+    pole = -math.log(n) if s == 1 else math.expm1((1 - s) * math.log(n)) / (s - 1)
+    tail = pole + 0.5 * n**-s + s * n ** (-s - 1) / 12
     tail -= s * (s + 1) * (s + 2) * n ** (-s - 3) / 720
     tail += s * (s + 1) * (s + 2) * (s + 3) * (s + 4) * n ** (-s - 5) / 30240
     return head + tail
