@@ -24,6 +24,7 @@ the place of K_pp.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -156,6 +157,7 @@ def floor_risk(alpha: float, beta: float, d: np.ndarray, ratio: float = math.inf
     return np.asarray(total)
 
 
+@functools.lru_cache(maxsize=64)
 def _floor_scale(alpha: float, ratio: float) -> float:
     """w in u_0 = w d^(-2 alpha), from int_0^ratio dy / (1 + w y^(2 alpha)) = 1."""
     if math.isinf(ratio):
