@@ -106,7 +106,7 @@ def fit(
         left_out | ordered,
         in_sample,
         _provenance(runs, delta),
-        check_fit(runs, residuals, in_sample, max(RUN_TO_RUN, noise)),
+        check_fit(runs, residuals, in_sample, max(RUN_TO_RUN, noise), form),
     )
 
 

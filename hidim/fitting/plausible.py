@@ -18,8 +18,10 @@ from hidim.fitting.schedule_laws import ScheduleLaw
 from hidim.fitting.search import settled
 
 _FEWEST = 12
+_ROWS = 4
 _UNITS = 1e3  # peak rates further apart than this are a change of unit, not of setting
 _MISFIT = 0.02  # mean relative error of bins above which the law is doubtful
+_HOPELESS = 0.1  # and above which a law that sees the schedule is no description at all
 _OUTLIER = 0.05
 
 
@@ -40,6 +42,12 @@ def check_runs(runs: list[Run], law: ScheduleLaw) -> list[Run]:
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ValueError(f"two curves are called {twice!r}: the same run given twice?")
     _check_alike(runs)
+    for run in runs:
+        if len(run.steps) < _ROWS:
+            raise ValueError(
+                f"{run.label} has {len(run.steps)} row(s): a run needs at least {_ROWS}. "
+                "A truncated file?"
+            )
     total = sum(len(run.steps) for run in runs)
     least = max(_FEWEST, 2 * len(law.parameters))
     if total < least:
@@ -62,6 +70,7 @@ def check_fit(
     residuals: Sequence[tuple[np.ndarray, np.ndarray]],
     in_sample: Mapping[str, float],
     noise: float,
+    law: ScheduleLaw,
 ) -> tuple[str, ...]:
     """Warnings about curves the law misses and rows far from it.
 
@@ -70,7 +79,17 @@ def check_fit(
         residuals: steps and log residuals of each run, after its warm-up.
         in_sample: mean relative error of each run's bins.
         noise: standard deviation of a row about the law, a fraction.
+        law: what was fitted.
+
+    Raises:
+        ValueError: a law that sees the schedule misses a curve by a tenth.
     """
+    worst = max(in_sample, key=lambda label: in_sample[label])
+    if law.response != "none" and in_sample[worst] > _HOPELESS:
+        raise ValueError(
+            f"law {law.name!r} misses {worst} by {in_sample[worst]:.0%} on average: a wrong "
+            "column, or a run of another model?"
+        )
     out = []
     for run, (steps, error) in zip(runs, residuals, strict=True):
         missed = in_sample[run.label]

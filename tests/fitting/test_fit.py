@@ -109,8 +109,11 @@ def test_constant_runs_alone_cannot_fit_a_schedule_law(name: str, synthetic: Mak
 
 
 def test_one_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="1 row"):
         fit([Run([10.0], [1e-3], [2.0])], "step")
+    rows = np.arange(5.0)
+    with pytest.raises(ValueError, match="at least"):
+        fit([Run(1 + rows, 1e-3 + 0 * rows, 3 - rows / 9)], "step")
 
 
 def test_a_million_rows_are_averaged_and_fitted() -> None:
@@ -172,7 +175,13 @@ def test_runs_that_cannot_belong_together_are_refused(synthetic: Maker) -> None:
 def test_wrong_column_is_not_fitted_in_silence(synthetic: Maker) -> None:
     runs = [synthetic(name) for name in ("cosine", "stage")]
     swapped = [Run(r.steps, r.measured(), r.lr, 1000.0, r.label) for r in runs]
-    assert fit(swapped, "fsl").warnings
+    with pytest.raises(ValueError, match=r"wrong column|rises"):
+        fit(swapped, "fsl")
+    other = Run(runs[1].steps, runs[1].lr, 1.5 * runs[1].measured(), 1000.0, "other model")
+    with pytest.raises(ValueError, match="another model"):
+        fit([runs[0], other], "fsl")
+    near = Run(runs[1].steps, runs[1].lr, 1.1 * runs[1].measured(), 1000.0, "near")
+    assert fit([runs[0], near], "fsl").warnings
 
 
 def test_a_damaged_last_row_moves_the_law_little_and_is_told(synthetic: Maker) -> None:
