@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "plan": "the size and data for a budget, or the schedule a fitted law likes best",
     "exponents": "measured compute-optimal exponents beside theory",
     "train": "a language model on real text, with any optimizer, resumable",
+    "sweep": "many training runs in parallel, each once, resumable",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

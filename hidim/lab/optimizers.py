@@ -58,7 +58,7 @@ def make_optimizer(
     """
     kind, chosen = _resolve(name)
     chosen = {**chosen, **(options or {})}
-    known = [key for key in inspect.signature(kind).parameters if key not in ("params", "lr")]
+    known = option_names(name)
     for key in chosen:
         if key not in known:
             choice(f"option of {name}", key, known)
@@ -68,6 +68,12 @@ def make_optimizer(
         return kind(parameters, lr=positive("lr", lr), **chosen)
     except TypeError as error:
         raise ValueError(f"`options` of {name} are not accepted: {error}.") from None
+
+
+def option_names(name: str) -> list[str]:
+    """What else the optimizer of that name takes."""
+    parameters = inspect.signature(_resolve(name)[0]).parameters
+    return [key for key in parameters if key not in ("params", "lr")]
 
 
 def check_optimizer(name: str, lr: float, options: Mapping[str, Any]) -> None:

@@ -139,5 +139,14 @@ class Settings:
     @property
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that tell settings apart."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return _digest(self.to_dict())
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
+        return _digest({"data": self.data, "max_mb": self.max_mb, "tokens": self.tokens})
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from forks import fork
 from torch import nn
 
 from hidim.fitting import read_run
@@ -24,19 +25,6 @@ def losses(folder):
     """Step, train loss and validation loss of every row."""
     rows = RunFolder(folder).rows()
     return [(row["step"], row["train_loss"], row["validation_loss"]) for row in rows]
-
-
-def in_a_child(function, *arguments):
-    """Run in a forked process, which costs no import; returns its process id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            torch.set_num_threads(1)
-            function(*arguments)
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return child
 
 
 def test_the_validation_loss_falls_and_a_run_repeats_itself(small, tmp_path):
@@ -98,7 +86,7 @@ def test_a_stopped_run_resumes_to_the_bit(optimizer, small, tmp_path):
 def killed_and_resumed(settings, folder, kills, random):
     """Kill the run `kills` times at random moments, and let it finish."""
     for _ in range(kills):
-        child = in_a_child(lambda: train(settings, folder, resume=True, save_seconds=0.0))
+        child = fork(lambda: train(settings, folder, resume=True, save_seconds=0.0))
         time.sleep(random.uniform(0.0, 0.25))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

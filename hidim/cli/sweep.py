@@ -1,0 +1,122 @@
+"""`hidim sweep`: many runs, trained by many processes, each once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+from hidim.cli.lab_flags import add_settings_flags, parse_grid, parse_pairs, settings_given
+from hidim.lab.settings import Settings
+from hidim.support.checks import non_negative, whole
+from hidim.support.extras import require
+from hidim.support.progress import Progress
+
+SUMMARY = "Train every combination of settings, in parallel; resumes whatever was killed."
+EXAMPLE = """example:
+  hidim sweep --out kappas --optimizer dana-decaying --grid kappa_3=0.5,0.7,0.9 --grid seed=0,1,2
+  hidim sweep --out kappas                        (go on, or join in from another machine)
+  hidim sweep --out ladder --preset lstm-ladder   (about two hours on two cores)
+  hidim report kappas"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim sweep`."""
+    parser.add_argument("--out", required=True, metavar="DIR", help="the sweep's folder")
+    parser.add_argument(
+        "--grid",
+        action="append",
+        metavar="NAME=A,B,...",
+        help="values of a setting or of an optimizer's option; may be given several times",
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="lstm-ladder, lstm-ladder-gpu or transformer-ladder"
+    )
+    group = parser.add_argument_group("workers")
+    group.add_argument("--workers", type=float, metavar="N", help="processes (one per core)")
+    group.add_argument("--slurm", metavar="NAME=VALUE,...", help="submit them as Slurm jobs")
+    group.add_argument("--save-seconds", type=float, default=60.0, metavar="S", help="(60)")
+    group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
+    group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Want the runs, then train what is not finished."""
+    require("torch", "lab")
+    from hidim.lab.presets import ladder
+    from hidim.lab.sweep import Sweep, expand
+
+    sweep = Sweep(args.out)
+    stage = ladder(args.preset).stage if args.preset else None
+    saved = non_negative("save_seconds", args.save_seconds)
+    given, grid = settings_given(args), parse_grid(args.grid)
+    if args.worker:
+        return _worker(sweep, stage, saved)
+    if stage is not None and (given or grid):
+        raise ValueError("`preset` decides all settings: leave out --grid and the other settings.")
+    wanted = list(stage(sweep)) if stage else []
+    if given or grid:
+        wanted = expand(Settings.from_dict(given), grid)
+    if args.dry_run:
+        return _list(sweep, wanted)
+    if not wanted and not sweep.settings():
+        raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
+    count = whole("workers", args.workers or os.cpu_count() or 1, minimum=1)
+    sweep.add(wanted)
+    return _train(sweep, stage, int(count), saved, args)
+
+
+def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:
+    from hidim.lab.executors import local_workers, submit_workers
+
+    if args.slurm:
+        parameters = {k: v for k, v in parse_pairs(args.slurm).items()}
+        jobs = submit_workers(sweep, count, preset=args.preset, parameters=parameters)
+        print("submitted: " + ", ".join(str(job.job_id) for job in jobs))
+        return 0
+    before = len(sweep.finished())
+    if count == 1:
+        code = _worker(sweep, stage, saved)
+    else:
+        with Progress(len(sweep.settings()), "training") as bar:
+            code = local_workers(
+                sweep, count, preset=args.preset, save_seconds=saved, progress=_show(bar)
+            )
+    done, total = len(sweep.finished()), len(sweep.settings())
+    print(f"{done} of {total} runs finished, {done - before} of them now: hidim report {args.out}")
+    return code
+
+
+def _show(bar: Progress) -> Callable[[int, int], None]:
+    return lambda done, total: bar.to(done)
+
+
+def _worker(sweep: Any, stage: Any, saved: float) -> int:
+    from hidim.lab.sweep import work
+
+    outcome = work(sweep, stage=stage, save_seconds=saved, report=_say)
+    if outcome.signal is not None:
+        return 128 + outcome.signal
+    if outcome.failed:
+        name, reason = next(iter(outcome.failed.items()))
+        raise ValueError(f"{len(outcome.failed)} run(s) could not be trained; {name}: {reason}")
+    return 0
+
+
+def _say(name: str, result: dict[str, Any]) -> None:
+    loss = result["validation_loss"]
+    shown = "no loss" if loss is None else f"{loss:.4f}"
+    print(f"{result['status']:>8}  {shown}  {result['tokens_per_second']:>8,.0f} tokens/s  {name}",
+          flush=True)  # fmt: skip
+
+
+def _list(sweep: Any, wanted: list[Settings]) -> int:
+    from hidim.lab.sweep import name_of
+
+    known, finished = sweep.settings(), sweep.finished()
+    for name in dict.fromkeys([*known, *map(name_of, wanted)]):
+        state = "finished" if name in finished else "wanted" if name in known else "new"
+        print(f"{state:>8}  {name}")
+    return 0

@@ -1,0 +1,222 @@
+"""Claims about sweeps: every run once, whoever trains it and whatever is killed when."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from forks import fork
+
+from hidim.cli.main import main
+from hidim.lab import RunFolder, Settings, train
+from hidim.lab.presets import LADDERS, Ladder, ladder
+from hidim.lab.sweep import Sweep, expand, load_npz, work
+
+
+def losses(folder):
+    rows = RunFolder(folder).rows()
+    return [(row["step"], row["train_loss"], row["validation_loss"]) for row in rows]
+
+
+def stamps(sweep):
+    """When every file of every finished run was last written."""
+    return {
+        (name, file.name): file.stat().st_mtime_ns
+        for name in sweep.finished()
+        for file in sweep.folder(name).path.iterdir()
+        if not file.name.startswith(".")
+    }
+
+
+def test_a_grid_is_every_combination_once():
+    grid = {"optimizer": ["sgd", "dana-decaying"], "kappa_3": [0.6, 0.7], "seed": [0, 1]}
+    runs = expand(Settings(), grid)
+    assert len(runs) == 6
+    assert len({run.fingerprint for run in runs}) == 6
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [({"kapa_3": [1.0]}, "'kappa_3'"), ({"lr": []}, "no value"), ({"lr": [-1]}, "`lr`")],
+)
+def test_a_grid_that_names_nothing_is_refused(grid, message):
+    with pytest.raises(ValueError, match=message):
+        expand(Settings(), grid)
+
+
+def test_runs_added_twice_are_wanted_once(small, tmp_path):
+    sweep = Sweep(tmp_path)
+    runs = expand(small, {"seed": [0, 1]})
+    assert sweep.add(runs) == 2
+    assert sweep.add(runs) == 0
+    assert sweep.add(expand(small, {"seed": [1, 2]})) == 1
+    assert len(sweep.settings()) == 3
+
+
+def test_a_run_of_a_sweep_is_the_run_alone(small, tmp_path):
+    sweep = Sweep(tmp_path / "sweep")
+    sweep.add([small])
+    outcome = work(sweep)
+    (name,) = outcome.trained
+    train(small, tmp_path / "alone")
+    assert losses(sweep.folder(name).path) == losses(tmp_path / "alone")
+
+
+def killed_and_finished(small, path, kills, random):
+    """A sweep of four runs whose two workers are killed again and again, then finished."""
+    sweep = Sweep(path)
+    sweep.add(expand(small, {"optimizer": ["sgd", "dana-decaying"], "seed": [0, 1]}))
+    done: dict = {}
+    for _ in range(kills):
+        workers = [fork(lambda: work(sweep, save_seconds=0.0)) for _ in range(2)]
+        time.sleep(random.uniform(0.0, 0.4))
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+        assert done.items() <= stamps(sweep).items(), "a finished run was touched again"
+        done = stamps(sweep)
+    work(sweep)
+    assert done.items() <= stamps(sweep).items(), "a finished run was touched again"
+    return sweep
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_9_loses_no_finished_run_and_changes_no_number(kills, small, tmp_path):
+    small = small.replace(steps=60 if kills > 5 else 25)
+    whole = killed_and_finished(small, tmp_path / "whole", 0, random.Random(0))
+    killed = killed_and_finished(small, tmp_path / "killed", kills, random.Random(kills))
+    assert len(killed.finished()) == len(whole.finished()) == 4
+    for name in whole.finished():
+        assert losses(killed.folder(name).path) == losses(whole.folder(name).path), name
+
+
+def test_many_workers_share_the_runs(small, tmp_path):
+    sweep = Sweep(tmp_path)
+    sweep.add(expand(small.replace(steps=10), {"seed": range(6)}))
+    sweep.tokens(small)
+
+    def worker():
+        outcome = work(sweep)
+        for name in outcome.trained:
+            (tmp_path / f"trained-{name}-{os.getpid()}").touch()
+
+    workers = [fork(worker) for _ in range(3)]
+    assert [os.waitpid(one, 0)[1] for one in workers] == [0, 0, 0]
+    assert len(sweep.finished()) == 6
+    assert len(list(tmp_path.glob("trained-*"))) == 6
+
+
+def test_a_run_that_cannot_go_on_does_not_stop_the_others(small, tmp_path, capsys):
+    sweep = Sweep(tmp_path)
+    sweep.add(expand(small.replace(steps=5), {"seed": [0, 1, 2]}))
+    broken = list(sweep.settings())[1]
+    work(sweep)
+    sweep.folder(broken).result.unlink()
+    sweep.folder(broken).checkpoint.write_bytes(b"broken")
+    outcome = work(sweep)
+    assert list(outcome.failed) == [broken]
+    assert "corrupt" in outcome.failed[broken]
+    assert main(["sweep", "--out", str(tmp_path), "--workers", "1"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_damaged_text_is_named(small, tmp_path):
+    sweep = Sweep(tmp_path)
+    sweep.path.mkdir(exist_ok=True)
+    sweep.tokens(small)
+    (path,) = tmp_path.glob("text-*.npz")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="is damaged"):
+        load_npz(path)
+
+
+def test_a_ladder_tunes_and_then_trains_the_best_rate(small, tmp_path):
+    base = LADDERS["lstm-ladder"]
+    tiny = Ladder("", small.replace(steps=8), (4, 8), base.entries[:2], seeds=(0, 1))
+    sweep = Sweep(tmp_path)
+    tuning = list(tiny.stage(sweep))
+    assert len(tuning) == 2 * 2 * 4
+    work(sweep, stage=tiny.stage)
+    runs = list(sweep.settings().values())
+    # SGD, DANA-constant and SGD with momentum at the matched rate, at two sizes with two seeds.
+    assert len(runs) == len(tuning) + 3 * 2 * 2
+    finals = [run for run in runs if run.steps == 8]
+    losses = {sweep.settings()[n].fingerprint: r["validation_loss"] for n, r in
+              sweep.finished().items()}  # fmt: skip
+    sgd = next(run for run in finals if run.optimizer == "sgd" and run.width == 8)
+    best = min(
+        (run for run in tuning if run.optimizer == "sgd" and run.width == 8),
+        key=lambda run: losses[run.fingerprint],
+    )
+    assert sgd.lr == best.lr
+    momentum = next(r for r in finals if r.optimizer == "sgd-momentum" and r.width == 8)
+    assert momentum.lr / (1 - 0.9) == pytest.approx(sgd.lr)
+    assert work(sweep, stage=tiny.stage).trained == []
+
+
+def test_the_ladders_are_as_large_as_they_say():
+    from hidim.lab import Shape
+
+    for name in LADDERS:
+        plan = ladder(name)
+        b = plan.base
+        sizes = [
+            Shape(b.model, 256, width, b.layers, b.context, b.heads).parameters
+            for width in plan.widths
+        ]
+        assert len(sizes) >= 4
+        if name.startswith("lstm"):
+            assert sizes[-1] >= 16 * sizes[0]
+        assert b.steps * b.tokens_per_step >= 2e6
+        list(plan.stage(Sweep("/nowhere")))
+
+
+def test_the_command_trains_lists_and_joins(text_file, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "sweep")]
+    flags = f"--data {text_file} --tokens char --width 4 --context 8 --batch-size 4 --steps 3"
+    grid = ["--grid", "seed=0,1", "--grid", "lr=0.5"]
+    assert main(["sweep", *out, *flags.split(), *grid, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("new") == 2
+    assert main(["sweep", *out, *flags.split(), *grid, "--workers", "1"]) == 0
+    assert "2 of 2 runs finished, 2 of them now" in capsys.readouterr().out
+    assert main(["sweep", *out, "--workers", "1"]) == 0
+    assert "2 of 2 runs finished, 0 of them now" in capsys.readouterr().out
+    assert main(["sweep", "--out", str(tmp_path / "none"), "--workers", "1"]) == 2
+    assert "holds no sweep" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_worker_processes_finish_a_sweep_and_leave_on_sigterm(text_file, tmp_path):
+    import subprocess
+    import sys
+
+    flags = f"--data {text_file} --tokens char --width 8 --context 8 --batch-size 8 --steps 4000"
+    command = [sys.executable, "-m", "hidim", "sweep", "--out", str(tmp_path / "s"), "--workers"]
+    first = subprocess.Popen([*command, "2", *flags.split(), "--grid", "seed=0,1,2"])
+    runs = tmp_path / "s" / "runs"
+    while len(list(runs.glob("*/metrics.jsonl"))) < 2:
+        time.sleep(0.2)
+    first.terminate()
+    assert first.wait() == 128 + signal.SIGTERM
+    assert len(list(runs.glob("*/checkpoint.pt"))) == 2
+    subprocess.run([*command, "2"], check=True)
+    assert len(Sweep(tmp_path / "s").finished()) == 3
+
+
+# submitit leaves the logs of its debug executor open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_jobs_go_through_submitit(small, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    from hidim.lab.executors import submit_workers
+
+    sweep = Sweep(tmp_path)
+    sweep.add([small.replace(steps=2)])
+    (job,) = submit_workers(sweep, 1, cluster="debug")
+    assert len(job.result().trained) == 1
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="cannot be submitted to slurm"):
+        submit_workers(sweep, 1, cluster="slurm", parameters={"timeout_min": 1})
