@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "exponents": "measured compute-optimal exponents beside theory",
     "train": "a language model on real text, with any optimizer, resumable",
     "sweep": "many training runs in parallel, each once, resumable",
+    "report": "a folder of training runs as one table, figures and exponents",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

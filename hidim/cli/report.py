@@ -1,0 +1,152 @@
+"""`hidim report`: a folder of runs as one table, figures and exponents."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hidim.cli.output import check_outputs, plain, print_json, table, write_csv, write_figure
+from hidim.support.checks import choice
+from hidim.support.extras import require
+
+SUMMARY = "Turn a folder of runs into one table, figures and exponents with intervals over seeds."
+EXAMPLE = """example:
+  hidim report ladder --figures figures
+  hidim report ladder --baseline adamw --csv table.csv
+  hidim report ladder --sql "select run, min(validation_loss) from metrics group by run"
+± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `hidim report`."""
+    parser.add_argument("folder", metavar="DIR", help="a sweep, or any folder with runs below it")
+    parser.add_argument("--baseline", default="sgd", metavar="NAME", help="compared with (sgd)")
+    parser.add_argument("--figures", metavar="DIR", help="draw tokens.png and flops.png into DIR")
+    parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("--csv", metavar="FILE", help="also write the table to FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Report."""
+    check_outputs(args)
+    from hidim.lab import measured
+    from hidim.lab.report import best_groups, frontiers, report
+
+    if args.figures:
+        require("matplotlib", "plots")
+    if args.sql:
+        names, rows = measured.query(args.folder, args.sql)
+        _print_query(names, rows, args)
+        return 0
+    runs = measured.measured_runs(args.folder)
+    known = list(dict.fromkeys(one.label for one in runs))
+    if args.baseline == "sgd" and "sgd" not in known:
+        args.baseline = known[0]  # the first by name, where nobody asked for another
+    choice("baseline", args.baseline, known)
+    answer = report(runs, baseline=args.baseline)
+    if args.figures:
+        groups = best_groups(runs)
+        _draw(args.figures, groups, frontiers(groups))
+    if args.csv:
+        flat = [_flat(row) for row in answer["groups"]]
+        write_csv(args.csv, {name: [row[name] for row in flat] for name in flat[0]})
+    if args.json:
+        print_json(_data(answer))
+        return 0
+    _print(answer)
+    return 0
+
+
+def _draw(folder: str, groups: Any, found: Any) -> None:
+    from hidim.lab.figures import plot_frontiers, plot_tokens
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    size = (7.0, 4.6)
+    write_figure(f"{folder}/tokens.png", lambda ax: plot_tokens(groups, ax), size=size)
+    if found:
+        write_figure(f"{folder}/flops.png", lambda ax: plot_frontiers(found, ax), size=size)
+
+
+def _print(answer: dict[str, Any]) -> None:
+    rows = answer["groups"]
+    columns = {
+        "parameters": [f"{row['parameters']:,}" for row in rows],
+        "optimizer": [row["optimizer"] for row in rows],
+        "lr": [f"{row['lr']:g}{'*' if row['lr_at_edge'] else ''}" for row in rows],
+        "seeds": [_seeds(row) for row in rows],
+        "loss": [str(row["loss"]) for row in rows],
+        "b (tokens)": [str(row["exponent_tokens"]) for row in rows],
+        "compute saved": [_or_dash(row["compute_saved"]) for row in rows],
+        "tokens/s": [f"{row['tokens_per_second']:,.0f}" for row in rows],
+    }
+    print(f"validation loss in nats per token; compute saved against {answer['baseline']}\n")
+    print(table(columns))
+    if answer["frontiers"]:
+        rows = answer["frontiers"]
+        print("\nlower envelope over sizes: loss ~ flops^-slope, and loss ~ c + A flops^-b\n")
+        columns = {
+            "optimizer": [row["optimizer"] for row in rows],
+            "slope": [str(row["slope"]) for row in rows],
+            f"steeper than {answer['baseline']}": [
+                _or_dash(row["steeper_than_baseline"]) for row in rows
+            ],
+            "b (flops)": [str(row["exponent_flops"]) for row in rows],
+        }
+        print(table(columns))
+    if answer["best_options"]:
+        rows = answer["best_options"]
+        print("\nbest options by size, and how far ahead of the next\n")
+        columns = {
+            "parameters": [f"{row['parameters']:,}" for row in rows],
+            "best": [row["best"] for row in rows],
+            "loss": [str(row["loss"]) for row in rows],
+            "next": [row["next"] for row in rows],
+            "lead": [f"{row['lead']:.4f}" for row in rows],
+        }
+        print(table(columns))
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    return f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _print_query(names: list[str], rows: list[tuple[Any, ...]], args: argparse.Namespace) -> None:
+    columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    if args.csv:
+        write_csv(args.csv, columns)
+    if args.json:
+        print_json({"columns": names, "rows": [list(row) for row in rows]})
+    else:
+        print(table({name: [str(value) for value in cells] for name, cells in columns.items()}))
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Every estimate as two columns."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in ("loss", "exponent_tokens", "compute_saved"):
+            flat[name] = getattr(value, "mean", None)
+            flat[f"{name}_half_width"] = getattr(value, "half_width", None)
+        else:
+            flat[name] = value
+    return flat
+
+
+def _data(answer: dict[str, Any]) -> dict[str, Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        if hasattr(value, "half_width"):
+            return {"mean": value.mean, "half_width": value.half_width}
+        return value
+
+    converted: dict[str, Any] = plain(convert(answer))
+    return converted
