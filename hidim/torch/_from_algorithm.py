@@ -18,7 +18,8 @@ def from_algorithm(algorithm: Momentum, params: Params, **options: Any) -> Gener
     Args:
         algorithm: a member of hidim's momentum family, for example ``hidim.dana_decaying(...)``.
         params: parameters, named parameters or groups.
-        options: further options of `GeneralMomentum`; `lr`, 1 by default, multiplies both rates.
+        options: further options of `GeneralMomentum`; `lr`, 1 by default, multiplies the
+            algorithm's `rates`, as `algorithm.scheduled` does.
 
     Returns:
         A `GeneralMomentum` with the algorithm's four schedules.
@@ -40,4 +41,5 @@ def from_algorithm(algorithm: Momentum, params: Params, **options: Any) -> Gener
         )
     names = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     schedules = {name: getattr(algorithm, name) for name in names}
-    return GeneralMomentum(params, **{"lr": 1.0, **schedules, **options})
+    chosen = {"lr": 1.0, "rates": tuple(algorithm.rates), **schedules, **options}
+    return GeneralMomentum(params, **chosen)

@@ -26,9 +26,11 @@ class GeneralMomentum(MomentumFamily):
 
     Args:
         params: parameters, named parameters or groups.
-        lr: factor on gamma_2 and gamma_3 together.
+        lr: factor on `rates` together.
         gamma_1, gamma_2, gamma_3, forgetting: numbers or schedules of hidim, functions of the
             number of updates t = 0, 1, ...; none negative.
+        rates: which of the gammas lr multiplies, gamma_2 and gamma_3 by default; with others
+            fused=True uses lists.
         weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
             differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
 
@@ -52,6 +54,7 @@ class GeneralMomentum(MomentumFamily):
         gamma_2: float | Schedule = 1.0,
         gamma_3: float | Schedule = _DECAY,
         forgetting: float | Schedule = _FORGETTING,
+        rates: tuple[str, ...] = ("gamma_2", "gamma_3"),
         weight_decay: float = 0.0,
         decoupled_weight_decay: bool = False,
         initial_step: int = 0,

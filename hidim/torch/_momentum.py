@@ -30,6 +30,7 @@ from hidim.torch._layout import LOW, flat_views, local_shard
 from hidim.torch._ops import Tensors, add_scaled, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
 
+_RATES = ("gamma_2", "gamma_3")  # what lr multiplies, unless `rates` in the group says otherwise
 _WINDOW = 64  # 2^-64 of the older history is below float64's rounding
 
 
@@ -77,12 +78,18 @@ class MomentumFamily(HidimOptimizer):
         s = self._scale(values, t)
         decay = (1 - forgetting) * s / self._scale(values, t - 1)
         momentum = None
-        if not isinstance(t, Tensor) and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
+        rates = tuple(group.get("rates", _RATES))
+        usual = set(rates) == set(_RATES)
+        if usual and not isinstance(t, Tensor) and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
             momentum = gamma_3 / gamma_2 / s
         kept = 1.0
         if group["decoupled_weight_decay"] and group["weight_decay"]:
             kept = 1 - lr * group["weight_decay"]
-        return decay, gamma_1 * s, lr * gamma_2, lr * gamma_3 / s, momentum, kept
+        gamma_1, gamma_2, gamma_3 = (
+            lr * gamma if name in rates else gamma
+            for name, gamma in (("gamma_1", gamma_1), ("gamma_2", gamma_2), ("gamma_3", gamma_3))
+        )
+        return decay, gamma_1 * s, gamma_2, gamma_3 / s, momentum, kept
 
     def single(
         self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ def value_at(schedule: Any, t: Any) -> Any:
     if not isinstance(schedule, s.Schedule):
         return schedule
     if not isinstance(t, Tensor):
-        value = schedule(t)
+        value = np.asarray(schedule(t))
         return float(value) if value.ndim == 0 else value
     return _in_torch(schedule, t)
 
