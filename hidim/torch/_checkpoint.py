@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hidim.torch._options import FLAGS, check_group
+from hidim.torch._options import FLAGS, RULE_OPTIONS, check_group
 from hidim.torch._plain import from_plain
 
 if TYPE_CHECKING:
     from hidim.torch._optimizer import HidimOptimizer
+
+
+def refuse_malformed(optimizer: torch.optim.Optimizer, state_dict: Any) -> None:
+    """Refuse what is not a state_dict at all, before looking inside."""
+    if not isinstance(state_dict, dict):
+        raise ValueError(wrong(optimizer, f"it is a {type(state_dict).__name__}, not a dict"))
+    for key, kind in (("state", dict), ("param_groups", list)):
+        if key not in state_dict:
+            raise ValueError(wrong(optimizer, f"it has no {key!r} entry (is it truncated?)"))
+        if not isinstance(state_dict[key], kind):
+            found = type(state_dict[key]).__name__
+            raise ValueError(wrong(optimizer, f"its {key!r} is a {found}, not a {kind.__name__}"))
+    for number, group in enumerate(state_dict["param_groups"]):
+        if not isinstance(group, dict):
+            raise ValueError(wrong(optimizer, f"group {number} is not a dict"))
 
 
 def load_checked(optimizer: HidimOptimizer, state_dict: dict[str, Any]) -> None:
@@ -22,14 +38,12 @@ def load_checked(optimizer: HidimOptimizer, state_dict: dict[str, Any]) -> None:
     Buffers take the dtype and device a fresh state would have, and are copies.
     """
     if not isinstance(state_dict, dict):
-        raise ValueError(_wrong(optimizer, f"it is a {type(state_dict).__name__}, not a dict"))
+        raise ValueError(wrong(optimizer, f"it is a {type(state_dict).__name__}, not a dict"))
     state_dict = state_dict.copy()
     for hook in list(optimizer._optimizer_load_state_dict_pre_hooks.values()):
         replaced = hook(optimizer, state_dict)
         state_dict = state_dict if replaced is None else replaced
-    for key in ("state", "param_groups"):
-        if key not in state_dict:
-            raise ValueError(_wrong(optimizer, f"it has no {key!r} entry (is it truncated?)"))
+    refuse_malformed(optimizer, state_dict)
     groups = _checked_groups(optimizer, state_dict["param_groups"])
     saved_ids = chain.from_iterable(g["params"] for g in state_dict["param_groups"])
     own = chain.from_iterable(g["params"] for g in optimizer.param_groups)
@@ -43,7 +57,7 @@ def load_checked(optimizer: HidimOptimizer, state_dict: dict[str, Any]) -> None:
     for saved_id, entry in state_dict["state"].items():
         if saved_id not in of_id:
             if isinstance(saved_id, int):
-                raise ValueError(_wrong(optimizer, f"its groups have no parameter {saved_id}"))
+                raise ValueError(wrong(optimizer, f"its groups have no parameter {saved_id}"))
             state[saved_id] = entry
             continue
         param = of_id[saved_id]
@@ -67,7 +81,7 @@ def _checked_groups(optimizer: HidimOptimizer, saved: Any) -> list[dict[str, Any
     groups = []
     for number, (old, group) in enumerate(zip(saved, own, strict=True)):
         if "params" not in old:
-            raise ValueError(_wrong(optimizer, f"group {number} has no 'params' entry"))
+            raise ValueError(wrong(optimizer, f"group {number} has no 'params' entry"))
         if len(old["params"]) != len(group["params"]):
             raise ValueError(
                 "loaded state dict contains a parameter group that doesn't match the size of "
@@ -76,12 +90,16 @@ def _checked_groups(optimizer: HidimOptimizer, saved: Any) -> list[dict[str, Any
             )
         missing = [key for key in optimizer.defaults if key not in old and key not in FLAGS]
         if missing:
-            raise ValueError(_wrong(optimizer, f"group {number} lacks {', '.join(missing)}"))
+            raise ValueError(wrong(optimizer, f"group {number} lacks {', '.join(missing)}"))
+        foreign = sorted(RULE_OPTIONS & set(old) - set(optimizer.defaults))
+        if foreign:
+            found = f"group {number} has the unknown {', '.join(foreign)} of another optimizer"
+            raise ValueError(wrong(optimizer, found))
         restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
         try:
             check_group({**FLAGS, **restored})
         except ValueError as error:
-            raise ValueError(_wrong(optimizer, f"in group {number}, {error}")) from None
+            raise ValueError(wrong(optimizer, f"in group {number}, {error}")) from None
         groups.append(restored)
     return groups
 
@@ -90,7 +108,7 @@ def _checked_entry(
     optimizer: HidimOptimizer, saved_id: Any, entry: Any, param: Tensor, group: dict[str, Any]
 ) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise ValueError(_wrong(optimizer, f"the state of parameter {saved_id} is not a dict"))
+        raise ValueError(wrong(optimizer, f"the state of parameter {saved_id} is not a dict"))
     if not entry:
         return {}
     needed = ("step", *optimizer.buffers)
@@ -98,7 +116,7 @@ def _checked_entry(
     if missing:
         found = ", ".join(map(str, entry))
         raise ValueError(
-            _wrong(
+            wrong(
                 optimizer,
                 f"the state of parameter {saved_id} lacks {', '.join(missing)} (it has: {found})",
             )
@@ -106,7 +124,7 @@ def _checked_entry(
     foreign = [str(key) for key in entry if key not in needed]
     if foreign:
         raise ValueError(
-            _wrong(optimizer, f"parameter {saved_id} has unknown state {', '.join(foreign)}")
+            wrong(optimizer, f"parameter {saved_id} has unknown state {', '.join(foreign)}")
         )
     checked: dict[str, Any] = {"step": _step_tensor(optimizer, saved_id, entry, param, group)}
     for key in optimizer.buffers:
@@ -114,7 +132,7 @@ def _checked_entry(
         shape = tuple(getattr(value, "shape", ()))
         if not isinstance(value, Tensor) or shape != tuple(param.shape):
             raise ValueError(
-                _wrong(
+                wrong(
                     optimizer,
                     f"`{key}` of parameter {saved_id} has shape {shape}, the parameter "
                     f"{tuple(param.shape)}",
@@ -132,14 +150,17 @@ def _step_tensor(
     if (isinstance(value, Tensor) and value.numel() != 1) or not isinstance(
         value, Tensor | int | float
     ):
-        raise ValueError(_wrong(optimizer, f"`step` of parameter {saved_id} is not one number"))
+        raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is not one number"))
+    if not 0 <= float(value) < math.inf:
+        raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is {float(value)}"))
     double = torch.get_default_dtype() == torch.float64
     device = param.device if group.get("capturable") else "cpu"
     step = torch.as_tensor(value).detach().to(device, torch.float64 if double else torch.float32)
     return step.reshape(()).clone()
 
 
-def _wrong(optimizer: HidimOptimizer, problem: str) -> str:
+def wrong(optimizer: torch.optim.Optimizer, problem: str) -> str:
+    """The message for a checkpoint that is refused."""
     return (
         f"this state_dict cannot be loaded into {type(optimizer).__name__}: {problem}. "
         "Nothing has been changed."

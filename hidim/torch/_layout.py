@@ -31,6 +31,11 @@ def real_view(x: Tensor) -> Tensor:
     return torch.view_as_real(x) if x.is_complex() else x
 
 
+def resolved(x: Tensor) -> Tensor:
+    """`x` with a pending conjugation or negation carried out; kernels read memory as it is."""
+    return x.resolve_conj().resolve_neg() if x.is_conj() or x.is_neg() else x
+
+
 def widen(x: Tensor) -> Tensor:
     """float32 for bfloat16 and float16, otherwise `x` itself."""
     return x.float() if x.dtype in LOW else x

@@ -9,7 +9,7 @@ Source: arXiv 2602.05298, whose runs take omega = 4 and t_0 = a tenth of the run
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ class LogTimeWeightDecay(Wrapper):
         >>> model = torch.nn.Linear(3, 1)
         >>> optimizer = LogTimeWeightDecay(torch.optim.SGD(model.parameters(), lr=0.1), t_0=100)
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("decay_step",)
 
     def __init__(
         self,

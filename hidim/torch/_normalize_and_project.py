@@ -8,7 +8,7 @@ Source: arXiv 2407.01800.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ class NormalizeAndProject(Wrapper):
         >>> optimizer = NormalizeAndProject(torch.optim.SGD(model.parameters(), lr=0.1))
     """
 
+    kept: ClassVar[tuple[str, ...]] = ("norms",)
+
     def __init__(
         self,
         params: Params | torch.optim.Optimizer,
@@ -56,14 +58,17 @@ class NormalizeAndProject(Wrapper):
     def _complete(self, group: dict[str, Any]) -> None:
         if "norms" not in group:
             group["norms"] = [
-                float(torch.linalg.vector_norm(p)) if p.dim() >= group["min_dim"] else 0.0
-                for p in group["params"]
+                float(_norm(p)) if p.dim() >= group["min_dim"] else 0.0 for p in group["params"]
             ]
 
     def after(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Rescale what moved."""
         for p, norm in zip(group["params"], group["norms"], strict=True):
             if p.grad is not None and norm > 0:
-                dtype = torch.float32 if p.dtype in (torch.bfloat16, torch.float16) else None
-                size = torch.linalg.vector_norm(p, dtype=dtype)
+                size = _norm(p)
                 p.mul_(torch.where(size > 0, norm / size, 1.0))
+
+
+def _norm(p: Tensor) -> Tensor:
+    low = p.dtype in (torch.bfloat16, torch.float16)
+    return torch.linalg.vector_norm(p, dtype=torch.float32 if low else None)

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from hidim.torch._checkpoint import load_checked
 from hidim.torch._compat import step_in_grad_mode
-from hidim.torch._layout import bucket, local_shard, narrow_into, real_view, widen
-from hidim.torch._options import FLAGS, check_group
+from hidim.torch._layout import bucket, local_shard, narrow_into, real_view, resolved, widen
+from hidim.torch._options import FLAGS, check_group, refuse_sparse
 from hidim.torch._plain import to_plain
 
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
@@ -78,7 +78,11 @@ class HidimOptimizer(torch.optim.Optimizer):
         if isinstance(param_group, dict):
             check_group({**self.defaults, **param_group})
         super().add_param_group(param_group)
-        self._complete(self.param_groups[-1])
+        try:
+            self._complete(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
 
     def _complete(self, group: dict[str, Any]) -> None:
         """Fill in what a new group leaves to be computed."""
@@ -127,7 +131,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if not torch.compiler.is_compiling():
-            self._refuse_sparse()
+            refuse_sparse(self)
         for group in self.param_groups:
             if not torch.compiler.is_compiling():
                 self._refuse_meta(group)
@@ -139,15 +143,6 @@ class HidimOptimizer(torch.optim.Optimizer):
             if params:
                 self._step_group(group, params, grads, steps, state)
         return loss
-
-    def _refuse_sparse(self) -> None:
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None and p.grad.layout != torch.strided:
-                    raise RuntimeError(
-                        f"{type(self).__name__} does not support sparse gradients; use "
-                        "sparse=False in the embedding, or torch.optim.SparseAdam for it."
-                    )
 
     def _refuse_meta(self, group: dict[str, Any]) -> None:
         if group["fused"] and any(p.is_meta for p in group["params"]):
@@ -172,7 +167,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             if len(entry) == 0:
                 self._init_state(group, p, entry)
             params.append(p)
-            grads.append(p.grad)
+            grads.append(p.grad if torch.compiler.is_compiling() else resolved(p.grad))
             steps.append(entry["step"])
             for name, tensors in zip(self.buffers, state, strict=True):
                 if group["differentiable"]:

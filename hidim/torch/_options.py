@@ -29,9 +29,16 @@ _POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_cons
 _NON_NEGATIVE = {
     "lr", "weight_decay", "c_3", "eps", "alpha_scale", "gradient_scale", "omega", "t_0", "peak_lr",
 }  # fmt: skip
+# Options that tell one rule from another: in a checkpoint for a rule without them they are a sign
+# of another optimizer. The rest may be a wrapper's (omega, t_0) or a user's own.
+RULE_OPTIONS = {
+    "kappa", "kappa_3", "c_3", "delta", "dimension", "clip", "xi", "small_const", "eps", "betas",
+    "alpha_scale", "alpha_form", "gradient_scale", "decay_after", "gamma_1", "gamma_2", "gamma_3",
+    "forgetting", "rates", "momentum", "dampening", "nesterov", "amsgrad",
+}  # fmt: skip
 _MAY_BE_ZERO = {"kappa_3"}  # the constant-rate reduction
 _MAY_BE_NONE = {"dimension", "peak_lr"}
-_FREE = ("foreach", "fused", "state_dtype", "initial_step")
+_FREE = ("foreach", "fused", "state_dtype")
 _SCHEDULES = {"gamma_1", "gamma_2", "gamma_3", "forgetting"}
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -74,6 +81,8 @@ def check_option(name: str, value: Any) -> None:
         checks.non_negative(name, value)
     elif name in ("initial_step", "min_dim"):
         checks.whole(name, value)
+    elif name == "rates":
+        _check_rates(value)
     elif name == "betas":
         _check_betas(value)
     elif name == "alpha_form":
@@ -85,6 +94,23 @@ def check_option(name: str, value: Any) -> None:
 def number(value: Any) -> float:
     """The value of a number or one-element tensor, outside of any autograd graph."""
     return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
+
+
+def _check_rates(value: Any) -> None:
+    known = ("gamma_1", "gamma_2", "gamma_3")
+    if not isinstance(value, tuple | list) or not set(value) <= set(known):
+        raise ValueError(f"`rates` must be some of {', '.join(known)}, got {value!r}.")
+
+
+def refuse_sparse(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a step while any gradient is sparse, before anything has changed."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            if p.grad is not None and p.grad.layout != torch.strided:
+                raise RuntimeError(
+                    f"{type(optimizer).__name__} does not support sparse gradients; use "
+                    "sparse=False in the embedding, or torch.optim.SparseAdam for it."
+                )
 
 
 def _check_betas(value: Any) -> None:

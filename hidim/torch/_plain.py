@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from hidim.algorithms import schedules
 from hidim.algorithms.schedules import Schedule
 
@@ -16,7 +18,7 @@ _TAG = "schedule"
 
 
 def to_plain(value: Any) -> Any:
-    """`value` with every schedule of hidim inside replaced by numbers, strings and tuples.
+    """`value` with every schedule of hidim and NumPy scalar inside replaced by plain data.
 
     >>> to_plain(schedules.PowerLaw(1.0, 0.5))
     {'schedule': 'PowerLaw', 'scale': 1.0, 't_exponent': 0.5}
@@ -24,6 +26,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Schedule) and _known(type(value).__name__) is type(value):
         fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
         return {_TAG: type(value).__name__, **fields}
+    if isinstance(value, np.generic):
+        return value.item()
     if type(value) in (tuple, list):
         return type(value)(to_plain(item) for item in value)
     return value

@@ -14,6 +14,7 @@ import torch
 from catalogue import CASES, CLASSES, data, reference_path, train
 from torch.nn import Parameter
 
+import hidim.algorithms
 import hidim.torch as ours
 from hidim.algorithms.schedules import WSD, Forgetting, PowerLaw, Table
 from hidim.torch import _one_pass
@@ -446,3 +447,84 @@ def test_param_groups_leave_biases_norms_and_vectors_without_decay():
         ours.param_groups(model, weight_decay=-1.0)
     with pytest.raises(ValueError, match="model"):
         ours.param_groups(torch.nn.ReLU())
+
+
+def test_a_checkpoint_of_the_rule_next_door_is_refused():
+    pairs = [
+        (ours.DanaStarMK4, ours.DanaStar),  # would clip a rule that has no clip
+        (ours.DANADecaying, ours.StochasticNesterov),
+        (ours.LogTimeAdEMAMix, ours.DanaStar),
+        (torch.optim.SGD, ours.SignSGD),
+    ]
+    for written_by, read_by in pairs:
+        p = Parameter(torch.zeros(3))
+        with pytest.raises(ValueError, match="of another optimizer"):
+            read_by([p]).load_state_dict(written_by([p]).state_dict())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"state": None}, {"state": [1]}, {"param_groups": None}, {"param_groups": [1]}],
+    ids=str,
+)
+def test_a_checkpoint_of_the_wrong_types_is_refused_by_rules_and_wrappers(broken):
+    for cls in (ours.ADANA, ours.LogTimeWeightDecay):
+        optimizer = cls([Parameter(torch.zeros(3))])
+        with pytest.raises(ValueError, match="Nothing has been changed"):
+            optimizer.load_state_dict({**optimizer.state_dict(), **broken})
+
+
+@pytest.mark.parametrize("count", [math.nan, math.inf, -1.0])
+def test_a_checkpoint_whose_count_is_no_count_is_refused(count):
+    optimizer, _ = started(CASES[0])
+    broken = copy.deepcopy(optimizer.state_dict())
+    broken["state"][0]["step"] = torch.tensor(count)
+    with pytest.raises(ValueError, match="step"):
+        optimizer.load_state_dict(broken)
+
+
+def test_a_refused_group_is_not_kept():
+    optimizer = ours.AcceleratedSGD([Parameter(torch.zeros(3))])
+    with pytest.raises(ValueError, match="xi"):
+        optimizer.add_param_group({"params": [Parameter(torch.zeros(2))], "xi": 0.5})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_numpy_numbers_as_options_load_with_weights_only():
+    optimizer = ours.ADANA([Parameter(torch.zeros(3))], lr=np.float64(0.1), kappa=np.float32(0.75))
+    stream = io.BytesIO()
+    torch.save(optimizer.state_dict(), stream)
+    stream.seek(0)
+    assert torch.load(stream, weights_only=True)["param_groups"][0]["lr"] == 0.1
+
+
+@each
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_gradients_with_a_pending_conjugation_or_negation_are_read_right(case, path):
+    values = torch.complex(torch.ones(3), torch.tensor([1.0, -2.0, 3.0]))
+    for start, grad in [
+        (torch.ones(3, dtype=torch.complex64), values.conj()),
+        (torch.ones(3), values.conj().imag),
+    ]:
+        lazy, plain = Parameter(start.clone()), Parameter(start.clone())
+        first, second = (case.cls([p], **path) for p in (lazy, plain))
+        lazy.grad, plain.grad = grad, grad.resolve_conj().resolve_neg().clone()
+        first.step()
+        second.step()
+        assert torch.equal(lazy, plain)
+
+
+def test_lr_scales_the_rates_that_the_algorithm_names():
+    algorithm = hidim.algorithms.stochastic_nesterov(0.05)  # lr scales gamma_1 and gamma_2
+    schedule = Table([0, 5, 10], [1.0, 0.5, 0.1])
+    for path in [*PATHS, {"capturable": True}]:
+        p, q = (Parameter(torch.tensor(data(1)[0])) for _ in range(2))
+        by_lr = ours.from_algorithm(algorithm, [p], **path)
+        by_schedule = ours.from_algorithm(algorithm.scheduled(schedule), [q], **path)
+        for step in range(10):
+            by_lr.param_groups[0]["lr"] = float(schedule(step))
+            train(by_lr, p, 1, start=step)
+            train(by_schedule, q, 1, start=step)
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-13)
+    with pytest.raises(ValueError, match="rates"):
+        ours.GeneralMomentum([p], rates=("gamma_4",))

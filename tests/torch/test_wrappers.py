@@ -152,3 +152,45 @@ def test_bad_values_and_foreign_checkpoints_are_refused():
         optimizer = wrap(BASES[0](params))
         with pytest.raises(ValueError, match=words):
             optimizer.load_state_dict(BASES[0](params).state_dict())
+
+
+@pytest.mark.parametrize("wrap", [ours.LogTimeWeightDecay, ours.NormalizeAndProject])
+def test_wrappers_refuse_truncated_checkpoints_and_keep_their_state(wrap):
+    params = weights()
+    optimizer = wrap(params)
+    run(optimizer, params, 2)
+    before = copy.deepcopy(optimizer.state_dict())
+
+    def without(key, part):
+        broken = copy.deepcopy(before)
+        del (broken["state"][0] if part == "state" else broken["param_groups"][0])[key]
+        return broken
+
+    kept = "norms" if wrap is ours.NormalizeAndProject else "decay_step"
+    broken = [without(key, "group") for key in ("lr", "betas", kept)]
+    broken += [without("exp_avg", "state"), without("step", "state"), {}, None, []]
+    for state_dict in broken:
+        with pytest.raises(ValueError, match="Nothing has been changed"):
+            optimizer.load_state_dict(state_dict)
+        after = optimizer.state_dict()
+        assert after["param_groups"] == before["param_groups"]
+        torch.testing.assert_close(after["state"], before["state"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wrap", [ours.LogTimeWeightDecay, ours.NormalizeAndProject])
+def test_wrappers_refuse_bad_values_by_name_and_sparse_gradients_in_time(wrap):
+    for name, value in (("lr", -1.0), ("lr", None), ("weight_decay", -0.1)):
+        with pytest.raises(ValueError, match=name):
+            wrap(weights(), **{name: value})
+    dense, table = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(4, 2))
+    optimizer = wrap([dense, table])
+    dense.grad, table.grad = torch.ones(2, 2), torch.ones(4, 2).to_sparse()
+    with pytest.raises(RuntimeError, match="sparse"):
+        optimizer.step()
+    assert torch.equal(dense.detach(), torch.ones(2, 2))
+
+
+def test_the_norm_of_bfloat16_weights_is_not_itself_rounded():
+    p = torch.nn.Parameter(torch.full((37, 5), 0.3, dtype=torch.bfloat16))
+    (norm,) = ours.NormalizeAndProject([p]).param_groups[0]["norms"]
+    assert norm == pytest.approx(p.detach().double().norm().item(), rel=1e-6)
