@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "train": "a language model on real text, with any optimizer, resumable",
     "sweep": "many training runs in parallel, each once, resumable",
     "report": "a folder of training runs as one table, figures and exponents",
+    "spectrum": "tail exponents of a trained model, and the kappa_3 they imply",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

@@ -1,0 +1,123 @@
+"""Does the training loop cost anything, and does DANA's step? Ratios within one run.
+
+The bare loop is torch.nn.LSTM, torch's SGD and nothing else, on the same windows; the lab's run is
+everything `train` does, its files and (short) evaluations included. Processor time of one thread,
+rounds that alternate, the median of the ratios.
+
+    python benchmarks/lab.py             # print the table
+    python benchmarks/lab.py --write     # and keep it in docs/benchmarks/lab.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hidim.lab import Settings, Shape, build, make_optimizer, train
+from hidim.lab.batches import Batches
+from hidim.lab.sources import read_text
+from hidim.lab.tokens import Tokens, tokenize
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "lab.md"
+SETTINGS = Settings(optimizer="sgd", lr=1.0, steps=100, validation_tokens=64, clip=0.0)
+ROUNDS = 5
+
+
+def bare(tokens: Tokens) -> float:
+    """Processor seconds of the hand-written loop."""
+    s = SETTINGS
+    start = time.process_time()
+    model = build(Shape("lstm", 256, s.width, s.layers, s.context))
+    optimizer = torch.optim.SGD(model.parameters(), lr=s.lr)
+    batches = Batches(tokens.train, context=s.context, seed=0)
+    for step in range(s.steps):
+        windows = torch.from_numpy(batches.windows(step * s.batch_size, s.batch_size))
+        logits = model(windows[:, :-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return time.process_time() - start
+
+
+def lab(tokens: Tokens, optimizer: str) -> float:
+    """Processor seconds of `hidim.lab.train`."""
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        train(SETTINGS.replace(optimizer=optimizer), folder, tokens=tokens, threads=1)
+    return time.process_time() - start
+
+
+def step_seconds(name: str, width: int, repeats: int = 40) -> float:
+    """Seconds of one optimizer step on an LSTM's gradients."""
+    model = build(Shape("lstm", 256, width))
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 1e-6)
+    optimizer = make_optimizer(name, model.parameters(), lr=0.1)
+    optimizer.step()
+    start = time.process_time()
+    for _ in range(repeats):
+        optimizer.step()
+    return (time.process_time() - start) / repeats
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    torch.set_num_threads(1)
+    tokens = tokenize(read_text("stdlib", max_mb=2))
+    rows = []
+    rounds = [
+        (
+            bare(tokens),
+            lab(tokens, "sgd"),
+            lab(tokens, "sgd-momentum"),
+            lab(tokens, "dana-decaying"),
+        )
+        for _ in range(ROUNDS)
+    ]
+    ratio = statistics.median(plain / sgd for plain, sgd, _, _ in rounds)
+    rows.append(
+        f"| speed of the lab's run over the bare loop's, SGD | {ratio:.3f} | at least 0.9 |"
+    )
+    ratio = statistics.median(dana / momentum for _, _, momentum, dana in rounds)
+    rows.append(
+        f"| a run with DANA-decaying over one with SGD with momentum | {ratio:.3f} | at most 1.05 |"
+    )
+    for width in (64, 704):
+        pairs = [
+            (step_seconds("dana-decaying", width), step_seconds("sgd-momentum", width))
+            for _ in range(ROUNDS)
+        ]
+        ratio = statistics.median(a / b for a, b in pairs)
+        size = f"{Shape('lstm', 256, width).parameters:,}"
+        rows.append(
+            f"| the step alone over SGD with momentum's, {size} parameters | {ratio:.3f} | |"
+        )
+    page = "\n".join(
+        [
+            "# Benchmarks: the training lab",
+            "",
+            "Median ratios of processor times in one run, an LSTM of 99,584 parameters, one thread.",
+            "Written by `python benchmarks/lab.py --write`.",
+            "",
+            "| what | ratio | target |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+    print(page)
+    if write:
+        PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
