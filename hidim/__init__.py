@@ -46,6 +46,7 @@ _SUBPACKAGES = (
     "algorithms",
     "dynamics",
     "fitting",
+    "lab",
     "optax",
     "plots",
     "problems",

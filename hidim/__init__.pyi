@@ -10,6 +10,9 @@ from hidim import (
     fitting as fitting,
 )
 from hidim import (
+    lab as lab,
+)
+from hidim import (
     optax as optax,
 )
 from hidim import (
