@@ -105,7 +105,7 @@ def main() -> None:
         [
             "# Benchmarks: the training lab",
             "",
-            "Median ratios of processor times in one run, an LSTM of 99,584 parameters, one thread.",
+            "Median ratios of processor times in one run, an LSTM of 99,584 parameters.",
             "Written by `python benchmarks/lab.py --write`.",
             "",
             "| what | ratio | target |",
