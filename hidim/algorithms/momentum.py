@@ -123,7 +123,7 @@ def sgd(gamma_2: Rate) -> Momentum:
 
 
 def sgd_momentum(gamma_2: Rate, gamma_3: Rate, delta: Rate) -> Momentum:
-    """SGD with classical momentum: constant forgetting `delta` in (0, 1].
+    """SGD with classical momentum: constant forgetting `delta`, usually in (0, 1].
 
     Its risk follows SGD's at rate gamma_2 + gamma_3 / delta. torch's SGD(lr, momentum=mu) is
     gamma_2 = 0, gamma_3 = lr, delta = 1 - mu.
@@ -136,9 +136,10 @@ def stochastic_nesterov(gamma: float) -> Momentum:
 
     Source: Even et al. 2021, theorem 7, in the form of arXiv 2505.16098.
     """
+    gamma = checks.non_negative("gamma", gamma)
     return Momentum(
         NesterovWeight(gamma),
-        checks.non_negative("gamma", gamma),
+        gamma,
         PowerLaw(1.0, 1.0),
         Forgetting(1.0, offset=2.0),
         name="stochastic-nesterov",

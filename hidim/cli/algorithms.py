@@ -15,7 +15,7 @@ import numpy as np
 import hidim
 from hidim.algorithms import NAMED
 from hidim.cli.problems import flag, read_columns
-from hidim.support.checks import choice, finite_array
+from hidim.support.checks import choice, finite_array, hyphenated
 
 PARAMETERS: dict[str, str] = {
     "gamma": "learning rate of stochastic-nesterov and schedule-free-sgd",
@@ -101,7 +101,7 @@ def build(
     spell: Callable[[str], str],
 ) -> hidim.Momentum:
     """Construct the algorithm `name` from `given`; what is left out is recommended."""
-    choice("algorithm", name, NAMED)
+    name = choice("algorithm", hyphenated(name), NAMED)
     constructor: Any = NAMED[name]
     known = inspect.signature(constructor).parameters
     own = [parameter for parameter in known if parameter != "d"]

@@ -148,7 +148,7 @@ def report_curve(
 ) -> int:
     """Hand back one curve in every form that was asked for; `extra` columns go beside it."""
     extra = extra or {}
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {**curve_columns(curve), **extra})
     if draw and getattr(args, "plot", None):
         write_figure(args.plot, draw, size=(7.0, 4.6))

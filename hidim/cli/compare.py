@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
                 simulated.append(_named(curve, text))
                 progress.advance()
     seconds = time.perf_counter() - started
-    if args.plot:
+    if args.plot is not None:
         drawn = [*predicted, *(_thinned(curve) for curve in simulated)]
         floor = spectrum.risk_floor
         common.write_figure(args.plot, lambda ax: draw(ax, drawn, floor=floor), size=(7.4, 5.0))
@@ -154,7 +154,7 @@ def _report(
     for curve in simulated:
         columns[f"{curve.label} (runs)"] = curve.risk
         columns[f"{curve.label} (stderr)"] = curve.stderr
-    if args.csv:
+    if args.csv is not None:
         common.write_csv(args.csv, columns)
     if args.json:
         common.print_json(

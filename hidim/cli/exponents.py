@@ -69,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
         row, frontier = _measure(args, name, low, high)
         rows.append(row)
         frontiers.append(frontier)
-    if args.csv:
+    if args.csv is not None:
         columns = [(f"{n} {key}", getattr(f, key)) for n, f in zip(names, frontiers, strict=True)
                    for key in ("flops", "d", "risk")]  # fmt: skip
         length = max(len(values) for _, values in columns)
         padded = {k: [*v.tolist(), *[None] * (length - len(v))] for k, v in columns}
         write_csv(args.csv, padded)
-    if args.plot:
+    if args.plot is not None:
         write_figure(args.plot, lambda ax: _draw(ax, names, frontiers, rows), size=(6.4, 4.4))
     if args.json:
         print_json({"alpha": args.alpha, "beta": args.beta, "phase": rows[0]["phase"],

@@ -107,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
     for warning in law.warnings:
         print(f"hidim: warning: {warning}", file=sys.stderr)
     rows = errors(law, runs)
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
-    if args.plot:
+    if args.plot is not None:
         from hidim.plots.forecast import plot_forecast
 
         write_figure(args.plot, lambda ax: plot_forecast(law, runs, ax), size=(7.0, 4.6))

@@ -30,9 +30,9 @@ def run_sizes(args: argparse.Namespace) -> int:
     if args.out:
         law.save(args.out)
     rows = parameter_rows(law)
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
-    if args.plot:
+    if args.plot is not None:
         from hidim.plots.forecast import plot_size_law
 
         write_figure(args.plot, lambda ax: plot_size_law(law, data, ax), size=(7.0, 4.6))

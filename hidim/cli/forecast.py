@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
     if plan.loss is not None:
         columns["loss"] = plan.loss
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, columns)
-    if args.plot:
+    if args.plot is not None:
         from hidim.plots.forecast import plot_forecast
 
         write_figure(

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     names = [args.algorithm] if args.algorithm else ["sgd", "dana-constant", "dana-decaying"]
     rows = [row for name in names for row in _rows(args, name)]
     columns = {key: [row[key] for row in rows] for key in rows[0]}
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, columns)
     if args.json:
         print_json({"alpha": args.alpha, "beta": args.beta, "rows": rows})

@@ -42,13 +42,13 @@ def check_outputs(args: argparse.Namespace) -> None:
         MissingExtra: a figure is asked for and matplotlib is not installed.
     """
     figure = getattr(args, "plot", None)
-    if args.csv:
+    if args.csv is not None:
         check_writable(args.csv)
-    if figure:
+    if figure is not None:
         check_writable(figure)
         choice("suffix of --plot", Path(figure).suffix.lower(), FIGURE_SUFFIXES)
         require("matplotlib", "plots")
-        if args.csv and Path(args.csv).resolve() == Path(figure).resolve():
+        if args.csv is not None and Path(args.csv).resolve() == Path(figure).resolve():
             raise ValueError(f"--csv and --plot both name {figure!r}; give two files.")
 
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if any(k is not None for k in (args.kappa_1, args.kappa_2, args.kappa_3)):
         kappas = {"kappa_1": args.kappa_1, "kappa_2": args.kappa_2, "kappa_3": args.kappa_3}
         laws.append(scaling_law(args.alpha, args.beta, GENERAL, **kappas, **common))
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {key: [_row(law)[key] for law in laws] for key in _row(laws[0])})
     if args.json:
         print_json(_answer(laws))

@@ -60,9 +60,9 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {key: [row[key] for row in flat] for key in flat[0]})
-    if args.plot:
+    if args.plot is not None:
         from hidim.plots.forecast import plot_optimal_sizes
 
         write_figure(args.plot, lambda ax: plot_optimal_sizes(rows, ax), size=(7.0, 4.6))
@@ -98,9 +98,9 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     plan = law.best_schedule(
         args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
     )
-    if args.csv:
+    if args.csv is not None:
         write_csv(args.csv, {"step": plan.steps, "lr": plan.lr})
-    if args.plot:
+    if args.plot is not None:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))

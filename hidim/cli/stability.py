@@ -44,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
     found = hidim.stability(
         problem.spectrum(args.seed), algorithm, args.steps, batch_size=args.batch_size
     )
-    if args.csv:
+    if args.csv is not None:
         common.write_csv(
             args.csv,
             {"step": found.steps, "norm": found.norm, "small_step_norm": found.small_step_norm},
         )
-    if args.plot:
+    if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))
     if args.json:
         head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}

@@ -64,6 +64,7 @@ def small_step_norm(
     return _over_times(_expanded_norm, spectrum, algorithm, batch_size, t)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def growth_rate(spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: float) -> float:
     """By how much the second moments grow per step, coefficients frozen at `t`.
 
@@ -225,7 +226,10 @@ def _over_times(
     times = np.asarray(t, dtype=np.float64)
     flat = times.ravel()
     rows = max(1, _CHUNK // len(spectrum))
-    parts = [
-        norm(spectrum, algorithm, batch_size, flat[i : i + rows]) for i in range(0, flat.size, rows)
-    ]
+    # Absurd rates overflow to an infinite norm, which is what they have.
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            norm(spectrum, algorithm, batch_size, flat[i : i + rows])
+            for i in range(0, flat.size, rows)
+        ]
     return np.concatenate(parts or [np.zeros(0)]).reshape(times.shape)

@@ -30,6 +30,8 @@ SINGLE_STEPS = 256
 MOST_SINGLE_STEPS = 20_000_000
 # Frozen growth over one block, as an exponent: polynomials of this degree follow it with ease.
 GROWTH_PER_BLOCK = 6.0
+# In continuous time only an explosion moves within so small a part of a step.
+SHORTEST_TIME = 1e-8
 # A block costs about as much as this many single steps.
 SHORTEST_BLOCK = 128
 
@@ -137,7 +139,9 @@ def march(
     """
     record = empty_record(spectrum, at, discrete=discrete, keep_moments=keep_moments)
     walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance)
-    walk.run(float(record.at[-1]))
+    # A run that leaves float range is recorded as such, not warned about.
+    with np.errstate(over="ignore", invalid="ignore"):
+        walk.run(float(record.at[-1]))
     return record
 
 
@@ -256,6 +260,8 @@ class _Walk:
         if block.error > self.tolerance:
             self.record.effort["rejected"] += 1
             self.length = length * min(max(factor, 0.1), 0.8)
+            if self.length < SHORTEST_TIME:
+                self.record.crossed_at = self.record.stopped_at = self.time
             return
         self.record.effort["blocks"] += 1
         self.patience = SHORTEST_BLOCK

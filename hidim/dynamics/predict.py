@@ -115,7 +115,10 @@ def asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:
         if steps is None:
             raise ValueError("give `steps`, the last optimizer step, or the list `at`.")
         return log_spaced_steps(steps)
-    asked = step_array(list(at) if not isinstance(at, np.ndarray) else at)
+    try:
+        asked = step_array(at if isinstance(at, np.ndarray) else list(at))
+    except (TypeError, ValueError):
+        raise ValueError(f"`at` must be a list of whole steps >= 0, got {at!r}.") from None
     if asked.ndim != 1 or asked.size == 0:
         raise ValueError("`at` must be a list of at least one step.")
     last = float(asked.max())

@@ -91,7 +91,7 @@ def recommend(
         >>> algorithm.gamma_3, round(algorithm.forgetting.delta, 9)
         (PowerLaw(scale=0.1, t_exponent=0.5), 3.4)
     """
-    checks.choice("name", name, NAMED)
+    name = checks.choice("name", checks.hyphenated(name), NAMED)
     if name == "stochastic-nesterov":
         raise ValueError(
             "`name` is 'stochastic-nesterov', which diverges for every rate; try 'dana-decaying'."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from hidim.problems.spectrum import Spectrum
+from hidim.support import checks
 
 __all__ = ["Problem", "Spectrum", "as_spectrum"]
 
@@ -23,8 +24,7 @@ def as_spectrum(problem: Any, seed: int | None = None) -> Spectrum:
     Raises:
         ValueError: `problem` is neither, or `seed` is no whole number >= 0.
     """
-    if seed is not None and (isinstance(seed, bool) or int(seed) != seed or seed < 0):
-        raise ValueError(f"`seed` must be a whole number >= 0 or None, got {seed!r}.")
+    seed = checks.seed("seed", seed)
     if not callable(getattr(problem, "spectrum", None)):
         raise ValueError(
             f"`problem` must be a problem such as hidim.PLRF(...) or a hidim.Spectrum, got "

@@ -29,6 +29,10 @@ _LARGEST_SAMPLE = 2.5e8  # entries of W: 2 GB
 _LARGEST_WORK = 2e13  # v d^2: about an hour of decomposition on one core
 
 
+# Far beyond any data; steeper powers under- and overflow.
+MOST_EXPONENT = 20.0
+
+
 @dataclass(frozen=True)
 class PLRF:
     """Power-law random features: exponents of data and target, parameters, latent dimension.
@@ -76,6 +80,12 @@ class PLRF:
                 f"`v` must be finite when alpha + beta <= 1/2 (alpha={alpha}, beta={beta}): "
                 "the initial risk diverges. Give v, for example v=4*d."
             )
+        for name, exponent in (("alpha", alpha), ("beta", beta)):
+            if abs(exponent) > MOST_EXPONENT:
+                raise ValueError(
+                    f"`{name}` must be at most {MOST_EXPONENT:g} in size, got {exponent:g}: its "
+                    "powers leave float64."
+                )
         noise = checks.non_negative("noise_variance", self.noise_variance)
         accepted = {"alpha": alpha, "beta": beta, "d": d, "v": v, "noise_variance": noise}
         for name, value in accepted.items():
@@ -142,6 +152,7 @@ class PLRF:
         Raises:
             ValueError: a seed with v infinite, or a W too large to decompose.
         """
+        seed = checks.seed("seed", seed)
         if seed is None:
             return self._equivalent()
         return self._sampled(seed)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hidim.support.checks import choice, non_negative, positive
+from hidim.support.checks import choice, hyphenated, non_negative, positive
 
 ALGORITHMS = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd")
 """Optimizers whose exponents follow from alpha and the batch exponent alone."""
@@ -155,7 +155,7 @@ def kappas_of(
             "`name` is 'stochastic-nesterov', which diverges for every rate and so has no "
             f"scaling law. Use one of {', '.join((*ALGORITHMS, GENERAL))}."
         )
-    name = choice("name", name, (*ALGORITHMS, GENERAL))
+    name = choice("name", hyphenated(name), (*ALGORITHMS, GENERAL))
     least = sgd_kappa_1(alpha, kappa_b)
     if name == GENERAL:
         return _general(alpha, least, kappa_1, kappa_2, kappa_3, kappa_b)

@@ -64,6 +64,21 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     raise ValueError(f"`{name}` must be one of {', '.join(names)}; got {value!r}.{hint}")
 
 
+def hyphenated(value: Any) -> Any:
+    """A name in the spelling of the tables: `dana_decaying`, the function's, as dana-decaying."""
+    return value.replace("_", "-") if isinstance(value, str) else value
+
+
+def seed(name: str, value: Any) -> int | None:
+    """A seed for a random generator: a whole number >= 0, or None."""
+    if value is None:
+        return None
+    try:
+        return int(whole(name, value))
+    except ValueError:
+        raise ValueError(f"`{name}` must be a whole number >= 0 or None, got {value!r}.") from None
+
+
 def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """A float64 array without NaN or infinity, of the given number of dimensions."""
     try:

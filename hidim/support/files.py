@@ -17,8 +17,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     Raises:
         ValueError: the folder is missing or cannot be written, named in one line.
     """
-    target = Path(path)
-    check_writable(target)
+    # A link keeps pointing where it points: what it names is what is written.
+    target = check_writable(path).resolve()
+    if target.exists() and not target.is_file():  # a pipe or a device: nothing to keep whole
+        with open(target, mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+        return
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         encoding = None if "b" in mode else "utf-8"
@@ -49,13 +53,29 @@ def write_with(path: str | os.PathLike[str], writer: Callable[[IO[bytes]], Any])
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Refuse, before work starts, an output path that could not be written later."""
     target = Path(path)
+    if not str(path):
+        raise ValueError("cannot write '': the file has no name.")
     if target.is_dir():
         raise ValueError(f"cannot write {str(target)!r}: it is a folder.")
-    if not target.parent.is_dir():
-        raise ValueError(f"cannot write {str(target)!r}: folder {str(target.parent)!r} is missing.")
-    if not os.access(target.parent, os.W_OK):
+    folder = target.resolve().parent
+    if not folder.is_dir():
+        raise ValueError(f"cannot write {str(target)!r}: folder {str(folder)!r} is missing.")
+    if target.exists() and not target.is_file():
+        allowed = os.access(target, os.W_OK)
+    else:
+        allowed = os.access(folder, os.W_OK) and _takes_files(folder)
+    if not allowed:
         raise ValueError(f"cannot write {str(target)!r}: no permission in its folder.")
     return target
+
+
+def _takes_files(folder: Path) -> bool:
+    # Asked for real: permission bits say yes to root even where nothing can be created.
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _default_permissions() -> int:

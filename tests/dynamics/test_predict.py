@@ -21,7 +21,11 @@ SGD = hidim.sgd(0.1)
         ({}, "steps"),
         ({"at": []}, "at"),
         ({"at": [5], "steps": 3}, "at"),
-        ({"at": [-5]}, "steps"),
+        ({"at": [-5]}, "at"),
+        ({"at": 5}, "at"),
+        ({"at": [math.nan]}, "at"),
+        ({"steps": 5, "seed": math.inf}, "seed"),
+        ({"steps": 5, "seed": "a"}, "seed"),
         ({"steps": 5, "batch_size": 0}, "batch_size"),
         ({"steps": 5, "batch_size": 1.5}, "batch_size"),
         ({"steps": 5, "engine": "exactt"}, "Did you mean 'exact'"),
@@ -82,6 +86,16 @@ def test_a_curve_tells_how_to_make_it_again():
     assert made["hidim"] == hidim.__version__
     assert (made["engine"], made["seed"], made["batch_size"]) == ("exact", 7, 1)
     assert made["algorithm"]["gamma_2"] == 0.1
+
+
+@pytest.mark.parametrize("engine", ["exact", "ode"])
+@pytest.mark.parametrize("rate", [1e3, 1e30, 1e160])
+def test_absurd_rates_diverge_and_nothing_else(engine, rate):
+    for algorithm in (hidim.sgd(rate), hidim.dana_decaying(rate, rate, 0.5, 8.0)):
+        curve = hidim.predict(SPECTRUM, algorithm, 10**6, engine=engine)
+        assert curve.status == "diverged"
+        assert curve.diverged_at <= 1
+        assert curve.risk[-1] == math.inf
 
 
 def test_zero_rates_leave_the_risk_where_it_started():
