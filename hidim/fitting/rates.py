@@ -21,6 +21,8 @@ from hidim.support.checks import finite_array, non_negative
 _FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
 _EVENT = 0.01  # one event carries at most this fraction of the peak rate
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
+_JUMP = 0.005  # a change of rate from row to row that counts when runs may be mixed
+_EVENTS = 10_000  # rates up and down more than a hundred times are no schedule
 _MANY = 4000  # knots beyond which a log is thinned before its rate is simplified
 
 
@@ -87,6 +89,11 @@ class Rate:
         old, new = self.after[first:-1], self.before[first + 1 :]
         change = np.abs(new - old) / peak
         count = np.where(change > _FLAT, np.ceil(change / _EVENT), 0).astype(np.int64)
+        if count.sum() + len(jump) > _EVENTS:
+            raise ValueError(
+                f"the learning rate goes up and down too often for a schedule: {count.sum():,} "
+                "changes of 1 % of its peak. Several runs in one file, or not the rate?"
+            )
         piece = np.repeat(np.arange(len(count)), count)  # which straight piece, (events,)
         inside = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count)
         low, high = inside / count[piece], (inside + 1) / count[piece]
@@ -134,16 +141,18 @@ class Events:
         return np.maximum(self.new, _FLOOR)
 
 
-def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0) -> Rate:
+def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str = "") -> Rate:
     """A Rate from logged pairs of step and learning rate.
 
     Args:
         steps: increasing optimizer steps, shape (n,).
         lr: learning rate at each step, same shape, not negative.
         warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps.
+        label: name of the run in complaints.
 
     Raises:
-        ValueError: steps do not increase, or a rate is negative or zero throughout.
+        ValueError: steps do not increase, a rate is negative or zero throughout, or rates jump
+            to and fro between rows as in a log of several runs.
 
     >>> rate = rate_from_log([100, 200], [1e-3, 1e-3], warmup_steps=100)
     >>> round(float(rate.time(200)), 6)
@@ -163,6 +172,7 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0) -> Rate:
             f"`warmup_steps` = {warmup_steps:g} ends after the first logged step ({steps[0]:g}): "
             "the log already holds part of the warm-up. Leave it at 0, or drop those rows."
         )
+    _refuse_mixed(steps, lr, label)
     keep = _thin(steps, lr)
     steps, lr = steps[keep], lr[keep]
     flat = np.abs(np.diff(lr)) <= _FLAT * lr.max()
@@ -198,6 +208,29 @@ def rate_from_schedule(
     before, after = before.copy(), after.copy()
     before[0] = after[0]
     return _simplify(knots, before, after, start)
+
+
+def _refuse_mixed(steps: np.ndarray, lr: np.ndarray, label: str) -> None:
+    """Complain about rates that alternate between rows: two runs sorted into one log.
+
+    Rows of one run among those of another are spikes that return at once, or reversals every
+    few rows. Restarts do not return, and cycles take more than eight rows for a reversal.
+    """
+    change = np.diff(lr)
+    large = np.abs(change) > _JUMP * lr.max()
+    a, b = change[:-1], change[1:]
+    returns = np.abs(a + b) < 0.2 * np.minimum(np.abs(a), np.abs(b))
+    spikes = np.flatnonzero(large[:-1] & large[1:] & (a * b < 0) & returns)
+    where = np.flatnonzero(large)
+    turns = where[1:][np.diff(np.sign(change[where])) != 0]
+    if len(spikes) < 4 and len(turns) <= max(6, len(lr) / 8):
+        return
+    first = float(steps[int((spikes if len(spikes) else turns)[0]) + 1])
+    name = f" of {label}" if label else ""
+    raise ValueError(
+        f"the learning rate{name} goes up and down between rows, {max(len(spikes), len(turns))} "
+        f"times from step {first:g} on: several runs in one file? Give one run per file."
+    )
 
 
 def _thin(steps: np.ndarray, lr: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ class Run:
 
     def __post_init__(self) -> None:
         steps = _checked_steps(self.steps, self.label)
-        rate = rate_from_log(steps, self.lr, warmup_steps=self.warmup_steps)
+        rate = rate_from_log(steps, self.lr, warmup_steps=self.warmup_steps, label=self.label)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "lr", finite_array("lr", self.lr, ndim=1))
         object.__setattr__(self, "rate", rate)

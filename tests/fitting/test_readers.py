@@ -139,6 +139,26 @@ def test_several_runs_in_one_export_are_refused(tmp_path: Path) -> None:
         read_run(path)
 
 
+@pytest.mark.parametrize("second", [1, 8])
+def test_two_runs_sorted_into_one_log_are_refused(tmp_path: Path, second: int) -> None:
+    steps = np.arange(2160, 24_000, 128)
+    cosine = 1.65e-4 + 1.35e-4 * np.cos(np.pi * steps / 24_000)
+    rows = [(s, r, 3.0) for s, r in zip(steps, cosine, strict=True)]
+    rows += [(s + 16, 3e-4, 3.1) for s in steps[::second]]
+    with pytest.raises(ValueError, match="several runs in one file"):
+        read_run(csv(tmp_path / "a.csv", sorted(rows)))
+
+
+def test_restarts_and_cycles_are_one_run(tmp_path: Path) -> None:
+    steps = np.arange(1, 401)
+    saw, wave = 1e-3 * (1 - steps % 40 / 50), np.where(steps // 10 % 2, 1e-3, 1e-4)
+    for lr in (saw, wave, 1e-3 * np.abs(np.sin(steps / 20))):
+        run = read_run(
+            csv(tmp_path / "a.csv", [(s, r, 3.0) for s, r in zip(steps, lr, strict=True)])
+        )
+        assert len(run.rate.events().steps) < 10_000
+
+
 def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no file"):
         read_run(tmp_path / "none.csv")
