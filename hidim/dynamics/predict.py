@@ -50,9 +50,9 @@ def predict(
         seed: None for the deterministic equivalent, a number to draw that W.
         at: the steps to report, in any order; by default 0, the first steps, then 24 points
             per decade up to `steps` inclusive.
-        moments: also return every mode's three second moments.
+        moments: also return every mode's three second moments; not with "asymptotic".
         readout: "gradient" for the iterate, or another point of the algorithm, such as
-            "average" for Schedule-Free.
+            "average" for Schedule-Free; "asymptotic" has the iterate only.
 
     Returns:
         A Curve. A run that grows past float range has infinite risk from there on and
@@ -77,6 +77,8 @@ def predict(
     asked = asked_steps(steps, at)
     algorithm.readout(readout)
     chosen = "exact" if engine == "auto" else engine
+    if chosen == "asymptotic":
+        _refuse_what_a_law_lacks(moments, readout)
     spectrum = as_spectrum(problem, seed)
     ascending, back = np.unique(asked, return_inverse=True)
     options: dict[str, Any] = {"moments": moments, "readout": readout}
@@ -103,6 +105,19 @@ def predict(
         }
         | curve.provenance,
     )
+
+
+def _refuse_what_a_law_lacks(moments: bool, readout: str) -> None:
+    if moments:
+        raise ValueError(
+            "`moments` must be False with engine='asymptotic', which knows the risk alone; "
+            "for every mode's moments use engine='exact'."
+        )
+    if readout != "gradient":
+        raise ValueError(
+            f"`readout` must be 'gradient' with engine='asymptotic', got {readout!r}; "
+            "for other points of the algorithm use engine='exact'."
+        )
 
 
 def asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:

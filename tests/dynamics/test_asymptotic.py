@@ -53,6 +53,21 @@ def test_unstable_rates_have_no_law():
         solve(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0), hidim.sgd(1.2), 1, np.array([0, 9]))
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "asked"),
+    [
+        (hidim.sgd(0.1), {"moments": True}),
+        (hidim.schedule_free_sgd(0.1), {"readout": "average"}),
+    ],
+)
+def test_what_a_law_does_not_know_is_refused_in_one_line(algorithm, asked):
+    spectrum = hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0)
+    (argument,) = asked
+    with pytest.raises(ValueError, match=f"^`{argument}`.*engine='exact'") as refusal:
+        hidim.predict(spectrum, algorithm, steps=10, engine="asymptotic", **asked)
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("name", ["sgd", "dana-constant", "dana-decaying"])
 def test_the_exact_risk_stays_between_two_multiples_of_the_law(name):
     from hidim import scaling_law
