@@ -51,6 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--bootstrap", type=float, default=1000, metavar="N", help="refits (1000)")
     group.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="fit rates of doubtful unit and curves the law misses, with warnings (schedules)",
+    )
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
     add_output_flags(parser)
 
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         return run_sizes(args)
     runs = read_logs(args)
     start = time.perf_counter()
-    law = fit(runs, args.law)
+    law = fit(runs, args.law, force=args.force)
     seconds = time.perf_counter() - start
     if args.out:
         law.save(args.out)

@@ -42,6 +42,7 @@ def fit(
     *,
     warmup_steps: float = 0.0,
     delta: float = HUBER,
+    force: bool = False,
     progress: bool | None = None,
 ) -> FittedLaw:
     """Fit a schedule-aware law to measured runs.
@@ -54,14 +55,16 @@ def fit(
         law: "fsl", "fsl-7", "mpl", "mtl", "intrinsic-time" or "step".
         warmup_steps: linear warm-up that paths, triples and mappings leave out.
         delta: Huber scale of log residuals.
+        force: fit peak rates thirty times apart and curves the law does not describe, which are
+            otherwise refused as wrong units, columns or models; the law keeps the warnings.
         progress: show a progress line; None means on a terminal.
 
     Returns:
         The fitted law, with bands and hold-out errors.
 
     Raises:
-        ValueError: no such law, too few points, two curves under one label, or no change of
-            rate where the law needs one.
+        ValueError: no such law, too few points, two curves under one label, no change of
+            rate where the law needs one, or a curve that the law does not describe.
 
     Source: arXiv 2509.19189 (functional scaling laws), 2503.12811 (multi-power law).
 
@@ -73,7 +76,8 @@ def fit(
     """
     form = schedule_law(law)
     delta = positive("delta", delta)
-    runs = check_runs(as_runs(curves, warmup_steps, constant=form.response == "none"), form)
+    given = as_runs(curves, warmup_steps, constant=form.response == "none")
+    runs = check_runs(given, form, force=force)
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]
     groups = _groups(points, [run.label for run in runs])
@@ -106,7 +110,7 @@ def fit(
         left_out | ordered,
         in_sample,
         _provenance(runs, delta),
-        check_fit(runs, residuals, in_sample, max(RUN_TO_RUN, noise), form),
+        check_fit(runs, residuals, max(RUN_TO_RUN, noise), form, force=force),
     )
 
 

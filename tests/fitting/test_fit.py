@@ -181,7 +181,38 @@ def test_wrong_column_is_not_fitted_in_silence(synthetic: Maker) -> None:
     with pytest.raises(ValueError, match="another model"):
         fit([runs[0], other], "fsl")
     near = Run(runs[1].steps, runs[1].lr, 1.1 * runs[1].measured(), 1000.0, "near")
-    assert fit([runs[0], near], "fsl").warnings
+    with pytest.raises(ValueError, match="--force"):
+        fit([runs[0], near], "fsl")
+    assert fit([runs[0], near], "fsl", force=True).warnings
+
+
+def test_losses_that_do_not_follow_the_steps_are_refused(synthetic: Maker) -> None:
+    a, b, c = (synthetic(name) for name in ("cosine", "constant", "stage"))
+    shuffled = np.random.default_rng(1).permutation(c.measured())
+    with pytest.raises(ValueError, match=r"shuffled|rises"):
+        fit([a, b, Run(c.steps, c.lr, shuffled, 1000.0, "shuffled")])
+    with pytest.raises(ValueError, match="every row"):
+        fit([a, b, Run(c.steps, c.lr, np.full(len(c.steps), 3.0), 1000.0, "standing")])
+    with pytest.raises(ValueError, match="unit"):
+        fit([a, b, Run(5e5 * c.steps, c.lr, c.loss, 1000.0, "tokens")])
+
+
+def test_honest_noise_of_two_percent_is_fitted(synthetic: Maker) -> None:
+    runs = [synthetic(n, noise=0.02, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))]
+    unseen = synthetic("wsd", noise=0.0)
+    error = np.abs(fit(runs).predict(unseen) / unseen.measured() - 1)
+    # 2 % on 540 rows and 9 parameters leave about 0.02 * sqrt(9 / 540)
+    assert np.mean(error) < 6e-3
+
+
+def test_rates_far_apart_are_refused_unless_forced(synthetic: Maker) -> None:
+    a, b = synthetic("cosine"), synthetic("stage")
+    for factor in (1000.0, 30.0):
+        other = Run(b.steps, factor * b.lr, b.loss, 1000.0, "b")
+        with pytest.raises(ValueError, match="units"):
+            fit([a, other], "intrinsic-time")
+    law = fit([a, other], "intrinsic-time", force=True)
+    assert "same unit" in law.warnings[0]
 
 
 def test_a_damaged_last_row_moves_the_law_little_and_is_told(synthetic: Maker) -> None:
