@@ -80,9 +80,16 @@ class RunFolder:
             os.close(handle)
             raise Busy(f"{str(self.path)!r} is being trained by another process.") from None
         try:
+            self._drop_half_written()
             yield
         finally:
             os.close(handle)
+
+    def _drop_half_written(self) -> None:
+        """Remove the temporary files of saves that a kill cut short; nobody else writes here."""
+        for target in (self.config, self.checkpoint, self.result):
+            for left in self.path.glob(f".{target.name}.*"):
+                left.unlink(missing_ok=True)
 
     def read_config(self) -> dict[str, Any]:
         """What `config.json` says."""
