@@ -159,3 +159,14 @@ def test_the_loss_of_a_fresh_model_is_that_of_guessing(model, small):
     windows = torch.randint(0, 50, (64, 9), generator=torch.Generator().manual_seed(0))
     loss = next_token_loss(build(shape), windows).item()
     assert loss == pytest.approx(math.log(50), abs=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"compile": True}, {"precision": "bfloat16"}])
+def test_compiling_and_bfloat16_train_the_same_model(change, small, tmp_path):
+    settings = small.replace(model="transformer", heads=2, optimizer="adana", lr=1e-3, steps=5)
+    plain = train(settings, tmp_path / "plain")
+    other = train(settings.replace(**change), tmp_path / "other")
+    # float32 in another order; bfloat16 keeps 8 bits.
+    tolerance = 1e-5 if "compile" in change else 1e-2
+    assert other.validation_loss == pytest.approx(plain.validation_loss, rel=tolerance)
