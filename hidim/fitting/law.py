@@ -20,10 +20,11 @@ import numpy as np
 from hidim.fitting.rates import Rate
 from hidim.fitting.runs import Run, as_rate, check_steps
 from hidim.fitting.schedule_laws import ScheduleLaw, Units, schedule_law
-from hidim.support.checks import finite, finite_array, positive
+from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.files import write_text
 
 FORMAT = "hidim-law/1"
+_REACH = ("last_step", "lowest_rate", "highest_rate")
 _DENSE = 4000  # points beyond which a prediction is interpolated
 
 
@@ -185,25 +186,30 @@ class FittedLaw:
         try:
             law = schedule_law(data["law"])
             vector = finite_array("vector", data["vector"], ndim=1)
-            replicas = finite_array("replicas", data["replicas"]).reshape(-1, len(vector))
+            replicas = finite_array("replicas", data["replicas"])
             units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
-            if len(vector) != len(law.parameters):
-                raise ValueError(f"{len(vector)} parameters for law {law.name!r}")
-            return cls(
+            _check_vectors(law, vector, replicas)
+            fitted = cls(
                 law,
                 vector,
                 units,
-                replicas,
+                replicas.reshape(-1, len(vector)),
                 positive("noise", data["noise"]),
-                finite("growth", data["growth"]),
-                dict(data["reach"]),
-                dict(data["holdout"]),
-                dict(data["in_sample"]),
+                non_negative("growth", data["growth"]),
+                {k: non_negative(f"reach {k}", data["reach"][k]) for k in _REACH},
+                {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
+                {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
                 dict(data["provenance"]),
                 tuple(map(str, data["warnings"])),
             )
-        except (KeyError, TypeError) as error:
+            for name, value in fitted.parameters.items():
+                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
+        except ValueError as error:
+            raise ValueError(f"the fitted law is damaged: {error}") from None
+        return fitted
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FittedLaw:
@@ -250,6 +256,20 @@ class FittedLaw:
         beyond = np.maximum(at / self.units.steps, rate.time(at) / self.units.time)
         variance += (self.growth * np.log(np.maximum(beyond, 1.0))) ** 2
         return np.sqrt(variance)
+
+
+def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:
+    """Complain about parameters of another law, or outside what a search can return."""
+    count = len(law.parameters)
+    if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
+        raise ValueError(f"law {law.name!r} has {count} parameters, the file another number.")
+    for one in (vector, *replicas):
+        for parameter, value in zip(law.parameters, one, strict=True):
+            low, high = parameter.bounds
+            if not low - 1e-6 <= value <= high + 1e-6:
+                raise ValueError(
+                    f"{parameter.name} is searched between {low:g} and {high:g}, got {value:g}."
+                )
 
 
 def _telling(steps: np.ndarray, knots: np.ndarray) -> np.ndarray:

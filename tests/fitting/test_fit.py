@@ -74,6 +74,27 @@ def test_saved_law_predicts_the_same(law: FittedLaw, synthetic: Maker, tmp_path:
     assert np.array_equal(again.band(run), law.band(run))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reach": {}}, "last_step"),
+        ({"reach": 3}, "wrong"),
+        ({"growth": -1.0}, "growth"),
+        ({"noise": 0.0}, "noise"),
+        ({"holdout": None}, "wrong"),
+        ({"vector": [1.0, 2.0]}, "9 parameters"),
+        ({"replicas": [[1.0, 2.0]]}, "9 parameters"),
+        ({"vector": [2.5, *[1e6] * 8]}, "searched between"),
+        ({"parameters": {"floor": 1.0}}, "disagree"),
+        ({"units": {"time": 1.0}}, "steps"),
+        ({"law": "mtl"}, "5 parameters"),
+    ],
+)
+def test_a_damaged_law_is_refused(law: FittedLaw, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FittedLaw.from_dict(law.to_dict() | change)
+
+
 def test_callable_schedule_equals_its_log(law: FittedLaw) -> None:
     schedule = 3e-4 * hidim.Cosine(23_000)
     steps = np.arange(1000.0, 24_000.0, 100)
