@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._layout import local_shard
 from hidim.torch._optimizer import Params
 from hidim.torch._wrapper import Wrapper
 
@@ -66,9 +67,11 @@ class NormalizeAndProject(Wrapper):
         for p, norm in zip(group["params"], group["norms"], strict=True):
             if p.grad is not None and norm > 0:
                 size = _norm(p)
-                p.mul_(torch.where(size > 0, norm / size, 1.0))
+                local_shard(p).mul_(torch.where(size > 0, norm / size, 1.0))
 
 
 def _norm(p: Tensor) -> Tensor:
+    """Euclidean norm, of the whole parameter where this process holds a shard of it."""
     low = p.dtype in (torch.bfloat16, torch.float16)
-    return torch.linalg.vector_norm(p, dtype=torch.float32 if low else None)
+    size: Any = torch.linalg.vector_norm(p, dtype=torch.float32 if low else None)
+    return size.full_tensor() if hasattr(size, "full_tensor") else size

@@ -163,6 +163,8 @@ DISTRIBUTED = [
     (ours.DANAConstant, {"lr": 0.1, "dimension": 83}),
     (ours.ADANA, {"lr": 0.01, "omega": 4.0}),
     (ours.DanaStar, {"lr": 0.01}),
+    (ours.NormalizeAndProject, {"lr": 0.01, "base": ours.ADANA}),
+    (ours.LogTimeWeightDecay, {"lr": 0.01, "t_0": 10.0, "base": ours.DANADecaying}),
 ]
 IMPLS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
 
