@@ -14,6 +14,7 @@ from papers.report import ROOT, found_by, section_of
 # In the order of the page.
 SCRIPTS = (
     "loss_curves",
+    "adam_cosine",
     "curve_shapes",
     "phase_diagram",
     "floor_time_map",
