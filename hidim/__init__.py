@@ -51,6 +51,7 @@ _SUBPACKAGES = (
     "plots",
     "problems",
     "scaling",
+    "studies",
     "torch",
 )
 

@@ -25,6 +25,9 @@ from hidim import (
     scaling as scaling,
 )
 from hidim import (
+    studies as studies,
+)
+from hidim import (
     torch as torch,
 )
 from hidim.algorithms import WSD as WSD

@@ -44,7 +44,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(SCRIPTS)}")
     parser.add_argument("--fresh", action="store_true", help="measure again, whatever is kept")
     args = parser.parse_args()
-    chosen = [choice("name", name, SCRIPTS) for name in args.names] or list(SCRIPTS)
+    try:
+        chosen = [choice("name", name, SCRIPTS) for name in args.names] or list(SCRIPTS)
+    except ValueError as error:
+        parser.exit(2, f"papers: {error}\n")
     sections = []
     with Progress(len(chosen), "papers") as bar:
         for name in chosen:

@@ -54,7 +54,8 @@ def report(found: dict[str, Any]) -> Section:
         "Exact risk over the law (engine `asymptotic`, which evaluates F and K on the spectrum) "
         f"along whole runs at {len(POINTS)} points of the plane: every ratio lies between "
         f"{min(everything[0]):.2f} and {max(everything[1]):.2f}, over six decades of t and more, "
-        "and the bounds do not drift with d.\n\n"
+        "and the largest over the plane does not drift with d. Point by point one still rises: "
+        "DANA-decaying at (0.7, 1.2) from 1.41 at d = 1e2 to 1.90 at d = 1e5.\n\n"
     )
     header = ("optimizer", "d", "smallest ratio", "largest ratio")
     return Section(

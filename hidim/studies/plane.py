@@ -70,6 +70,10 @@ def run_plane(
 ) -> xarray.Dataset:
     """Predict every curve of a plane.
 
+    The betas of a row share one run of the moments, hence one algorithm: where delta follows
+    beta it is that of the row's largest beta, the most forgetting. For curves that do not depend
+    on the row's company, give the recipe a delta of its own.
+
     Args:
         alphas: exponents of the data.
         betas: exponents of the target; points with alpha + beta <= 1/2 stay NaN.
@@ -89,7 +93,7 @@ def run_plane(
         and `floor` (alpha, beta, d); save it with `save_plane`.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range, or a recipe that is unstable at one of `alphas`.
         MissingExtra: xarray is not installed.
     """
     xarray = require("xarray", "studies")
@@ -98,6 +102,9 @@ def run_plane(
     chosen = [Recipe(r) if isinstance(r, str) else r for r in recipes]
     ladder = [whole("sizes", d, minimum=2) for d in sizes] or [100 * 2**i for i in range(10)]
     points = int(whole("points", points, minimum=16))
+    for alpha in alphas:
+        for recipe in chosen:
+            recipe.law(alpha, max([1.0, *betas]))  # refuses kappas beyond stability
     home = None if folder is None else Path(folder)
     if home is not None:
         home.mkdir(parents=True, exist_ok=True)
