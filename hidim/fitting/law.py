@@ -130,14 +130,21 @@ class FittedLaw:
 
     def score(self, run: Run) -> dict[str, float]:
         """Errors on a measured run, as fractions: mean_relative_error, max_relative_error,
-        final_error (predicted less measured, in loss units) and band_coverage at 90 %."""
-        loss = run.measured()
-        error = np.abs(self.predict(run) / loss - 1.0)
-        low, high = self.band(run)
+        final_error (predicted less measured, in loss units) and band_coverage at 90 %.
+
+        Rows during the warm-up and at step 0, where no law of this family holds, do not count
+        if there are others.
+        """
+        counted = (run.steps >= run.rate.ready_step) & (run.steps > 0)
+        if not counted.any():
+            counted[:] = True
+        loss, predicted = run.measured()[counted], self.predict(run)[counted]
+        error = np.abs(predicted / loss - 1.0)
+        low, high = (end[counted] for end in self.band(run))
         return {
             "mean_relative_error": float(error.mean()),
             "max_relative_error": float(error.max()),
-            "final_error": float(self.predict(run)[-1] - loss[-1]),
+            "final_error": float(predicted[-1] - loss[-1]),
             "band_coverage": float(np.mean((loss >= low) & (loss <= high))),
         }
 

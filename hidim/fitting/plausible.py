@@ -58,6 +58,11 @@ def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> lis
                 f"{run.label} has {len(run.steps)} row(s): a run needs at least {_ROWS}. "
                 "A truncated file?"
             )
+        if run.warmup_steps >= run.steps[-1]:
+            raise ValueError(
+                f"`warmup_steps` = {run.warmup_steps:g} leaves no row of {run.label}, which ends "
+                f"at step {run.steps[-1]:g}."
+            )
     total = sum(len(run.steps) for run in runs)
     least = max(_FEWEST, 2 * len(law.parameters))
     if total < least:

@@ -147,12 +147,13 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
     Args:
         steps: increasing optimizer steps, shape (n,).
         lr: learning rate at each step, same shape, not negative.
-        warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps.
+        warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps; rows
+            before its end follow the warm-up, whatever rate they hold.
         label: name of the run in complaints.
 
     Raises:
-        ValueError: steps do not increase, a rate is negative or zero throughout, or rates jump
-            to and fro between rows as in a log of several runs.
+        ValueError: steps do not increase, a rate is negative or zero throughout, rates jump
+            to and fro between rows as in a log of several runs, or the rows hold the warm-up.
 
     >>> rate = rate_from_log([100, 200], [1e-3, 1e-3], warmup_steps=100)
     >>> round(float(rate.time(200)), 6)
@@ -167,12 +168,9 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
         raise ValueError("`steps` must increase from row to row.")
     if np.any(lr < 0) or not np.any(lr > 0):
         raise ValueError("`lr` must not be negative and must be positive somewhere.")
-    if warmup_steps > 0 and warmup_steps > steps[0]:
-        raise ValueError(
-            f"`warmup_steps` = {warmup_steps:g} ends after the first logged step ({steps[0]:g}): "
-            "the log already holds part of the warm-up. Leave it at 0, or drop those rows."
-        )
     _refuse_mixed(steps, lr, label)
+    if warmup_steps > steps[0]:
+        steps, lr = _after(warmup_steps, steps, lr)
     keep = _thin(steps, lr)
     steps, lr = steps[keep], lr[keep]
     flat = np.abs(np.diff(lr)) <= _FLAT * lr.max()
@@ -208,6 +206,20 @@ def rate_from_schedule(
     before, after = before.copy(), after.copy()
     before[0] = after[0]
     return _simplify(knots, before, after, start)
+
+
+def _after(warmup_steps: float, steps: np.ndarray, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log from the end of the warm-up on, with a row at that step."""
+    early = int(np.searchsorted(steps, warmup_steps))
+    if np.any(np.diff(lr[: early + 1]) > 10 * _FLAT * lr.max()):
+        raise ValueError(
+            f"`warmup_steps` = {warmup_steps:g} ends after the first logged step ({steps[0]:g}), "
+            "and the rate rises before: the log already holds its warm-up. Leave it at 0."
+        )
+    start = float(np.interp(warmup_steps, steps, lr))
+    if early < len(steps) and steps[early] == warmup_steps:
+        return steps[early:], lr[early:]
+    return np.append(warmup_steps, steps[early:]), np.append(start, lr[early:])
 
 
 def _refuse_mixed(steps: np.ndarray, lr: np.ndarray, label: str) -> None:

@@ -81,6 +81,9 @@ def read_run(
     if lr is not None:
         values["lr"] = np.full(len(values["step"]), lr)
     values, notes = _clean(values, source, partial=loss == "needed")
+    early = int(np.count_nonzero(values["step"] < warmup_steps))
+    if early:
+        notes = (*notes, f"{early} rows before step {warmup_steps:g} follow the warm-up")
     stem = Path(path).stem or Path(path).name
     return Run(
         values["step"],

@@ -95,6 +95,17 @@ def test_a_damaged_law_is_refused(law: FittedLaw, change: dict[str, object], mes
         FittedLaw.from_dict(law.to_dict() | change)
 
 
+def test_a_plan_from_step_zero_is_predicted_like_one_from_the_end_of_the_warm_up(
+    law: FittedLaw, synthetic: Maker
+) -> None:
+    run = synthetic("wsd")
+    early = np.array([0.0, 1.0, 500.0])
+    steps, lr = np.append(early, run.steps), np.append([3e-4] * 3, run.lr)
+    whole = Run(steps, lr, np.append([11.0] * 3, run.measured()), 1000.0, "whole")
+    assert np.allclose(law.predict(whole)[3:], law.predict(run), rtol=1e-12)
+    assert law.score(whole) == pytest.approx(law.score(run))
+
+
 def test_callable_schedule_equals_its_log(law: FittedLaw) -> None:
     schedule = 3e-4 * hidim.Cosine(23_000)
     steps = np.arange(1000.0, 24_000.0, 100)

@@ -188,9 +188,22 @@ def test_column_names_can_be_given(tmp_path: Path) -> None:
         parse_columns("it,rate")
 
 
-def test_warm_up_beyond_the_first_row_is_refused(tmp_path: Path) -> None:
+def test_rows_before_the_end_of_the_warm_up_follow_it(tmp_path: Path) -> None:
+    late = read_run(csv(tmp_path / "a.csv", ROWS[4:]), warmup_steps=500)
+    for first in ([(0, 1e-3, 9.0)], [(1, 1e-3, 9.0)], ROWS[:4]):
+        run = read_run(csv(tmp_path / "b.csv", [*first, *ROWS[4:]]), warmup_steps=500)
+        at = np.array([0.0, 100.0, 700.0, 2900.0])
+        assert np.allclose(run.rate.time(at), late.rate.time(at), rtol=1e-12)
+        assert run.rate.ready_step == 500
+        assert "follow the warm-up" in run.notes[0]
+
+
+def test_a_log_that_holds_its_warm_up_gets_no_second_one(tmp_path: Path) -> None:
+    rows = [(s, r * min(s / 500, 1), y) for s, r, y in ROWS]
     with pytest.raises(ValueError, match="warmup_steps"):
-        read_run(csv(tmp_path / "a.csv", ROWS), warmup_steps=500)
+        read_run(csv(tmp_path / "a.csv", rows), warmup_steps=500)
+    with pytest.raises(ValueError, match="warmup_steps"):
+        read_run(csv(tmp_path / "a.csv", [(0, 0.0, 9.0), *ROWS[4:]]), warmup_steps=500)
 
 
 def test_sizes_from_flops(tmp_path: Path) -> None:
