@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
     parser.add_argument(
         "--law",
+        type=str.lower,
         choices=[*LAWS, *FORMS],
         default="fsl",
         metavar="LAW",

@@ -29,7 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim plan`."""
     parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
     group = parser.add_argument_group("with a law of sizes")
-    group.add_argument("--flops", type=float, nargs="+", metavar="F", help="training budgets")
+    group.add_argument(
+        "--flops", "--budget", type=float, nargs="+", metavar="F", help="training budgets"
+    )
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=float, metavar="N", help="length of the run, in steps")
     group.add_argument("--warmup-steps", type=float, default=0.0, metavar="N", help="warm-up (0)")

@@ -17,15 +17,15 @@ def as_runs(curves: Any, warmup_steps: float = 0.0, *, constant: bool = False) -
     """Runs behind whatever `fit` was given.
 
     Args:
-        curves: one or several of: Run, path, (steps, lr, loss), mapping with "step" or "steps",
-            "lr" and "loss", Curve.
+        curves: one or several of: Run, path, (steps, lr, loss), mapping or data frame with
+            "step" or "steps", "lr" and "loss", Curve.
         warmup_steps: linear warm-up that anything but a Run leaves out.
         constant: whether a Curve, which knows no learning rate, may count as a constant one.
 
     Raises:
         ValueError: none of these, or a Curve where the rate matters.
     """
-    if _is_one(curves):
+    if _is_one(curves) or _is_frame(curves):
         curves = [curves]
     if not isinstance(curves, Iterable):
         raise ValueError(f"`curves` must hold runs or paths of logs, got {curves!r}.")
@@ -43,6 +43,11 @@ def _is_one(curves: Any) -> bool:
     )
 
 
+def _is_frame(curve: Any) -> bool:
+    # pandas and polars frames hold named columns and are no Mapping.
+    return hasattr(curve, "columns") and hasattr(curve, "__getitem__")
+
+
 def _as_run(curve: Any, warmup_steps: float, constant: bool) -> Run:
     if isinstance(curve, Run):
         return curve
@@ -55,6 +60,8 @@ def _as_run(curve: Any, warmup_steps: float, constant: bool) -> Run:
                 "Run(steps, lr, loss) instead."
             )
         return Run(curve.steps, np.ones(len(curve.steps)), curve.risk, label=curve.label)
+    if _is_frame(curve):
+        curve = {str(name): np.asarray(curve[name]) for name in curve.columns}
     if isinstance(curve, Mapping):
         steps = curve.get("steps", curve.get("step"))
         if steps is None or "lr" not in curve or "loss" not in curve:

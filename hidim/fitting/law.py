@@ -70,8 +70,8 @@ class FittedLaw:
         """Loss after `steps` optimizer steps under `schedule`.
 
         Args:
-            schedule: a Run, a callable of the step such as hidim.Cosine(...) times a rate, or a
-                pair (steps, lr).
+            schedule: a Run, a callable of the step such as hidim.Cosine(...) times a rate, a
+                pair (steps, lr), or with `steps` the learning rate at each of them, shape (n,).
             steps: where to predict, shape (n,); default the Run's or the pair's own steps.
             warmup_steps: linear warm-up that a pair leaves out, or that a callable gets.
 
@@ -242,6 +242,8 @@ class FittedLaw:
             else:
                 raise ValueError("`steps` is needed for this schedule: where to predict?")
         at = check_steps(steps)
+        if _is_rates(schedule, at):
+            schedule = (at, schedule)
         return as_rate(schedule, at, warmup_steps), at
 
     def _loss(self, vector: np.ndarray, rate: Rate, at: np.ndarray) -> np.ndarray:
@@ -263,6 +265,13 @@ class FittedLaw:
         beyond = np.maximum(at / self.units.steps, rate.time(at) / self.units.time)
         variance += (self.growth * np.log(np.maximum(beyond, 1.0))) ** 2
         return np.sqrt(variance)
+
+
+def _is_rates(schedule: Any, at: np.ndarray) -> bool:
+    """Whether `schedule` is one learning rate for each step, not a pair of columns."""
+    if not isinstance(schedule, np.ndarray | list | tuple) or len(schedule) != len(at):
+        return False
+    return all(np.ndim(value) == 0 for value in schedule)
 
 
 def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:

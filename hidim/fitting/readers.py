@@ -25,8 +25,9 @@ from hidim.support.checks import choice
 # Names under which programs log the three columns, the most specific first.
 ALIASES: dict[str, tuple[str, ...]] = {
     "step": (
-        *("step", "steps", "_step", "global_step", "train/global_step", "trainer/global_step"),
-        *("iteration", "iterations", "iter", "update", "updates", "optimizer_step"),
+        *("step", "steps", "global_step", "train/global_step", "trainer/global_step"),
+        *("optimizer_step", "iteration", "iterations", "iter", "update", "updates"),
+        "_step",  # W&B counts its own calls, which need not be optimizer steps
     ),
     "loss": ("loss", "train_loss", "train/loss", "training_loss", "loss/train", "train/loss_step"),
     "lr": ("lr", "learning_rate", "train/learning_rate", "train/lr", "learning-rate"),
@@ -81,6 +82,8 @@ def read_run(
     if lr is not None:
         values["lr"] = np.full(len(values["step"]), lr)
     values, notes = _clean(values, source, partial=loss == "needed")
+    if "step" not in given and "_step" in table and found["step"] != "_step":
+        notes = (*notes, f"steps are column {found['step']!r}, not '_step'")
     early = int(np.count_nonzero(values["step"] < warmup_steps))
     if early:
         notes = (*notes, f"{early} rows before step {warmup_steps:g} follow the warm-up")
@@ -246,6 +249,8 @@ def _clean(
         blank |= np.isnan(values["loss"])
     elif "loss" in values and np.all(np.isnan(values["loss"])):
         values = {role: column for role, column in values.items() if role != "loss"}
+    elif "loss" in values:
+        blank |= np.isnan(values["loss"])
     if blank.all():
         raise ValueError(f"no row of {source!r} has both a step and a loss.")
     if blank.any():

@@ -242,9 +242,10 @@ LAWS: dict[str, ScheduleLaw] = {
 
 
 def schedule_law(name: str) -> ScheduleLaw:
-    """The law called `name`.
+    """The law called `name`, in any case.
 
     Raises:
         ValueError: no such law; the nearest name is suggested.
     """
-    return LAWS[choice("law", name, LAWS)]
+    known = name.lower() if isinstance(name, str) else name
+    return LAWS[choice("law", known, LAWS)]

@@ -49,6 +49,7 @@ def test_forecast_reports_errors_as_fractions_where_the_loss_is_known(
     assert main(["forecast", str(law), plan, "--warmup-steps", "100", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["mean_relative_error"] < answer["max_relative_error"] < 0.05
+    assert abs(answer["final_error"]) < 0.05
     assert len(answer["predictions"]) == len(answer["bands"]["low"]) == len(STEPS)
     assert answer["extrapolation"]["steps"] == pytest.approx(1)
 
@@ -83,11 +84,14 @@ def test_sizes_are_fitted_and_planned(tmp_path: Path, capsys: pytest.CaptureFixt
     rows = np.stack([params.ravel(), 6 * (params * tokens).ravel(), loss.ravel()], 1)
     np.savetxt(tmp_path / "r.csv", rows, delimiter=",", comments="", header="N,C,final")
     out = str(tmp_path / "sizes.json")
-    command = ["fit", "--law", "chinchilla", str(tmp_path / "r.csv"), "--bootstrap", "20"]
+    command = ["fit", "--law", "Chinchilla", str(tmp_path / "r.csv"), "--bootstrap", "20"]
     assert main([*command, "--columns", "params=N,flops=C,loss=final", "--out", out]) == 0
     assert "ordered hold-out" in capsys.readouterr().out
     assert main(["plan", out, "--flops", "1e21", "--json"]) == 0
-    row = json.loads(capsys.readouterr().out)["rows"][0]
+    text = capsys.readouterr().out
+    assert main(["plan", out, "--budget", "1e21", "--json"]) == 0
+    assert capsys.readouterr().out == text
+    row = json.loads(text)["rows"][0]
     assert row["params"] * row["tokens"] * 6 == pytest.approx(1e21)
 
 

@@ -106,6 +106,13 @@ def test_a_plan_from_step_zero_is_predicted_like_one_from_the_end_of_the_warm_up
     assert law.score(whole) == pytest.approx(law.score(run))
 
 
+def test_rates_at_the_steps_asked_for_are_a_schedule(law: FittedLaw, synthetic: Maker) -> None:
+    run = synthetic("wsd")
+    by_pair = law.predict((run.steps, run.lr), warmup_steps=1000)
+    assert np.array_equal(law.predict(run.lr, run.steps, warmup_steps=1000), by_pair)
+    assert np.array_equal(law.predict(list(run.lr), run.steps, warmup_steps=1000), by_pair)
+
+
 def test_callable_schedule_equals_its_log(law: FittedLaw) -> None:
     schedule = 3e-4 * hidim.Cosine(23_000)
     steps = np.arange(1000.0, 24_000.0, 100)
@@ -259,6 +266,17 @@ def test_a_damaged_last_row_moves_the_law_little_and_is_told(synthetic: Maker) -
     assert any("far from the law" in warning for warning in law.warnings)
 
 
+class Frame:
+    """What a data frame offers: names of columns, and a column by name."""
+
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
+        self.columns = list(columns)
+        self._values = columns
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._values[name]
+
+
 def test_runs_come_as_objects_files_columns_or_curves(synthetic: Maker, tmp_path: Path) -> None:
     run = synthetic("stage")
     columns = (run.steps, run.lr, run.measured())
@@ -266,8 +284,9 @@ def test_runs_come_as_objects_files_columns_or_curves(synthetic: Maker, tmp_path
     np.savetxt(path, np.stack(columns, 1), delimiter=",", comments="", header="step,lr,loss")
     expected = fit(run, "mtl").predict(run)
     named = dict(zip(("step", "lr", "loss"), columns, strict=True))
-    for given in (path, [str(path)], columns, [columns], named):
-        assert np.allclose(fit(given, "mtl", warmup_steps=1000).predict(run), expected, rtol=1e-9)
+    frame = Frame(named)
+    for given in (path, str(path), [str(path)], columns, [columns], named, frame, [frame]):
+        assert np.allclose(fit(given, "MTL", warmup_steps=1000).predict(run), expected, rtol=1e-9)
     curve = hidim.Curve(steps=np.arange(0, 5000, 10), risk=2 + (1 + np.arange(0, 5000, 10)) ** -0.5)
     assert fit(curve, "step").predict(lambda t: 0 * t + 1, [40_000])[0] == pytest.approx(
         2.005, abs=1e-3

@@ -133,6 +133,30 @@ def test_exact_repeats_and_rows_without_loss_are_left_out_and_told(tmp_path: Pat
     assert len(run.notes) == 2
 
 
+def test_a_trainers_steps_are_preferred_to_those_of_the_logger(tmp_path: Path) -> None:
+    records = [
+        {"_step": i, "train/global_step": s, "lr": r, "train/loss": y}
+        for i, (s, r, y) in enumerate(ROWS)
+    ]
+    path = tmp_path / "history.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)))
+    run = read_run(path)
+    assert run.steps[0] == 100
+    assert "not '_step'" in run.notes[0]
+    assert read_run(path, columns={"step": "_step"}).steps[0] == 0
+
+
+def test_blank_losses_of_a_run_to_predict_are_left_out(tmp_path: Path) -> None:
+    rows = [(s, r, "" if s == 500 else y) for s, r, y in ROWS]
+    run = read_run(csv(tmp_path / "a.csv", rows), loss="optional")
+    assert len(run.measured()) == len(ROWS) - 1
+    assert len(run.notes) == 1
+    blank = [(s, r, "") for s, r, _ in ROWS]
+    run = read_run(csv(tmp_path / "b.csv", blank), loss="optional")
+    assert run.loss is None
+    assert len(run.steps) == len(ROWS)
+
+
 def test_several_runs_in_one_export_are_refused(tmp_path: Path) -> None:
     path = csv(tmp_path / "a.csv", [(1, 2, 3, 4)], "Step,a - lr,a - loss,b - loss")
     with pytest.raises(ValueError, match="several"):
