@@ -165,19 +165,34 @@ class SizeLaw:
         try:
             form = FORMS[choice("law", data["law"], FORMS)]
             vector = finite_array("vector", data["vector"], ndim=1)
-            return cls(
+            units = finite_array("units", data["units"], ndim=1)
+            replicas = finite_array("replicas", data["replicas"])
+            shapes = len(vector), len(units), replicas.shape[1:]
+            count = len(form.names)
+            if shapes[:2] != (count, len(form.inputs)) or (replicas.size and shapes[2] != (count,)):
+                raise ValueError(f"`vector`, `units` or `replicas` do not fit law {form.name!r}.")
+            law = cls(
                 form,
                 vector,
-                finite_array("units", data["units"], ndim=1),
-                finite_array("replicas", data["replicas"]).reshape(-1, len(vector)),
+                units,
+                replicas.reshape(-1, count),
                 positive("noise", data["noise"]),
-                dict(data["reach"]),
+                {
+                    k: [positive(f"reach {k}", data["reach"][k][i]) for i in (0, 1)]
+                    for k in (*form.inputs, *(["flops"] if len(form.inputs) > 1 else []))
+                },
                 dict(data["holdout"]),
-                float(data["in_sample"]),
+                finite("in_sample", data["in_sample"]),
                 dict(data["provenance"]),
             )
-        except (KeyError, TypeError) as error:
+            for name, value in law.parameters.items():
+                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"the fitted law is damaged: {error}") from None
+        return law
 
     def _plain(self, vector: np.ndarray) -> dict[str, float]:
         """Parameters for inputs in their own units instead of the units of the search."""

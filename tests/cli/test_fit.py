@@ -91,6 +91,12 @@ def test_sizes_are_fitted_and_planned(tmp_path: Path, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     assert main(["plan", out, "--budget", "1e21", "--json"]) == 0
     assert capsys.readouterr().out == text
+    data = json.loads(Path(out).read_text())
+    damages = ({"vector": [1.0]}, {"vector": [1e6] * 5}, {"units": [1.0]}, {"reach": {}})
+    for change in (*damages, {"parameters": {}}):
+        Path(out).write_text(json.dumps(data | change))
+        assert main(["plan", out, "--flops", "1e21"]) == 2
+        assert "damaged" in capsys.readouterr().err
     row = json.loads(text)["rows"][0]
     assert row["params"] * row["tokens"] * 6 == pytest.approx(1e21)
 
