@@ -66,7 +66,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        finite = value.dtype.kind in "iu" or (value.dtype.kind == "f" and np.isfinite(value).all())
+        return value.tolist() if finite else plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
