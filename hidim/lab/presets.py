@@ -1,15 +1,17 @@
 """Which sweeps answer the questions of arXiv 2505.16098 on real text?
 
-A ladder trains every optimizer at every size on equal tokens, in two stages: first every learning
-rate with one seed of its own on half the tokens, then the best one with three other seeds. The
-second stage follows from the results of the first, so a ladder resumes like any sweep.
-`sgd-momentum` is not tuned: it gets SGD's rate times (1 - momentum), equal by the theory.
+A ladder trains every optimizer at every size on equal tokens, in two stages: first the learning
+rates, with one seed of its own on half the tokens, then the best one with three other seeds. All
+rates are a factor 2 apart; while the best is the lowest or highest tried, one more is tried beyond
+it. What is wanted next follows from the results so far, so a ladder resumes like any sweep.
+SGD with momentum is tuned like the others and also runs at SGD's best rate times (1 - momentum),
+where the theory says that it is SGD.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +19,16 @@ from hidim.lab.settings import Settings
 from hidim.lab.sweep import Sweep
 from hidim.support.checks import choice
 
-_SGD_RATES = (2.5, 5.0, 10.0, 20.0)
-_ADAM_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+_SGD_RATES = (2.5, 5.0, 10.0)
 _MOMENTUM = 0.9
+_MOMENTUM_RATES = (0.25, 0.5, 1.0)  # SGD's times 1 - momentum
+_ADAM_RATES = (2e-3, 4e-3, 8e-3)
+_ADANA_RATES = (5e-4, 1e-3, 2e-3)
+_KAPPAS = (0.2, 0.35, 0.5, 0.65, 0.8)
+# With gamma_3 = lr / parameters the extra step is nil before that many steps; c_3 in front of it
+# brings it into the run and leaves the dependence on the size.
+_WITHIN_REACH = 1000.0
+_WIDEST = 4  # rates tried beyond those listed, at most
 _TUNING_SEED = 1000
 
 
@@ -46,9 +55,9 @@ class Ladder:
         summary: what it is, in one line.
         base: what all runs share.
         widths: the sizes.
-        entries: the optimizers that are tuned.
+        entries: the optimizers, each tuned on its own.
         seeds: of the second stage.
-        matched: whether SGD with momentum runs beside SGD at the matched rate.
+        matched: whether SGD with momentum also runs at the rate matched to SGD's best.
     """
 
     summary: str
@@ -60,35 +69,58 @@ class Ladder:
 
     def stage(self, sweep: Sweep) -> Iterable[Settings]:
         """The runs that are wanted given what is finished; all of them once tuning is done."""
-        tuning = [run for entry in self.entries for run in self._tuning(entry)]
-        yield from tuning
         results = _final_losses(sweep)
-        if any(run.fingerprint not in results for run in tuning):
-            return
-        for entry in self.entries:
-            for width in self.widths:
-                best = self._best(entry, width, results)
-                yield from self._finals(entry, width, best)
-                if self.matched and entry.optimizer == "sgd":
-                    matched = Entry("sgd-momentum", (), (("momentum", _MOMENTUM),), entry.schedule)
-                    yield from self._finals(matched, width, best * (1 - _MOMENTUM))
-
-    def _tuning(self, entry: Entry) -> list[Settings]:
-        steps = self.base.steps // 2
-        return [
-            entry.settings(self.base, width=width, lr=lr, steps=steps, seed=_TUNING_SEED)
+        tuning = {
+            (entry, width): self._tuning(entry, width, results)
+            for entry in self.entries
             for width in self.widths
-            for lr in entry.rates
-        ]
+        }
+        wanted = [run for runs in tuning.values() for run in runs]
+        yield from wanted
+        if any(run.fingerprint not in results for run in wanted):
+            return
+        for (entry, width), tried in tuning.items():
+            best = _best(tried, results).lr
+            yield from self._finals(entry, width, best)
+            if self.matched and entry.optimizer == "sgd":
+                yield from self._finals(_with_momentum(), width, best * (1 - _MOMENTUM))
 
-    def _best(self, entry: Entry, width: int, results: dict[str, float]) -> float:
-        tried = [run for run in self._tuning(entry) if run.width == width]
-        return min(tried, key=lambda run: results[run.fingerprint]).lr
+    def _tuning(self, entry: Entry, width: int, results: Mapping[str, float]) -> list[Settings]:
+        """The rates to try; one more while the best of them is an end, `_WIDEST` times."""
+        rates = list(entry.rates)
+        while True:
+            steps = self.base.steps // 2
+            tried = [
+                entry.settings(self.base, width=width, lr=lr, steps=steps, seed=_TUNING_SEED)
+                for lr in sorted(rates)
+            ]
+            done = all(run.fingerprint in results for run in tried)
+            if not done or len(rates) == len(entry.rates) + _WIDEST:
+                return tried
+            best = _best(tried, results).lr
+            if best == min(rates):
+                rates.append(_plain(best / 2))
+            elif best == max(rates):
+                rates.append(_plain(best * 2))
+            else:
+                return tried
 
     def _finals(self, entry: Entry, width: int, lr: float) -> list[Settings]:
-        # Rounded, so that the product above names one folder on every machine.
-        lr = float(f"{lr:.6g}")
-        return [entry.settings(self.base, width=width, lr=lr, seed=seed) for seed in self.seeds]
+        rate = _plain(lr)
+        return [entry.settings(self.base, width=width, lr=rate, seed=seed) for seed in self.seeds]
+
+
+def _plain(rate: float) -> float:
+    """Rounded, so that a product names one folder on every machine."""
+    return float(f"{rate:.6g}")
+
+
+def _best(tried: Iterable[Settings], results: Mapping[str, float]) -> Settings:
+    return min(tried, key=lambda run: results[run.fingerprint])
+
+
+def _with_momentum() -> Entry:
+    return Entry("sgd-momentum", _MOMENTUM_RATES, (("momentum", _MOMENTUM),))
 
 
 def _final_losses(sweep: Sweep) -> dict[str, float]:
@@ -101,12 +133,13 @@ def _final_losses(sweep: Sweep) -> dict[str, float]:
     return losses
 
 
-def _family(kappas: Sequence[float]) -> tuple[Entry, ...]:
-    decaying = (Entry("dana-decaying", _SGD_RATES, (("kappa_3", kappa),)) for kappa in kappas)
+def _family() -> tuple[Entry, ...]:
     return (
         Entry("sgd", _SGD_RATES),
+        _with_momentum(),
         Entry("dana-constant", _SGD_RATES),
-        *decaying,
+        Entry("dana-constant", _SGD_RATES, (("c_3", _WITHIN_REACH),)),
+        *(Entry("dana-decaying", _SGD_RATES, (("kappa_3", kappa),)) for kappa in _KAPPAS),
         Entry("adam", _ADAM_RATES, schedule="cosine"),
     )
 
@@ -116,7 +149,7 @@ LADDERS: dict[str, Ladder] = {
         "4 LSTMs of 13 to 260 thousand parameters, 2 M tokens a run, one core each",
         Settings(batch_size=16, steps=2000, validation_tokens=32768, evaluation_growth=1.2),
         (16, 32, 64, 112),
-        _family((0.5, 0.65, 0.8, 1.0)),
+        _family(),
     ),
     "lstm-ladder-gpu": Ladder(
         "4 LSTMs of 0.3 to 8.3 million parameters, 82 M tokens a run of 46 MB, for a GPU",
@@ -129,7 +162,7 @@ LADDERS: dict[str, Ladder] = {
             evaluation_growth=1.2,
         ),
         (128, 256, 512, 704),
-        _family((0.5, 0.65, 0.8, 1.0)),
+        _family(),
     ),
     "transformer-ladder": Ladder(
         "4 transformers of 57 to 669 thousand parameters: AdamW and ADANA, cosine to zero",
@@ -146,7 +179,7 @@ LADDERS: dict[str, Ladder] = {
         (32, 64, 96, 128),
         (
             Entry("adamw", _ADAM_RATES, schedule="cosine"),
-            Entry("adana", (1e-4, 3e-4, 1e-3, 3e-3), schedule="cosine"),
+            Entry("adana", _ADANA_RATES, schedule="cosine"),
         ),
         matched=False,
     ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
 import time
 
+import numpy as np
 import pytest
 from forks import fork
 
@@ -133,28 +135,52 @@ def test_a_damaged_text_is_named(small, tmp_path):
         load_npz(path)
 
 
-def test_a_ladder_tunes_and_then_trains_the_best_rate(small, tmp_path):
+@pytest.fixture
+def tiny(small):
+    """SGD, SGD with momentum and DANA-constant at two sizes with two seeds."""
     base = LADDERS["lstm-ladder"]
-    tiny = Ladder("", small.replace(steps=8), (4, 8), base.entries[:2], seeds=(0, 1))
+    return Ladder("", small.replace(steps=8), (4, 8), base.entries[:3], seeds=(0, 1))
+
+
+def test_a_ladder_tunes_and_then_trains_the_best_rate(tiny, tmp_path):
     sweep = Sweep(tmp_path)
-    tuning = list(tiny.stage(sweep))
-    assert len(tuning) == 2 * 2 * 4
+    first = list(tiny.stage(sweep))
+    assert len(first) == 3 * 2 * 3
     work(sweep, stage=tiny.stage)
     runs = list(sweep.settings().values())
-    # SGD, DANA-constant and SGD with momentum at the matched rate, at two sizes with two seeds.
-    assert len(runs) == len(tuning) + 3 * 2 * 2
-    finals = [run for run in runs if run.steps == 8]
     losses = {sweep.settings()[n].fingerprint: r["validation_loss"] for n, r in
               sweep.finished().items()}  # fmt: skip
-    sgd = next(run for run in finals if run.optimizer == "sgd" and run.width == 8)
-    best = min(
-        (run for run in tuning if run.optimizer == "sgd" and run.width == 8),
-        key=lambda run: losses[run.fingerprint],
-    )
-    assert sgd.lr == best.lr
-    momentum = next(r for r in finals if r.optimizer == "sgd-momentum" and r.width == 8)
-    assert momentum.lr / (1 - 0.9) == pytest.approx(sgd.lr)
+    finals = [run for run in runs if run.steps == 8]
+    for entry in tiny.entries:
+        for width in tiny.widths:
+            own = [r for r in runs if (r.optimizer, r.width) == (entry.optimizer, width)]
+            tried = [run for run in own if run.steps == 4]
+            best = min(tried, key=lambda run: losses[run.fingerprint]).lr
+            assert {run.seed for run in finals if run in own and run.lr == best} == {0, 1}
+            # Inside the rates that were tried, or as far as a ladder goes.
+            rates = sorted(run.lr for run in tried)
+            assert rates[0] < best < rates[-1] or len(rates) == 3 + 4
+            assert np.allclose(np.diff(np.log2(rates)), 1)
+            if entry.optimizer == "sgd":
+                matched = [r for r in finals if r.optimizer == "sgd-momentum" and r.width == width]
+                assert {run.seed for run in matched if run.lr == pytest.approx(best / 10)} == {0, 1}
     assert work(sweep, stage=tiny.stage).trained == []
+
+
+@pytest.mark.parametrize(("best", "tried"), [(5.0, 3), (0.6, 6), (1e3, 7), (1e-9, 7)])
+def test_tuning_widens_until_the_best_rate_is_inside(tiny, tmp_path, best, tried):
+    sweep = Sweep(tmp_path)
+    for _ in range(20):
+        wanted = [run for run in tiny.stage(sweep) if run.steps == 4]
+        if not sweep.add(wanted):
+            break
+        for name, run in sweep.settings().items():
+            folder = sweep.folder(name)
+            folder.path.mkdir(parents=True, exist_ok=True)
+            distance = abs(math.log(run.lr / best))
+            folder.write_result({"status": "ok", "validation_loss": distance})
+    rates = [r.lr for r in wanted if r.optimizer == "sgd" and r.width == 4]
+    assert len(rates) == tried
 
 
 def test_the_ladders_are_as_large_as_they_say():
