@@ -18,9 +18,16 @@ EXAMPLE = """example:
 ± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried"""
 
 
+_ESTIMATES = ("loss", "exponent_tokens", "slope_tokens", "steeper_than_baseline", "compute_saved")
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim report`."""
-    parser.add_argument("folder", metavar="DIR", help="a sweep, or any folder with runs below it")
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        help="a sweep, any folder with runs below it, or its metrics.parquet",
+    )
     parser.add_argument("--baseline", default="sgd", metavar="NAME", help="compared with (sgd)")
     parser.add_argument("--figures", metavar="DIR", help="draw tokens.png and flops.png into DIR")
     parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
@@ -32,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     """Report."""
     check_outputs(args)
     from hidim.lab import measured
-    from hidim.lab.report import best_groups, frontiers, report
+    from hidim.lab.frontiers import frontiers
+    from hidim.lab.groups import best_groups
+    from hidim.lab.report import report
 
     if args.figures:
         require("matplotlib", "plots")
@@ -70,42 +79,83 @@ def _draw(folder: str, groups: Any, found: Any) -> None:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    rows = answer["groups"]
-    columns = {
+    base = answer["baseline"]
+    print(f"validation loss in nats per token; compute saved against {base}\n")
+    print(table(_groups(answer["groups"])))
+    if answer["frontiers"]:
+        print(
+            "\nhow fast it falls: loss ~ tokens^-slope over the last decade of every size; of the "
+            "lower\nenvelope over sizes, loss ~ flops^-slope, and loss ~ c + A flops^-b with a c "
+            f"of its own\nor one for all (c = {answer['shared_floor']})\n"
+        )
+        print(table(_slopes(answer["frontiers"], base)))
+    if answer["best_options"]:
+        print("\nbest options by size, and how far ahead of the next\n")
+        print(table(_options(answer["best_options"])))
+    if answer["at_baseline_rate"]:
+        print(f"\nat the best rate of {base}, untuned\n")
+        print(table(_at_rate(answer["at_baseline_rate"], base)))
+    if answer["matched_momentum"]:
+        print("\nSGD with momentum m beside SGD at its rate / (1 - m)\n")
+        print(table(_matched(answer["matched_momentum"])))
+
+
+def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    return {
         "parameters": [f"{row['parameters']:,}" for row in rows],
         "optimizer": [row["optimizer"] for row in rows],
         "lr": [f"{row['lr']:g}{'*' if row['lr_at_edge'] else ''}" for row in rows],
         "seeds": [_seeds(row) for row in rows],
         "loss": [str(row["loss"]) for row in rows],
         "b (tokens)": [str(row["exponent_tokens"]) for row in rows],
+        "slope": [str(row["slope_tokens"]) for row in rows],
+        "steeper by": [_or_dash(row["steeper_than_baseline"]) for row in rows],
         "compute saved": [_or_dash(row["compute_saved"]) for row in rows],
         "tokens/s": [f"{row['tokens_per_second']:,.0f}" for row in rows],
     }
-    print(f"validation loss in nats per token; compute saved against {answer['baseline']}\n")
-    print(table(columns))
-    if answer["frontiers"]:
-        rows = answer["frontiers"]
-        print("\nlower envelope over sizes: loss ~ flops^-slope, and loss ~ c + A flops^-b\n")
-        columns = {
-            "optimizer": [row["optimizer"] for row in rows],
-            "slope": [str(row["slope"]) for row in rows],
-            f"steeper than {answer['baseline']}": [
-                _or_dash(row["steeper_than_baseline"]) for row in rows
-            ],
-            "b (flops)": [str(row["exponent_flops"]) for row in rows],
-        }
-        print(table(columns))
-    if answer["best_options"]:
-        rows = answer["best_options"]
-        print("\nbest options by size, and how far ahead of the next\n")
-        columns = {
-            "parameters": [f"{row['parameters']:,}" for row in rows],
-            "best": [row["best"] for row in rows],
-            "loss": [str(row["loss"]) for row in rows],
-            "next": [row["next"] for row in rows],
-            "lead": [f"{row['lead']:.4f}" for row in rows],
-        }
-        print(table(columns))
+
+
+def _slopes(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
+    return {
+        "optimizer": [row["optimizer"] for row in rows],
+        "slope": [str(row["slope"]) for row in rows],
+        f"steeper than {base}": [_or_dash(row["steeper_than_baseline"]) for row in rows],
+        "b, own c": [str(row["exponent_flops"]) for row in rows],
+        "b, one c": [str(row["exponent_shared_floor"]) for row in rows],
+    }
+
+
+def _options(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    return {
+        "parameters": [f"{row['parameters']:,}" for row in rows],
+        "best": [row["best"] for row in rows],
+        "loss": [str(row["loss"]) for row in rows],
+        "next": [row["next"] for row in rows],
+        "lead": [f"{row['lead']:.4f}" for row in rows],
+    }
+
+
+def _at_rate(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
+    return {
+        "parameters": [f"{row['parameters']:,}" for row in rows],
+        "lr": [f"{row['lr']:g}" for row in rows],
+        "steps": [str(row["steps"]) for row in rows],
+        "optimizer": [row["optimizer"] for row in rows],
+        "loss": [str(row["loss"]) for row in rows],
+        f"over {base}": [_or_dash(row["over_baseline"]) for row in rows],
+    }
+
+
+def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    return {
+        "parameters": [f"{row['parameters']:,}" for row in rows],
+        "lr": [f"{row['lr']:g}" for row in rows],
+        "steps": [str(row["steps"]) for row in rows],
+        "seeds": [str(row["seeds"]) for row in rows],
+        "loss": [str(row["loss"]) for row in rows],
+        "over SGD": [str(row["loss_over_sgd"]) for row in rows],
+        "largest gap": [str(row["largest_gap"]) for row in rows],
+    }
 
 
 def _seeds(row: dict[str, Any]) -> str:
@@ -130,7 +180,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Every estimate as two columns."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if name in ("loss", "exponent_tokens", "compute_saved"):
+        if name in _ESTIMATES:
             flat[name] = getattr(value, "mean", None)
             flat[f"{name}_half_width"] = getattr(value, "half_width", None)
         else:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hidim.lab.report import Frontier, Group
+from hidim.lab.frontiers import Frontier
+from hidim.lab.groups import Group
 from hidim.plots.style import colour_of, dress
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from hidim.lab.store import RunFolder
 from hidim.support.extras import require
 from hidim.support.files import write_with
 
+# What a label need not say: it is said elsewhere, or it is no part of a method.
+_UNNAMED = ("optimizer", "options", "schedule", "lr", "seed", "steps", "width", "layers", "heads",
+            "validation_tokens", "evaluation_growth", "precision", "compile")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class MeasuredRun:
@@ -22,31 +26,35 @@ class MeasuredRun:
 
     Attributes:
         name: of its folder.
+        label: the optimizer with its options, its schedule unless constant, and what else is not
+            the same in all runs of the folder, such as the batch size or the text.
         settings: what it was.
-        result: how it ended, see `hidim.lab.Result`.
+        status: "ok" or "diverged".
+        parameters: size of the model.
+        tokens_per_second: of training, evaluations left out.
         tokens: trained on at each evaluation after the first step, shape (n,).
         flops: spent by then, forward and backward, shape (n,).
         loss: validation loss there, nats per token, shape (n,).
     """
 
     name: str
+    label: str
     settings: Settings
-    result: dict[str, Any]
+    status: str
+    parameters: int
+    tokens_per_second: float
     tokens: np.ndarray
     flops: np.ndarray
     loss: np.ndarray
 
     @property
-    def label(self) -> str:
-        """The optimizer with its options and, unless constant, its schedule."""
-        options = "".join(f" {key}={value}" for key, value in self.settings.options.items())
-        schedule = "" if self.settings.schedule == "constant" else f" {self.settings.schedule}"
-        return f"{self.settings.optimizer}{options}{schedule}"
-
-    @property
     def final(self) -> float:
         """The last validation loss; infinite for a run that diverged."""
-        return float(self.loss[-1]) if self.result["status"] == "ok" else float("inf")
+        return float(self.loss[-1]) if self.status == "ok" else float("inf")
+
+    def beside(self, **changes: Any) -> str:
+        """A fingerprint of the settings with these changed: equal for runs that differ by them."""
+        return self.settings.replace(**changes).fingerprint
 
 
 def run_folders(path: str | os.PathLike[str]) -> Iterator[RunFolder]:
@@ -57,31 +65,96 @@ def run_folders(path: str | os.PathLike[str]) -> Iterator[RunFolder]:
 
 
 def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
-    """The finished runs below a folder.
+    """The finished runs below a folder, or in a file that `consolidate` wrote.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or the file is no such file.
+        MissingExtra: a file is read and pyarrow is not installed.
     """
-    found = []
-    for folder in run_folders(path):
-        if not folder.finished:
-            continue
-        rows = [r for r in folder.rows() if r["step"] and r["validation_loss"] is not None]
-        config, result = folder.read_config(), folder.read_result()
-        tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
-        loss = np.array([row["validation_loss"] for row in rows], dtype=np.float64)
-        settings = Settings.from_dict(config["settings"])
-        flops = tokens * config["flops_per_token"]
-        found.append(MeasuredRun(folder.path.name, settings, result, tokens, flops, loss))
-    if not found:
+    if Path(path).is_file():
+        records = list(_stored(Path(path)))
+    else:
+        records = [_record(folder) for folder in run_folders(path) if folder.finished]
+    if not records:
         raise ValueError(f"{str(path)!r} holds no finished run: hidim sweep --out {path}")
-    return found
+    every = [record["settings"].to_dict() for record in records]
+    varied = [
+        name
+        for name in every[0]
+        if name not in _UNNAMED and any(one[name] != every[0][name] for one in every)
+    ]
+    return [MeasuredRun(label=_label(record["settings"], varied), **record) for record in records]
+
+
+def _label(settings: Settings, varied: Sequence[str]) -> str:
+    options = "".join(f" {key}={_short(value)}" for key, value in settings.options.items())
+    schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
+    others = "".join(f" {name}={_short(getattr(settings, name))}" for name in varied)
+    return f"{settings.optimizer}{options}{schedule}{others}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _record(folder: RunFolder) -> dict[str, Any]:
+    config, result = folder.read_config(), folder.read_result()
+    rows = [r for r in folder.rows() if r["step"] and r["validation_loss"] is not None]
+    tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
+    return {
+        "name": folder.path.name,
+        "settings": Settings.from_dict(config["settings"]),
+        "status": result["status"],
+        "parameters": result["parameters"],
+        "tokens_per_second": result["tokens_per_second"],
+        "tokens": tokens,
+        "flops": tokens * config["flops_per_token"],
+        "loss": np.array([row["validation_loss"] for row in rows], dtype=np.float64),
+    }
+
+
+def _stored(path: Path) -> Iterator[dict[str, Any]]:
+    arrow: Any = require("pyarrow", "lab")
+    parquet: Any = require("pyarrow.parquet", "lab")
+    try:
+        rows = parquet.read_table(path).to_pylist()
+        apart = ("options", "lr", "tokens")
+        names = [field.name for field in fields(Settings) if field.name not in apart]
+        by_run: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            if row["status"] is not None and row["step"] and row["validation_loss"] is not None:
+                by_run.setdefault(row["run"], []).append(row)
+        for name, own in by_run.items():
+            last = own[-1]
+            options = {
+                key.removeprefix("option_"): value
+                for key, value in last.items()
+                if key.startswith("option_") and value is not None
+            }
+            known = {key: last[key] for key in names}
+            tokens = np.array([row["tokens"] for row in own], dtype=np.float64)
+            known |= {"options": options, "lr": last["peak_lr"], "tokens": last["token_kind"]}
+            yield {
+                "name": name,
+                "settings": Settings(**known),
+                "status": last["status"],
+                "parameters": last["parameters"],
+                "tokens_per_second": last["tokens_per_second"],
+                "tokens": tokens,
+                "flops": tokens * last["flops_per_token"],
+                "loss": np.array([row["validation_loss"] for row in own], dtype=np.float64),
+            }
+    except (arrow.ArrowInvalid, KeyError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no table of runs ({str(error).splitlines()[0]}). Give a sweep's "
+            "folder or its metrics.parquet."
+        ) from None
 
 
 def consolidate(path: str | os.PathLike[str]) -> Path:
     """Write every row of every run below a folder to `metrics.parquet` there, settings beside it.
 
-    Runs that are not finished are in it too, as far as they are; `finished` tells.
+    Runs that are not finished are in it too, as far as they are; their `status` is null.
 
     Raises:
         ValueError: there is no run.
@@ -95,8 +168,11 @@ def consolidate(path: str | os.PathLike[str]) -> Path:
         settings = config["settings"]
         options = {f"option_{key}": value for key, value in settings.pop("options").items()}
         size = {key: config[key] for key in ("parameters", "flops_per_token")}
-        known = {"run": folder.path.name, "finished": folder.finished, **settings, **options}
-        rows += [{**known, **size, **row, "peak_lr": settings["lr"]} for row in folder.rows()]
+        status = folder.read_result()["status"] if folder.finished else None
+        known = {"run": folder.path.name, "status": status, **settings, **options}
+        # A row has a rate and a count of tokens of its own; the settings' go by other names.
+        named = {"peak_lr": settings["lr"], "token_kind": settings["tokens"]}
+        rows += [{**known, **size, **row, **named} for row in folder.rows()]
     if not rows:
         raise ValueError(f"{str(path)!r} holds no run.")
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -107,18 +183,20 @@ def consolidate(path: str | os.PathLike[str]) -> Path:
 
 
 def query(path: str | os.PathLike[str], sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Ask DuckDB about the table `metrics` of a folder of runs; returns names and rows.
+    """Ask DuckDB about the table `metrics` of a folder of runs, or of a file of `consolidate`.
+
+    Returns the names of the columns and the rows.
 
     Raises:
         ValueError: there is no run, or DuckDB refuses the question.
         MissingExtra: duckdb is not installed.
     """
     duckdb: Any = require("duckdb", "lab")
-    target = consolidate(path)
+    target = Path(path) if Path(path).is_file() else consolidate(path)
     with duckdb.connect() as connection:
         # As a relation and not in the text of a view, so that any path will do.
-        connection.register("metrics", connection.read_parquet(str(target)))
         try:
+            connection.register("metrics", connection.read_parquet(str(target)))
             answer = connection.execute(sql)
             return [column[0] for column in answer.description], answer.fetchall()
         except duckdb.Error as error:

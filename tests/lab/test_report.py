@@ -9,8 +9,11 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.lab import Settings, Shape
-from hidim.lab.measured import measured_runs, query
-from hidim.lab.report import best_groups, flops_to, frontiers, report
+from hidim.lab.comparisons import flops_to
+from hidim.lab.frontiers import frontiers, shared_floor
+from hidim.lab.groups import best_groups
+from hidim.lab.measured import consolidate, measured_runs, query
+from hidim.lab.report import report
 from hidim.lab.store import RunFolder, to_json
 
 
@@ -25,6 +28,7 @@ def plant(folder, settings, loss_of_tokens, *, status="ok"):
     for step in np.unique(np.geomspace(1, settings.steps, 40).astype(int)).tolist():
         tokens = step * settings.tokens_per_step
         row = {"step": step, "tokens": tokens, "train_loss": 1.0, "lr": settings.lr,
+               "tokens_per_second": 1e4,
                "validation_loss": float(loss_of_tokens(tokens))}  # fmt: skip
         lines.append(to_json(row))
     run.metrics.write_text("\n".join(lines) + "\n")
@@ -138,6 +142,85 @@ def test_the_command_prints_draws_and_answers_questions(ladder, tmp_path, capsys
     assert main(["report", str(ladder), "--sql", "select nothing"]) == 2
     assert main(["report", str(ladder), "--baseline", "sdg"]) == 2
     assert "Did you mean 'sgd'" in capsys.readouterr().err
+
+
+def test_one_floor_for_all_gives_planted_powers_back(tmp_path):
+    """Two optimizers that differ by their power in compute and share the entropy of the text."""
+    for optimizer, power in (("sgd", 0.2), ("dana-decaying", 0.3)):
+        for width in (16, 64):
+            flops = Shape("lstm", 256, width).flops_per_token
+            settings = Settings(optimizer=optimizer, width=width)
+            law = lambda t, power=power, flops=flops: 1.1 + 300.0 * (t * flops) ** -power  # noqa: E731
+            plant(tmp_path / f"{optimizer}-{width}", settings, law)
+    found = shared_floor(frontiers(best_groups(measured_runs(tmp_path))))
+    # Log-log interpolation of 40 points per curve bends the envelope by some 1e-4.
+    assert found["c"].mean == pytest.approx(1.1, abs=0.01)
+    assert found["sgd"].mean == pytest.approx(0.2, abs=0.005)
+    assert found["dana-decaying"].mean == pytest.approx(0.3, abs=0.005)
+
+
+def test_slopes_differ_by_what_was_planted(tmp_path):
+    for optimizer, power in (("sgd", 0.2), ("dana-decaying", 0.3)):
+        for seed in range(3):
+            settings = Settings(optimizer=optimizer, seed=seed)
+            plant(tmp_path / f"{optimizer}-{seed}", settings, lambda t, b=power: t**-b)
+    rows = {row["optimizer"]: row for row in report(measured_runs(tmp_path))["groups"]}
+    assert rows["sgd"]["slope_tokens"].mean == pytest.approx(0.2)
+    assert rows["sgd"]["steeper_than_baseline"] is None
+    assert rows["dana-decaying"]["steeper_than_baseline"].mean == pytest.approx(0.1)
+
+
+def test_momentum_stands_beside_sgd_at_the_matched_rate(tmp_path):
+    for seed in range(2):
+        plain = Settings(optimizer="sgd", lr=5.0, seed=seed)
+        plant(tmp_path / f"sgd-{seed}", plain, lambda t: 2.0 + 1 / t)
+        for lr, options in ((0.5, {"momentum": 0.9}), (1.0, {"momentum": 0.8}), (0.7, {})):
+            momentum = Settings(optimizer="sgd-momentum", lr=lr, options=options, seed=seed)
+            plant(tmp_path / f"m{lr}-{seed}", momentum, lambda t: (2.0 + 1 / t) * 1.01)
+    rows = report(measured_runs(tmp_path))["matched_momentum"]
+    assert [(row["lr"], row["seeds"]) for row in rows] == [(0.5, 2), (1.0, 2)]
+    for row in rows:
+        assert row["largest_gap"].mean == pytest.approx(0.01)
+        assert row["loss_over_sgd"].mean == pytest.approx(0.02, rel=1e-3)
+
+
+def test_the_baseline_rate_is_compared_at_the_length_most_optimizers_ran(tmp_path):
+    """Tuned on 50 steps, trained on 100: at SGD's rate, others ran the short length alone."""
+    for lr, level in ((1.0, 2.0), (2.0, 1.5)):
+        for name, better in (("sgd", 0.0), ("dana-decaying", 0.1), ("dana-constant", -0.2)):
+            settings = Settings(optimizer=name, lr=lr, steps=50, seed=9)
+            plant(tmp_path / f"{name}-{lr}", settings, lambda t, x=level - better: x)
+    plant(tmp_path / "sgd", Settings(optimizer="sgd", lr=2.0, steps=100), lambda t: 1.4)
+    plant(tmp_path / "dana", Settings(lr=1.0, steps=100), lambda t: 1.4)
+    rows = report(measured_runs(tmp_path))["at_baseline_rate"]
+    assert {(row["lr"], row["steps"]) for row in rows} == {(2.0, 50)}
+    over = {row["optimizer"]: round(row["over_baseline"].mean, 6) for row in rows}
+    assert over == {"sgd": 0.0, "dana-decaying": -0.1, "dana-constant": 0.2}
+
+
+def test_runs_on_other_text_or_batches_are_never_mixed(tmp_path):
+    for batch_size, level in ((16, 2.0), (32, 1.0)):
+        settings = Settings(optimizer="sgd", batch_size=batch_size)
+        plant(tmp_path / str(batch_size), settings, lambda t, level=level: level)
+    groups = best_groups(measured_runs(tmp_path))
+    assert {group.label for group in groups} == {"sgd batch_size=16", "sgd batch_size=32"}
+
+
+def test_the_table_of_a_sweep_reports_like_its_folder(ladder, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    unfinished = Settings(optimizer="sgd", lr=3.0)
+    plant(ladder / "unfinished", unfinished, lambda t: 0.1)
+    (ladder / "unfinished" / "result.json").unlink()
+    stored = consolidate(ladder)
+    assert main(["report", str(ladder)]) == 0
+    of_folder = capsys.readouterr().out
+    assert main(["report", str(stored)]) == 0
+    assert capsys.readouterr().out == of_folder
+    assert query(stored, "select count(distinct run) from metrics")[1] == [(19,)]
+    other = tmp_path / "other.parquet"
+    other.write_text("no table")
+    assert main(["report", str(other)]) == 2
+    assert "is no table of runs" in capsys.readouterr().err
 
 
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
