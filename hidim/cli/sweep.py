@@ -31,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="values of a setting or of an optimizer's option; may be given several times",
     )
     parser.add_argument(
-        "--preset", metavar="NAME", help="lstm-ladder, lstm-ladder-gpu or transformer-ladder"
+        "--preset",
+        metavar="NAME",
+        help="lstm-ladder or transformer-ladder; with -gpu at the size of a GPU",
     )
     group = parser.add_argument_group("workers")
     group.add_argument("--workers", type=float, metavar="N", help="processes (one per core)")

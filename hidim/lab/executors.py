@@ -13,6 +13,8 @@ from hidim.lab.sweep import Outcome, Sweep, work
 from hidim.support.checks import choice
 from hidim.support.extras import require
 
+_LOOK_SECONDS = 5.0
+
 
 def local_workers(
     sweep: Sweep,
@@ -44,10 +46,14 @@ def local_workers(
     try:
         # A group of their own: Ctrl-C would otherwise reach them twice.
         workers += [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
+        look = 0.0  # reading the plan of hundreds of runs takes tens of milliseconds
         while any(worker.poll() is None for worker in workers):
-            if progress is not None:
+            if progress is not None and time.monotonic() >= look:
                 progress(len(sweep.finished()), len(sweep.settings()))
-            time.sleep(0.5)
+                look = time.monotonic() + _LOOK_SECONDS
+            time.sleep(0.25)
+        if progress is not None:
+            progress(len(sweep.finished()), len(sweep.settings()))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -144,6 +144,11 @@ def _family() -> tuple[Entry, ...]:
     )
 
 
+_ADAPTIVE = (
+    Entry("adamw", _ADAM_RATES, schedule="cosine"),
+    Entry("adana", _ADANA_RATES, schedule="cosine"),
+)
+
 LADDERS: dict[str, Ladder] = {
     "lstm-ladder": Ladder(
         "4 LSTMs of 13 to 260 thousand parameters, 2 M tokens a run, one core each",
@@ -165,22 +170,37 @@ LADDERS: dict[str, Ladder] = {
         _family(),
     ),
     "transformer-ladder": Ladder(
-        "4 transformers of 57 to 669 thousand parameters: AdamW and ADANA, cosine to zero",
+        "4 transformers of 16 to 279 thousand parameters, 2 M tokens a run: AdamW and ADANA",
         Settings(
             model="transformer",
-            layers=3,
-            heads=4,
+            layers=2,
+            heads=2,
             batch_size=16,
             steps=2000,
             warmup=40,
             validation_tokens=32768,
             evaluation_growth=1.2,
         ),
-        (32, 64, 96, 128),
-        (
-            Entry("adamw", _ADAM_RATES, schedule="cosine"),
-            Entry("adana", _ADANA_RATES, schedule="cosine"),
+        (16, 32, 64, 96),
+        _ADAPTIVE,
+        matched=False,
+    ),
+    "transformer-ladder-gpu": Ladder(
+        "4 transformers of 1 to 26 million parameters, 164 M tokens a run of 46 MB, for a GPU",
+        Settings(
+            data="package:torch",
+            model="transformer",
+            layers=8,
+            heads=8,
+            context=256,
+            batch_size=64,
+            steps=10_000,
+            warmup=200,
+            validation_tokens=262_144,
+            evaluation_growth=1.2,
         ),
+        (96, 192, 320, 512),
+        _ADAPTIVE,
         matched=False,
     ),
 }
