@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a sweep, any folder with runs below it, or its metrics.parquet",
     )
     parser.add_argument("--baseline", default="sgd", metavar="NAME", help="compared with (sgd)")
-    parser.add_argument("--figures", metavar="DIR", help="draw tokens.png and flops.png into DIR")
+    parser.add_argument(
+        "--figures", metavar="DIR", help="draw tokens.png, flops.png and option.png"
+    )
     parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument("--csv", metavar="FILE", help="also write the table to FILE")
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     answer = report(runs, baseline=args.baseline)
     if args.figures:
         groups = best_groups(runs)
-        _draw(args.figures, groups, frontiers(groups))
+        _draw(args.figures, groups, frontiers(groups), args.baseline)
     if args.csv:
         flat = [_flat(row) for row in answer["groups"]]
         write_csv(args.csv, {name: [row[name] for row in flat] for name in flat[0]})
@@ -68,14 +71,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(folder: str, groups: Any, found: Any) -> None:
-    from hidim.lab.figures import plot_frontiers, plot_tokens
+def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:
+    from hidim.lab.figures import plot_frontiers, plot_option, plot_tokens, swept_option
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = (7.0, 4.6)
     write_figure(f"{folder}/tokens.png", lambda ax: plot_tokens(groups, ax), size=size)
     if found:
         write_figure(f"{folder}/flops.png", lambda ax: plot_frontiers(found, ax), size=size)
+    if swept_option(groups):
+        draw = partial(plot_option, groups, baseline=baseline)
+        write_figure(f"{folder}/option.png", draw, size=size)
 
 
 def _print(answer: dict[str, Any]) -> None:

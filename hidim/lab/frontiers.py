@@ -3,9 +3,10 @@
     loss ~ c + A flops^-b        the lower envelope over sizes, at least two of them
 
 Limits: an envelope is compute-optimal only where its best size is neither the smallest nor the
-largest. With a floor c of its own the power b of one curve is loosely known. All optimizers learn
-the same text, so `shared_floor` fits one c to all of them and a b to each; c is then the floor of
-the text and of the model family together, and its error goes the same way into every b.
+largest, and flat where one size has ended and the next has not caught up. With a floor c of its own
+the power b of one curve is loosely known. All optimizers learn the same text, so `shared_floor`
+fits one c to all of them and a b to each; c is then the floor of the text and of the model family
+together, and its error goes the same way into every b.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _shared_fit(flops: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float, l
 
 
 def _envelope(runs: Sequence[MeasuredRun], flops: np.ndarray) -> np.ndarray:
-    """The lowest loss any size had reached within each budget, shape (n,)."""
+    """The lowest loss over sizes at each budget, shape (n,); an ended run keeps its last."""
     curves = [
         np.interp(np.log(flops), np.log(run.flops), np.log(run.loss), left=np.inf) for run in runs
     ]

@@ -72,6 +72,11 @@ class Group:
         """The last validation loss."""
         return Estimate.of(run.final for run in self.runs)
 
+    def final_over(self, other: Group) -> Estimate | None:
+        """The last loss minus another's, seed by seed; None where they share no seed."""
+        mine = {seed: run.final for seed, run in self.by_seed.items()}
+        return difference(mine, {seed: run.final for seed, run in other.by_seed.items()})
+
     @property
     def by_seed(self) -> dict[int, MeasuredRun]:
         """The runs under their seeds."""

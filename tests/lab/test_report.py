@@ -10,6 +10,7 @@ import pytest
 from hidim.cli.main import main
 from hidim.lab import Settings, Shape
 from hidim.lab.comparisons import flops_to
+from hidim.lab.figures import plot_option, swept_option
 from hidim.lab.frontiers import frontiers, shared_floor
 from hidim.lab.groups import best_groups
 from hidim.lab.measured import consolidate, measured_runs, query
@@ -109,6 +110,23 @@ def test_the_best_option_is_named_at_every_size(tmp_path):
         (Shape("lstm", 256, 32).parameters, "dana-decaying kappa_3=0.7"),
     ]
     assert rows[0]["lead"] == pytest.approx(0.2)
+
+
+def test_a_swept_option_is_drawn_over_the_baseline(tmp_path):
+    matplotlib = pytest.importorskip("matplotlib.figure")
+    for width in (16, 32):
+        plant(tmp_path / f"sgd-{width}", Settings(optimizer="sgd", width=width), lambda t: 2.0)
+        for kappa in (0.5, 0.7, 0.9):
+            settings = Settings(width=width, options={"kappa_3": kappa})
+            level = 2.0 + abs(kappa - 0.7) - 0.1
+            plant(tmp_path / f"{width}-{kappa}", settings, lambda t, level=level: level)
+    groups = best_groups(measured_runs(tmp_path))
+    assert swept_option(groups) == ("dana-decaying", "kappa_3")
+    ax = plot_option(groups, matplotlib.Figure().add_subplot(), baseline="sgd")
+    lines = [c.lines[0] for c in ax.containers]
+    assert len(lines) == 2
+    np.testing.assert_allclose(lines[0].get_ydata(), [0.1, -0.1, 0.1])
+    assert swept_option([group for group in groups if group.label == "sgd"]) is None
 
 
 def test_a_diverged_run_is_counted_and_never_the_best(tmp_path):
