@@ -20,6 +20,7 @@ EXAMPLE = """example:
   hidim train --out run --resume
   hidim train --out big --model transformer --width 128 --heads 4 --optimizer adana --lr 1e-3
   torchrun --nproc-per-node 2 -m hidim train --out two
+  torchrun --nproc-per-node 2 -m hidim train --out parts --parallel fsdp
 the default text is the Python standard library's own source: nothing is downloaded"""
 
 
@@ -35,6 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--save-seconds", type=float, default=60.0, metavar="S", help="between checkpoints (60)"
     )
     group.add_argument("--threads", type=float, metavar="N", help="of torch (1 for a small model)")
+    group.add_argument(
+        "--parallel",
+        choices=("ddp", "fsdp"),
+        default="ddp",
+        help="under torchrun: each process holds the model (ddp) or a part of it (fsdp)",
+    )
     group.add_argument("--tensorboard", metavar="DIR", help="also log to TensorBoard in DIR")
     group.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -60,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             resume=args.resume,
             save_seconds=saved,
             threads=threads,
+            parallel=args.parallel,
             loggers=loggers,
         )
     if os.environ.get("RANK", "0") != "0":

@@ -35,6 +35,8 @@ _OURS = {
 }
 # These cannot take a plain step: one needs closures, the other sparse gradients.
 _NOT_HERE = ("LBFGS", "SparseAdam", "Optimizer")
+# torch's code of these works in place on what a DTensor cannot do in place.
+_NOT_IN_PARTS = ("Adafactor", "Rprop")
 
 
 def names() -> list[str]:
@@ -54,7 +56,8 @@ def make_optimizer(
         options: further arguments of the optimizer, such as kappa_3.
 
     Raises:
-        ValueError: no such optimizer, or an option it does not take, naming those it does.
+        ValueError: no such optimizer, or an option it does not take, naming those it does; or the
+            parameters are held in parts (FSDP2) and torch's code of it cannot update those.
     """
     kind, chosen = _resolve(name)
     chosen = {**chosen, **(options or {})}
@@ -62,8 +65,13 @@ def make_optimizer(
     for key in chosen:
         if key not in known:
             choice(f"option of {name}", key, known)
-    if kind.__name__ in _FUSED and "foreach" not in chosen:
-        chosen.setdefault("fused", True)
+    parameters = list(parameters)
+    in_parts = any(hasattr(p, "full_tensor") for p in parameters)
+    if in_parts and kind.__name__ in _NOT_IN_PARTS:
+        raise ValueError(f"`optimizer` {name} cannot update a model held in parts: use DDP.")
+    if kind.__name__ in _FUSED and not {"foreach", "fused"} & set(chosen):
+        # torch's fused kernel of SGD does not take parts; its lists do.
+        chosen["foreach" if in_parts and kind is torch.optim.SGD else "fused"] = True
     try:
         return kind(parameters, lr=positive("lr", lr), **chosen)
     except TypeError as error:

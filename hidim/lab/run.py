@@ -24,6 +24,7 @@ from hidim.lab.optimizers import make_optimizer
 from hidim.lab.processes import Group
 from hidim.lab.result import Result, evaluation_steps
 from hidim.lab.settings import Settings
+from hidim.lab.sharding import gathered, load_model, load_optimizer
 from hidim.lab.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
 from hidim.lab.tokens import Tokens
 from hidim.support.progress import Progress
@@ -46,7 +47,7 @@ class TrainingRun:
         self.device = group.device
         self.held_out = torch.from_numpy(held_out)
         self.amp = self._precision()
-        self.model = build(self.shape, seed=s.seed).to(self.device)
+        self.model = group.place(build(self.shape, seed=s.seed))
         compiled: Any = torch.compile(self.model) if s.compile else self.model
         self.network = group.wrap(compiled)
         self.optimizer = make_optimizer(
@@ -109,8 +110,8 @@ class TrainingRun:
 
     def _load(self, state: dict[str, Any]) -> None:
         self._check_text(state["text"], self.folder.checkpoint)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_model(self.model, state["model"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.loss_sum, self.loss_count = self._number(state["loss_sum"]), state["loss_count"]
         self.last = state["last"]
@@ -121,9 +122,15 @@ class TrainingRun:
 
     def _save(self, metrics: Metrics | None) -> None:
         self._settle()
-        if metrics is not None:
-            metrics.sync()
-            save_checkpoint(self.folder.checkpoint, self._state())
+        # Held in parts, the model is gathered by all; else only the first process looks at it.
+        state = self._state() if self.group.first or self.group.sharded else {}
+
+        def write() -> None:
+            if metrics is not None:
+                metrics.sync()
+                save_checkpoint(self.folder.checkpoint, state)
+
+        self.group.first_does(write)
         self.clock = time.perf_counter()
 
     def _state(self) -> dict[str, Any]:
@@ -138,8 +145,8 @@ class TrainingRun:
             "loss_sum": float(self.loss_sum),
             "loss_count": self.loss_count,
             "last": self.last,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": gathered(self.model.state_dict(), keep=self.group.first),
+            "optimizer": gathered(self.optimizer.state_dict(), keep=self.group.first),
         }
 
     def _settle(self) -> float:
@@ -162,14 +169,15 @@ class TrainingRun:
                 if self.step == 0:
                     self._record(metrics, loggers)
                 while self.step < self.settings.steps and status == "ok":
-                    stop = self._update(bool(caught))
+                    due = time.monotonic() - saved_at > save_seconds
+                    stop, due = self._update(bool(caught), due and self.group.first)
                     bar.to(self.step)
                     if self.step in marks:
                         status = self._record(metrics, loggers)
                     if stop and self.step < self.settings.steps and status == "ok":
                         self._save(metrics)
                         return self._result("stopped", caught[0] if caught else signal.SIGTERM)
-                    if time.monotonic() - saved_at > save_seconds:
+                    if due:
                         self._save(metrics)
                         saved_at = time.monotonic()
             self._save(metrics)
@@ -183,8 +191,11 @@ class TrainingRun:
                 metrics.close()
 
     def _metrics(self) -> Metrics | None:
-        if not self.group.first:
-            return None
+        opened: list[Metrics] = []
+        self.group.first_does(lambda: opened.append(self._open_metrics()))
+        return opened[0] if opened else None
+
+    def _open_metrics(self) -> Metrics:
         metrics = Metrics(self.folder)
         if metrics.last_step < self.last.get("step", -1):
             metrics.close()
@@ -199,8 +210,8 @@ class TrainingRun:
         shown = progress if self.group.first else False
         return Progress(self.settings.steps, f"training {self.settings.optimizer}", enabled=shown)
 
-    def _update(self, stopping: bool) -> bool:
-        """One optimizer step; says whether any process was asked to stop."""
+    def _update(self, *wishes: bool) -> tuple[bool, ...]:
+        """One optimizer step; says for every wish (to stop, to save) whether any process has it."""
         s = self.settings
         rate = s.lr * float(self.rate(self.step))
         for parameters in self.optimizer.param_groups:
@@ -216,10 +227,10 @@ class TrainingRun:
         if s.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
         self.optimizer.step()
-        mean, stop = self.group.combine(total, stopping)
+        mean, wished = self.group.combine(total, *wishes)
         self.step += 1
         self.loss_sum, self.loss_count = self.loss_sum + mean, self.loss_count + 1
-        return stop
+        return wished
 
     def _windows(self, part: int) -> torch.Tensor:
         s = self.settings
@@ -241,7 +252,8 @@ class TrainingRun:
             "step": self.step,
             "tokens": self.step * self.settings.tokens_per_step,
             "train_loss": train_loss,
-            "validation_loss": self.evaluate() if self.group.first else None,
+            # A model held in parts is computed by all processes or by none.
+            "validation_loss": self.evaluate() if self.group.first or self.group.sharded else None,
             "lr": self.settings.lr * float(self.rate(self.step)),
             "tokens_per_second": self._speed(),
         }

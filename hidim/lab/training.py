@@ -40,6 +40,7 @@ def train(
     tokens: Tokens | None = None,
     save_seconds: float = 60.0,
     threads: int | None = None,
+    parallel: str = "ddp",
     progress: bool | None = None,
     loggers: Sequence[Logger] = (),
 ) -> Result:
@@ -54,6 +55,10 @@ def train(
             Ctrl-C.
         threads: of torch; by default what the run had, or one for a small model on a CPU, where
             threads would mostly wait for each other.
+        parallel: how the processes of a torchrun share the work: "ddp", each holding the model, or
+            "fsdp", each holding a part of model and optimizer (FSDP2). No setting of the run: it
+            changes no number beyond rounding nor the checkpoint, so a run may go on with the other
+            one, or with another number of processes.
         progress: show a bar; None means on a terminal.
         loggers: called with every new row of the metrics.
 
@@ -61,7 +66,7 @@ def train(
         ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
     """
     folder = RunFolder(out)
-    group = Group()
+    group = Group(parallel)
     # A folder is claimed by one process; the others of a torchrun follow it.
     with group.first_claims(folder):
         if folder.started and not resume:

@@ -8,12 +8,14 @@ import socket
 
 import pytest
 import torch
+import torch.distributed.fsdp  # here, so that no child has to
 from forks import fork
 
 from hidim.lab import RunFolder, train
+from hidim.lab.store import load_checkpoint
 
 
-def together(settings, folder, *, resume=False, interrupt_at=None):
+def together(settings, folder, *, parallel="ddp", resume=False, interrupt_at=None):
     """Train with two forked gloo processes; returns their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,16 +30,23 @@ def together(settings, folder, *, resume=False, interrupt_at=None):
             "WORLD_SIZE": "2",
         }
 
-        def interrupt(row):
-            if row["step"] == interrupt_at:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        result = train(settings, folder, resume=resume, loggers=[interrupt])
+        loggers = [interrupts(interrupt_at)]
+        result = train(settings, folder, resume=resume, parallel=parallel, loggers=loggers)
         torch.distributed.destroy_process_group()
         assert result.status == ("ok" if interrupt_at is None else "stopped")
 
     children = [fork(lambda rank=rank: member(rank)) for rank in range(2)]
     return [os.waitpid(child, 0)[1] for child in children]
+
+
+def interrupts(step):
+    """A logger that asks its own process to stop."""
+
+    def interrupt(row):
+        if row["step"] == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return interrupt
 
 
 def losses(folder):
@@ -70,3 +79,73 @@ def test_a_refusal_reaches_every_process(small, tmp_path):
 
 def test_a_batch_that_does_not_divide_is_refused(small, tmp_path):
     assert together(small.replace(batch_size=5), tmp_path / "run") == [256, 256]
+
+
+@pytest.fixture
+def clipped(small):
+    """Every step is clipped, and no dimension of the LSTM is even."""
+    return small.replace(steps=12, width=7, accumulation=2, clip=0.05)
+
+
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+@pytest.mark.parametrize(
+    ("optimizer", "lr"),
+    [("dana-decaying", 1.0), ("adamw", 0.01), pytest.param("sgd", 1.0, marks=pytest.mark.slow)],
+)
+def test_a_model_held_in_parts_has_the_losses_of_a_whole_one(
+    model, optimizer, lr, clipped, tmp_path
+):
+    settings = clipped.replace(model=model, optimizer=optimizer, lr=lr)
+    train(settings, tmp_path / "one")
+    assert together(settings, tmp_path / "parts", parallel="fsdp") == [0, 0]
+    # The same gradients, summed in another order in float32.
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "one"), rel=2e-6)
+    train(settings.replace(clip=0.0), tmp_path / "free")
+    if optimizer != "adamw":  # which does not see the size of the gradient
+        assert losses(tmp_path / "free") != pytest.approx(losses(tmp_path / "one"), rel=1e-2)
+
+
+def test_parts_are_saved_as_a_whole_and_resume_to_the_bit(clipped, tmp_path):
+    assert together(clipped, tmp_path / "cut", parallel="fsdp", interrupt_at=4) == [0, 0]
+    train(clipped, tmp_path / "one")
+    one, cut = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "cut"))
+    assert shapes(cut["model"]) == shapes(one["model"])
+    assert shapes(cut["optimizer"]["state"]) == shapes(one["optimizer"]["state"])
+    assert together(clipped, tmp_path / "cut", parallel="fsdp", resume=True) == [0, 0]
+    assert together(clipped, tmp_path / "whole", parallel="fsdp") == [0, 0]
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def shapes(state):
+    """What a state holds: types and shapes, in order."""
+    if isinstance(state, dict):
+        return [(name, shapes(value)) for name, value in state.items()]
+    return (type(state), state.dtype, state.shape)
+
+
+# The two optimizers take another kernel for parts than for a whole model, and the same.
+@pytest.mark.parametrize(("optimizer", "lr"), [("sgd-momentum", 1.0), ("adamw", 0.01)])
+def test_a_run_goes_on_in_parts_and_as_a_whole_again(optimizer, lr, clipped, tmp_path):
+    settings = clipped.replace(optimizer=optimizer, lr=lr)
+    train(settings, tmp_path / "one")
+    train(settings, tmp_path / "there", loggers=[interrupts(4)])
+    assert together(settings, tmp_path / "there", parallel="fsdp", resume=True) == [0, 0]
+    assert together(settings, tmp_path / "back", parallel="fsdp", interrupt_at=4) == [0, 0]
+    train(settings, tmp_path / "back", resume=True)
+    for name in ("there", "back"):
+        assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), rel=2e-6)
+
+
+def test_an_optimizer_that_cannot_update_parts_is_refused(clipped, tmp_path):
+    settings = clipped.replace(optimizer="adafactor", lr=0.01)
+    assert together(settings, tmp_path / "run", parallel="fsdp") == [256, 256]
+    assert not RunFolder(tmp_path / "run").started
+
+
+def test_one_process_has_nothing_to_share(small, tmp_path):
+    settings = small.replace(steps=4)
+    train(settings, tmp_path / "one")
+    train(settings, tmp_path / "alone", parallel="fsdp")
+    assert losses(tmp_path / "alone") == losses(tmp_path / "one")
+    with pytest.raises(ValueError, match="parallel"):
+        train(settings, tmp_path / "other", parallel="dp")
