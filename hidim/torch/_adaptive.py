@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hidim.torch._layout import flat_views
+from hidim.torch._layout import flat_lists
 from hidim.torch._one_pass import Kernel
 from hidim.torch._ops import Tensors, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
@@ -89,24 +89,12 @@ class AdaptiveFamily(HidimOptimizer):
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> list[int]:
         """One pass over memory for what is dense and of one dtype."""
-        everything = list(range(len(ps)))
         kernel = type(self).kernel
         if kernel is None or any(bs[0].dtype != ps[0].dtype for bs in state):
-            return everything
+            return list(range(len(ps)))
         if gs[0].dtype != ps[0].dtype or not kernel.available(ps[0]):
-            return everything
-        left: list[int] = []
-        lists: list[Tensors] = [[] for _ in range(2 + len(state))]
-        for i in everything:
-            buffers = [bs[i] for bs in state]
-            flat = flat_views(ps[i], [gs[i], *buffers])
-            if flat is None or any(
-                view.data_ptr() != b.data_ptr() for view, b in zip(flat[2:], buffers, strict=True)
-            ):
-                left.append(i)
-            elif ps[i].numel():
-                for tensors, view in zip(lists, flat, strict=True):
-                    tensors.append(view)
+            return list(range(len(ps)))
+        lists, left = flat_lists(ps, gs, state)
         if lists[0]:
             kept, lr, *numbers = (float(x) for x in c)
             sign = -1.0 if group["maximize"] else 1.0

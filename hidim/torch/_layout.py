@@ -6,11 +6,13 @@ buckets that share a kernel, and bfloat16 widened for arithmetic and rounded bac
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+_ORDINARY = {Tensor, torch.nn.Parameter}
 LOW = (torch.bfloat16, torch.float16)
 
 
@@ -24,6 +26,33 @@ def local_shard(x: Any, like: Any = None) -> Tensor:
     if like is not None and getattr(like, "placements", x.placements) != x.placements:
         x = x.redistribute(placements=like.placements)
     return x.to_local()
+
+
+def uniform(params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]]) -> bool:
+    """Whether all are ordinary real tensors of one dtype and device, to be taken as they are.
+
+    So it mostly is, and the step of a small model is mostly calls: hence these few.
+    """
+    tensors = [*params, *grads, *chain.from_iterable(state)]
+    return (
+        _ORDINARY.issuperset(map(type, tensors))
+        and len({x.dtype for x in tensors}) == 1
+        and not params[0].is_complex()
+        and len({p.device for p in params}) == 1
+        and not any(map(Tensor.is_neg, grads))
+    )
+
+
+def as_stored(
+    params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], *, local: bool
+) -> tuple[list[Tensor], list[Tensor], list[list[Tensor]]]:
+    """What this process has in memory: local shards, nothing pending on the gradients."""
+    grads = [resolved(g) for g in grads]
+    if local:
+        grads = [local_shard(g, like=p) for p, g in zip(params, grads, strict=True)]
+        params = [local_shard(p) for p in params]
+        state = [[local_shard(b) for b in tensors] for tensors in state]
+    return params, grads, state
 
 
 def real_view(x: Tensor) -> Tensor:
@@ -76,6 +105,32 @@ def bucket(
         kept = state[0][i].dtype if state else p.dtype
         buckets.setdefault((p.device, (p.dtype, g.dtype), kept, t), []).append(i)
     return buckets
+
+
+def flat_lists(
+    ps: list[Tensor], gs: list[Tensor], state: list[list[Tensor]]
+) -> tuple[list[list[Tensor]], list[int]]:
+    """Parameters, gradients and buffers for a kernel that reads memory from end to end.
+
+    Returns:
+        The lists, and the positions of what such a kernel cannot do: parameters with gaps or
+        overlaps, buffers laid out unlike theirs.
+    """
+    lists = [ps, gs, *state]
+    if all(map(Tensor.is_contiguous, chain.from_iterable(lists))):
+        return lists, []
+    flat: list[list[Tensor]] = [[] for _ in lists]
+    left: list[int] = []
+    for i, (p, g, *buffers) in enumerate(zip(*lists, strict=True)):
+        views = flat_views(p, [g, *buffers])
+        if views is None or any(
+            view.data_ptr() != b.data_ptr() for view, b in zip(views[2:], buffers, strict=True)
+        ):
+            left.append(i)
+        elif p.numel():
+            for tensors, view in zip(flat, views, strict=True):
+                tensors.append(view)
+    return flat, left
 
 
 def flat_views(p: Tensor, others: list[Tensor]) -> list[Tensor] | None:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._fused_sgd import available, fused_nesterov
-from hidim.torch._layout import LOW, flat_views, local_shard
+from hidim.torch._layout import LOW, flat_lists, local_shard
 from hidim.torch._ops import Tensors, add_scaled, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
 
@@ -49,7 +49,7 @@ class MomentumFamily(HidimOptimizer):
         group["scaled_by"] = self._scale_values(group)
 
     def _scale_values(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(group[key] for key in self.scale_keys)
+        return tuple([group[key] for key in self.scale_keys])
 
     def _scale(self, values: tuple[Any, ...], t: Any) -> Any:
         if isinstance(t, Tensor):
@@ -127,21 +127,13 @@ class MomentumFamily(HidimOptimizer):
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> list[int]:
         """One call of torch's kernel for what is dense, of one dtype and scalable."""
-        (bs,) = state
         decay, gain, rate_g, _, momentum, kept = c
-        same = bs[0].dtype == ps[0].dtype
+        same = ps[0].dtype == gs[0].dtype == state[0][0].dtype
         # A decoupled decay is a pass of its own: in low precision it would round twice.
         once = ps[0].dtype not in LOW or not group["decoupled_weight_decay"]
         if momentum is None or not same or not once or not available(ps[0]):
             return list(range(len(ps)))
-        left, lists = [], ([], [], [])  # type: tuple[list[int], tuple[Tensors, Tensors, Tensors]]
-        for i, (p, g, b) in enumerate(zip(ps, gs, bs, strict=True)):
-            flat = flat_views(p, [g, b])
-            if flat is None or flat[2].data_ptr() != b.data_ptr() or g.dtype != p.dtype:
-                left.append(i)
-            elif p.numel():
-                for tensors, view in zip(lists, flat, strict=True):
-                    tensors.append(view)
+        lists, left = flat_lists(ps, gs, state)
         if not lists[0]:
             return left
         if decay == 0:

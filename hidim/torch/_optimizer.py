@@ -13,15 +13,17 @@ update uses them, three times: on one parameter (`single`, the rule as written),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hidim.torch._checkpoint import load_checked
+from hidim.torch._clock import Clock
 from hidim.torch._compat import step_in_grad_mode
-from hidim.torch._layout import bucket, local_shard, narrow_into, real_view, resolved, widen
+from hidim.torch._layout import as_stored, bucket, narrow_into, real_view, uniform, widen
 from hidim.torch._options import FLAGS, check_group, refuse_sparse
 from hidim.torch._plain import to_plain
 
@@ -42,6 +44,7 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Params, options: dict[str, Any]) -> None:
         skip = ("self", "params", "__class__")
+        self._clocks: dict[int, Clock] = defaultdict(Clock)  # of the groups, by identity
         super().__init__(params, {k: v for k, v in options.items() if k not in skip})
 
     # --- what a rule implements ---------------------------------------------------------------
@@ -89,6 +92,7 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._clocks = defaultdict(Clock)
         for group in self.param_groups:
             for name, value in FLAGS.items():
                 group.setdefault(name, value)
@@ -133,8 +137,6 @@ class HidimOptimizer(torch.optim.Optimizer):
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
         for group in self.param_groups:
-            if not torch.compiler.is_compiling():
-                self._refuse_meta(group)
             params: list[Tensor] = []
             grads: list[Tensor] = []
             steps: list[Tensor] = []
@@ -143,13 +145,6 @@ class HidimOptimizer(torch.optim.Optimizer):
             if params:
                 self._step_group(group, params, grads, steps, state)
         return loss
-
-    def _refuse_meta(self, group: dict[str, Any]) -> None:
-        if group["fused"] and any(p.is_meta for p in group["params"]):
-            raise RuntimeError(
-                "`fused=True` requires all the params to be floating point Tensors on a device "
-                "with memory; some are on the meta device."
-            )
 
     def _init_group(
         self,
@@ -160,22 +155,31 @@ class HidimOptimizer(torch.optim.Optimizer):
         *state: list[Tensor],
     ) -> None:
         """Collect what has a gradient; the name and shape that torch.compile knows."""
+        entries = []
         for p in group["params"]:
-            if p.grad is None:
+            g = p.grad
+            if g is None:
                 continue
             entry = self.state[p]
-            if len(entry) == 0:
+            if not entry:
                 self._init_state(group, p, entry)
             params.append(p)
-            grads.append(p.grad if torch.compiler.is_compiling() else resolved(p.grad))
-            steps.append(entry["step"])
-            for name, tensors in zip(self.buffers, state, strict=True):
-                if group["differentiable"]:
-                    # Autograd may still need the old buffer: work on a copy of it.
+            grads.append(g)
+            entries.append(entry)
+        steps.extend([entry["step"] for entry in entries])
+        for name, tensors in zip(self.buffers, state, strict=True):
+            if group["differentiable"]:
+                # Autograd may still need the old buffer: work on a copy of it.
+                for entry in entries:
                     entry[name] = entry[name].clone()
-                tensors.append(entry[name])
+            tensors.extend([entry[name] for entry in entries])
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
+        if group["fused"] and p.is_meta:
+            raise RuntimeError(
+                "`fused=True` requires all the params to be floating point Tensors on a device "
+                "with memory; some are on the meta device."
+            )
         # float32 as in torch's optimizers (exact to 2^24 updates), never the parameter's dtype.
         double = torch.get_default_dtype() == torch.float64
         entry["step"] = torch.tensor(
@@ -207,17 +211,19 @@ class HidimOptimizer(torch.optim.Optimizer):
     ) -> None:
         self.before_group(group)
         compiling = torch.compiler.is_compiling()
-        if not group["differentiable"] and not compiling:
-            grads = [local_shard(g, like=p) for p, g in zip(params, grads, strict=True)]
-            params = [local_shard(p) for p in params]
-            state = [[local_shard(b) for b in tensors] for tensors in state]
-        params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
-        state = [[real_view(b) for b in tensors] for tensors in state]
+        alike = not compiling and uniform(params, grads, state)
+        if not alike:
+            if not compiling:
+                params, grads, state = as_stored(
+                    params, grads, state, local=not group["differentiable"]
+                )
+            params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
+            state = [[real_view(b) for b in tensors] for tensors in state]
         if compiling or group["capturable"]:
             self._step_in_tensor_time(group, params, grads, steps, state)
             return
-        torch._foreach_add_(steps, 1)
-        times = [step.item() - 1 + self.first_time for step in steps]
+        before = self.first_time - 1
+        times = [count + before for count in self._clocks[id(group)].advance(steps)]
         path = _choose_path(group, params)
         lr = group["lr"]
         if isinstance(lr, Tensor):
@@ -229,18 +235,36 @@ class HidimOptimizer(torch.optim.Optimizer):
                 one = [tensors[i] for tensors in state]
                 self._update_one(group, params[i], grads[i], one, cache[t], (t, i))
             return
+        if alike and times.count(times[0]) == len(times):
+            everything = range(len(times))
+            self._update_bucket(group, path, params, grads, state, times[0], lr, everything)
+            return
         for (_, _, _, t), indices in bucket(params, grads, state, times).items():
-            c = self.coefficients(group, t, lr)
             ps, gs = [params[i] for i in indices], [grads[i] for i in indices]
             bs = [[tensors[i] for i in indices] for tensors in state]
-            left = indices
-            if path == "fused" and not group["stochastic_rounding"]:
-                places = self.fused(group, ps, gs, bs, c)
-                left = [indices[place] for place in places]
-                ps, gs = [ps[place] for place in places], [gs[place] for place in places]
-                bs = [[tensors[place] for place in places] for tensors in bs]
-            if left:
-                self._update_many(group, ps, gs, bs, c, (t, left))
+            self._update_bucket(group, path, ps, gs, bs, t, lr, indices)
+
+    def _update_bucket(
+        self,
+        group: dict[str, Any],
+        path: str,
+        ps: list[Tensor],
+        gs: list[Tensor],
+        bs: list[list[Tensor]],
+        t: float,
+        lr: Any,
+        places: Sequence[int],
+    ) -> None:
+        """Update tensors of one device, dtype and time; `places` are theirs in the group."""
+        c = self.coefficients(group, t, lr)
+        if path == "fused" and not group["stochastic_rounding"]:
+            left = self.fused(group, ps, gs, bs, c)
+            if not left:
+                return
+            ps, gs = [ps[i] for i in left], [gs[i] for i in left]
+            bs = [[tensors[i] for i in left] for tensors in bs]
+            places = [places[i] for i in left]
+        self._update_many(group, ps, gs, bs, c, (t, places))
 
     def _step_in_tensor_time(
         self,
