@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.output import print_json
 from hidim.lab.settings import Settings
+from hidim.lab.store import RunFolder
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
 
@@ -56,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
     given = settings_given(args)
     saved = non_negative("save_seconds", args.save_seconds)
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
-    resumed = args.resume and (Path(args.out) / "config.json").exists()
-    settings = _settings(given, Path(args.out) if resumed else None)
-    with open_loggers(args.tensorboard, args.wandb, settings, args.out) as loggers:
+    folder = RunFolder(args.out)
+    settings = _settings(given, folder if args.resume and folder.started else None)
+    # A run that is only read, or refused, has nothing to log.
+    logged = _trains(folder, args.resume)
+    tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)
+    with open_loggers(tensorboard, wandb, settings, args.out) as loggers:
         if not args.json:
             loggers = [_Rows(), *loggers]
         result = train(
@@ -79,13 +82,15 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.signal is None else 128 + result.signal
 
 
-def _settings(given: dict[str, Any], folder: Path | None) -> Settings:
+def _trains(folder: RunFolder, resume: bool) -> bool:
+    return resume and not folder.finished if folder.started else True
+
+
+def _settings(given: dict[str, Any], folder: RunFolder | None) -> Settings:
     """Those asked for, on top of the defaults or, when resuming, of the run's own."""
     if folder is None:
         return Settings.from_dict(given)
-    from hidim.lab.store import RunFolder
-
-    stored = RunFolder(folder).read_config()["settings"]
+    stored = folder.read_config()["settings"]
     return Settings.from_dict({**stored, **given})
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 
 import pytest
-import torch
-import torch.distributed.fsdp  # here, so that no child has to
-from forks import fork
+from forks import two_processes
 
 from hidim.lab import RunFolder, train
 from hidim.lab.store import load_checkpoint
@@ -17,26 +14,13 @@ from hidim.lab.store import load_checkpoint
 
 def together(settings, folder, *, parallel="ddp", resume=False, interrupt_at=None):
     """Train with two forked gloo processes; returns their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
 
-    def member(rank):
-        os.environ |= {
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": "2",
-        }
-
+    def member():
         loggers = [interrupts(interrupt_at)]
         result = train(settings, folder, resume=resume, parallel=parallel, loggers=loggers)
-        torch.distributed.destroy_process_group()
         assert result.status == ("ok" if interrupt_at is None else "stopped")
 
-    children = [fork(lambda rank=rank: member(rank)) for rank in range(2)]
-    return [os.waitpid(child, 0)[1] for child in children]
+    return two_processes(member)
 
 
 def interrupts(step):
