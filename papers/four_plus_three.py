@@ -82,7 +82,7 @@ def _draw(ratios: dict[Any, Any]):  # type: ignore[no-untyped-def]
             ax.semilogx(flops, ratio, label=label)
         ax.axhline(1, color="#888888", linewidth=0.8)
         ax.set_xlabel("flops")
-        ax.set_ylabel("exact / law, at the compute optimum of each")
+        ax.set_ylabel("exact / law, each at its optimum")
         ax.legend(frameon=False, fontsize="x-small", ncols=2)
 
     return draw

@@ -184,7 +184,10 @@ def work(
             if name not in outcome.failed and not sweep.folder(name).finished
         ]
         if not pending:
-            if stage is None or outcome.failed or not sweep.add(stage(sweep)):
+            if stage is None or outcome.failed:
+                return outcome
+            # Another worker may have added the same runs a moment ago: only the list tells.
+            if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
                 return outcome
             continue
         claimed = False

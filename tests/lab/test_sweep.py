@@ -167,6 +167,17 @@ def test_a_ladder_tunes_and_then_trains_the_best_rate(tiny, tmp_path):
     assert work(sweep, stage=tiny.stage).trained == []
 
 
+def test_a_worker_stays_when_another_was_first_to_ask_for_more(small, tmp_path):
+    sweep = Sweep(tmp_path)
+    more = [small.replace(seed=seed, steps=2) for seed in range(2)]
+
+    def stage(sweep):
+        sweep.add(more)  # as another worker does between our question and our answer
+        return more
+
+    assert len(work(sweep, stage=stage).trained) == 2
+
+
 @pytest.mark.parametrize(("best", "tried"), [(5.0, 3), (0.6, 6), (1e3, 7), (1e-9, 7)])
 def test_tuning_widens_until_the_best_rate_is_inside(tiny, tmp_path, best, tried):
     sweep = Sweep(tmp_path)
