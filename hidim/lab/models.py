@@ -175,3 +175,19 @@ def next_token_loss(model: nn.Module, windows: Tensor) -> Tensor:
     """Mean cross-entropy in nats of every next token of the windows (batch, context + 1)."""
     logits = model(windows[:, :-1])
     return nn.functional.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
+
+
+def check_bfloat16_lstm() -> None:
+    """Try the smallest LSTM on this CPU, of which not every one has the kernel.
+
+    Raises:
+        ValueError: it has not.
+    """
+    autocast = torch.autocast("cpu", torch.bfloat16)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), autocast:
+        try:
+            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+        except RuntimeError:
+            raise ValueError(
+                "`precision` is 'bfloat16', and this CPU cannot compute an LSTM in it. Use float32."
+            ) from None

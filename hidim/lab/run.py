@@ -19,7 +19,7 @@ import torch
 
 import hidim
 from hidim.lab.batches import Batches, validation_windows
-from hidim.lab.models import Shape, build, next_token_loss
+from hidim.lab.models import Shape, build, check_bfloat16_lstm, next_token_loss
 from hidim.lab.optimizers import make_optimizer
 from hidim.lab.processes import Group
 from hidim.lab.result import Result, evaluation_steps
@@ -63,6 +63,8 @@ class TrainingRun:
         wanted = self.settings.precision
         if wanted == "auto":
             return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        if wanted == "bfloat16" and self.shape.kind == "lstm" and self.device.type == "cpu":
+            check_bfloat16_lstm()
         return wanted == "bfloat16"
 
     def prepare(self) -> None:

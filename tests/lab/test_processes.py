@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from forks import two_processes
@@ -118,6 +120,23 @@ def test_a_run_goes_on_in_parts_and_as_a_whole_again(optimizer, lr, clipped, tmp
     train(settings, tmp_path / "back", resume=True)
     for name in ("there", "back"):
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), rel=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+def test_compiled_parts_have_the_losses_of_a_whole_model(model, clipped, tmp_path):
+    settings = clipped.replace(model=model, steps=5, lr=0.1)
+    train(settings, tmp_path / "one")
+    flags = ["--data", settings.data, "--parallel", "fsdp", "--compile"]
+    for name, value in settings.to_dict().items():
+        if name not in ("data", "options", "max_mb", "compile"):
+            flags += ["--" + name.replace("_", "-"), str(value)]
+    # A fresh interpreter each: the compiler's own processes do not survive a fork.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "hidim", "train", "--out", str(tmp_path / "parts")]
+    subprocess.run([*command, *flags], check=True, capture_output=True)
+    # float32 in another order, inside the kernels too.
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
 
 
 def test_an_optimizer_that_cannot_update_parts_is_refused(clipped, tmp_path):

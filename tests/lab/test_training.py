@@ -15,7 +15,7 @@ from torch import nn
 from hidim.fitting import read_run
 from hidim.lab import RunFolder, Shape, train
 from hidim.lab.batches import Batches
-from hidim.lab.models import build, next_token_loss
+from hidim.lab.models import build, check_bfloat16_lstm, next_token_loss
 from hidim.lab.result import evaluation_steps
 from hidim.lab.store import load_checkpoint
 from hidim.lab.training import load_tokens
@@ -162,6 +162,7 @@ def test_the_loss_of_a_fresh_model_is_that_of_guessing(model, small):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # inside torch.compile
 @pytest.mark.parametrize("change", [{"compile": True}, {"precision": "bfloat16"}])
 def test_compiling_and_bfloat16_train_the_same_model(change, small, tmp_path):
     settings = small.replace(model="transformer", heads=2, optimizer="adana", lr=1e-3, steps=5)
@@ -170,3 +171,18 @@ def test_compiling_and_bfloat16_train_the_same_model(change, small, tmp_path):
     # float32 in another order; bfloat16 keeps 8 bits.
     tolerance = 1e-5 if "compile" in change else 1e-2
     assert other.validation_loss == pytest.approx(plain.validation_loss, rel=tolerance)
+
+
+def test_bfloat16_trains_an_lstm_or_is_refused_before_work(small, tmp_path):
+    settings = small.replace(precision="bfloat16", steps=5)
+    try:
+        check_bfloat16_lstm()
+    except ValueError:  # a CPU without the kernel
+        with pytest.raises(ValueError, match="Use float32"):
+            train(settings, tmp_path / "run")
+        assert not RunFolder(tmp_path / "run").started
+        return
+    result = train(settings, tmp_path / "run")
+    plain = train(small.replace(steps=5), tmp_path / "plain")
+    # bfloat16 keeps 8 bits.
+    assert result.validation_loss == pytest.approx(plain.validation_loss, rel=1e-2)
