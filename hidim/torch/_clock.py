@@ -1,45 +1,56 @@
-"""How are the updates of many parameters counted at the cost of one addition?
+"""How are the updates of many parameters counted at the cost of one?
 
 Every parameter has a `step` tensor of its own in the state. To add 1 to each of many such scalars
 takes as long as all the rest of a small model's step, so those that count together are given
-neighbouring places in one piece of memory, where one addition and one reading serve all. They stay
-the tensors they were; where each lies is looked up at every step, so that whatever is put into the
+neighbouring places in one piece of memory, which is read and written as a whole. They stay the
+tensors they were, and where each lies is looked up at every step, so that whatever is put into the
 state counts.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import struct
+from typing import Any
+
 import torch
 from torch import Tensor
+
+_CODES = {torch.float32: "f", torch.float64: "d"}
 
 
 class Clock:
     """The counts of one parameter group."""
 
     def __init__(self) -> None:
-        self._together = np.zeros(0)
-        self._places: list[int] = []  # addresses of the counts in `_together`
+        self._memory = memoryview(b"")  # the counts that lie together
+        self._count = struct.Struct("f")  # one of them
+        self._places: list[int] = []  # their addresses
         self._last: list[int] = []  # addresses at the last step
 
     def advance(self, steps: list[Tensor]) -> list[float]:
         """Add 1 to every count and return the new values."""
         places = [step.data_ptr() for step in steps]
-        if places != self._places:
-            if places != self._last or not _can_join(steps, places):
-                self._last = places
-                torch._foreach_add_(steps, 1)
-                return [step.item() for step in steps]
+        if places != self._places and places == self._last and _can_join(steps, places):
             self._join(steps)
-        self._together += 1
-        counts: list[float] = self._together.tolist()
-        return counts
+            places = self._places
+        self._last = places
+        if places == self._places:
+            # Not torch's or NumPy's addition: calling either takes longer than all of this.
+            now, size = bytes(self._memory), self._count.size
+            if now == now[:size] * len(steps):
+                (count,) = self._count.unpack_from(now)
+                self._memory[:] = self._count.pack(count + 1) * len(steps)
+                return list(self._count.unpack_from(self._memory)) * len(steps)
+        torch._foreach_add_(steps, 1)
+        return [step.item() for step in steps]
 
     def _join(self, steps: list[Tensor]) -> None:
         together = torch.stack(steps)
+        array: Any = together.numpy()  # the same memory
         for step, place in zip(steps, together.unbind(), strict=True):
             step.data = place
-        self._together = together.numpy()  # the same memory
+        self._memory = memoryview(array).cast("B")
+        self._count = struct.Struct(_CODES[together.dtype])
         self._places = [step.data_ptr() for step in steps]
 
 
@@ -47,9 +58,9 @@ def _can_join(steps: list[Tensor], places: list[int]) -> bool:
     """Whether these are distinct scalars of this process alone, in ordinary memory."""
     return len(set(places)) == len(places) and all(
         type(step) is Tensor
-        and step.device.type == "cpu"
+        and step.is_cpu
         and step.dim() == 0
-        and step.dtype == steps[0].dtype
+        and step.dtype == steps[0].dtype in _CODES
         and not step.is_shared()
         for step in steps
     )

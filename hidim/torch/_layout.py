@@ -117,7 +117,11 @@ def flat_lists(
         overlaps, buffers laid out unlike theirs.
     """
     lists = [ps, gs, *state]
-    if all(map(Tensor.is_contiguous, chain.from_iterable(lists))):
+    ready = all(map(Tensor.is_contiguous, chain.from_iterable(lists)))
+    if ready and not ps[0].is_cpu:  # kernels there compare strides, free where a size is 1
+        rows = zip(*lists, strict=True)
+        ready = all(x.stride() == p.stride() for p, *others in rows for x in others)
+    if ready:
         return lists, []
     flat: list[list[Tensor]] = [[] for _ in lists]
     left: list[int] = []

@@ -30,7 +30,8 @@ from hidim.torch._layout import LOW, flat_lists, local_shard
 from hidim.torch._ops import Tensors, add_scaled, foreach_add_scaled, minus
 from hidim.torch._optimizer import HidimOptimizer
 
-_RATES = ("gamma_2", "gamma_3")  # what lr multiplies, unless `rates` in the group says otherwise
+# What lr multiplies, unless `rates` in the group says otherwise.
+_RATES = frozenset({"gamma_2", "gamma_3"})
 _WINDOW = 64  # 2^-64 of the older history is below float64's rounding
 
 
@@ -51,11 +52,14 @@ class MomentumFamily(HidimOptimizer):
     def _scale_values(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return tuple([group[key] for key in self.scale_keys])
 
-    def _scale(self, values: tuple[Any, ...], t: Any) -> Any:
-        if isinstance(t, Tensor):
-            return _scale_tensor(type(self), values, t)
+    def _scales(self, values: tuple[Any, ...], t: Any) -> tuple[Any, Any]:
+        """s_{t-1} and s_t."""
         member: Any = type(self)
-        return _scale_float(member, values, t)
+        if isinstance(t, Tensor):
+            return _scale_tensor(member, values, t - 1), _scale_tensor(member, values, t)
+        block, place = divmod(int(t), _WINDOW)
+        scales = _scale_block(member, values, block)
+        return scales[place], scales[place + 1]
 
     def before_group(self, group: dict[str, Any]) -> None:
         """Rescale the buffers if the values they are scaled with have been edited."""
@@ -65,8 +69,8 @@ class MomentumFamily(HidimOptimizer):
             for p in group["params"]:
                 entry = self.state.get(p)
                 if entry:
-                    last = float(entry["step"]) - 1
-                    factor = self._scale(new, last) / self._scale(old, last)
+                    t = float(entry["step"])
+                    factor = self._scales(new, t)[0] / self._scales(old, t)[0]
                     local_shard(entry["momentum_buffer"]).mul_(factor)
         if group.get("scaled_by") != new:
             group["scaled_by"] = new
@@ -75,20 +79,19 @@ class MomentumFamily(HidimOptimizer):
         """decay and gain of b, rates of g and b, the kernel's momentum or None, kept share of p."""
         values = self._scale_values(group)
         gamma_1, gamma_2, gamma_3, forgetting = self.rule(group, t)
-        s = self._scale(values, t)
-        decay = (1 - forgetting) * s / self._scale(values, t - 1)
+        before, s = self._scales(values, t)
+        decay = (1 - forgetting) * s / before
         momentum = None
-        rates = tuple(group.get("rates", _RATES))
-        usual = set(rates) == set(_RATES)
-        if usual and not isinstance(t, Tensor) and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
+        rates = frozenset(group.get("rates", _RATES))
+        real = rates == _RATES and not isinstance(t, Tensor)
+        if real and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
             momentum = gamma_3 / gamma_2 / s
         kept = 1.0
         if group["decoupled_weight_decay"] and group["weight_decay"]:
             kept = 1 - lr * group["weight_decay"]
-        gamma_1, gamma_2, gamma_3 = (
-            lr * gamma if name in rates else gamma
-            for name, gamma in (("gamma_1", gamma_1), ("gamma_2", gamma_2), ("gamma_3", gamma_3))
-        )
+        gamma_1 = lr * gamma_1 if "gamma_1" in rates else gamma_1
+        gamma_2 = lr * gamma_2 if "gamma_2" in rates else gamma_2
+        gamma_3 = lr * gamma_3 if "gamma_3" in rates else gamma_3
         return decay, gamma_1 * s, gamma_2, gamma_3 / s, momentum, kept
 
     def single(
@@ -153,15 +156,9 @@ class MomentumFamily(HidimOptimizer):
         return left
 
 
-def _scale_float(member: Any, values: tuple[Any, ...], t: float) -> float:
-    if t < 0:
-        return 1.0
-    return _scale_block(member, values, int(t) // _WINDOW)[int(t) % _WINDOW]
-
-
 @functools.lru_cache(maxsize=256)
 def _scale_block(member: Any, values: tuple[Any, ...], block: int) -> tuple[float, ...]:
-    """s_t for the block's steps: the recursion, started a block earlier.
+    """s_t for the block's steps and the one before: the recursion, started a block earlier.
 
     Always from the same start, so that a resumed run finds the same bits.
     """
@@ -172,7 +169,7 @@ def _scale_block(member: Any, values: tuple[Any, ...], block: int) -> tuple[floa
         np.broadcast_to(np.asarray(x, dtype=np.float64), times.shape).tolist()
         for x in member.rule(group, times)
     )
-    log_s, logs = 0.0, []
+    log_s, logs = 0.0, [0.0]
     for i, (rate_2, rate_3, loss) in enumerate(zip(gamma_2, gamma_3, forgetting, strict=True)):
         if not (rate_2 > 0 and rate_3 > 0 and loss <= 1):
             log_s = 0.0
@@ -181,11 +178,11 @@ def _scale_block(member: Any, values: tuple[Any, ...], block: int) -> tuple[floa
         else:
             log_s = 0.5 * (math.log(rate_3 / rate_2) - math.log1p(-loss) + log_s)
         logs.append(log_s)
-    return tuple(math.exp(x) for x in logs[-_WINDOW:])
+    return tuple(math.exp(x) for x in logs[-_WINDOW - 1 :])
 
 
 def _scale_tensor(member: Any, values: tuple[Any, ...], t: Tensor) -> Tensor:
-    """`_scale_float` for a vector of times, without reading them back."""
+    """s_t for a vector of times, without reading them back."""
     back = torch.arange(_WINDOW, dtype=t.dtype, device=t.device)
     times = t[:, None] - back  # (parameters, window)
     group = dict(zip(member.scale_keys, values, strict=True))

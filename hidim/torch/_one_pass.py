@@ -165,7 +165,7 @@ class Kernel:
 
     def available(self, x: Tensor) -> bool:
         """Whether there is a library for tensors like `x`; builds it if needed."""
-        return x.device.type == "cpu" and x.dtype in _TYPES and library(self.source) is not None
+        return x.is_cpu and x.dtype in _TYPES and library(self.source) is not None
 
     def run(self, lists: list[list[Tensor]], numbers: list[float]) -> None:
         """Update in place: `lists` holds p, g and the buffers, flat and of one dtype."""
