@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
         _print_query(names, rows, args)
         return 0
     runs = measured.measured_runs(args.folder)
+    missing = measured.unfinished(args.folder) if Path(args.folder).is_dir() else 0
+    if missing:
+        print(f"hidim: {missing} run(s) not finished are left out.", file=sys.stderr)
     known = list(dict.fromkeys(one.label for one in runs))
     if args.baseline == "sgd" and "sgd" not in known:
         args.baseline = known[0]  # the first by name, where nobody asked for another

@@ -22,12 +22,14 @@ _MOMENTUM = 0.9  # what `sgd-momentum` has unless its options say otherwise
 
 def compute_saved(group: Group, baseline: Group) -> Estimate | None:
     """Share of the baseline's compute not needed for its last loss; None if not every seed gets
-    there or a seed is missing."""
+    there, or a seed is missing or diverged on either side."""
     shares = []
     for seed, run in group.by_seed.items():
         other = baseline.by_seed.get(seed)
-        needed = None if other is None else flops_to(run, other.final)
-        if other is None or needed is None:
+        if other is None or not run.status == other.status == "ok":
+            return None
+        needed = flops_to(run, other.final)
+        if needed is None:
             return None
         shares.append(1 - needed / float(other.flops[-1]))
     return Estimate.of(shares)
@@ -79,19 +81,24 @@ def at_baseline_rate(runs: Sequence[MeasuredRun], base: Group) -> list[dict[str,
 def matched_momentum(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     """SGD with momentum against SGD at the rate that theory calls equal, wherever both were run.
 
-    `loss_over_sgd` is the difference of the last losses and `largest_gap` the largest relative
-    difference anywhere on the two curves, both seed by seed.
+    Momentum alone counts, without a Nesterov step, dampening or weight decay. `loss_over_sgd` is
+    the difference of the last losses and `largest_gap` the largest relative difference anywhere on
+    the two curves, both seed by seed.
     """
     sgd = (run for run in runs if run.settings.optimizer == "sgd" and not run.settings.options)
     plain = {_key(run, run.settings.lr): run for run in sgd}
-    cells: dict[tuple[int, float, int], list[tuple[MeasuredRun, MeasuredRun]]] = defaultdict(list)
+    # The label keeps apart what is not one method: other momenta, batches, texts.
+    cells: dict[tuple[int, float, str, int], list[tuple[MeasuredRun, MeasuredRun]]]
+    cells = defaultdict(list)
     for run in runs:
-        if run.settings.optimizer != "sgd-momentum":
+        if run.settings.optimizer != "sgd-momentum" or set(run.settings.options) - {"momentum"}:
             continue
         momentum = run.settings.options.get("momentum", _MOMENTUM)
+        if not 0 <= momentum < 1:
+            continue
         other = plain.get(_key(run, run.settings.lr / (1 - momentum)))
         if other is not None:
-            key = (run.parameters, run.settings.lr, run.settings.steps)
+            key = (run.parameters, run.settings.lr, run.label, run.settings.steps)
             cells[key].append((run, other))
     return [
         {
@@ -103,7 +110,7 @@ def matched_momentum(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
             "loss_over_sgd": Estimate.of(run.final - other.final for run, other in pairs),
             "largest_gap": Estimate.of(_gap(run, other) for run, other in pairs),
         }
-        for (parameters, lr, steps), pairs in sorted(cells.items())
+        for (parameters, lr, _, steps), pairs in sorted(cells.items())
     ]
 
 
@@ -118,6 +125,8 @@ def _key(run: MeasuredRun, lr: float) -> str:
 
 
 def _gap(run: MeasuredRun, other: MeasuredRun) -> float:
+    if not run.status == other.status == "ok":
+        return math.nan
     both, mine, theirs = np.intersect1d(run.tokens, other.tokens, return_indices=True)
     keep = both >= BURN_IN * both[-1]
     return float(np.max(np.abs(run.loss[mine][keep] / other.loss[theirs][keep] - 1)))

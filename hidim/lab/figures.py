@@ -28,7 +28,8 @@ _STYLES = ("-", "--", "-.", ":")
 def plot_tokens(groups: Sequence[Group], ax: Axes) -> Axes:
     """Validation loss against tokens at the largest size, the band from the lowest to the highest
     seed."""
-    largest = max(group.parameters for group in groups)
+    groups = [group for group in groups if any(len(run.loss) for run in group.runs)]
+    largest = max((group.parameters for group in groups), default=0)
     best: dict[str, Group] = {}
     for group in sorted(groups, key=lambda group: group.final.mean):
         if group.parameters == largest:
@@ -42,7 +43,8 @@ def plot_tokens(groups: Sequence[Group], ax: Axes) -> Axes:
         keep = tokens >= _SHOWN * tokens[-1]
         _line(ax, tokens[keep], losses[:, keep], f"{group.label}, lr {group.lr:g}", index)
     _dress(ax, x="tokens", y="validation loss, nats per token", title=f"{largest:,} parameters")
-    ax.legend(frameon=False, fontsize="small")
+    if best:
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 

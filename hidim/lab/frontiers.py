@@ -60,7 +60,9 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
     if not ladders:
         return []
     every = [run for own in ladders.values() for group in own for run in group.runs]
-    low = max(BURN_IN * float(run.flops[-1]) for run in every)
+    # Every envelope must have begun: that of a short ladder begins late.
+    begun = max(min(_begin(group) for group in own) for own in ladders.values())
+    low = max(begun, *(BURN_IN * float(run.flops[-1]) for run in every))
     flops = np.geomspace(low, max(float(run.flops[-1]) for run in every), 40)
     found = []
     for label, own in ladders.items():
@@ -72,6 +74,11 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
         powers = np.array([saturating_fit(flops, row).b for row in losses])
         found.append(Frontier(label, flops, losses, seeds, slopes, powers))
     return found
+
+
+def _begin(group: Group) -> float:
+    """Compute at the first evaluation of the last of its seeds to have one."""
+    return max(float(run.flops[0]) for run in group.runs)
 
 
 def shared_floor(found: Sequence[Frontier]) -> dict[str, Estimate]:

@@ -107,12 +107,13 @@ def best_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
 
 
 def token_exponent(group: Group) -> Estimate:
-    """b of loss = c + A tokens^-b, over the seeds."""
-    return Estimate.of(_power(run.tokens, run.loss) for run in group.runs)
+    """b of loss = c + A tokens^-b, over the seeds; no number where one of them diverged."""
+    return Estimate.of(_power(run) for run in group.runs)
 
 
 def late_slope(group: Group) -> Estimate:
-    """-d log loss / d log tokens over the last decade of tokens, over the seeds."""
+    """-d log loss / d log tokens over the last decade of tokens, over the seeds; no number where
+    one of them diverged."""
     return Estimate.of(slopes_by_seed(group).values())
 
 
@@ -131,13 +132,19 @@ def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Estim
     return Estimate.of(first[seed] - second[seed] for seed in shared) if shared else None
 
 
-def _power(tokens: np.ndarray, loss: np.ndarray) -> float:
-    keep = (tokens >= BURN_IN * tokens[-1]) & np.isfinite(loss)
-    return saturating_fit(tokens[keep], loss[keep]).b if np.count_nonzero(keep) >= 4 else math.nan
+def _power(run: MeasuredRun) -> float:
+    if run.status != "ok":
+        return math.nan
+    keep = run.tokens >= BURN_IN * run.tokens[-1]
+    if np.count_nonzero(keep) < 4:
+        return math.nan
+    return saturating_fit(run.tokens[keep], run.loss[keep]).b
 
 
 def _late_slope(run: MeasuredRun) -> float:
-    keep = (run.tokens >= run.tokens[-1] / 10) & np.isfinite(run.loss)
+    if run.status != "ok":
+        return math.nan
+    keep = run.tokens >= run.tokens[-1] / 10
     if np.count_nonzero(keep) < 3:
         return math.nan
     return -float(np.polyfit(np.log(run.tokens[keep]), np.log(run.loss[keep]), 1)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from hidim.lab.settings import Settings
 from hidim.lab.store import RunFolder
+from hidim.lab.sweep import Sweep
 from hidim.support.extras import require
 from hidim.support.files import write_with
 
@@ -27,7 +29,8 @@ class MeasuredRun:
     Attributes:
         name: of its folder.
         label: the optimizer with its options, its schedule unless constant, and what else is not
-            the same in all runs of the folder, such as the batch size or the text.
+            the same in all runs of the folder, such as the batch size or the text; shape and
+            evaluation only where the size does not tell the runs apart.
         settings: what it was.
         status: "ok" or "diverged".
         parameters: size of the model.
@@ -58,14 +61,32 @@ class MeasuredRun:
 
 
 def run_folders(path: str | os.PathLike[str]) -> Iterator[RunFolder]:
-    """Every run below a folder, or the folder itself, finished or not, by name."""
+    """Every run below a folder, or the folder itself, finished or not, by name.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    if not Path(path).is_dir():
+        raise ValueError(f"there is no folder {str(path)!r}.")
     for config in sorted(Path(path).rglob("config.json")):
         if (config.parent / "metrics.jsonl").exists():
             yield RunFolder(config.parent)
 
 
+def unfinished(path: str | os.PathLike[str]) -> int:
+    """How many runs below a folder were begun, or are wanted by a sweep, and are not finished."""
+    below = {folder.path for folder in run_folders(path) if not folder.finished}
+    for plan in Path(path).rglob("sweep.json"):
+        sweep = Sweep(plan.parent)
+        wanted = (sweep.folder(name) for name in sweep.settings())
+        below |= {folder.path for folder in wanted if not folder.finished}
+    return len(below)
+
+
 def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
     """The finished runs below a folder, or in a file that `consolidate` wrote.
+
+    A run that is there twice, as a copy or in two sweeps, counts once: it is one seed.
 
     Raises:
         ValueError: there is none, or the file is no such file.
@@ -75,6 +96,8 @@ def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
         records = list(_stored(Path(path)))
     else:
         records = [_record(folder) for folder in run_folders(path) if folder.finished]
+    # The first by name of those with equal settings.
+    records = list({r["settings"].fingerprint: r for r in reversed(records)}.values())[::-1]
     if not records:
         raise ValueError(f"{str(path)!r} holds no finished run: hidim sweep --out {path}")
     every = [record["settings"].to_dict() for record in records]
@@ -83,7 +106,24 @@ def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
         for name in every[0]
         if name not in _UNNAMED and any(one[name] != every[0][name] for one in every)
     ]
+    varied += _confused(records)
     return [MeasuredRun(label=_label(record["settings"], varied), **record) for record in records]
+
+
+def _confused(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Settings that a label must name because runs of one size, rate, length and seed differ by
+    them alone, such as the heads of a transformer: they would pass for further seeds."""
+    said = ("optimizer", "options", "schedule", "lr", "seed", "steps")
+    quiet = [name for name in _UNNAMED if name not in said]
+    seen: dict[tuple[str, int], dict[str, Any]] = {}
+    found: dict[str, None] = {}
+    for record in records:
+        own = record["settings"].to_dict()
+        alike = Settings().to_dict()
+        rest = record["settings"].replace(**{name: alike[name] for name in quiet}).fingerprint
+        first = seen.setdefault((rest, record["parameters"]), own)
+        found |= dict.fromkeys(name for name in quiet if own[name] != first[name])
+    return list(found)
 
 
 def _label(settings: Settings, varied: Sequence[str]) -> str:
@@ -99,18 +139,26 @@ def _short(value: Any) -> str:
 
 def _record(folder: RunFolder) -> dict[str, Any]:
     config, result = folder.read_config(), folder.read_result()
-    rows = [r for r in folder.rows() if r["step"] and r["validation_loss"] is not None]
+    every = folder.rows()
+    if not every:
+        raise ValueError(f"{str(folder.metrics)!r} holds no measurement of a run that is finished.")
+    rows = [row for row in every if row["step"] and row["validation_loss"] is not None]
     tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
     return {
         "name": folder.path.name,
         "settings": Settings.from_dict(config["settings"]),
-        "status": result["status"],
+        "status": _status(result["status"], every),
         "parameters": result["parameters"],
         "tokens_per_second": result["tokens_per_second"],
         "tokens": tokens,
         "flops": tokens * config["flops_per_token"],
         "loss": np.array([row["validation_loss"] for row in rows], dtype=np.float64),
     }
+
+
+def _status(status: str, rows: Sequence[dict[str, Any]]) -> str:
+    """A run whose last loss is no number is lost, however its training loss was before."""
+    return "ok" if status == "ok" and rows[-1]["validation_loss"] is not None else "diverged"
 
 
 def _stored(path: Path) -> Iterator[dict[str, Any]]:
@@ -122,10 +170,11 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
         names = [field.name for field in fields(Settings) if field.name not in apart]
         by_run: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
-            if row["status"] is not None and row["step"] and row["validation_loss"] is not None:
+            if row["status"] is not None:
                 by_run.setdefault(row["run"], []).append(row)
-        for name, own in by_run.items():
-            last = own[-1]
+        for name, every in by_run.items():
+            last = every[-1]
+            own = [row for row in every if row["step"] and row["validation_loss"] is not None]
             options = {
                 key.removeprefix("option_"): value
                 for key, value in last.items()
@@ -137,7 +186,7 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
             yield {
                 "name": name,
                 "settings": Settings(**known),
-                "status": last["status"],
+                "status": _status(last["status"], every),
                 "parameters": last["parameters"],
                 "tokens_per_second": last["tokens_per_second"],
                 "tokens": tokens,
@@ -154,7 +203,8 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
 def consolidate(path: str | os.PathLike[str]) -> Path:
     """Write every row of every run below a folder to `metrics.parquet` there, settings beside it.
 
-    Runs that are not finished are in it too, as far as they are; their `status` is null.
+    Runs that are not finished are in it too, as far as they are; their `status` is null. A run goes
+    by the name of its folder, or by its path below `path` where two folders have one name.
 
     Raises:
         ValueError: there is no run.
@@ -163,20 +213,24 @@ def consolidate(path: str | os.PathLike[str]) -> Path:
     arrow: Any = require("pyarrow", "lab")
     parquet: Any = require("pyarrow.parquet", "lab")
     rows = []
-    for folder in run_folders(path):
+    folders = list(run_folders(path))
+    names = Counter(folder.path.name for folder in folders)
+    for folder in folders:
+        name = folder.path.name
+        name = folder.path.relative_to(path).as_posix() if names[name] > 1 else name
         config = folder.read_config()
         settings = config["settings"]
         options = {f"option_{key}": value for key, value in settings.pop("options").items()}
         size = {key: config[key] for key in ("parameters", "flops_per_token")}
         status = folder.read_result()["status"] if folder.finished else None
-        known = {"run": folder.path.name, "status": status, **settings, **options}
+        known = {"run": name, "status": status, **settings, **options}
         # A row has a rate and a count of tokens of its own; the settings' go by other names.
         named = {"peak_lr": settings["lr"], "token_kind": settings["tokens"]}
         rows += [{**known, **size, **row, **named} for row in folder.rows()]
     if not rows:
         raise ValueError(f"{str(path)!r} holds no run.")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    table = arrow.table({name: _column([row.get(name) for row in rows]) for name in names})
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = arrow.table({name: _column([row.get(name) for row in rows]) for name in columns})
     target = Path(path) / "metrics.parquet"
     write_with(target, lambda stream: parquet.write_table(table, stream))
     return target

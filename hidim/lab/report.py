@@ -83,7 +83,9 @@ def _best_options(groups: Sequence[Group]) -> list[dict[str, Any]]:
     for group in groups:
         cells[group.runs[0].settings.optimizer, group.parameters].append(group)
     found = []
-    for (optimizer, parameters), own in cells.items():
+    for (optimizer, parameters), several in cells.items():
+        # Of what diverged none is best, and nothing is ahead of it by a number.
+        own = [group for group in several if np.isfinite(group.final.mean)]
         if len(own) >= 2:
             first, second = sorted(own, key=lambda group: group.final.mean)[:2]
             lead = second.final.mean - first.final.mean

@@ -244,3 +244,98 @@ def test_the_table_of_a_sweep_reports_like_its_folder(ladder, tmp_path, capsys):
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_a_run_lost_at_once_has_no_numbers_and_stops_no_report(tmp_path):
+    """Not a row of it has a loss: it is counted as diverged, and nothing is measured on it."""
+    pytest.importorskip("matplotlib")
+    for seed in range(2):
+        nothing = plant_of(tmp_path, "adam", seed, lambda t: np.nan, status="diverged")
+        assert nothing.finished
+        plant_of(tmp_path, "sgd", seed, lambda t: 2.0 + 1 / t)
+    runs = measured_runs(tmp_path)
+    for answer in (report(runs), report(runs, baseline="adam")):
+        lost, fine = answer["groups"]
+        assert (lost["optimizer"], lost["diverged"]) == ("adam", 2)
+        assert not np.isfinite(lost["slope_tokens"].mean)
+        assert lost["compute_saved"] is None
+        assert fine["compute_saved"] is None
+    assert main(["report", str(tmp_path), "--figures", str(tmp_path / "figures")]) == 0
+
+
+def plant_of(folder, optimizer, seed, loss, **how):
+    settings = Settings(optimizer=optimizer, seed=seed, lr=1.0)
+    plant(folder / f"{optimizer}-{seed}", settings, loss, **how)
+    return RunFolder(folder / f"{optimizer}-{seed}")
+
+
+def test_a_run_that_diverged_late_lends_no_slope(tmp_path):
+    plant_of(tmp_path, "sgd", 0, lambda t: 2.0 + 1 / t)
+    plant_of(tmp_path, "sgd", 1, lambda t: 2.0 + t, status="diverged")
+    (row,) = report(measured_runs(tmp_path))["groups"]
+    assert row["diverged"] == 1
+    for name in ("slope_tokens", "exponent_tokens"):
+        assert not np.isfinite(row[name].mean)
+
+
+def test_a_last_loss_that_is_no_number_is_not_the_one_before(tmp_path):
+    last = Settings().steps * Settings().tokens_per_step
+    plant_of(tmp_path, "sgd", 0, lambda t: np.nan if t == last else 2.0)
+    (run,) = measured_runs(tmp_path)
+    assert run.status == "diverged"
+
+
+def test_a_copy_of_a_run_is_no_further_seed(tmp_path):
+    for folder in ("a", "b"):
+        plant_of(tmp_path / folder, "sgd", 0, lambda t: 2.0 + 1 / t)
+    (row,) = report(measured_runs(tmp_path))["groups"]
+    assert row["seeds"] == 1
+
+
+def test_heads_of_a_transformer_are_no_further_seeds(tmp_path):
+    for heads, level in ((1, 2.0), (2, 1.0)):
+        settings = Settings(optimizer="sgd", model="transformer", heads=heads)
+        plant(tmp_path / str(heads), settings, lambda t, level=level: level)
+    groups = best_groups(measured_runs(tmp_path))
+    assert {group.label for group in groups} == {"sgd heads=1", "sgd heads=2"}
+
+
+def test_runs_in_folders_of_one_name_stay_apart_in_the_table(tmp_path):
+    pytest.importorskip("pyarrow")
+    for seed in range(2):
+        plant(tmp_path / str(seed) / "run", Settings(optimizer="sgd", seed=seed), lambda t: 2.0)
+    runs = measured_runs(consolidate(tmp_path))
+    assert [run.name for run in runs] == ["0/run", "1/run"]
+    assert [len(run.loss) for run in runs] == [len(run.loss) for run in measured_runs(tmp_path)]
+
+
+def test_short_runs_have_an_envelope_from_where_all_have_begun(tmp_path):
+    for optimizer in ("sgd", "dana-decaying"):
+        for width in (8, 12):
+            settings = Settings(optimizer=optimizer, width=width, steps=20)
+            plant(tmp_path / f"{optimizer}-{width}", settings, lambda t: 2.0 + 20 / t**0.5)
+    for one in frontiers(best_groups(measured_runs(tmp_path))):
+        assert np.all(np.isfinite(one.losses))
+        assert np.all(np.isfinite(one.slopes))
+
+
+def test_nesterov_is_not_taken_for_the_momentum_of_theory(tmp_path):
+    plant(tmp_path / "sgd", Settings(optimizer="sgd", lr=5.0), lambda t: 2.0 + 1 / t)
+    for name, options in (
+        ("plain", {}),
+        ("nesterov", {"nesterov": True}),
+        ("one", {"momentum": 1}),
+    ):
+        settings = Settings(optimizer="sgd-momentum", lr=0.5, options={"momentum": 0.9, **options})
+        plant(tmp_path / name, settings, lambda t: 2.0 + 1 / t)
+    (row,) = report(measured_runs(tmp_path))["matched_momentum"]
+    assert row["seeds"] == 1
+
+
+def test_unfinished_runs_are_said_to_be_left_out(tmp_path, capsys):
+    plant_of(tmp_path, "sgd", 0, lambda t: 2.0)
+    plant_of(tmp_path, "sgd", 1, lambda t: 2.0).result.unlink()
+    assert main(["report", str(tmp_path)]) == 0
+    assert "1 run(s) not finished are left out" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "typo")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
