@@ -112,6 +112,11 @@ class TrainingRun:
 
     def _load(self, state: dict[str, Any]) -> None:
         self._check_text(state["text"], self.folder.checkpoint)
+        if Settings.from_dict(state["settings"]) != self.settings:
+            raise ValueError(
+                f"checkpoint {str(self.folder.checkpoint)!r} is of a run with other settings than "
+                f"{str(self.folder.config)!r}. Nothing was changed; put its own back."
+            )
         load_model(self.model, state["model"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
@@ -164,7 +169,8 @@ class TrainingRun:
         """Train to the end or to a signal."""
         metrics = self._metrics()
         marks = set(evaluation_steps(self.settings.steps, self.settings.evaluation_growth))
-        status, saved_at = "ok", time.monotonic()
+        # A run may have been killed after it was given up and before it could say so.
+        status, saved_at = self._status(), time.monotonic()
         try:
             with _signals() as caught, self._bar(progress) as bar:
                 self.clock = time.perf_counter()
@@ -246,7 +252,7 @@ class TrainingRun:
             return next_token_loss(network, windows)
 
     def _record(self, metrics: Metrics | None, loggers: Sequence[Logger]) -> str:
-        """Evaluate and write a row; "diverged" where the run is lost."""
+        """Evaluate and write a row; the status of the run from there on."""
         total = self._settle()
         train_loss = total / self.loss_count if self.loss_count else None
         self.loss_sum, self.loss_count = self._number(0.0), 0
@@ -263,8 +269,17 @@ class TrainingRun:
         if metrics is not None and metrics.append(row):
             for logger in loggers:
                 logger(row)
+        status = self._status()
         self.clock = time.perf_counter()
-        lost = train_loss is not None and not train_loss < LOST * math.log(self.shape.vocabulary)
+        return status
+
+    def _status(self) -> str:
+        """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""
+        bound = LOST * math.log(self.shape.vocabulary)
+        losses = [self.last.get(name) for name in ("train_loss", "validation_loss")]
+        lost = any(loss is not None and not loss < bound for loss in losses)
+        # The first process may be the only one that evaluates.
+        _, (lost,) = self.group.combine(self._number(0.0), lost)
         return "diverged" if lost else "ok"
 
     def evaluate(self) -> float:

@@ -150,7 +150,17 @@ def test_a_run_that_is_lost_is_called_diverged_and_ends_there(small, tmp_path):
     result = train(wild, tmp_path / "run")
     assert result.status == "diverged"
     assert result.step < small.steps
-    assert RunFolder(tmp_path / "run").read_result()["status"] == "diverged"
+    folder = RunFolder(tmp_path / "run")
+    assert folder.read_result()["status"] == "diverged"
+    folder.result.unlink()  # killed between the last save and the result
+    again = train(None, folder.path, resume=True)
+    assert (again.status, again.step) == ("diverged", result.step)
+
+
+def test_a_run_whose_last_step_is_lost_is_diverged(small, tmp_path):
+    """Its training loss was measured before that step: only the validation loss tells."""
+    wild = small.replace(optimizer="sgd", lr=1e30, clip=0.0, steps=1)
+    assert train(wild, tmp_path / "run").status == "diverged"
 
 
 @pytest.mark.parametrize("model", ["lstm", "transformer"])
