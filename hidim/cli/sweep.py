@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         return _list(sweep, wanted)
     if not wanted and not sweep.settings():
         raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
-    count = whole("workers", args.workers or os.cpu_count() or 1, minimum=1)
+    cores = os.cpu_count() or 1
+    count = whole("workers", cores if args.workers is None else args.workers, minimum=1)
     sweep.add(wanted)
     return _train(sweep, stage, int(count), saved, args)
 

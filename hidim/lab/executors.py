@@ -45,7 +45,11 @@ def local_workers(
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         # A group of their own: Ctrl-C would otherwise reach them twice.
-        workers += [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
+        for _ in range(count):
+            workers.append(subprocess.Popen(command, start_new_session=True))
+            if asked:  # while this one was being started: it was not told
+                workers[-1].terminate()
+                break
         look = 0.0  # reading the plan of hundreds of runs takes tens of milliseconds
         while any(worker.poll() is None for worker in workers):
             if progress is not None and time.monotonic() >= look:
@@ -96,8 +100,11 @@ def submit_workers(
 
 
 def run_worker(path: str, preset: str | None = None) -> Outcome:
-    """What a job does: train what is left, and leave when nothing can be claimed."""
+    """What a job does: train what is left, and leave when nothing can be claimed.
+
+    With a preset it stays while others train: what is wanted next follows from their results.
+    """
     from hidim.lab.presets import ladder
 
     stage = ladder(preset).stage if preset else None
-    return work(Sweep(path), stage=stage, wait=False)
+    return work(Sweep(path), stage=stage, wait=stage is not None)

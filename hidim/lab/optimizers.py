@@ -90,6 +90,8 @@ def check_optimizer(name: str, lr: float, options: Mapping[str, Any]) -> None:
 
 
 def _resolve(name: str) -> tuple[Any, dict[str, Any]]:
+    if not isinstance(name, str):
+        choice("optimizer", name, names())
     key, options = _PRESETS.get(name, (name, {}))
     plain = key.replace("-", "").lower()
     for known, kind in _classes().items():

@@ -28,6 +28,7 @@ from hidim.lab.settings import Settings
 from hidim.lab.store import Busy, RunFolder, to_json
 from hidim.lab.tokens import Tokens, Vocabulary
 from hidim.support.checks import choice
+from hidim.support.extras import MissingExtra
 from hidim.support.files import write_text, write_with
 
 # Finished runs so far to the runs that are wanted next; the same answer for the same results.
@@ -209,7 +210,7 @@ def work(
                 )
             except Busy:
                 continue
-            except ValueError as error:
+            except (ValueError, MissingExtra) as error:
                 outcome.failed[name] = str(error)
                 continue
             claimed = True

@@ -42,7 +42,12 @@ def test_a_grid_is_every_combination_once():
 
 @pytest.mark.parametrize(
     ("grid", "message"),
-    [({"kapa_3": [1.0]}, "'kappa_3'"), ({"lr": []}, "no value"), ({"lr": [-1]}, "`lr`")],
+    [
+        ({"kapa_3": [1.0]}, "'kappa_3'"),
+        ({"lr": []}, "no value"),
+        ({"lr": [-1]}, "`lr`"),
+        ({"optimizer": [None]}, "`optimizer`"),
+    ],
 )
 def test_a_grid_that_names_nothing_is_refused(grid, message):
     with pytest.raises(ValueError, match=message):
@@ -123,6 +128,23 @@ def test_a_run_that_cannot_go_on_does_not_stop_the_others(small, tmp_path, capsy
     assert "corrupt" in outcome.failed[broken]
     assert main(["sweep", "--out", str(tmp_path), "--workers", "1"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_without_its_package_does_not_stop_the_others(small, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    sweep = Sweep(tmp_path)
+    sweep.add(expand(small.replace(steps=2), {"tokens": ["bpe:300", "char"]}))
+    outcome = work(sweep)
+    assert len(outcome.trained) == 1
+    assert "tokenizers is needed" in next(iter(outcome.failed.values()))
+
+
+def test_no_workers_is_not_all_of_them(small, tmp_path, capsys):
+    Sweep(tmp_path).add([small])
+    assert main(["sweep", "--out", str(tmp_path), "--workers", "0"]) == 2
+    assert "`workers` must be at least 1" in capsys.readouterr().err
 
 
 def test_a_damaged_text_is_named(small, tmp_path):
