@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
+    if args.resume and not folder.started and os.environ.get("RANK", "0") == "0":
+        print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
     # A run that is only read, or refused, has nothing to log.
     logged = _trains(folder, args.resume)
     tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)

@@ -81,6 +81,8 @@ class Settings:
             put(name, int(whole(name, getattr(self, name), minimum=1)))
         for name in ("warmup", "seed"):
             put(name, int(whole(name, getattr(self, name))))
+        if self.seed >= 2**63:
+            raise ValueError(f"`seed` must be below 2^63, got {self.seed}.")
         put("validation_tokens", int(whole("validation_tokens", self.validation_tokens, minimum=1)))
         if self.max_mb is not None:
             put("max_mb", positive("max_mb", self.max_mb))
@@ -91,11 +93,14 @@ class Settings:
             raise ValueError(
                 f"`evaluation_growth` must exceed 1, got {self.evaluation_growth}; 1.1 is usual."
             )
-        parse_kind(self.tokens)
+        parse_kind(str(self.tokens))
         choice("model", self.model, ("lstm", "transformer"))
         choice("schedule", self.schedule, SCHEDULES)
         choice("precision", self.precision, PRECISIONS)
-        put("options", dict(self.options))
+        for name in ("data", "optimizer"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"`{name}` must be a name, got {getattr(self, name)!r}.")
+        put("options", _plain(self.options))
         if self.batch_size % self.accumulation:
             raise ValueError(
                 f"`accumulation` must divide `batch_size`, got {self.accumulation} micro-batches "
@@ -145,6 +150,18 @@ class Settings:
     def text_fingerprint(self) -> str:
         """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
         return _digest({"data": self.data, "max_mb": self.max_mb, "tokens": self.tokens})
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as a file gives them back, so that a run resumes with what it began with."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(options), allow_nan=False))
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`options` must hold finite numbers, texts, true, false, none and lists of them, "
+            f"got {dict(options)!r}."
+        ) from None
+    return plain
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ def split(documents: Iterable[str], source: str = "") -> tuple[tuple[str, ...], 
     if not ordered:
         raise ValueError(f"`data` {source!r} has no text: nothing to train on.")
     if len(ordered) == 1:
-        return _cut(ordered[0])
+        return _cut(ordered[0], source)
     total = sum(map(len, ordered))
     taken, count = 0, 0
     while count < len(ordered) - 1 and taken < HELD_OUT * total:
@@ -105,8 +105,10 @@ def split(documents: Iterable[str], source: str = "") -> tuple[tuple[str, ...], 
     return tuple(ordered[count:]), tuple(ordered[:count])
 
 
-def _cut(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _cut(text: str, source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     place = int(len(text) * (1 - HELD_OUT))
+    if place == 0:
+        raise ValueError(f"`data` {source!r} is {len(text)} character long: give more text.")
     end_of_line = text.find("\n", place)
     if 0 <= end_of_line < len(text) - 1:
         place = end_of_line + 1
@@ -148,19 +150,32 @@ def _python_files(folder: Path, without: set[str]) -> Iterator[str]:
 
 def _local(path: Path) -> Iterator[str]:
     if path.is_file():
-        try:
-            yield path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise ValueError(f"`data` {str(path)!r} is not UTF-8 text.") from None
+        yield _utf8(path)
     elif path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.suffix.lower() in _TEXT_SUFFIXES:
-                yield file.read_text(encoding="utf-8", errors="replace")
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        texts = [file for file in files if file.suffix.lower() in _TEXT_SUFFIXES]
+        if files and not texts:
+            read = ", ".join(_TEXT_SUFFIXES)
+            raise ValueError(
+                f"`data` {str(path)!r} has no text: of a folder the files {read} are read. Rows "
+                f"of a data set (.jsonl, .parquet): hub:{path} --max-mb N."
+            )
+        for file in texts:
+            yield _utf8(file)
     else:
         raise ValueError(
             f"`data` {str(path)!r} is neither a file nor a folder. Other sources: stdlib, "
             "package:NAME, hub:NAME[:CONFIG[:SPLIT]]."
         )
+
+
+def _utf8(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"`data` {str(path)!r} is not UTF-8 text. Convert it (iconv -t utf-8), or take it out."
+        ) from None
 
 
 def _hub(name: str, limit: float | None) -> Iterator[str]:

@@ -186,6 +186,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is truncated, damaged or no checkpoint; nothing is changed.
     """
+    from pickle import UnpicklingError
+
     import torch
 
     advice = "Nothing was changed; restore it from a copy, or delete it to train from the start."
@@ -199,6 +201,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             raise ValueError(f"{str(path)!r} is not a checkpoint of a training run. {advice}")
     except (zipfile.BadZipFile, EOFError, RuntimeError, OSError, NotImplementedError):
         pass
+    except (UnpicklingError, KeyError):  # a whole file that something else wrote
+        raise ValueError(f"{str(path)!r} is not a checkpoint of a training run. {advice}") from None
     raise ValueError(f"checkpoint {str(path)!r} is corrupt. {advice}")
 
 

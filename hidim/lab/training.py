@@ -78,7 +78,7 @@ def train(
         if folder.finished:
             return from_record(folder.read_result())
         check_optimizer(settings.optimizer, settings.lr, settings.options)
-        with _threads(threads, settings, folder):
+        with _threads(threads, settings, folder), _memory():
             run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
             run.prepare()
             return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
@@ -102,6 +102,20 @@ def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
                 "Resume it with its own settings, or choose another folder."
             )
     return stored
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Say in one line that the model does not fit; the last checkpoint is as it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ValueError(
+            "the memory of this machine is too small for the run. Use a smaller `width`, `context` "
+            "or `batch_size`, or more `accumulation`."
+        ) from None
 
 
 @contextmanager

@@ -114,7 +114,19 @@ def test_an_optimizer_or_option_that_does_not_exist(small, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("steps", 0), ("lr", -1), ("tokens", "words"), ("schedule", "cosin"), ("batch_size", 1.5)],
+    [
+        ("steps", 0),
+        ("lr", -1),
+        ("tokens", "words"),
+        ("tokens", None),
+        ("schedule", "cosin"),
+        ("batch_size", 1.5),
+        ("seed", 1e20),
+        ("data", 1),
+        ("optimizer", None),
+        ("options", {"delta": float("inf")}),
+        ("options", {"state_dtype": object()}),
+    ],
 )
 def test_bad_settings_name_the_argument(name, value):
     with pytest.raises(ValueError, match=f"`{name}`"):
@@ -134,3 +146,43 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"datasets is needed.*hidim\[lab\]"):
         read_text("hub:someone/something", max_mb=1)
+
+
+def test_options_resume_as_they_were_given(small, tmp_path):
+    """A file has lists for tuples: they are one."""
+    adam = small.replace(optimizer="adam", lr=1e-3, options={"betas": (0.9, 0.95)}, steps=2)
+    first = train(adam, tmp_path / "run")
+    assert train(adam, tmp_path / "run", resume=True) == first
+
+
+def test_a_checkpoint_of_another_run(small, tmp_path):
+    for width in (4, 8):
+        train(small.replace(width=width, steps=2), tmp_path / str(width))
+    run = RunFolder(tmp_path / "8")
+    run.result.unlink()
+    run.checkpoint.write_bytes(RunFolder(tmp_path / "4").checkpoint.read_bytes())
+    refused("is of a run with other settings", None, run.path, resume=True)
+
+
+def test_a_file_of_torch_that_is_no_checkpoint(tmp_path):
+    import torch
+
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="is not a checkpoint"):
+        load_checkpoint(tmp_path / "model.pt")
+
+
+def test_a_model_that_does_not_fit_into_memory(small, tmp_path):
+    refused("memory of this machine is too small", small.replace(width=10**9), tmp_path / "r")
+
+
+def test_text_of_one_character(small, tmp_path):
+    (tmp_path / "one.txt").write_text("a")
+    refused("1 character long", small.replace(data=str(tmp_path / "one.txt")), tmp_path / "r")
+
+
+def test_a_folder_of_other_files_or_other_encodings(small, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a row"}')
+    refused(r"hub:.* --max-mb", small.replace(data=str(tmp_path)), tmp_path / "r")
+    (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
+    refused(r"latin\.txt' is not UTF-8", small.replace(data=str(tmp_path)), tmp_path / "r")
