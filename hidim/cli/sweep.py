@@ -51,9 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from hidim.lab.sweep import Sweep, expand
 
     sweep = Sweep(args.out)
-    stage = ladder(args.preset).stage if args.preset else None
     saved = non_negative("save_seconds", args.save_seconds)
     given, grid = settings_given(args), parse_grid(args.grid)
+    if not (args.preset or given or grid):
+        args.preset = sweep.preset  # a ladder goes on as one, whoever joins in
+    stage = ladder(args.preset).stage if args.preset else None
     if args.worker:
         return _worker(sweep, stage, saved)
     if stage is not None and (given or grid):
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
     cores = os.cpu_count() or 1
     count = whole("workers", cores if args.workers is None else args.workers, minimum=1)
-    sweep.add(wanted)
+    sweep.add(wanted, preset=args.preset)
     return _train(sweep, stage, int(count), saved, args)
 
 

@@ -63,29 +63,44 @@ class Sweep:
 
     def settings(self) -> dict[str, Settings]:
         """Name and settings of every run, in the order they were added."""
+        return {name: Settings.from_dict(values) for name, values in self._plan()["runs"].items()}
+
+    @property
+    def preset(self) -> str | None:
+        """The ladder that the runs come from, if they come from one."""
+        name: str | None = self._plan().get("preset")
+        return name
+
+    def _plan(self) -> dict[str, Any]:
         if not self.plan.exists():
-            return {}
+            return {"runs": {}}
         try:
-            runs = json.loads(self.plan.read_text(encoding="utf-8"))["runs"]
-        except (ValueError, KeyError):
+            plan: dict[str, Any] = json.loads(self.plan.read_text(encoding="utf-8"))
+            plan["runs"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{str(self.plan)!r} is damaged: it lists no runs.") from None
-        return {name: Settings.from_dict(values) for name, values in runs.items()}
+        return plan
 
     def folder(self, name: str) -> RunFolder:
         """The folder of one run."""
         return RunFolder(self.path / "runs" / name)
 
-    def add(self, runs: Iterable[Settings]) -> int:
-        """Want these runs too; those already wanted stay as they are. Returns how many are new."""
+    def add(self, runs: Iterable[Settings], *, preset: str | None = None) -> int:
+        """Want these runs too; those already wanted stay as they are. Returns how many are new.
+
+        A preset is remembered, so that whoever goes on with the sweep knows what comes next.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         with self._alone():
             known = self.settings()
             have = {one.fingerprint for one in known.values()}
             new = [one for one in runs if one.fingerprint not in have]
             named = {name_of(one): one for one in new}
-            if named:
-                plan = {name: one.to_dict() for name, one in {**known, **named}.items()}
-                write_text(self.plan, to_json({"runs": plan}, indent=1))
+            preset = preset or self.preset
+            if named or preset != self.preset:
+                runs_now = {name: one.to_dict() for name, one in {**known, **named}.items()}
+                kept = {} if preset is None else {"preset": preset}
+                write_text(self.plan, to_json({**kept, "runs": runs_now}, indent=1))
         return len(named)
 
     def finished(self) -> dict[str, dict[str, Any]]:

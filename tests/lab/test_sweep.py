@@ -189,6 +189,19 @@ def test_a_ladder_tunes_and_then_trains_the_best_rate(tiny, tmp_path):
     assert work(sweep, stage=tiny.stage).trained == []
 
 
+def test_a_sweep_remembers_the_ladder_it_climbs(tmp_path, capsys):
+    ladder_runs = list(ladder("lstm-ladder").stage(Sweep(tmp_path / "none")))
+    sweep = Sweep(tmp_path / "ladder")
+    assert sweep.preset is None
+    sweep.add(ladder_runs[:2], preset="lstm-ladder")
+    sweep.add(ladder_runs[:3])
+    assert (sweep.preset, len(sweep.settings())) == ("lstm-ladder", 3)
+    # Without its name: the rest of the ladder is wanted all the same.
+    assert main(["sweep", "--out", str(sweep.path), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert (shown.count("wanted"), shown.count("new")) == (3, len(ladder_runs) - 3)
+
+
 def test_a_worker_stays_when_another_was_first_to_ask_for_more(small, tmp_path):
     sweep = Sweep(tmp_path)
     more = [small.replace(seed=seed, steps=2) for seed in range(2)]
