@@ -128,10 +128,12 @@ def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
 def _slopes(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
     return {
         "optimizer": [row["optimizer"] for row in rows],
+        "sizes": [str(row["sizes"]) for row in rows],
         "slope": [str(row["slope"]) for row in rows],
         f"steeper than {base}": [_or_dash(row["steeper_than_baseline"]) for row in rows],
         "b, own c": [str(row["exponent_flops"]) for row in rows],
         "b, one c": [str(row["exponent_shared_floor"]) for row in rows],
+        f"over {base}": [_or_dash(row["exponent_over_baseline"]) for row in rows],
     }
 
 

@@ -94,6 +94,8 @@ def plot_option(groups: Sequence[Group], ax: Axes, *, baseline: str) -> Axes:
             lines[group.parameters].append(row)
     for index, (parameters, rows) in enumerate(sorted(lines.items())):
         x, y, bar = (np.array(column) for column in zip(*sorted(rows), strict=True))
+        # Side by side, so that bars of several sizes can be told apart.
+        x = x + 0.008 * (x[-1] - x[0]) * (index - (len(lines) - 1) / 2)
         shade = 0.25 + 0.75 * (index + 1) / len(lines)
         ax.errorbar(x, y, yerr=bar, fmt="o-", color=colour_of(optimizer), alpha=shade, capsize=2,
                     linewidth=1.4, markersize=4, label=f"{parameters:,} parameters")  # fmt: skip

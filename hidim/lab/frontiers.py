@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.lab.groups import BURN_IN, Estimate, Group
+from hidim.lab.groups import BURN_IN, Estimate, Group, fitted_power
 from hidim.lab.measured import MeasuredRun
-from hidim.studies.exponents import saturating_fit
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Frontier:
 
     Attributes:
         label: the optimizer.
+        sizes: how many entered; where some diverged an envelope is no match for a full one.
         flops: budgets, shape (n,).
         losses: envelope of each seed, shape (seeds, n).
         seeds: of the rows.
@@ -36,6 +36,7 @@ class Frontier:
     """
 
     label: str
+    sizes: int
     flops: np.ndarray
     losses: np.ndarray
     seeds: tuple[int, ...]
@@ -71,8 +72,8 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
             continue
         losses = np.array([_envelope([g.by_seed[s] for g in own], flops) for s in seeds])
         slopes = np.array([np.polyfit(np.log(flops), np.log(row), 1)[0] for row in losses])
-        powers = np.array([saturating_fit(flops, row).b for row in losses])
-        found.append(Frontier(label, flops, losses, seeds, slopes, powers))
+        powers = np.array([fitted_power(flops, row) for row in losses])
+        found.append(Frontier(label, len(own), flops, losses, seeds, slopes, powers))
     return found
 
 
@@ -81,23 +82,34 @@ def _begin(group: Group) -> float:
     return max(float(run.flops[0]) for run in group.runs)
 
 
-def shared_floor(found: Sequence[Frontier]) -> dict[str, Estimate]:
-    """b of loss = c + A flops^-b for every optimizer, with one c for all, and c itself as "c".
+@dataclass(frozen=True)
+class SharedFloor:
+    """loss = c + A flops^-b with one c for all optimizers.
+
+    Attributes:
+        floors: c of every seed.
+        powers: b of every optimizer by its label, of every seed.
+    """
+
+    floors: dict[int, float]
+    powers: dict[str, dict[int, float]]
+
+
+def shared_floor(found: Sequence[Frontier]) -> SharedFloor:
+    """Fit one c to all optimizers and a b to each, seed by seed.
 
     For every c the logarithm of loss - c is a straight line, fitted with the weights that make its
     residuals relative errors of the loss; c is the one of the least sum over all optimizers.
-    Seeds are fitted one by one, those that all optimizers have.
+    Only seeds that all optimizers have are fitted.
     """
     seeds = sorted(set.intersection(*(set(one.seeds) for one in found))) if found else []
-    powers: dict[str, list[float]] = {one.label: [] for one in found}
-    floors = []
+    shared = SharedFloor({}, {one.label: {} for one in found})
     for seed in seeds:
         rows = [one.losses[one.seeds.index(seed)] for one in found]
-        c, slopes = _shared_fit(found[0].flops, rows)
-        floors.append(c)
+        shared.floors[seed], slopes = _shared_fit(found[0].flops, rows)
         for one, b in zip(found, slopes, strict=True):
-            powers[one.label].append(b)
-    return {"c": Estimate.of(floors), **{name: Estimate.of(b) for name, b in powers.items()}}
+            shared.powers[one.label][seed] = b
+    return shared
 
 
 def _shared_fit(flops: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float, list[float]]:
@@ -119,7 +131,8 @@ def _shared_fit(flops: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float, l
     grid = highest * np.linspace(0, 0.995, 200)
     k = int(np.argmin([lines(c)[0] for c in grid]))
     low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-    best = minimize_scalar(lambda c: lines(c)[0], bounds=(low, high), method="bounded")
+    best = minimize_scalar(lambda c: lines(c)[0], bounds=(low, high), method="bounded",
+                           options={"xatol": 1e-9})  # fmt: skip
     c = float(best.x) if best.fun < lines(grid[k])[0] else float(grid[k])
     return c, lines(c)[1]
 

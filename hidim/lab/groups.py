@@ -138,7 +138,13 @@ def _power(run: MeasuredRun) -> float:
     keep = run.tokens >= BURN_IN * run.tokens[-1]
     if np.count_nonzero(keep) < 4:
         return math.nan
-    return saturating_fit(run.tokens[keep], run.loss[keep]).b
+    return fitted_power(run.tokens[keep], run.loss[keep])
+
+
+def fitted_power(x: np.ndarray, loss: np.ndarray) -> float:
+    """b of loss = c + A x^-b, or NaN where the data do not bound it."""
+    fit = saturating_fit(x, loss)
+    return math.nan if fit.pinned else fit.b
 
 
 def _late_slope(run: MeasuredRun) -> float:

@@ -48,7 +48,7 @@ def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, A
         "baseline": baseline,
         "groups": [_group_row(group, base.get(group.parameters)) for group in groups],
         "frontiers": _frontier_rows(found, baseline),
-        "shared_floor": shared_floor(found).get("c"),
+        "shared_floor": Estimate.of(shared_floor(found).floors.values()),
         "best_options": _best_options(groups),
         "at_baseline_rate": [row for one in base.values() for row in at_baseline_rate(runs, one)],
         "matched_momentum": matched_momentum(runs),
@@ -96,15 +96,19 @@ def _best_options(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def _frontier_rows(found: Sequence[Frontier], baseline: str) -> list[dict[str, Any]]:
     base = next((one for one in found if one.label == baseline), None)
-    shared = shared_floor(found)
+    shared = shared_floor(found).powers
     return [
         {
             "optimizer": one.label,
+            "sizes": one.sizes,
             "seeds": len(one.seeds),
             "slope": Estimate.of(-one.slopes),
             "steeper_than_baseline": None if base in (None, one) else one.slope_over(base),
             "exponent_flops": Estimate.of(one.powers),
-            "exponent_shared_floor": shared[one.label],
+            "exponent_shared_floor": Estimate.of(shared[one.label].values()),
+            "exponent_over_baseline": None
+            if base in (None, one)
+            else difference(shared[one.label], shared[baseline]),
         }
         for one in found
     ]

@@ -63,12 +63,14 @@ class SaturatingFit:
         A: amplitude.
         b: power.
         error: largest relative residual.
+        pinned: whether b ended where the search does (0.02 or 6), so that it is no measurement.
     """
 
     c: float
     A: float
     b: float
     error: float
+    pinned: bool = False
 
 
 def log_risk_at(curve: Curve, steps: np.ndarray) -> np.ndarray:
@@ -257,6 +259,6 @@ def saturating_fit(steps: np.ndarray, risk: np.ndarray) -> SaturatingFit:
                               options={"xatol": 1e-9}).x)  # fmt: skip
     (c, amplitude), _ = solve(b)
     fitted = c + amplitude * (t / start) ** -b
-    return SaturatingFit(
-        float(c), float(amplitude * start**b), b, float(np.max(np.abs(fitted / p - 1)))
-    )
+    pinned = min(b - grid[0], grid[-1] - b) < 1e-6
+    error = float(np.max(np.abs(fitted / p - 1)))
+    return SaturatingFit(float(c), float(amplitude * start**b), b, error, bool(pinned))

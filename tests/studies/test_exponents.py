@@ -177,3 +177,10 @@ def test_the_class_reaches_its_floor_when_it_should(kappa_2, kappa_3):
     ladder = run_ladder(1.0, 0.7, recipe, sizes=(1e6, 1e7))
     times = [time_to_multiple(c, f) for c, f in zip(ladder.curves, ladder.floors, strict=True)]
     assert np.log10(times[1] / times[0]) == pytest.approx(ladder.law.floor_time, abs=0.005)
+
+
+def test_a_power_that_the_data_do_not_bound_is_marked():
+    t = np.geomspace(1, 1e3, 30)
+    assert saturating_fit(t, np.where(t < 1.1, 2.0, 1.0)).pinned
+    assert saturating_fit(t, 2 * t**-0.005).pinned
+    assert not saturating_fit(t, 0.5 + t**-0.5).pinned
