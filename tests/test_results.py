@@ -15,7 +15,7 @@ def number(word: str) -> float:
     return float(word.strip("±,()*"))
 
 
-@pytest.mark.parametrize("name", ["lstm-ladder"])
+@pytest.mark.parametrize("name", ["lstm-ladder", "transformer-ladder"])
 def test_the_report_of_the_stored_runs_is_the_one_shown(name, capsys):
     pytest.importorskip("torch")
     pytest.importorskip("pyarrow")
