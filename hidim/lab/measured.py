@@ -142,23 +142,26 @@ def _record(folder: RunFolder) -> dict[str, Any]:
     every = folder.rows()
     if not every:
         raise ValueError(f"{str(folder.metrics)!r} holds no measurement of a run that is finished.")
-    rows = [row for row in every if row["step"] and row["validation_loss"] is not None]
-    tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
     return {
         "name": folder.path.name,
         "settings": Settings.from_dict(config["settings"]),
-        "status": _status(result["status"], every),
         "parameters": result["parameters"],
         "tokens_per_second": result["tokens_per_second"],
-        "tokens": tokens,
-        "flops": tokens * config["flops_per_token"],
-        "loss": np.array([row["validation_loss"] for row in rows], dtype=np.float64),
+        **_curve(every, result["status"], config["flops_per_token"]),
     }
 
 
-def _status(status: str, rows: Sequence[dict[str, Any]]) -> str:
-    """A run whose last loss is no number is lost, however its training loss was before."""
-    return "ok" if status == "ok" and rows[-1]["validation_loss"] is not None else "diverged"
+def _curve(every: Sequence[dict[str, Any]], status: str, flops_per_token: int) -> dict[str, Any]:
+    """What the rows of a run say; one whose last loss is no number is lost, whatever it says."""
+    rows = [row for row in every if row["step"] and row["validation_loss"] is not None]
+    tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
+    good = status == "ok" and every[-1]["validation_loss"] is not None
+    return {
+        "status": "ok" if good else "diverged",
+        "tokens": tokens,
+        "flops": tokens * flops_per_token,
+        "loss": np.array([row["validation_loss"] for row in rows], dtype=np.float64),
+    }
 
 
 def _stored(path: Path) -> Iterator[dict[str, Any]]:
@@ -174,24 +177,19 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
                 by_run.setdefault(row["run"], []).append(row)
         for name, every in by_run.items():
             last = every[-1]
-            own = [row for row in every if row["step"] and row["validation_loss"] is not None]
             options = {
                 key.removeprefix("option_"): value
                 for key, value in last.items()
                 if key.startswith("option_") and value is not None
             }
             known = {key: last[key] for key in names}
-            tokens = np.array([row["tokens"] for row in own], dtype=np.float64)
             known |= {"options": options, "lr": last["peak_lr"], "tokens": last["token_kind"]}
             yield {
                 "name": name,
                 "settings": Settings(**known),
-                "status": _status(last["status"], every),
                 "parameters": last["parameters"],
                 "tokens_per_second": last["tokens_per_second"],
-                "tokens": tokens,
-                "flops": tokens * last["flops_per_token"],
-                "loss": np.array([row["validation_loss"] for row in own], dtype=np.float64),
+                **_curve(every, last["status"], last["flops_per_token"]),
             }
     except (arrow.ArrowInvalid, KeyError) as error:
         raise ValueError(
