@@ -22,11 +22,11 @@ import torch
 from torch import nn
 
 from hidim.lab import Settings, Shape, build, make_optimizer, train
-from hidim.lab.batches import Batches
-from hidim.lab.executors import KEEP_MEMORY
-from hidim.lab.models import next_token_loss
-from hidim.lab.sources import read_text
-from hidim.lab.tokens import Tokens, tokenize
+from hidim.lab.sweeps.executors import KEEP_MEMORY
+from hidim.lab.text.batches import Batches
+from hidim.lab.text.sources import read_text
+from hidim.lab.text.tokens import Tokens, tokenize
+from hidim.lab.training.models import next_token_loss
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "lab.md"
 SETTINGS = Settings(optimizer="sgd", lr=1.0, steps=100, validation_tokens=64, clip=0.0)

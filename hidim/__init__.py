@@ -4,70 +4,60 @@ Public names are loaded on first use, so `import hidim` stays quick and torch, o
 matplotlib are touched only by those who ask for them.
 """
 
-from __future__ import annotations
+import sys as _sys
 
-import importlib
-from typing import Any
+from hidim._moved import MOVED as _MOVED
+from hidim._version import __version__
+from hidim.support import lazy as _lazy
 
-__version__ = "0.1.0"
-
-# Public name -> module that defines it.
-_PUBLIC = {
-    "Curve": "hidim.curve",
-    "Spectrum": "hidim.problems.spectrum",
-    "PLRF": "hidim.problems.power_law",
-    "Constant": "hidim.algorithms",
-    "PowerLaw": "hidim.algorithms",
-    "Forgetting": "hidim.algorithms",
-    "Table": "hidim.algorithms",
-    "Warmup": "hidim.algorithms",
-    "Cosine": "hidim.algorithms",
-    "WSD": "hidim.algorithms",
-    "Momentum": "hidim.algorithms",
-    "sgd": "hidim.algorithms",
-    "sgd_momentum": "hidim.algorithms",
-    "stochastic_nesterov": "hidim.algorithms",
-    "accelerated_sgd": "hidim.algorithms",
-    "dana_constant": "hidim.algorithms",
-    "dana_decaying": "hidim.algorithms",
-    "schedule_free_sgd": "hidim.algorithms",
-    "general_momentum": "hidim.algorithms",
-    "predict": "hidim.dynamics.predict",
-    "simulate": "hidim.dynamics.simulate",
-    "simulate_rows": "hidim.dynamics.rows",
-    "tail_ratio": "hidim.dynamics.rows",
-    "recommend": "hidim.dynamics.recommend",
-    "stability": "hidim.dynamics.stability",
-    "Stability": "hidim.dynamics.stability",
-    "ScalingLaw": "hidim.scaling.law",
-    "scaling_law": "hidim.scaling.law",
-}
-_SUBPACKAGES = (
-    "algorithms",
-    "dynamics",
-    "fitting",
-    "lab",
-    "optax",
-    "plots",
-    "problems",
-    "scaling",
-    "studies",
-    "torch",
+_SCHEDULES = ("Constant", "PowerLaw", "Forgetting", "Table", "Warmup", "Cosine", "WSD")
+_ALGORITHMS = (
+    "Momentum",
+    "sgd",
+    "sgd_momentum",
+    "stochastic_nesterov",
+    "accelerated_sgd",
+    "dana_constant",
+    "dana_decaying",
+    "schedule_free_sgd",
+    "general_momentum",
 )
 
-__all__ = ["__version__", *_PUBLIC]
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "Curve": "curve",
+        "Spectrum": "problems.spectrum",
+        "PLRF": "problems.power_law",
+        **dict.fromkeys(_SCHEDULES, "algorithms.schedules"),
+        **dict.fromkeys(_ALGORITHMS, "algorithms.momentum"),
+        "predict": "prediction",
+        "simulate": "simulation.simulate",
+        "simulate_rows": "simulation.rows",
+        "tail_ratio": "simulation.rows",
+        "recommend": "rates.recommend",
+        "stability": "rates.stability",
+        "Stability": "rates.stability",
+        "ScalingLaw": "scaling.law",
+        "scaling_law": "scaling.law",
+    },
+    subpackages=(
+        "algorithms",
+        "engines",
+        "fitting",
+        "lab",
+        "measure",
+        "optax",
+        "plots",
+        "problems",
+        "rates",
+        "scaling",
+        "simulation",
+        "studies",
+        "systems",
+        "torch",
+    ),
+)
+__all__ = ["__version__", *__all__]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    elif name in _SUBPACKAGES:
-        value = importlib.import_module(f"hidim.{name}")
-    else:
-        raise AttributeError(f"module 'hidim' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC, *_SUBPACKAGES])
+_sys.meta_path.append(_lazy.MovedModules(__name__, _MOVED))

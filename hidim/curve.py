@@ -24,6 +24,9 @@ Status = Literal["ok", "diverged"]
 # A run counts as diverged when its risk exceeds this multiple of the start and stays there.
 DIVERGENCE_FACTOR = 1e3
 
+_PER_DECADE = 24
+_LONGEST = 1e19
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -208,6 +211,13 @@ def log_spaced_steps(last: float, *, per_decade: int = 24) -> np.ndarray:
     grid = np.rint(np.geomspace(1.0, float(last), max(count, 2)))
     grid = np.minimum(np.concatenate([[0.0], grid, [float(last)]]), float(last))
     return step_array(np.unique(grid))
+
+
+def log_steps(last: float, *, points: int | None = None) -> np.ndarray:
+    """0, then whole steps evenly spread in log up to `last`, 24 a decade or `points` in all."""
+    last = max(min(last, _LONGEST), 2.0)
+    count = points or max(2, int(_PER_DECADE * math.log10(last)) + 1)
+    return np.unique(np.concatenate([[0.0], np.round(np.geomspace(1, last, count))]))[-count:]
 
 
 def _plain(step: Any) -> int | float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import hidim
-from hidim.dynamics.many_targets import predict_targets
+from hidim.engines.many_targets import predict_targets
 from hidim.plots import colour_of, dress
 from hidim.scaling.law import scaling_law
 from hidim.studies import measure_exponent

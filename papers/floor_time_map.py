@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hidim.scaling.kappas import no_gain_line, stability_line
+from hidim.algorithms.kappas import no_gain_line, stability_line
 from hidim.scaling.law import scaling_law
 from hidim.studies import Recipe, run_ladder, time_to_multiple
 from papers.report import Section, markdown_table

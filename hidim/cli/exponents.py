@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.kappas import ALGORITHMS, GENERAL
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -16,7 +17,6 @@ from hidim.cli.output import (
     write_csv,
     write_figure,
 )
-from hidim.scaling.kappas import ALGORITHMS, GENERAL
 from hidim.support.checks import choice, positive, whole
 from hidim.support.progress import Progress
 

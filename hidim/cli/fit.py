@@ -17,12 +17,12 @@ from hidim.cli.output import (
     write_csv,
     write_figure,
 )
-from hidim.fitting.fit import fit
-from hidim.fitting.law import FittedLaw
-from hidim.fitting.readers import parse_columns, read_run
-from hidim.fitting.runs import Run
-from hidim.fitting.schedule_laws import LAWS
-from hidim.fitting.size_forms import FORMS
+from hidim.fitting.logs.readers import parse_columns, read_run
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.fit import fit
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.laws import LAWS
+from hidim.fitting.sizes.forms import FORMS
 from hidim.support.checks import non_negative
 from hidim.support.files import check_writable
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import hidim
 from hidim.cli.output import print_json, table, write_csv, write_figure
-from hidim.fitting.readers import parse_columns
-from hidim.fitting.size_fit import fit_sizes
-from hidim.fitting.size_forms import FORMS
-from hidim.fitting.size_law import SizeLaw
-from hidim.fitting.size_tables import ROLES, SizeTable, read_sizes
+from hidim.fitting.logs.readers import parse_columns
+from hidim.fitting.sizes.fit import fit_sizes
+from hidim.fitting.sizes.forms import FORMS
+from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.tables import ROLES, SizeTable, read_sizes
 from hidim.support.checks import whole
 
 

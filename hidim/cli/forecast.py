@@ -19,9 +19,9 @@ from hidim.cli.output import (
     write_csv,
     write_figure,
 )
-from hidim.fitting.law import FittedLaw
-from hidim.fitting.readers import parse_columns, read_run
-from hidim.fitting.runs import Run
+from hidim.fitting.logs.readers import parse_columns, read_run
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.law import FittedLaw
 from hidim.support.checks import non_negative
 
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."

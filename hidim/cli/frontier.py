@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from hidim.algorithms.kappas import ALGORITHMS
 from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
-from hidim.scaling.kappas import ALGORITHMS
 from hidim.scaling.law import scaling_law
 from hidim.support.progress import Progress
 

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from hidim.lab.settings import PRECISIONS, SCHEDULES, Settings
+from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
 from hidim.support.checks import choice
 
 # Setting -> (group of flags, what its help says).

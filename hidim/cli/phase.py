@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from hidim.algorithms.kappas import ALGORITHMS, GENERAL
 from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
-from hidim.scaling.kappas import ALGORITHMS, GENERAL
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.scaling.phases import Boundary
 from hidim.scaling.terms import VARIANTS

@@ -16,8 +16,9 @@ from hidim.cli.output import (
     write_csv,
     write_figure,
 )
-from hidim.fitting.law import FittedLaw
-from hidim.fitting.size_law import FORMAT, SizeLaw
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.planning import best_schedule
+from hidim.fitting.sizes.law import FORMAT, SizeLaw
 
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
@@ -97,8 +98,8 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
     law = FittedLaw.load(args.law)
-    plan = law.best_schedule(
-        args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
+    plan = best_schedule(
+        law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
     )
     if args.csv is not None:
         write_csv(args.csv, {"step": plan.steps, "lr": plan.lr})

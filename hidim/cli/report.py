@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     """Report."""
     check_outputs(args)
     from hidim.lab import measured
-    from hidim.lab.frontiers import frontiers
-    from hidim.lab.groups import best_groups
-    from hidim.lab.report import report
+    from hidim.lab.reports.frontiers import frontiers
+    from hidim.lab.reports.groups import best_groups
+    from hidim.lab.reports.report import report
 
     if args.figures:
         require("matplotlib", "plots")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:
-    from hidim.lab.figures import plot_frontiers, plot_option, plot_tokens, swept_option
+    from hidim.lab.reports.figures import plot_frontiers, plot_option, plot_tokens, swept_option
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = (7.0, 4.6)

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     require("torch", "lab")
-    from hidim.lab.spectrum import model_tails
+    from hidim.lab.reports.tails import model_tails
 
     window = None
     if args.ranks:

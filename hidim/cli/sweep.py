@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, parse_pairs, settings_given
-from hidim.lab.settings import Settings
+from hidim.lab.training.settings import Settings
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
 from hidim.support.progress import Progress
@@ -47,8 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Want the runs, then train what is not finished."""
     require("torch", "lab")
-    from hidim.lab.presets import ladder
-    from hidim.lab.sweep import Sweep, expand
+    from hidim.lab.sweeps.presets import ladder
+    from hidim.lab.sweeps.sweep import Sweep, expand
 
     sweep = Sweep(args.out)
     saved = non_negative("save_seconds", args.save_seconds)
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:
-    from hidim.lab.executors import local_workers, submit_workers
+    from hidim.lab.sweeps.executors import local_workers, submit_workers
 
     if args.slurm:
         parameters = {k: v for k, v in parse_pairs(args.slurm).items()}
@@ -99,7 +99,7 @@ def _show(bar: Progress) -> Callable[[int, int], None]:
 
 
 def _worker(sweep: Any, stage: Any, saved: float) -> int:
-    from hidim.lab.sweep import work
+    from hidim.lab.sweeps.sweep import work
 
     outcome = work(sweep, stage=stage, save_seconds=saved, report=_say)
     if outcome.signal is not None:
@@ -118,7 +118,7 @@ def _say(name: str, result: dict[str, Any]) -> None:
 
 
 def _list(sweep: Any, wanted: list[Settings]) -> int:
-    from hidim.lab.sweep import name_of
+    from hidim.lab.sweeps.sweep import name_of
 
     known, finished = sweep.settings(), sweep.finished()
     for name in dict.fromkeys([*known, *map(name_of, wanted)]):

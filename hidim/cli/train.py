@@ -10,8 +10,8 @@ from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.output import print_json
-from hidim.lab.settings import Settings
-from hidim.lab.store import RunFolder
+from hidim.lab.training.settings import Settings
+from hidim.lab.training.store import RunFolder
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
 
@@ -51,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, and say how the loss fell."""
     require("torch", "lab")
-    from hidim.lab.loggers import open_loggers
-    from hidim.lab.training import train
+    from hidim.lab.training.entry import train
+    from hidim.lab.training.loggers import open_loggers
 
     given = settings_given(args)
     saved = non_negative("save_seconds", args.save_seconds)

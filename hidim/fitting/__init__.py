@@ -6,17 +6,17 @@
 ['broken', 'chinchilla', 'power', 'saturating']
 """
 
-from hidim.fitting.approaches import OptimalSize, envelope, isoflop
-from hidim.fitting.best_schedule import PlannedSchedule, best_schedule
-from hidim.fitting.fit import fit
-from hidim.fitting.law import FittedLaw
-from hidim.fitting.readers import read_run
-from hidim.fitting.runs import Run
-from hidim.fitting.schedule_laws import LAWS
-from hidim.fitting.size_fit import fit_sizes
-from hidim.fitting.size_forms import FORMS
-from hidim.fitting.size_law import SizeLaw
-from hidim.fitting.size_tables import SizeTable, read_sizes
+from hidim.fitting.logs.readers import read_run
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.fit import fit
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.laws import LAWS
+from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
+from hidim.fitting.sizes.approaches import OptimalSize, envelope, isoflop
+from hidim.fitting.sizes.fit import fit_sizes
+from hidim.fitting.sizes.forms import FORMS
+from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.tables import SizeTable, read_sizes
 
 __all__ = [
     "FORMS",

@@ -6,33 +6,19 @@
 Names are loaded on first use; torch is needed for training only.
 """
 
-from __future__ import annotations
+from hidim.support.lazy import attach
 
-import importlib
-from typing import Any
-
-_PUBLIC = {
-    "Settings": "settings",
-    "Result": "result",
-    "train": "training",
-    "Shape": "models",
-    "build": "models",
-    "make_optimizer": "optimizers",
-    "read_text": "sources",
-    "tokenize": "tokens",
-    "RunFolder": "store",
-}
-
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'hidim.lab' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"hidim.lab.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Settings": "training.settings",
+        "Result": "training.result",
+        "train": "training.entry",
+        "Shape": "training.models",
+        "build": "training.models",
+        "make_optimizer": "training.optimizers",
+        "read_text": "text.sources",
+        "tokenize": "text.tokens",
+        "RunFolder": "training.store",
+    },
+)

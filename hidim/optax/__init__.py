@@ -9,7 +9,7 @@ from hidim.support.extras import require
 require("jax", "optax")
 require("optax", "optax")
 
-from hidim.optax.adana import adana, dana_mk4, dana_star, dana_star_mk4  # noqa: E402
+from hidim.optax.adana_family import adana, dana_mk4, dana_star, dana_star_mk4  # noqa: E402
 from hidim.optax.ademamix import log_time_ademamix  # noqa: E402
 from hidim.optax.algorithm import from_algorithm  # noqa: E402
 from hidim.optax.classical import accelerated_sgd, stochastic_nesterov  # noqa: E402

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hidim.fitting.best_schedule import PlannedSchedule
-from hidim.fitting.law import FittedLaw
-from hidim.fitting.runs import Run
-from hidim.fitting.size_law import SizeLaw
-from hidim.fitting.size_tables import SizeTable
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.planning import PlannedSchedule
+from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.tables import SizeTable
 from hidim.plots.style import colour_of, new_ax
 
 if TYPE_CHECKING:

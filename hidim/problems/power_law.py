@@ -13,17 +13,18 @@ Source: arXiv 2505.16098, arXiv 2405.15074; conventions in docs/notation.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hidim.problems.power_sums import power_sum
+from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 
 if TYPE_CHECKING:
-    from hidim.problems.resolvent import Resolvent
+    from hidim.problems.equivalent.resolvent import Resolvent
 
 _LARGEST_SAMPLE = 2.5e8  # entries of W: 2 GB
 _LARGEST_WORK = 2e13  # v d^2: about an hour of decomposition on one core
@@ -31,6 +32,7 @@ _LARGEST_WORK = 2e13  # v d^2: about an hour of decomposition on one core
 
 # Far beyond any data; steeper powers under- and overflow.
 MOST_EXPONENT = 20.0
+_ROW_NODES_PER_OCTAVE = 10  # 1e-9 of the risk
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class PLRF:
 
     @property
     def _resolvent(self) -> Resolvent:
-        from hidim.problems.resolvent import resolvent
+        from hidim.problems.equivalent.resolvent import resolvent
 
         return resolvent(self.alpha, float(self.d), float(self._v))
 
@@ -180,7 +182,7 @@ class PLRF:
         }
 
     def _equivalent(self) -> Spectrum:
-        from hidim.problems.equivalent import equivalent_nodes
+        from hidim.problems.equivalent.nodes import equivalent_nodes
 
         eigenvalues, error_sq, multiplicity = equivalent_nodes(
             self.alpha, self.beta, self.d, self._v
@@ -230,3 +232,16 @@ class PLRF:
                 f"W of shape ({self._v:g}, {self.d:g}) is too large to draw and decompose. Use "
                 "seed=None for the deterministic equivalent, or a smaller v*d."
             )
+
+
+def spectra_at(
+    alpha: float, betas: Sequence[float] | np.ndarray, d: float, ratio: float
+) -> list[Spectrum]:
+    """Compressed equivalents for a row of beta, all on the same nodes."""
+    v = math.inf if math.isinf(ratio) else int(ratio * d)
+    return [
+        PLRF(alpha, float(beta), int(d), v)
+        .spectrum()
+        .compress(nodes_per_octave=_ROW_NODES_PER_OCTAVE)
+        for beta in betas
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.problems.compress import onto_fewer_nodes
 from hidim.support import checks
 
 
@@ -130,7 +131,17 @@ class Spectrum:
         (True, True)
         """
         order = checks.whole("nodes_per_octave", nodes_per_octave, minimum=2)
-        return _compress(self, int(order))
+        eigenvalues, (error_sq, counts) = onto_fewer_nodes(
+            self.eigenvalues, np.stack([self.error_sq, self.counts]), int(order)
+        )
+        return Spectrum(
+            eigenvalues,
+            error_sq,
+            self.risk_floor,
+            counts,
+            label=self.label,
+            provenance=self.provenance | {"nodes_per_octave": int(order)},
+        )
 
     @classmethod
     def from_covariance(
@@ -173,6 +184,10 @@ class Spectrum:
     def from_data(cls, X: Any, y: Any, *, label: str = "data") -> Spectrum:
         """Least squares on measured rows, drawn with replacement, started at zero.
 
+        With rows drawn from the data with replacement the population is the data itself, so
+        curvature, optimum and floor are exact; what is approximate for real rows is the Gaussian
+        fourth moment that the exact recursion uses for the gradient noise.
+
         Args:
             X: (rows, d) features.
             y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
@@ -184,56 +199,34 @@ class Spectrum:
         >>> Spectrum.from_data(X, X @ [1.0, -1.0]).risk_floor < 1e-30
         True
         """
-        from hidim.problems.data import spectrum_from_data
-
-        return spectrum_from_data(X, y, label)
-
-
-def _compress(spectrum: Spectrum, order: int) -> Spectrum:
-    positive = spectrum.eigenvalues > 0
-    logs = np.log2(spectrum.eigenvalues[positive])
-    weights = np.stack([spectrum.error_sq[positive], spectrum.counts[positive]])
-    # Weight is carried in the units that enter the risk and the trace.
-    weights = weights * spectrum.eigenvalues[positive]
-    octaves = np.floor(logs[0] - logs).astype(int) if logs.size else np.zeros(0, int)
-    nodes, node_weights = [], []
-    for octave in np.unique(octaves):
-        inside = octaves == octave
-        x, w = logs[inside], weights[:, inside]
-        if x.size > order:
-            x, w = _onto_chebyshev(x, w, order)
-        nodes.append(2.0**x)
-        node_weights.append(w / 2.0**x)
-    still = ~positive  # modes without curvature never move, and count only as dimensions
-    eigenvalues = np.concatenate([*nodes, np.zeros(1)]) if np.any(still) else np.concatenate(nodes)
-    error_sq, counts = np.concatenate(node_weights, axis=1)
-    if np.any(still):
-        error_sq = np.append(error_sq, spectrum.error_sq[still].sum())
-        counts = np.append(counts, spectrum.counts[still].sum())
-    return Spectrum(
-        eigenvalues,
-        error_sq,
-        spectrum.risk_floor,
-        counts,
-        label=spectrum.label,
-        provenance=spectrum.provenance | {"nodes_per_octave": order},
-    )
-
-
-def _onto_chebyshev(x: np.ndarray, w: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Move weights `w` (rows, points) at `x` onto Chebyshev nodes of the panel that x fills."""
-    low, high = x.min(), x.max()
-    if high - low < 1e-9:
-        centre = np.array([0.5 * (low + high)])
-        return centre, w.sum(axis=1, keepdims=True)
-    k = np.arange(order)
-    angle = (2 * k + 1) * np.pi / (2 * order)
-    unit = np.cos(angle)  # (order,)
-    barycentric = (-1.0) ** k * np.sin(angle)
-    gap = (2 * x[:, None] - low - high) / (high - low) - unit  # (points, order)
-    exact = np.abs(gap) < 1e-15
-    terms = barycentric / np.where(exact, 1.0, gap)
-    lagrange = terms / terms.sum(axis=1, keepdims=True)
-    hit = exact.any(axis=1)
-    lagrange[hit] = exact[hit]
-    return 0.5 * (low + high) + 0.5 * (high - low) * unit, w @ lagrange
+        X = checks.finite_array("X", X, ndim=2)
+        y = checks.finite_array("y", y, ndim=(1, 2))
+        if len(X) != len(y):
+            raise ValueError(
+                f"`X` and `y` must have one row per sample, got {X.shape} and {y.shape}."
+            )
+        rows, d = X.shape
+        if rows == 0 or d == 0:
+            raise ValueError(f"`X` holds no data: its shape is {X.shape}.")
+        if np.all(X[0] == X):
+            raise ValueError(
+                "`X` is constant: every row is the same, so there is nothing to learn."
+            )
+        targets = y.reshape(rows, -1)
+        left, singular, _ = np.linalg.svd(X, full_matrices=False)
+        seen = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
+        left, singular = left[:, seen], singular[seen]
+        projected = left.T @ targets  # (rank, outputs)
+        # The residual itself, not a difference of squares: an exact fit must give a zero floor.
+        residual = targets - left @ projected
+        eigenvalues = np.zeros(d)
+        error_sq = np.zeros(d)
+        eigenvalues[: len(singular)] = singular**2 / rows
+        error_sq[: len(singular)] = np.sum((projected / singular[:, None]) ** 2, axis=1)
+        return cls(
+            eigenvalues,
+            error_sq,
+            0.5 * float(np.sum(residual**2)) / rows,
+            label=label,
+            provenance={"problem": "data", "rows": rows, "d": d, "outputs": targets.shape[1]},
+        )

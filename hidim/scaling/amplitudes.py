@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.scaling.kappas import Kappas
+from hidim.algorithms.kappas import Kappas
 from hidim.scaling.terms import Term, zeta
 
 

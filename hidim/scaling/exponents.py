@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hidim.scaling.kappas import Kappas
+from hidim.algorithms.kappas import Kappas
 from hidim.scaling.terms import Term
 
 # Two candidates whose exponents agree to this are ties: the optimum is flat between them.

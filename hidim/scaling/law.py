@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from hidim import algorithms
 from hidim.algorithms import Momentum
+from hidim.algorithms.kappas import Kappas, kappas_of
 from hidim.scaling import exponents
 from hidim.scaling.amplitudes import (
     Rates,
@@ -33,7 +34,6 @@ from hidim.scaling.amplitudes import (
     term_constants,
 )
 from hidim.scaling.frontier import Frontier, minimise
-from hidim.scaling.kappas import Kappas, kappas_of
 from hidim.scaling.phases import Boundary, boundaries, phase_of
 from hidim.scaling.terms import VARIANTS, Term, floor_risk, partial_zeta, terms_of, zeta
 from hidim.support.checks import choice, finite, finite_array, positive

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.scaling.kappas import Kappas
+from hidim.algorithms.kappas import Kappas
 from hidim.scaling.phases import ON_LINE, phase_of
 
 VARIANTS = ("random-features", "no-random-matrix", "ridge-regression")

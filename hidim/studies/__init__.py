@@ -1,6 +1,6 @@
 """What is measured on many exact curves: ladders of size, frontiers, exponents, whole planes."""
 
-from hidim.studies.exponents import (
+from hidim.measure import (
     Exponent,
     MeasuredFrontier,
     SaturatingFit,

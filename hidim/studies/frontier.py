@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hidim.dynamics.many_targets import predict_targets
+from hidim.engines.many_targets import predict_targets
+from hidim.problems.power_law import spectra_at
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
-from hidim.studies.ladder import spectra_at
 from hidim.support.checks import finite_array
 
 _WIDTH = math.log(8.0)  # the law's size is right within this factor wherever it was tried

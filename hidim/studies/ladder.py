@@ -19,18 +19,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import hidim
-from hidim.algorithms.momentum import Momentum
-from hidim.curve import Curve
-from hidim.dynamics.many_targets import predict_targets
-from hidim.problems.spectrum import Spectrum
-from hidim.scaling.kappas import GENERAL
+from hidim.algorithms.kappas import GENERAL
+from hidim.algorithms.momentum import (
+    Momentum,
+    dana_constant,
+    dana_decaying,
+    general_momentum,
+    schedule_free_sgd,
+    sgd,
+    sgd_momentum,
+)
+from hidim.curve import Curve, log_steps
+from hidim.engines.many_targets import predict_targets
+from hidim.problems.power_law import spectra_at
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.support.checks import finite_array, positive
-
-POINTS_PER_DECADE = 24
-_NODES_PER_OCTAVE = 10  # 1e-9 of the risk, see many_targets
-_LONGEST = 1e19
 
 
 @dataclass(frozen=True)
@@ -62,27 +65,27 @@ class Recipe:
     def algorithm(self, alpha: float, beta: float, d: float, trace: float) -> Momentum:
         """The optimizer at this size.
 
-        >>> Recipe("sgd").algorithm(1.0, 0.7, 1000, 1.6) == hidim.sgd(0.5 / 1.6)
+        >>> Recipe("sgd").algorithm(1.0, 0.7, 1000, 1.6) == sgd(0.5 / 1.6)
         True
         """
         gamma_2 = self.step / trace
         if self.name == "sgd":
-            return hidim.sgd(gamma_2)
+            return sgd(gamma_2)
         if self.name == "sgd-momentum":
             delta = 0.1 if self.delta is None else self.delta
             share = self.ratio / (1 + self.ratio)  # of the whole step, so step stays the rate
-            return hidim.sgd_momentum((1 - share) * gamma_2, share * gamma_2 * delta, delta)
+            return sgd_momentum((1 - share) * gamma_2, share * gamma_2 * delta, delta)
         if self.name == "schedule-free-sgd":
-            return hidim.schedule_free_sgd(gamma_2)
+            return schedule_free_sgd(gamma_2)
         kappas = self.law(alpha, beta).kappas
         delta = 4 + (alpha + beta) / alpha if self.delta is None else self.delta
         gamma_3 = self.ratio * gamma_2 * d ** (kappas.kappa_1 - kappas.kappa_2)
         if self.name == "dana-constant":
-            return hidim.dana_constant(gamma_2, gamma_3, delta)
+            return dana_constant(gamma_2, gamma_3, delta)
         if self.name == "dana-decaying":
-            return hidim.dana_decaying(gamma_2, gamma_3, kappas.kappa_3, delta)
+            return dana_decaying(gamma_2, gamma_3, kappas.kappa_3, delta)
         assert self.name == GENERAL  # scaling_law has refused every other name
-        return hidim.general_momentum(
+        return general_momentum(
             d, gamma_2, self.ratio * gamma_2, delta, kappa_2=kappas.kappa_2, kappa_3=kappas.kappa_3
         )
 
@@ -185,26 +188,6 @@ def run_ladder(
         for k, b in enumerate(betas)
     ]
     return found if np.ndim(beta) else found[0]
-
-
-def spectra_at(
-    alpha: float, betas: Sequence[float] | np.ndarray, d: float, ratio: float
-) -> list[Spectrum]:
-    """Compressed equivalents for a row of beta, all on the same nodes."""
-    v = math.inf if math.isinf(ratio) else int(ratio * d)
-    return [
-        hidim.PLRF(alpha, float(beta), int(d), v)
-        .spectrum()
-        .compress(nodes_per_octave=_NODES_PER_OCTAVE)
-        for beta in betas
-    ]
-
-
-def log_steps(last: float, *, points: int | None = None) -> np.ndarray:
-    """0, then whole steps evenly spread in log up to `last`, 24 a decade or `points` in all."""
-    last = max(min(last, _LONGEST), 2.0)
-    count = points or max(2, int(POINTS_PER_DECADE * math.log10(last)) + 1)
-    return np.unique(np.concatenate([[0.0], np.round(np.geomspace(1, last, count))]))[-count:]
 
 
 def steps_to_watch(law: ScalingLaw, recipe: Recipe, d: float, trace: float) -> float:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import hidim
-from hidim.dynamics.many_targets import predict_targets
-from hidim.studies.exponents import envelope, measure_exponent
-from hidim.studies.ladder import Recipe, log_steps, spectra_at, steps_to_watch
+from hidim._version import __version__
+from hidim.curve import log_steps
+from hidim.engines.many_targets import predict_targets
+from hidim.measure import envelope, measure_exponent
+from hidim.problems.power_law import spectra_at
+from hidim.studies.ladder import Recipe, steps_to_watch
 from hidim.support.checks import finite_array, positive, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
@@ -49,7 +51,7 @@ class _Task:
 
     def file(self, folder: Path) -> Path:
         """Where its curves are kept: a readable name, and a hash of everything."""
-        text = json.dumps([asdict(self), hidim.__version__], sort_keys=True, default=str)
+        text = json.dumps([asdict(self), __version__], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return folder / f"alpha{self.alpha:g}_d{self.d:g}_{digest}.npz"
 
@@ -142,7 +144,7 @@ def run_plane(
             "d": np.array(ladder, dtype=np.float64),
         },
         attrs={
-            "hidim": hidim.__version__,
+            "hidim": __version__,
             "batch_size": float(batch_size),
             "reach": float(reach),
             "recipes": json.dumps([asdict(recipe) for recipe in chosen]),

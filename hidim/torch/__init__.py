@@ -8,43 +8,28 @@ norms without weight decay. Names are loaded on first use. The how-to page is
 docs/how-to/optimizers.md; the rules in plain NumPy are in hidim/algorithms/reference.py.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import Any
-
 from hidim.support.extras import require
+from hidim.support.lazy import attach
 
 require("torch", "torch")
 
-_PUBLIC = {
-    "DANADecaying": "dana",
-    "DANAConstant": "dana",
-    "GeneralMomentum": "general_momentum",
-    "AcceleratedSGD": "accelerated_sgd",
-    "StochasticNesterov": "stochastic_nesterov",
-    "ADANA": "adana",
-    "DanaMK4": "dana_mk4",
-    "DanaStar": "dana_star",
-    "DanaStarMK4": "dana_star",
-    "LogTimeAdEMAMix": "ademamix",
-    "SignSGD": "sign_sgd",
-    "LogTimeWeightDecay": "log_time_weight_decay",
-    "NormalizeAndProject": "normalize_and_project",
-    "from_algorithm": "from_algorithm",
-    "param_groups": "param_groups",
-}
-
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'hidim.torch' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"hidim.torch._{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "DANADecaying": "dana",
+        "DANAConstant": "dana",
+        "GeneralMomentum": "general_momentum",
+        "AcceleratedSGD": "accelerated_sgd",
+        "StochasticNesterov": "stochastic_nesterov",
+        "ADANA": "adana",
+        "DanaMK4": "dana_mk4",
+        "DanaStar": "dana_star",
+        "DanaStarMK4": "dana_star",
+        "LogTimeAdEMAMix": "ademamix",
+        "SignSGD": "sign_sgd",
+        "LogTimeWeightDecay": "log_time_weight_decay",
+        "NormalizeAndProject": "normalize_and_project",
+        "from_algorithm": "conversions",
+        "param_groups": "groups",
+    },
+)

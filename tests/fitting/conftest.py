@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hidim.fitting import Run
-from hidim.fitting.schedule_laws import Units, schedule_law
+from hidim.fitting.schedules.laws import Units, schedule_law
 
 REASON = "set HIDIM_DATA to the folder of measured runs (docs/how-to/fit.md says where to get it)"
 # floor, signal, decay, release, response rate and exponent, slowing, noise exponent and signal

@@ -10,7 +10,7 @@ import pytest
 
 import hidim
 from hidim.fitting import FittedLaw, Run, fit, read_run
-from hidim.fitting.schedule_laws import LAWS, Units
+from hidim.fitting.schedules.laws import LAWS, Units
 
 Maker = Callable[..., Run]
 STEPS = np.arange(1000.0, 24001.0, 128)

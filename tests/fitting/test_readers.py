@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hidim.fitting import read_run, read_sizes
-from hidim.fitting.readers import parse_columns
+from hidim.fitting.logs.readers import parse_columns
 
 ROWS = [(100 * i, 1e-3, 3.0 - 0.01 * i) for i in range(1, 30)]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hidim.fitting import SizeLaw, envelope, fit_sizes, isoflop, read_sizes
-from hidim.fitting.size_forms import FORMS
+from hidim.fitting.sizes.forms import FORMS
 
 
 def chinchilla(seed: int = 0, noise: float = 2e-3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

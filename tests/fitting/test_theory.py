@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.fitting.theory import (
+from hidim.engines.functional import (
     SCHEDULES,
     FunctionalLaw,
     asymptotic_kernel,

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hidim.lab import Shape, build
-from hidim.lab.models import next_token_loss
+from hidim.lab.training.models import next_token_loss
 
 SHAPES = [
     Shape("lstm", 61, 12, layers=1),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import hidim.torch
-from hidim.lab.optimizers import make_optimizer, names
+from hidim.lab.training.optimizers import make_optimizer, names
 
 
 @pytest.mark.parametrize("name", names())

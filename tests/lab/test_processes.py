@@ -11,7 +11,7 @@ import pytest
 from forks import two_processes
 
 from hidim.lab import RunFolder, train
-from hidim.lab.store import load_checkpoint
+from hidim.lab.training.store import load_checkpoint
 
 
 def together(settings, folder, *, parallel="ddp", resume=False, interrupt_at=None):

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from hidim.lab import RunFolder, Settings, train
-from hidim.lab.sources import read_text
-from hidim.lab.store import Busy, load_checkpoint
+from hidim.lab.text.sources import read_text
+from hidim.lab.training.store import Busy, load_checkpoint
 from hidim.support import files
 
 
@@ -90,7 +90,7 @@ def test_a_disk_full_while_saving_keeps_the_last_good_checkpoint(small, tmp_path
         saves.append(path)
         files.write_with(path, writer if len(saves) < 3 else lambda s: writer(FullDisk(s)))
 
-    monkeypatch.setattr("hidim.lab.store.write_with", write_with)
+    monkeypatch.setattr("hidim.lab.training.store.write_with", write_with)
     refused("No space left on device.*kept", small, tmp_path / "run", save_seconds=0.0)
     state = load_checkpoint(RunFolder(tmp_path / "run").checkpoint)
     assert state["step"] == 2
@@ -136,7 +136,7 @@ def test_bad_settings_name_the_argument(name, value):
 def test_a_missing_package_is_named(monkeypatch):
     import sys
 
-    from hidim.lab.tokens import tokenize
+    from hidim.lab.text.tokens import tokenize
     from hidim.support.extras import MissingExtra
 
     monkeypatch.setitem(sys.modules, "tokenizers", None)

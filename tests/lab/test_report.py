@@ -9,13 +9,13 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.lab import Settings, Shape
-from hidim.lab.comparisons import flops_to
-from hidim.lab.figures import plot_option, swept_option
-from hidim.lab.frontiers import frontiers, shared_floor
-from hidim.lab.groups import best_groups
-from hidim.lab.measured import consolidate, measured_runs, query
-from hidim.lab.report import report
-from hidim.lab.store import RunFolder, to_json
+from hidim.lab.reports.comparisons import flops_to
+from hidim.lab.reports.figures import plot_option, swept_option
+from hidim.lab.reports.frontiers import frontiers, shared_floor
+from hidim.lab.reports.groups import best_groups
+from hidim.lab.reports.measured import consolidate, measured_runs, query
+from hidim.lab.reports.report import report
+from hidim.lab.training.store import RunFolder, to_json
 
 
 def plant(folder, settings, loss_of_tokens, *, status="ok"):

@@ -14,8 +14,8 @@ from forks import fork
 
 from hidim.cli.main import main
 from hidim.lab import RunFolder, Settings, train
-from hidim.lab.presets import LADDERS, Ladder, ladder
-from hidim.lab.sweep import Sweep, expand, load_npz, work
+from hidim.lab.sweeps.presets import LADDERS, Ladder, ladder
+from hidim.lab.sweeps.sweep import Sweep, expand, load_npz, work
 
 
 def losses(folder):
@@ -283,7 +283,7 @@ def test_worker_processes_finish_a_sweep_and_leave_on_sigterm(text_file, tmp_pat
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_jobs_go_through_submitit(small, tmp_path, monkeypatch):
     pytest.importorskip("submitit")
-    from hidim.lab.executors import submit_workers
+    from hidim.lab.sweeps.executors import submit_workers
 
     sweep = Sweep(tmp_path)
     sweep.add([small.replace(steps=2)])

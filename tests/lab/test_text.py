@@ -8,9 +8,9 @@ import random
 import numpy as np
 import pytest
 
-from hidim.lab.batches import Batches, validation_windows
-from hidim.lab.sources import Text, read_text, split
-from hidim.lab.tokens import Vocabulary, tokenize
+from hidim.lab.text.batches import Batches, validation_windows
+from hidim.lab.text.sources import Text, read_text, split
+from hidim.lab.text.tokens import Vocabulary, tokenize
 
 
 @pytest.fixture(scope="module")

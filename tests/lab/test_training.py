@@ -14,11 +14,11 @@ from torch import nn
 
 from hidim.fitting import read_run
 from hidim.lab import RunFolder, Shape, train
-from hidim.lab.batches import Batches
-from hidim.lab.models import build, check_bfloat16_lstm, next_token_loss
-from hidim.lab.result import evaluation_steps
-from hidim.lab.store import load_checkpoint
-from hidim.lab.training import load_tokens
+from hidim.lab.text.batches import Batches
+from hidim.lab.training.entry import load_tokens
+from hidim.lab.training.models import build, check_bfloat16_lstm, next_token_loss
+from hidim.lab.training.result import evaluation_steps
+from hidim.lab.training.store import load_checkpoint
 
 
 def losses(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hidim.fitting import Run, SizeTable, fit, fit_sizes
+from hidim.fitting import Run, SizeTable, best_schedule, fit, fit_sizes
 
 pytest.importorskip("matplotlib")
 
@@ -36,4 +36,4 @@ def test_every_figure_of_a_law_is_drawn() -> None:
     assert plot_size_law(sizes, SizeTable((params, tokens), loss), axes[1]) is axes[1]
     rows = [sizes.optimal(f) for f in (1e20, 1e21)]
     assert plot_optimal_sizes(rows, axes[2]) is axes[2]
-    assert plot_planned_schedule(law.best_schedule(3000), axes[3]) is axes[3]
+    assert plot_planned_schedule(best_schedule(law, 3000), axes[3]) is axes[3]

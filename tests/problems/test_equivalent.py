@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hidim.problems.equivalent import equivalent_nodes
+from hidim.problems.equivalent.nodes import equivalent_nodes
 from hidim.problems.power_law import PLRF
 
 GRID = [

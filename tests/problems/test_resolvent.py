@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from hidim.problems.equivalent.resolvent import resolvent
 from hidim.problems.power_law import PLRF
-from hidim.problems.resolvent import resolvent
 
 
 @pytest.mark.parametrize(("alpha", "d", "v"), [(1.0, 200, 800), (0.3, 50, 200), (1.5, 100, 101)])

@@ -1,0 +1,126 @@
+"""What does the scaling law say of this run, whatever the spectrum?
+
+The theorem behind the laws: with F the risk of noiseless descent, K the noise kernel and
+vartheta the effective time,
+
+    P(t) ~ F(vartheta(t)) + (gamma/B) K(vartheta(t)),
+    2 F(x) = 2 P_inf + sum_j lambda_j error_sq_j e^(-lambda_j x),
+    K(x) = sum_j n_j lambda_j^2 e^(-lambda_j x).
+
+The effective time here is that of a mode that has just begun to move,
+
+    vartheta(t) = 2 int_0^t (gamma_2 + gamma_3 M),   M' = gamma_1 - forgetting M,
+
+which is 2 gamma_2 t for SGD, 2 (gamma_2 + gamma_3/delta) t for SGD with momentum, and
+2 gamma_2 t + (int sqrt(gamma_3))^2 / (2 (nu + 1)) for DANA (scaling/amplitudes.py): it needs no
+list of names and takes every schedule. K carries the area under F, and both the gain of the noise
+built up so far, which makes the law of SGD right to its constant.
+
+Source: arXiv 2505.16098, theorem and effective time; constants derived in
+docs/theory/scaling.md. Limits: up to constants for momentum, none of which depends on d or t;
+no account of how a run becomes unstable, so unstable rates are refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hidim.algorithms.momentum import Momentum
+from hidim.curve import Curve
+from hidim.problems.spectrum import Spectrum
+from hidim.systems.kernel_norm import kernel_norm
+
+_FIRST = 64  # steps taken one by one, before a grid in log t is fine enough
+_PER_OCTAVE = 32
+_CHUNK = 1 << 20
+
+
+def solve(spectrum: Spectrum, algorithm: Momentum, batch_size: float, at: np.ndarray) -> Curve:
+    """The law's risk at the steps `at`, for any spectrum and stable schedules.
+
+    Raises:
+        ValueError: the rates are unstable at the end of the run, where no law holds.
+
+    >>> from hidim.algorithms import sgd
+    >>> spectrum = Spectrum([1.0, 0.1], [1.0, 1.0], 0.0)
+    >>> solve(spectrum, sgd(0.1), 1, np.array([0, 10])).risk.round(3)
+    array([0.55 , 0.118])
+    """
+    times = np.asarray(at, dtype=np.float64)
+    last = float(times.max(initial=0.0))
+    norm = float(kernel_norm(spectrum, algorithm, batch_size, last))
+    if norm >= 1:
+        raise ValueError(
+            f"`engine` 'asymptotic' holds for stable rates only: the kernel norm at step {last:g} "
+            f"is {norm:.3g}, not below 1. Lower the rates, or use engine='exact'."
+        )
+    theta = effective_time(algorithm, times)
+    noise = _noise_rate(algorithm, times) / batch_size
+    risk = np.empty(times.shape)
+    rows = max(1, _CHUNK // len(spectrum))
+    for start in range(0, len(times), rows):
+        part = slice(start, start + rows)
+        risk[part] = _risk(spectrum, theta[part], noise[part])
+    return Curve(steps=at, risk=risk)
+
+
+def effective_time(algorithm: Momentum, at: np.ndarray) -> np.ndarray:
+    """vartheta at the steps `at`, in units of 1 / eigenvalue; F falls like e^(-lambda vartheta).
+
+    >>> from hidim.algorithms import sgd
+    >>> effective_time(sgd(0.25), np.array([0, 10, 1000])).tolist()
+    [0.0, 5.0, 500.0]
+    """
+    at = np.asarray(at, dtype=np.float64)
+    grid = _grid(algorithm, float(at.max(initial=0.0)))
+    held, theta = 0.0, 0.0
+    values = np.zeros(len(grid))
+    gamma_1, gamma_2 = algorithm.gamma_1(grid), algorithm.gamma_2(grid)
+    gamma_3, forgetting = algorithm.gamma_3(grid), algorithm.forgetting(grid)
+    for k, start in enumerate(grid[:-1]):
+        width = grid[k + 1] - start
+        if k < _FIRST and width == 1:
+            held = (1 - forgetting[k]) * held + gamma_1[k]
+            theta += 2 * (gamma_2[k] + gamma_3[k] * held)
+        else:
+            decay = 0.5 * (forgetting[k] + forgetting[k + 1]) * width
+            gained = 0.5 * (gamma_1[k] + gamma_1[k + 1]) * width
+            # Exact for constant coefficients, however many memories a step of the grid spans.
+            share = -np.expm1(-decay) / decay if decay > 0 else 1.0
+            later = np.exp(-decay) * held + gained * share
+            push = gamma_2[k] + gamma_3[k] * held + gamma_2[k + 1] + gamma_3[k + 1] * later
+            held, theta = later, theta + push * width
+        values[k + 1] = theta
+    return np.interp(at, grid, values)
+
+
+def _grid(algorithm: Momentum, last: float) -> np.ndarray:
+    """Every step at first, then points evenly spread in log t, and every kink."""
+    first = np.arange(0.0, min(_FIRST, last) + 1)
+    if last <= _FIRST:
+        return first
+    octaves = np.log2(last / _FIRST)
+    later = np.geomspace(_FIRST, last, 2 + int(octaves * _PER_OCTAVE))
+    kinks = [b for b in algorithm.breakpoints if _FIRST < b < last]
+    return np.unique(np.concatenate([first, later, kinks]))
+
+
+def _noise_rate(algorithm: Momentum, times: np.ndarray) -> np.ndarray:
+    """gamma of the kernel: gamma_2, and gamma_3 / delta where momentum is a longer step."""
+    rate = algorithm.gamma_2(times)
+    if algorithm.forgetting.constant:
+        momentum = algorithm.gamma_1(times) * algorithm.gamma_3(times)
+        return np.asarray(rate + momentum / algorithm.forgetting.constant)
+    return np.asarray(rate)
+
+
+def _risk(spectrum: Spectrum, theta: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    values = spectrum.eigenvalues
+    decay = np.exp(-theta[:, None] * values)  # (times, modes)
+    forcing = spectrum.risk_floor + 0.5 * decay @ (values * spectrum.error_sq)
+    kernel = decay @ (spectrum.counts * values**2)
+    settled = 1 - decay
+    area = 0.25 * settled @ spectrum.error_sq  # of F, times gamma
+    built_up = 0.5 * noise * (settled @ (spectrum.counts * values))
+    gain = 1 / (1 - np.minimum(built_up, 0.9))
+    return np.asarray(gain * forcing + gain**2 * noise * kernel * area)

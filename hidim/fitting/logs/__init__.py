@@ -1,0 +1,1 @@
+"""What was measured: from log files and columns to checked runs."""

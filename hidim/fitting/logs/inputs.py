@@ -1,0 +1,77 @@
+"""Which runs did the caller mean: objects, files, columns or curves?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hidim.curve import Curve
+from hidim.fitting.logs.readers import read_run
+from hidim.fitting.logs.runs import Run
+
+
+def as_runs(curves: Any, warmup_steps: float = 0.0, *, constant: bool = False) -> list[Run]:
+    """Runs behind whatever `fit` was given.
+
+    Args:
+        curves: one or several of: Run, path, (steps, lr, loss), mapping or data frame with
+            "step" or "steps", "lr" and "loss", Curve.
+        warmup_steps: linear warm-up that anything but a Run leaves out.
+        constant: whether a Curve, which knows no learning rate, may count as a constant one.
+
+    Raises:
+        ValueError: none of these, or a Curve where the rate matters.
+    """
+    if _is_one(curves) or _is_frame(curves):
+        curves = [curves]
+    if not isinstance(curves, Iterable):
+        raise ValueError(f"`curves` must hold runs or paths of logs, got {curves!r}.")
+    return [_as_run(curve, warmup_steps, constant) for curve in curves]
+
+
+def _is_one(curves: Any) -> bool:
+    if isinstance(curves, Run | Curve | Mapping | str | os.PathLike):
+        return True
+    triple = isinstance(curves, tuple) and len(curves) == 3
+    return (
+        triple
+        and all(isinstance(c, np.ndarray | list | tuple) for c in curves)
+        and all(np.ndim(c) == 1 and np.issubdtype(np.asarray(c).dtype, np.number) for c in curves)
+    )
+
+
+def _is_frame(curve: Any) -> bool:
+    # pandas and polars frames hold named columns and are no Mapping.
+    return hasattr(curve, "columns") and hasattr(curve, "__getitem__")
+
+
+def _as_run(curve: Any, warmup_steps: float, constant: bool) -> Run:
+    if isinstance(curve, Run):
+        return curve
+    if isinstance(curve, str | os.PathLike):
+        return read_run(curve, warmup_steps=warmup_steps)
+    if isinstance(curve, Curve):
+        if not constant:
+            raise ValueError(
+                "a Curve does not hold its learning rates, which this law needs: give "
+                "Run(steps, lr, loss) instead."
+            )
+        return Run(curve.steps, np.ones(len(curve.steps)), curve.risk, label=curve.label)
+    if _is_frame(curve):
+        curve = {str(name): np.asarray(curve[name]) for name in curve.columns}
+    if isinstance(curve, Mapping):
+        steps = curve.get("steps", curve.get("step"))
+        if steps is None or "lr" not in curve or "loss" not in curve:
+            raise ValueError(
+                f"a mapping in `curves` needs steps, lr and loss, got {', '.join(map(str, curve))}."
+            )
+        return Run(steps, curve["lr"], curve["loss"], warmup_steps, str(curve.get("label", "")))
+    if isinstance(curve, tuple | list) and len(curve) == 3:
+        return Run(curve[0], curve[1], curve[2], warmup_steps)
+    raise ValueError(
+        f"`curves` must hold Run objects, paths, (steps, lr, loss) or Curves, got "
+        f"{type(curve).__name__}."
+    )

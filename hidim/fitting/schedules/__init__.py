@@ -1,0 +1,1 @@
+"""Laws of whole learning-rate schedules: fitted, judged, forecast and planned with."""

@@ -1,0 +1,232 @@
+"""Which law describes these runs, and how well would it have predicted them unseen?
+
+`fit(curves, law)` searches the parameters, then predicts every curve from the others and the
+second half of all runs from their first: these hold-outs are reported with the law and set the
+width of its bands.
+Limits: one model, data set and batch size per fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from hidim._version import __version__
+from hidim.fitting.logs.inputs import as_runs
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.robust import HUBER
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.plausible import check_fit, check_runs
+from hidim.fitting.schedules.search import BURN_IN, Points, points_of, search, settled, units_of
+from hidim.support.checks import positive
+from hidim.support.progress import Progress
+
+# Two runs of one configuration differ by about this fraction of the loss (measured between two
+# constant-rate runs of a 25M-parameter model); no band is narrower than this.
+RUN_TO_RUN = 1e-3
+# Growth of the error per unit of log time where it could not be measured.
+_GROWTH = 4e-3
+_BLOCKS = 4
+_FEWEST = 12  # rows a stopped run must have left to be fitted
+_Z90 = 1.6449  # half-width of a 90 % interval in standard deviations
+_SCORED = 50_000
+
+
+def fit(
+    curves: Any,
+    law: str = "fsl",
+    *,
+    warmup_steps: float = 0.0,
+    delta: float = HUBER,
+    force: bool = False,
+    progress: bool | None = None,
+) -> FittedLaw:
+    """Fit a schedule-aware law to measured runs.
+
+    Args:
+        curves: one or several runs with loss, of one model, data set and batch size, each a Run,
+            the path of a log, a triple (steps, lr, loss) or a mapping with these columns; for
+            the laws that ignore the shape of a schedule also a hidim.Curve, taken at constant
+            rate.
+        law: "fsl", "fsl-7", "mpl", "mtl", "intrinsic-time" or "step".
+        warmup_steps: linear warm-up that paths, triples and mappings leave out.
+        delta: Huber scale of log residuals.
+        force: fit peak rates thirty times apart and curves the law does not describe, which are
+            otherwise refused as wrong units, columns or models; the law keeps the warnings.
+        progress: show a progress line; None means on a terminal.
+
+    Returns:
+        The fitted law, with bands and hold-out errors.
+
+    Raises:
+        ValueError: no such law, too few points, two curves under one label, no change of
+            rate where the law needs one, or a curve that the law does not describe.
+
+    Source: arXiv 2509.19189 (functional scaling laws), 2503.12811 (multi-power law).
+
+    >>> steps = np.arange(100, 3000, 50)
+    >>> run = Run(steps, np.full(len(steps), 1e-3), 2 + (steps / 1000.0) ** -0.5)
+    >>> law = fit(run, "intrinsic-time")
+    >>> round(float(law.predict(run, [10_000])[0]), 2)
+    2.32
+    """
+    form = schedule_law(law)
+    delta = positive("delta", delta)
+    given = as_runs(curves, warmup_steps, constant=form.response == "none")
+    runs = check_runs(given, form, force=force)
+    units = units_of(runs)
+    points = [points_of(run, units) for run in runs]
+    groups = _groups(points, [run.label for run in runs])
+    with Progress(len(groups) + 2, f"fitting {law}", enabled=progress) as bar:
+        best = search(form, points, delta=delta).vector
+        bar.advance()
+        replicas, left_out = [], {}
+        for label, rest, test in groups:
+            if _identified(form, rest):
+                vector = search(form, rest, delta=delta).vector
+                replicas.append(vector)
+                if label:
+                    left_out[label] = _misfit(form, vector, [test])
+            bar.advance()
+        growth, ordered = _stopped_half_way(form, runs, units, delta)
+        bar.advance()
+    in_sample = {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)}
+    residuals = [_residual(form, best, run, units, settled(run)) for run in runs]
+    size = np.abs(np.concatenate([error for _, error in residuals]))
+    # The share of rows a 90 % band must hold, so that a few wrong rows do not widen it.
+    noise = float(np.quantile(size, 0.9)) / _Z90 if len(size) else 0.0
+    return FittedLaw(
+        form,
+        best,
+        units,
+        np.array(replicas).reshape(-1, len(best)),
+        max(RUN_TO_RUN, noise),
+        growth,
+        _reach(runs),
+        left_out | ordered,
+        in_sample,
+        _provenance(runs, delta),
+        check_fit(runs, residuals, max(RUN_TO_RUN, noise), form, force=force),
+    )
+
+
+def _groups(points: list[Points], labels: list[str]) -> list[tuple[str, list[Points], Points]]:
+    """(label or "", what is left, what is left out): each curve of three or more in turn, else
+    each quarter of each curve; only the last quarter is a forecast and has a label."""
+    if len(points) >= 3:
+        return [
+            (label, [p for j, p in enumerate(points) if j != i], points[i])
+            for i, label in enumerate(labels)
+        ]
+    groups = []
+    for i, run in enumerate(points):
+        cuts = np.linspace(0, len(run.steps), _BLOCKS + 1).astype(int)
+        for a, b in pairwise(cuts):
+            keep = np.ones(len(run.steps), dtype=bool)
+            keep[a:b] = False
+            rest = [p.where(keep) if j == i else p for j, p in enumerate(points)]
+            label = f"last quarter of {labels[i]}" if b == len(run.steps) else ""
+            groups.append((label, rest, run.where(~keep)))
+    return groups
+
+
+def _misfit(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> float:
+    """Mean relative error on bins, which average the noise of single rows away."""
+    errors = [
+        np.expm1(np.log(np.maximum(law.evaluate(vector, p.clock)[0], 1e-12)) - p.log_loss)
+        for p in points
+    ]
+    return float(np.mean(np.abs(np.concatenate(errors))))
+
+
+def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
+    """Whether some change of rate is felt at some later point."""
+    if law.response == "none":
+        return True
+    return any(
+        len(p.clock.events.time) and p.clock.time[-1] > p.clock.events.time[0] for p in points
+    )
+
+
+def _stopped_half_way(
+    law: ScheduleLaw, runs: Sequence[Run], units: Units, delta: float
+) -> tuple[float, dict[str, float]]:
+    """Growth of the error with log time when all runs stop half-way, and the mean error.
+
+    Bins are compared, so that the noise of single rows does not count as growth.
+    """
+    half = units.steps / 2
+    stopped = [run.until(half) for run in runs if np.count_nonzero(run.steps <= half) >= _FEWEST]
+    points = [points_of(run, units) for run in stopped]
+    if not stopped or not _identified(law, points):
+        return _GROWTH, {}
+    vector = search(law, points, delta=delta).vector
+    errors, reach = [], []
+    for run in runs:
+        later = points_of(run, units)
+        later = later.where(later.steps > half)
+        value = np.maximum(law.evaluate(vector, later.clock)[0], 1e-12)
+        errors.append(np.log(value) - later.log_loss)
+        reach.append(np.log(later.steps / half))
+    error, x = np.concatenate(errors), np.concatenate(reach)
+    if not np.any(x > 0):
+        return _GROWTH, {}
+    growth = float(np.sqrt(np.sum(error**2) / np.sum(x**2)))
+    return growth, {"second half of every run": float(np.mean(np.abs(np.expm1(error))))}
+
+
+def _rows(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and loss of a run, at most 50,000 rows of it."""
+    steps, loss = run.steps, run.measured()
+    if len(steps) > _SCORED:
+        pick = np.linspace(0, len(steps) - 1, _SCORED).astype(np.int64)
+        steps, loss = steps[pick], loss[pick]
+    return steps, loss
+
+
+def _residual(
+    law: ScheduleLaw, vector: np.ndarray, run: Run, units: Units, after: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps beyond `after`, and the log of predicted over measured loss there."""
+    steps, loss = _rows(run)
+    keep = steps >= after
+    steps, loss = steps[keep], loss[keep]
+    clock = units.clock(run.rate, steps)
+    size = 5000  # points times events must fit in memory
+    value = [
+        law.evaluate(vector, clock.part(slice(i, i + size)))[0] for i in range(0, len(steps), size)
+    ]
+    predicted = np.concatenate(value) if value else np.zeros(0)
+    return steps, np.log(np.maximum(predicted, 1e-12) / loss)
+
+
+def _reach(runs: Sequence[Run]) -> dict[str, float]:
+    lowest = min(float(min(r.rate.before.min(), r.rate.after.min())) for r in runs)
+    return {
+        "last_step": max(float(r.steps[-1]) for r in runs),
+        "lowest_rate": lowest,
+        "highest_rate": max(r.rate.peak for r in runs),
+    }
+
+
+def _provenance(runs: Sequence[Run], delta: float) -> dict[str, Any]:
+    return {
+        "hidim": __version__,
+        "huber_delta": delta,
+        "burn_in": BURN_IN,
+        "curves": [
+            {
+                "label": run.label,
+                "rows": len(run.steps),
+                "first_step": float(run.steps[0]),
+                "last_step": float(run.steps[-1]),
+                "warmup_steps": float(run.warmup_steps),
+                "notes": list(run.notes),
+            }
+            for run in runs
+        ],
+    }

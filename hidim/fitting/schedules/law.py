@@ -1,0 +1,289 @@
+"""What does a fitted law predict for another schedule, and how wide is its band?
+
+A band has three parts, none of them from the curves it is asked about: the spread of refits
+with a group of points left out (jackknife), the error that grew when every run was stopped
+half-way and the rest predicted, and a floor for what two runs of one configuration differ by.
+Limits: bands describe schedules of the same model, data and batch size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hidim.fitting.logs.rates import Rate
+from hidim.fitting.logs.runs import Run, as_rate, check_steps
+from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
+from hidim.support.checks import finite, finite_array, non_negative, positive
+from hidim.support.files import write_text
+
+FORMAT = "hidim-law/1"
+_REACH = ("last_step", "lowest_rate", "highest_rate")
+_DENSE = 4000  # points beyond which a prediction is interpolated
+
+
+@dataclass(frozen=True)
+class FittedLaw:
+    """A schedule-aware law with the parameters that fit some runs, and what it was fitted to.
+
+    Attributes:
+        law: the form of the law.
+        vector: parameters as searched (see `parameters` for their values), shape (p,).
+        units: scales of the fit.
+        replicas: parameters of the refits with a group left out, shape (groups, p).
+        noise: relative error that no refit explains, a fraction.
+        growth: relative error per unit of log(steps / longest fitted run), a fraction.
+        reach: what the fit has seen: last step, lowest and highest rate over the units.
+        holdout: label of each left-out curve to its mean relative error when left out.
+        in_sample: label of each curve to its mean relative error in the fit.
+        provenance: version, files, points: whatever reproduces the fit.
+        warnings: what about the data or the fit deserves a look before the law is used.
+    """
+
+    law: ScheduleLaw
+    vector: np.ndarray
+    units: Units
+    replicas: np.ndarray
+    noise: float
+    growth: float
+    reach: dict[str, float]
+    holdout: dict[str, float]
+    in_sample: dict[str, float]
+    provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameter values. Several are seldom identified: quote bands on predictions instead."""
+        return {
+            p.name: math.exp(v) if p.log else float(v)
+            for p, v in zip(self.law.parameters, self.vector, strict=True)
+        }
+
+    def predict(self, schedule: Any, steps: Any = None, *, warmup_steps: float = 0.0) -> np.ndarray:
+        """Loss after `steps` optimizer steps under `schedule`.
+
+        Args:
+            schedule: a Run, a callable of the step such as hidim.Cosine(...) times a rate, a
+                pair (steps, lr), or with `steps` the learning rate at each of them, shape (n,).
+            steps: where to predict, shape (n,); default the Run's or the pair's own steps.
+            warmup_steps: linear warm-up that a pair leaves out, or that a callable gets.
+
+        Returns:
+            Loss, shape (n,), in the unit of the fitted losses.
+
+        Raises:
+            ValueError: no such schedule, or steps that are negative or not finite.
+        """
+        rate, at = self._asked(schedule, steps, warmup_steps)
+        return self._loss(self.vector, rate, at)
+
+    def band(
+        self,
+        schedule: Any,
+        steps: Any = None,
+        *,
+        level: float = 0.9,
+        warmup_steps: float = 0.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of the band that holds a share `level` of measured points.
+
+        Args:
+            schedule, steps, warmup_steps: as for `predict`.
+            level: share of the points of an unseen run, between 0 and 1.
+
+        Returns:
+            Two arrays of shape (n,).
+        """
+        from scipy.special import ndtri
+
+        if not 0 < finite("level", level) < 1:
+            raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
+        rate, at = self._asked(schedule, steps, warmup_steps)
+        middle = self._loss(self.vector, rate, at)
+        half = ndtri((1 + level) / 2) * self._spread(rate, at, middle)
+        return middle * np.exp(-half), middle * np.exp(half)
+
+    def extrapolation(
+        self, schedule: Any, steps: Any = None, *, warmup_steps: float = 0.0
+    ) -> dict[str, float]:
+        """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
+
+        `steps` over the longest fitted run, intrinsic `time` over its longest, `peak_rate` over
+        the highest fitted and `lowest_rate` (the lowest fitted one over this one's).
+        """
+        rate, at = self._asked(schedule, steps, warmup_steps)
+        last = np.array([at.max()])
+        lowest = max(float(min(rate.before.min(), rate.after.min())), 1e-300)
+        return {
+            "steps": float(last[0]) / self.units.steps,
+            "time": float(rate.time(last)[0]) / self.units.time,
+            "peak_rate": rate.peak / self.units.rate,
+            "lowest_rate": self.reach["lowest_rate"] / lowest,
+        }
+
+    def score(self, run: Run) -> dict[str, float]:
+        """Errors on a measured run, as fractions: mean_relative_error, max_relative_error,
+        final_error (predicted less measured, in loss units) and band_coverage at 90 %.
+
+        Rows during the warm-up and at step 0, where no law of this family holds, do not count
+        if there are others.
+        """
+        counted = (run.steps >= run.rate.ready_step) & (run.steps > 0)
+        if not counted.any():
+            counted[:] = True
+        loss, predicted = run.measured()[counted], self.predict(run)[counted]
+        error = np.abs(predicted / loss - 1.0)
+        low, high = (end[counted] for end in self.band(run))
+        return {
+            "mean_relative_error": float(error.mean()),
+            "max_relative_error": float(error.max()),
+            "final_error": float(predicted[-1] - loss[-1]),
+            "band_coverage": float(np.mean((loss >= low) & (loss <= high))),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, from which `from_dict` makes an equal law."""
+        return {
+            "format": FORMAT,
+            "law": self.law.name,
+            "parameters": self.parameters,
+            "vector": self.vector.tolist(),
+            "units": {"time": self.units.time, "steps": self.units.steps, "rate": self.units.rate},
+            "replicas": self.replicas.tolist(),
+            "noise": self.noise,
+            "growth": self.growth,
+            "reach": self.reach,
+            "holdout": self.holdout,
+            "in_sample": self.in_sample,
+            "provenance": self.provenance,
+            "warnings": list(self.warnings),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the law as JSON, whole or not at all."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> FittedLaw:
+        """The law behind `to_dict`.
+
+        Raises:
+            ValueError: not a fitted law, or a damaged one.
+        """
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(
+                f"this is no fitted schedule law of format {FORMAT!r}: write one with `hidim fit`."
+            )
+        try:
+            law = schedule_law(data["law"])
+            vector = finite_array("vector", data["vector"], ndim=1)
+            replicas = finite_array("replicas", data["replicas"])
+            units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
+            _check_vectors(law, vector, replicas)
+            fitted = cls(
+                law,
+                vector,
+                units,
+                replicas.reshape(-1, len(vector)),
+                positive("noise", data["noise"]),
+                non_negative("growth", data["growth"]),
+                {k: non_negative(f"reach {k}", data["reach"][k]) for k in _REACH},
+                {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
+                {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
+                dict(data["provenance"]),
+                tuple(map(str, data["warnings"])),
+            )
+            for name, value in fitted.parameters.items():
+                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
+        except ValueError as error:
+            raise ValueError(f"the fitted law is damaged: {error}") from None
+        return fitted
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FittedLaw:
+        """Read a law written by `save`.
+
+        Raises:
+            ValueError: no such file, not JSON, or no fitted law.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"there is no file {str(path)!r}.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError):
+            raise ValueError(f"{str(path)!r} is not a JSON file of a fitted law.") from None
+        return cls.from_dict(data)
+
+    def _asked(self, schedule: Any, steps: Any, warmup_steps: float) -> tuple[Rate, np.ndarray]:
+        if steps is None:
+            if isinstance(schedule, Run):
+                steps = schedule.steps
+            elif isinstance(schedule, tuple | list) and len(schedule) == 2:
+                steps = schedule[0]
+            else:
+                raise ValueError("`steps` is needed for this schedule: where to predict?")
+        at = check_steps(steps)
+        if _is_rates(schedule, at):
+            schedule = (at, schedule)
+        return as_rate(schedule, at, warmup_steps), at
+
+    def _loss(self, vector: np.ndarray, rate: Rate, at: np.ndarray) -> np.ndarray:
+        if len(at) <= _DENSE:
+            return self.law.evaluate(vector, self.units.clock(rate, at))[0]
+        # A row per step says no more than some thousands of them: between these the loss is
+        # a straight line to 1e-5, away from jumps of the rate, which get rows of their own.
+        distinct = at if np.all(np.diff(at) > 0) else np.unique(at)
+        some = distinct[_telling(distinct, rate.steps)]
+        return np.interp(at, some, self.law.evaluate(vector, self.units.clock(rate, some))[0])
+
+    def _spread(self, rate: Rate, at: np.ndarray, middle: np.ndarray) -> np.ndarray:
+        """Standard deviation of log loss at `at`, shape (n,)."""
+        variance = np.full(len(at), self.noise**2)
+        groups = len(self.replicas)
+        for vector in self.replicas:
+            shift = np.log(np.maximum(self._loss(vector, rate, at), 1e-12) / middle)
+            variance += (groups - 1) / groups * shift**2
+        beyond = np.maximum(at / self.units.steps, rate.time(at) / self.units.time)
+        variance += (self.growth * np.log(np.maximum(beyond, 1.0))) ** 2
+        return np.sqrt(variance)
+
+
+def _is_rates(schedule: Any, at: np.ndarray) -> bool:
+    """Whether `schedule` is one learning rate for each step, not a pair of columns."""
+    if not isinstance(schedule, np.ndarray | list | tuple) or len(schedule) != len(at):
+        return False
+    return all(np.ndim(value) == 0 for value in schedule)
+
+
+def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:
+    """Complain about parameters of another law, or outside what a search can return."""
+    count = len(law.parameters)
+    if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
+        raise ValueError(f"law {law.name!r} has {count} parameters, the file another number.")
+    for one in (vector, *replicas):
+        for parameter, value in zip(law.parameters, one, strict=True):
+            low, high = parameter.bounds
+            if not low - 1e-6 <= value <= high + 1e-6:
+                raise ValueError(
+                    f"{parameter.name} is searched between {low:g} and {high:g}, got {value:g}."
+                )
+
+
+def _telling(steps: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Indices of steps evenly, after the start and after every knot of the rate in log."""
+    last = len(steps) - 1
+    after = np.concatenate([[0], np.geomspace(1, max(last, 1), 60).astype(np.int64)])
+    starts = np.unique(np.concatenate([[0], np.searchsorted(steps, knots[:40])]))
+    near = (starts[:, None] + np.concatenate([-after[:8], after])).ravel()
+    even = np.linspace(0, last, _DENSE // 2).astype(np.int64)
+    return np.unique(np.clip(np.concatenate([even, near]), 0, last))

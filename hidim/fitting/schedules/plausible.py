@@ -1,0 +1,187 @@
+"""Can these rows be runs of one model, and does the fitted law deserve trust?
+
+A wrong column, a unit changed between files or the same run given twice fits something, and
+that something is wrong without a sign. Each is looked for here: what cannot be right is
+refused, what merely looks odd becomes a warning that stays with the law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.laws import ScheduleLaw
+from hidim.fitting.schedules.search import settled
+
+_FEWEST = 12
+_ROWS = 4
+_UNITS = 30  # peak rates this far apart are a change of unit, not of setting
+_APART = 10  # and this far apart deserve a look
+# Systematic error of one curve, a fraction. Laws fit good logs to 0.0005, synthetic ones with
+# noise to 0.002; a wrong column, unit or model leaves 0.02 and more.
+_MISFIT = 0.005  # above which the law is doubtful
+_WRONG = 0.015  # and above which it does not describe the curve
+_EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
+_BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
+_OUTLIER = 0.05
+
+
+def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> list[Run]:
+    """The runs, labelled, or a complaint about what cannot be one family of runs.
+
+    Args:
+        runs: what was given.
+        law: what will be fitted.
+        force: accept peak rates that look like different units.
+
+    Raises:
+        ValueError: empty, mixed, doubled or rising runs, or too few rows for `law`.
+    """
+    if not runs:
+        raise ValueError("`curves` is empty: give at least one run.")
+    for i, run in enumerate(runs):
+        run.measured()
+        if not run.label:
+            runs[i] = replace(run, label=f"run {i + 1}")
+    labels = [run.label for run in runs]
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"two curves are called {twice!r}: the same run given twice?")
+    _check_alike(runs, force=force)
+    for run in runs:
+        if len(run.steps) < _ROWS:
+            raise ValueError(
+                f"{run.label} has {len(run.steps)} row(s): a run needs at least {_ROWS}. "
+                "A truncated file?"
+            )
+        if run.warmup_steps >= run.steps[-1]:
+            raise ValueError(
+                f"`warmup_steps` = {run.warmup_steps:g} leaves no row of {run.label}, which ends "
+                f"at step {run.steps[-1]:g}."
+            )
+    total = sum(len(run.steps) for run in runs)
+    least = max(_FEWEST, 2 * len(law.parameters))
+    if total < least:
+        raise ValueError(
+            f"law {law.name!r} needs at least {least} rows of loss, got {total} in {len(runs)} "
+            "run(s). Log more often, or give more runs."
+        )
+    if law.response != "none" and not any(len(run.rate.events().time) for run in runs):
+        raise ValueError(
+            f"law {law.name!r} needs a run whose learning rate changes after the warm-up, and "
+            "none of these does. Add one, or use --law intrinsic-time."
+        )
+    for run in runs:
+        _check_falls(run)
+    return runs
+
+
+def check_fit(
+    runs: Sequence[Run],
+    residuals: Sequence[tuple[np.ndarray, np.ndarray]],
+    noise: float,
+    law: ScheduleLaw,
+    *,
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Warnings about curves the law misses and rows far from it.
+
+    Args:
+        runs: fitted runs.
+        residuals: steps and log residuals of each run, after its warm-up.
+        noise: standard deviation of a row about the law, a fraction.
+        law: what was fitted.
+        force: warn where a law would be refused.
+
+    Raises:
+        ValueError: a law that sees the schedule does not describe a curve.
+    """
+    out = [*_peaks_apart(runs)]
+    for run, (steps, error) in zip(runs, residuals, strict=True):
+        missed, explained = _systematic(error), _explained(run, steps, error)
+        row = float(np.mean(np.abs(error))) if len(error) else 0.0
+        wrong = missed > _WRONG or (row > _WRONG and explained < _EXPLAINED)
+        if wrong and law.response != "none":
+            text = (
+                f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
+                f"{max(explained, 0.0):.0%} of its variance: a wrong column or unit, shuffled "
+                "losses, or a run of another model?"
+            )
+            if not force:
+                raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
+            out.append(text)
+        elif missed > _MISFIT:
+            out.append(
+                f"the law misses {run.label} by {missed:.1%} on average: is this the loss column, "
+                "and a run of the same model as the others?"
+            )
+        far = np.flatnonzero(np.abs(error) > max(_OUTLIER, 8 * noise))
+        if len(far):
+            out.append(
+                f"{len(far)} row(s) of {run.label} lie far from the law, the first at step "
+                f"{steps[far[0]]:g}: a spike, a damaged row, or another run?"
+            )
+    return tuple(out)
+
+
+def _systematic(error: np.ndarray) -> float:
+    """Mean size of the medians of stretches: what noise of rows does not explain."""
+    if not len(error):
+        return 0.0
+    blocks = np.array_split(error, max(min(_BLOCKS, len(error) // 4), 1))
+    return float(np.mean([abs(np.expm1(np.median(block))) for block in blocks]))
+
+
+def _explained(run: Run, steps: np.ndarray, error: np.ndarray) -> float:
+    """Share of the variance of log loss at `steps` that is not in `error`."""
+    if len(error) < 2:
+        return 1.0
+    log_loss = np.log(run.measured()[np.searchsorted(run.steps, steps)])
+    total = float(np.var(log_loss))
+    return 1.0 - float(np.mean(error**2)) / total if total > 0 else 0.0
+
+
+def _check_alike(runs: Sequence[Run], *, force: bool) -> None:
+    for a, b in combinations(runs, 2):
+        if np.array_equal(a.steps, b.steps) and np.array_equal(a.measured(), b.measured()):
+            raise ValueError(f"{a.label} and {b.label} hold the same rows: give each run once.")
+    peaks = sorted((run.rate.peak, run.label) for run in runs)
+    if peaks[-1][0] >= _UNITS * peaks[0][0] and not force:
+        raise ValueError(
+            f"peak learning rates run from {peaks[0][0]:g} ({peaks[0][1]}) to {peaks[-1][0]:g} "
+            f"({peaks[-1][1]}): different units, or a wrong column? If they are right, use force "
+            "(--force)."
+        )
+
+
+def _peaks_apart(runs: Sequence[Run]) -> list[str]:
+    peaks = sorted((run.rate.peak, run.label) for run in runs)
+    if peaks[-1][0] < _APART * peaks[0][0]:
+        return []
+    return [
+        f"peak learning rates run from {peaks[0][0]:g} ({peaks[0][1]}) to {peaks[-1][0]:g} "
+        f"({peaks[-1][1]}): the same unit in all files?"
+    ]
+
+
+def _check_falls(run: Run) -> None:
+    """A loss that rises under a rate that does not, or stands still, is no run to learn from."""
+    if np.ptp(run.measured()) == 0:
+        raise ValueError(
+            f"the loss of {run.label} is {run.measured()[0]:g} in every row: not the loss column?"
+        )
+    steps, log_loss, _ = run.binned()
+    log_loss = log_loss[steps >= settled(run)]
+    quarter = len(log_loss) // 4
+    if quarter < 3 or run.lr[-1] > run.lr[len(run.lr) // 4]:
+        return
+    rise = float(np.median(log_loss[-quarter:]) - np.median(log_loss[:quarter]))
+    if rise > 0.01:
+        raise ValueError(
+            f"the loss of {run.label} rises by {np.expm1(rise):.1%} from its first quarter to its "
+            "last: a diverged run, or not the loss column?"
+        )

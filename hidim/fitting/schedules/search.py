@@ -1,0 +1,113 @@
+"""Which parameters of a schedule-aware law fit a set of runs best?
+
+Huber's loss of log residuals and weak priors, minimised from a grid of starts: for every point
+of the grid the three linear parameters come from non-negative least squares, and the best of
+these starts are polished. Rows right after a warm-up are left out of the fit: the power law
+in intrinsic time does not hold in that transient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.robust import HUBER, Solution, minimise
+from hidim.fitting.schedules.laws import Clock, ScheduleLaw, Units
+
+# Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
+BURN_IN = 1.25
+# Rows before this share of the run are too: the power law holds neither at step zero nor soon.
+_START = 0.02
+_POLISHED = 2
+
+
+@dataclass(frozen=True)
+class Points:
+    """What of one run enters a fit.
+
+    Attributes:
+        clock: the run at its bins.
+        log_loss: mean log loss of each bin, shape (n,).
+        steps: mean step of each bin, shape (n,).
+    """
+
+    clock: Clock
+    log_loss: np.ndarray
+    steps: np.ndarray
+
+    def where(self, keep: np.ndarray) -> Points:
+        """The bins picked by a mask, shape (n,)."""
+        return Points(self.clock.part(keep), self.log_loss[keep], self.steps[keep])
+
+
+def points_of(run: Run, units: Units) -> Points:
+    """The bins of a run after its warm-up transient."""
+    steps, log_loss, _ = run.binned()
+    keep = steps >= settled(run)
+    if np.count_nonzero(keep) < min(len(steps), 8):
+        keep = steps > 0
+    return Points(units.clock(run.rate, steps[keep]), log_loss[keep], steps[keep])
+
+
+def settled(run: Run) -> float:
+    """First step whose loss enters a fit."""
+    return max(BURN_IN * run.rate.ready_step, _START * float(run.steps[-1]))
+
+
+def units_of(runs: Sequence[Run]) -> Units:
+    """Units in which the longest run has length one."""
+    return Units.of([run.rate for run in runs], [float(run.steps[-1]) for run in runs])
+
+
+def search(
+    law: ScheduleLaw,
+    points: Sequence[Points],
+    *,
+    near: np.ndarray | None = None,
+    delta: float = HUBER,
+) -> Solution:
+    """The best parameters, from the grid of starts or, for a refit, from `near` alone."""
+    bounds = (
+        np.array([p.bounds[0] for p in law.parameters]),
+        np.array([p.bounds[1] for p in law.parameters]),
+    )
+    # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
+    # do not, and neither can one damaged row pull it down.
+    bounds[1][0] = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    prior = (
+        np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),
+        np.array([p.prior[1] if p.prior else np.inf for p in law.parameters]),
+    )
+    starts = [near] if near is not None else _starts(law, points)
+
+    def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slope = [], []
+        for run in points:
+            loss, jacobian = law.evaluate(vector, run.clock)
+            safe = np.maximum(loss, 1e-3)
+            value.append(np.log(safe) - run.log_loss)
+            slope.append(jacobian / safe[:, None])
+        return np.concatenate(value), np.concatenate(slope)
+
+    return minimise(residuals, starts, bounds, prior, delta=delta)
+
+
+def _starts(law: ScheduleLaw, points: Sequence[Points]) -> list[np.ndarray]:
+    """The best grid points once their linear parameters are solved for."""
+    from scipy.optimize import nnls
+
+    loss = np.concatenate([np.exp(p.log_loss) for p in points])
+    linear = [i for i, p in enumerate(law.parameters) if p.name in ("floor", "signal", "release")]
+    ranked: list[tuple[float, int, np.ndarray]] = []
+    for order, start in enumerate(law.starts()):
+        start[linear] = 0.0
+        # With their logarithms at zero, the columns of the gradient are the linear basis.
+        basis = np.concatenate([law.evaluate(start, p.clock)[1][:, linear] for p in points])
+        solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
+        start[linear] = [solution[0], *np.log(np.maximum(solution[1:], 1e-6))]
+        ranked.append((cost, order, start))
+    ranked.sort(key=lambda item: item[:2])
+    return [start for _, _, start in ranked[:_POLISHED]]

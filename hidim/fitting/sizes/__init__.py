@@ -1,0 +1,1 @@
+"""Laws of parameters, tokens and compute, and the sizes they choose."""

@@ -1,0 +1,146 @@
+"""Which formula ties loss to size, tokens, compute or any other one quantity?
+
+chinchilla  L = E + A N^-a + B D^-b            (Hoffmann et al. 2022, approach 3)
+saturating  y = E + A x^-a                     power  y = A x^-a
+broken      y = E + A x^-a (1 + (x/x_break)^(1/f))^(-c f)   (Caballero et al. 2022, one break)
+Every form gives its value and exact gradient; positive scales are searched as logarithms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hidim.fitting.schedules.laws import Parameter
+
+Evaluation = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SizeForm:
+    """A formula of one or two positive quantities.
+
+    Attributes:
+        name: what `fit_sizes(..., law=)` calls it.
+        inputs: names of its quantities, in order.
+        parameters: its parameters; "floor" and scales are linear, the others are searched.
+        linear: indices of the parameters that enter linearly, with the floor first if any.
+        function: vector and inputs over their units to value (n,) and gradient (n, p).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    linear: tuple[int, ...]
+    function: Callable[[np.ndarray, np.ndarray], Evaluation]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names in order."""
+        return tuple(p.name for p in self.parameters)
+
+
+def _chinchilla(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    floor, log_a, log_b, a, b = vector
+    n, d = log_inputs.T
+    by_params, by_tokens = np.exp(log_a - a * n), np.exp(log_b - b * d)
+    columns = [np.ones_like(n), by_params, by_tokens, -n * by_params, -d * by_tokens]
+    return floor + by_params + by_tokens, np.stack(columns, axis=1)
+
+
+def _saturating(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    floor, log_a, a = vector
+    x = log_inputs[:, 0]
+    fall = np.exp(log_a - a * x)
+    return floor + fall, np.stack([np.ones_like(x), fall, -x * fall], axis=1)
+
+
+def _power(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    value, slope = _saturating(np.concatenate([[0.0], vector]), log_inputs)
+    return value, slope[:, 1:]
+
+
+def _broken(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    floor, log_a, a, log_break, change, log_width = vector
+    x = log_inputs[:, 0]
+    width = math.exp(log_width)
+    z = (x - log_break) / width
+    soft = np.logaddexp(0.0, z)  # log(1 + (x/x_break)^(1/width))
+    share = np.exp(z - soft)
+    fall = np.exp(log_a - a * x - change * width * soft)
+    columns = [
+        np.ones_like(x),
+        fall,
+        -x * fall,
+        change * share * fall,
+        -width * soft * fall,
+        -change * width * (soft - z * share) * fall,
+    ]
+    return floor + fall, np.stack(columns, axis=1)
+
+
+_FLOOR = Parameter("floor", (0.0, math.inf))
+_EXPONENT = (0.01, 4.0)
+
+
+def _scale(name: str) -> Parameter:
+    return Parameter(name, (-60.0, 60.0), log=True)
+
+
+FORMS: dict[str, SizeForm] = {
+    form.name: form
+    for form in (
+        SizeForm(
+            "chinchilla",
+            ("params", "tokens"),
+            (
+                _FLOOR,
+                _scale("scale_params"),
+                _scale("scale_tokens"),
+                Parameter("exponent_params", _EXPONENT, tuple(np.linspace(0.1, 1.2, 12))),
+                Parameter("exponent_tokens", _EXPONENT, tuple(np.linspace(0.1, 1.2, 12))),
+            ),
+            (0, 1, 2),
+            _chinchilla,
+        ),
+        SizeForm(
+            "saturating",
+            ("x",),
+            (
+                _FLOOR,
+                _scale("scale"),
+                Parameter("exponent", _EXPONENT, tuple(np.geomspace(0.03, 2.5, 24))),
+            ),
+            (0, 1),
+            _saturating,
+        ),
+        SizeForm(
+            "power",
+            ("x",),
+            (
+                _scale("scale"),
+                Parameter("exponent", (-4.0, 4.0), tuple(np.linspace(-2, 2, 21))),
+            ),
+            (0,),
+            _power,
+        ),
+        SizeForm(
+            "broken",
+            ("x",),
+            (
+                _FLOOR,
+                _scale("scale"),
+                Parameter("exponent", (0.0, 4.0), (0.1, 0.3, 0.6, 1.2)),
+                Parameter("break", (-30.0, 30.0), (-3.0, -1.5, -0.5, 0.5, 1.5, 3.0), log=True),
+                Parameter("change", (-4.0, 4.0), (-0.5, -0.15, 0.15, 0.5)),
+                # the transition may not be wider than the data can show
+                Parameter("width", (-3.0, 1.0), (-1.0,), (-1.0, 1.0), log=True),
+            ),
+            (0, 1),
+            _broken,
+        ),
+    )
+}

@@ -1,0 +1,229 @@
+"""What does a fitted law of sizes predict, and which size does it choose for a budget?
+
+Intervals and bands come from refits of resampled points (bootstrap); the law is read and
+written as JSON.
+Limits: the band of a point far outside the fitted runs is only as good as the form.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hidim.fitting.sizes.forms import FORMS, SizeForm
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
+from hidim.support.checks import choice, finite, finite_array, positive
+from hidim.support.files import write_text
+
+FORMAT = "hidim-size-law/1"
+
+
+@dataclass(frozen=True)
+class SizeLaw:
+    """A fitted law of one or two quantities.
+
+    Attributes:
+        form: the formula.
+        vector: parameters as searched, for inputs over `units`, shape (p,).
+        units: geometric mean of each input, which centres the search, shape (inputs,).
+        replicas: parameters of the bootstrap refits, shape (refits, p).
+        noise: spread of the log residuals (a robust standard deviation), a fraction.
+        reach: smallest and largest value of each input in the fit.
+        holdout: ordered hold-out: mean and largest relative error on the largest runs.
+        in_sample: mean relative error in the fit, a fraction.
+        provenance: version, seed, points.
+    """
+
+    form: SizeForm
+    vector: np.ndarray
+    units: np.ndarray
+    replicas: np.ndarray
+    noise: float
+    reach: dict[str, list[float]]
+    holdout: dict[str, float]
+    in_sample: float
+    provenance: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameter values in the units of the data."""
+        return self._plain(self.vector)
+
+    def intervals(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Bootstrap interval of every parameter that holds a share `level` of the refits."""
+        rows = [self._plain(vector) for vector in self.replicas]
+        tail = (1 - _level(level)) / 2
+        return {
+            name: (
+                float(np.quantile([row[name] for row in rows], tail)),
+                float(np.quantile([row[name] for row in rows], 1 - tail)),
+            )
+            for name in self.form.names
+            if rows
+        }
+
+    def standard_errors(self) -> dict[str, float]:
+        """Bootstrap standard error of every parameter."""
+        rows = [self._plain(vector) for vector in self.replicas]
+        return {name: float(np.std([row[name] for row in rows])) for name in self.form.names}
+
+    def predict(self, *inputs: Any) -> np.ndarray:
+        """Loss at given inputs (parameters and tokens for "chinchilla"), each (n,) or a number."""
+        return self.form.function(self.vector, self._logs(inputs))[0]
+
+    def band(self, *inputs: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of the band that holds a share `level` of measured runs."""
+        from scipy.special import ndtri
+
+        logs = self._logs(inputs)
+        middle = np.log(self.form.function(self.vector, logs)[0])
+        spread = np.full(len(middle), self.noise**2)
+        if len(self.replicas):
+            values = np.array([self.form.function(v, logs)[0] for v in self.replicas])
+            spread = spread + np.var(np.log(np.maximum(values, 1e-12)), axis=0)
+        half = ndtri((1 + _level(level)) / 2) * np.sqrt(spread)
+        return np.exp(middle - half), np.exp(middle + half)
+
+    def optimal(self, flops: float, *, level: float = 0.9) -> dict[str, Any]:
+        """Compute-optimal parameters and tokens for a budget, flops = 6 x parameters x tokens.
+
+        Returns:
+            params, tokens, loss, the exponent of parameters in flops, and intervals of the
+            first two from the bootstrap.
+        """
+        if self.form.name != "chinchilla":
+            raise ValueError(f"a {self.form.name!r} law has no size to choose; fit chinchilla.")
+        flops = positive("flops", flops)
+        params, exponent = self._optimum(self.vector, flops)
+        tokens = flops / (FLOPS_PER_TOKEN * params)
+        tail = (1 - _level(level)) / 2
+        rows = np.array([self._optimum(vector, flops)[0] for vector in self.replicas])
+        ends = [float(q) for q in np.quantile(rows, [tail, 1 - tail])] if len(rows) else None
+        return {
+            "flops": flops,
+            "params": params,
+            "tokens": tokens,
+            "loss": float(self.predict(params, tokens)[0]),
+            "loss_band": [float(end[0]) for end in self.band(params, tokens, level=level)],
+            "params_exponent": exponent,
+            "params_interval": ends,
+            "tokens_interval": [flops / (FLOPS_PER_TOKEN * e) for e in reversed(ends)]
+            if ends
+            else None,
+            "beyond_largest_run": flops / self.reach["flops"][1],
+        }
+
+    def _optimum(self, vector: np.ndarray, flops: float) -> tuple[float, float]:
+        # Stationary point of A n^-a + B d^-b on n d = flops / 6, in units of the fit.
+        _, log_a, log_b, a, b = vector
+        log_budget = math.log(flops / FLOPS_PER_TOKEN) - float(np.sum(np.log(self.units)))
+        log_n = (math.log(a / b) + log_a - log_b + b * log_budget) / (a + b)
+        return float(np.exp(log_n) * self.units[0]), float(b / (a + b))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "format": FORMAT,
+            "law": self.form.name,
+            "parameters": self.parameters,
+            "standard_errors": self.standard_errors() if len(self.replicas) else None,
+            "intervals": self.intervals() if len(self.replicas) else None,
+            "vector": self.vector.tolist(),
+            "units": self.units.tolist(),
+            "replicas": self.replicas.tolist(),
+            "noise": self.noise,
+            "reach": self.reach,
+            "holdout": self.holdout,
+            "in_sample": self.in_sample,
+            "provenance": self.provenance,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the law as JSON, whole or not at all."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SizeLaw:
+        """Read a law written by `save`.
+
+        Raises:
+            ValueError: no such file, or no law of sizes.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+            raise ValueError(f"{str(path)!r} is not a JSON file of a fitted law.") from None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"{str(path)!r} holds no law of format {FORMAT!r}.")
+        try:
+            form = FORMS[choice("law", data["law"], FORMS)]
+            vector = finite_array("vector", data["vector"], ndim=1)
+            units = finite_array("units", data["units"], ndim=1)
+            replicas = finite_array("replicas", data["replicas"])
+            shapes = len(vector), len(units), replicas.shape[1:]
+            count = len(form.names)
+            if shapes[:2] != (count, len(form.inputs)) or (replicas.size and shapes[2] != (count,)):
+                raise ValueError(f"`vector`, `units` or `replicas` do not fit law {form.name!r}.")
+            law = cls(
+                form,
+                vector,
+                units,
+                replicas.reshape(-1, count),
+                positive("noise", data["noise"]),
+                {
+                    k: [positive(f"reach {k}", data["reach"][k][i]) for i in (0, 1)]
+                    for k in (*form.inputs, *(["flops"] if len(form.inputs) > 1 else []))
+                },
+                dict(data["holdout"]),
+                finite("in_sample", data["in_sample"]),
+                dict(data["provenance"]),
+            )
+            for name, value in law.parameters.items():
+                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"the fitted law is damaged: {error}") from None
+        return law
+
+    def _plain(self, vector: np.ndarray) -> dict[str, float]:
+        """Parameters for inputs in their own units instead of the units of the search."""
+        out = {}
+        searched = dict(zip(self.form.names, vector, strict=True))
+        for p in self.form.parameters:
+            value = searched[p.name]
+            log_unit = math.log(self.units[1 if p.name.endswith("_tokens") else 0])
+            if p.name.startswith("scale"):
+                value += searched[p.name.replace("scale", "exponent")] * log_unit
+            elif p.name == "break":
+                value += log_unit
+            out[p.name] = math.exp(value) if p.log else float(value)
+        return out
+
+    def _logs(self, inputs: Sequence[Any]) -> np.ndarray:
+        names = self.form.inputs
+        if len(inputs) != len(names):
+            raise ValueError(
+                f"law {self.form.name!r} takes {', '.join(names)}: {len(names)} input(s), "
+                f"got {len(inputs)}."
+            )
+        arrays = [np.atleast_1d(finite_array(n, x)) for n, x in zip(names, inputs, strict=True)]
+        for name, array in zip(names, arrays, strict=True):
+            if np.any(array <= 0):
+                raise ValueError(f"`{name}` must be positive, got {array.min():g}.")
+        arrays = list(np.broadcast_arrays(*arrays))
+        return np.log(np.stack(arrays, axis=1) / self.units)  # (n, inputs)
+
+
+def _level(level: float) -> float:
+    if not 0 < finite("level", level) < 1:
+        raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
+    return level

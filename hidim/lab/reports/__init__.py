@@ -1,0 +1,1 @@
+"""What a folder of runs measured: groups, comparisons, frontiers, figures, tails."""

@@ -1,0 +1,132 @@
+"""What is gained over a baseline: in compute, at its own learning rate, by classical momentum?
+
+compute saved        1 - flops to reach the baseline's last loss / the baseline's flops
+at the same rate     the recipe of arXiv 2505.16098 puts DANA in SGD's place without tuning
+matched momentum     SGD with momentum m and rate lr beside SGD at lr / (1 - m)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hidim.lab.reports.groups import BURN_IN, Estimate, Group, difference
+from hidim.lab.reports.measured import MeasuredRun
+
+_MOMENTUM = 0.9  # what `sgd-momentum` has unless its options say otherwise
+
+
+def compute_saved(group: Group, baseline: Group) -> Estimate | None:
+    """Share of the baseline's compute not needed for its last loss; None if not every seed gets
+    there, or a seed is missing or diverged on either side."""
+    shares = []
+    for seed, run in group.by_seed.items():
+        other = baseline.by_seed.get(seed)
+        if other is None or not run.status == other.status == "ok":
+            return None
+        needed = flops_to(run, other.final)
+        if needed is None:
+            return None
+        shares.append(1 - needed / float(other.flops[-1]))
+    return Estimate.of(shares)
+
+
+def flops_to(run: MeasuredRun, loss: float) -> float | None:
+    """Compute at which a run first has this loss, log-log between its evaluations."""
+    below = np.flatnonzero(run.loss <= loss)
+    if len(below) == 0:
+        return None
+    k = int(below[0])
+    if k == 0:
+        return float(run.flops[0])
+    x, y = np.log(run.flops[k - 1 : k + 1]), np.log(run.loss[k - 1 : k + 1])
+    share = (math.log(loss) - y[0]) / (y[1] - y[0])
+    return float(np.exp(x[0] + share * (x[1] - x[0])))
+
+
+def at_baseline_rate(runs: Sequence[MeasuredRun], base: Group) -> list[dict[str, Any]]:
+    """Every optimizer of that size and schedule at the baseline's best rate, most seeds first.
+
+    Of the lengths that were run, the one with the most optimizers counts: where rates were tuned
+    on shorter runs these are the tuning runs, usually of one seed.
+    """
+    ours = _beside(base.runs[0])
+    cells: dict[int, list[MeasuredRun]] = defaultdict(list)
+    for run in runs:
+        if math.isclose(run.settings.lr, base.lr) and _beside(run) == ours:
+            cells[run.settings.steps].append(run)
+    steps = max(cells, key=lambda n: (len({run.label for run in cells[n]}), n))
+    by_label: dict[str, dict[int, float]] = defaultdict(dict)
+    for run in cells[steps]:
+        by_label[run.label][run.settings.seed] = run.final
+    if len(by_label) < 2 or base.label not in by_label:
+        return []
+    return [
+        {
+            "parameters": base.parameters,
+            "lr": base.lr,
+            "steps": steps,
+            "optimizer": label,
+            "loss": Estimate.of(losses.values()),
+            "over_baseline": difference(losses, by_label[base.label]),
+        }
+        for label, losses in sorted(by_label.items())
+    ]
+
+
+def matched_momentum(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
+    """SGD with momentum against SGD at the rate that theory calls equal, wherever both were run.
+
+    Momentum alone counts, without a Nesterov step, dampening or weight decay. `loss_over_sgd` is
+    the difference of the last losses and `largest_gap` the largest relative difference anywhere on
+    the two curves, both seed by seed.
+    """
+    sgd = (run for run in runs if run.settings.optimizer == "sgd" and not run.settings.options)
+    plain = {_key(run, run.settings.lr): run for run in sgd}
+    # The label keeps apart what is not one method: other momenta, batches, texts.
+    cells: dict[tuple[int, float, str, int], list[tuple[MeasuredRun, MeasuredRun]]]
+    cells = defaultdict(list)
+    for run in runs:
+        if run.settings.optimizer != "sgd-momentum" or set(run.settings.options) - {"momentum"}:
+            continue
+        momentum = run.settings.options.get("momentum", _MOMENTUM)
+        if not 0 <= momentum < 1:
+            continue
+        other = plain.get(_key(run, run.settings.lr / (1 - momentum)))
+        if other is not None:
+            key = (run.parameters, run.settings.lr, run.label, run.settings.steps)
+            cells[key].append((run, other))
+    return [
+        {
+            "parameters": parameters,
+            "lr": lr,
+            "steps": steps,
+            "seeds": len(pairs),
+            "loss": Estimate.of(run.final for run, _ in pairs),
+            "loss_over_sgd": Estimate.of(run.final - other.final for run, other in pairs),
+            "largest_gap": Estimate.of(_gap(run, other) for run, other in pairs),
+        }
+        for (parameters, lr, _, steps), pairs in sorted(cells.items())
+    ]
+
+
+def _beside(run: MeasuredRun) -> str:
+    """Equal for runs that differ by their optimizer, rate, length and seed alone."""
+    return run.beside(optimizer="sgd", options={}, lr=1.0, steps=1, seed=0)
+
+
+def _key(run: MeasuredRun, lr: float) -> str:
+    """Equal for runs that differ by their optimizer alone and have this rate."""
+    return run.beside(optimizer="sgd", options={}, lr=float(f"{lr:.5g}"))
+
+
+def _gap(run: MeasuredRun, other: MeasuredRun) -> float:
+    if not run.status == other.status == "ok":
+        return math.nan
+    both, mine, theirs = np.intersect1d(run.tokens, other.tokens, return_indices=True)
+    keep = both >= BURN_IN * both[-1]
+    return float(np.max(np.abs(run.loss[mine][keep] / other.loss[theirs][keep] - 1)))

@@ -1,0 +1,215 @@
+"""Which sweeps answer the questions of arXiv 2505.16098 on real text?
+
+A ladder trains every optimizer at every size on equal tokens, in two stages: first the learning
+rates, with one seed of its own on half the tokens, then the best one with three other seeds. All
+rates are a factor 2 apart; while the best is the lowest or highest tried, one more is tried beyond
+it. What is wanted next follows from the results so far, so a ladder resumes like any sweep.
+SGD with momentum is tuned like the others and also runs at SGD's best rate times (1 - momentum),
+where the theory says that it is SGD.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hidim.lab.sweeps.sweep import Sweep
+from hidim.lab.training.settings import Settings
+from hidim.support.checks import choice
+
+_SGD_RATES = (2.5, 5.0, 10.0)
+_MOMENTUM = 0.9
+_MOMENTUM_RATES = (0.25, 0.5, 1.0)  # SGD's times 1 - momentum
+_ADAM_RATES = (2e-3, 4e-3, 8e-3)
+_ADANA_RATES = (5e-4, 1e-3, 2e-3)
+_KAPPAS = (0.2, 0.35, 0.5, 0.65, 0.8)
+# With gamma_3 = lr / parameters the extra step is nil before that many steps; c_3 in front of it
+# brings it into the run and leaves the dependence on the size.
+_WITHIN_REACH = 1000.0
+_WIDEST = 4  # rates tried beyond those listed, at most
+_TUNING_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One optimizer of a ladder: its name, options, learning rates to try and schedule."""
+
+    optimizer: str
+    rates: tuple[float, ...]
+    options: tuple[tuple[str, Any], ...] = ()
+    schedule: str = "constant"
+
+    def settings(self, base: Settings, **changes: Any) -> Settings:
+        """A run of this optimizer."""
+        own = {"optimizer": self.optimizer, "options": dict(self.options)}
+        return base.replace(**own, schedule=self.schedule, **changes)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The plan of a ladder.
+
+    Attributes:
+        summary: what it is, in one line.
+        base: what all runs share.
+        widths: the sizes.
+        entries: the optimizers, each tuned on its own.
+        seeds: of the second stage.
+        matched: whether SGD with momentum also runs at the rate matched to SGD's best.
+    """
+
+    summary: str
+    base: Settings
+    widths: tuple[int, ...]
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    matched: bool = True
+
+    def stage(self, sweep: Sweep) -> Iterable[Settings]:
+        """The runs that are wanted given what is finished; all of them once tuning is done."""
+        results = _final_losses(sweep)
+        tuning = {
+            (entry, width): self._tuning(entry, width, results)
+            for entry in self.entries
+            for width in self.widths
+        }
+        wanted = [run for runs in tuning.values() for run in runs]
+        yield from wanted
+        if any(run.fingerprint not in results for run in wanted):
+            return
+        for (entry, width), tried in tuning.items():
+            best = _best(tried, results).lr
+            yield from self._finals(entry, width, best)
+            if self.matched and entry.optimizer == "sgd":
+                yield from self._finals(_with_momentum(), width, best * (1 - _MOMENTUM))
+
+    def _tuning(self, entry: Entry, width: int, results: Mapping[str, float]) -> list[Settings]:
+        """The rates to try; one more while the best of them is an end, `_WIDEST` times."""
+        rates = list(entry.rates)
+        while True:
+            steps = self.base.steps // 2
+            tried = [
+                entry.settings(self.base, width=width, lr=lr, steps=steps, seed=_TUNING_SEED)
+                for lr in sorted(rates)
+            ]
+            done = all(run.fingerprint in results for run in tried)
+            if not done or len(rates) == len(entry.rates) + _WIDEST:
+                return tried
+            best = _best(tried, results).lr
+            if best == min(rates):
+                rates.append(_plain(best / 2))
+            elif best == max(rates):
+                rates.append(_plain(best * 2))
+            else:
+                return tried
+
+    def _finals(self, entry: Entry, width: int, lr: float) -> list[Settings]:
+        rate = _plain(lr)
+        return [entry.settings(self.base, width=width, lr=rate, seed=seed) for seed in self.seeds]
+
+
+def _plain(rate: float) -> float:
+    """Rounded, so that a product names one folder on every machine."""
+    return float(f"{rate:.6g}")
+
+
+def _best(tried: Iterable[Settings], results: Mapping[str, float]) -> Settings:
+    return min(tried, key=lambda run: results[run.fingerprint])
+
+
+def _with_momentum() -> Entry:
+    return Entry("sgd-momentum", _MOMENTUM_RATES, (("momentum", _MOMENTUM),))
+
+
+def _final_losses(sweep: Sweep) -> dict[str, float]:
+    settings = sweep.settings()
+    losses = {}
+    for name, result in sweep.finished().items():
+        loss = result["validation_loss"]
+        good = result["status"] == "ok" and loss is not None
+        losses[settings[name].fingerprint] = loss if good else math.inf
+    return losses
+
+
+def _family() -> tuple[Entry, ...]:
+    return (
+        Entry("sgd", _SGD_RATES),
+        _with_momentum(),
+        Entry("dana-constant", _SGD_RATES),
+        Entry("dana-constant", _SGD_RATES, (("c_3", _WITHIN_REACH),)),
+        *(Entry("dana-decaying", _SGD_RATES, (("kappa_3", kappa),)) for kappa in _KAPPAS),
+        Entry("adam", _ADAM_RATES, schedule="cosine"),
+    )
+
+
+_ADAPTIVE = (
+    Entry("adamw", _ADAM_RATES, schedule="cosine"),
+    Entry("adana", _ADANA_RATES, schedule="cosine"),
+)
+
+LADDERS: dict[str, Ladder] = {
+    "lstm-ladder": Ladder(
+        "4 LSTMs of 13 to 260 thousand parameters, 2 M tokens a run, one core each",
+        Settings(batch_size=16, steps=2000, validation_tokens=32768, evaluation_growth=1.2),
+        (16, 32, 64, 112),
+        _family(),
+    ),
+    "lstm-ladder-gpu": Ladder(
+        "4 LSTMs of 0.3 to 8.3 million parameters, 82 M tokens a run of 46 MB, for a GPU",
+        Settings(
+            data="package:torch",
+            context=128,
+            batch_size=64,
+            steps=10_000,
+            validation_tokens=262_144,
+            evaluation_growth=1.2,
+        ),
+        (128, 256, 512, 704),
+        _family(),
+    ),
+    "transformer-ladder": Ladder(
+        "4 transformers of 16 to 279 thousand parameters, 2 M tokens a run: AdamW and ADANA",
+        Settings(
+            model="transformer",
+            layers=2,
+            heads=2,
+            batch_size=16,
+            steps=2000,
+            warmup=40,
+            validation_tokens=32768,
+            evaluation_growth=1.2,
+        ),
+        (16, 32, 64, 96),
+        _ADAPTIVE,
+        matched=False,
+    ),
+    "transformer-ladder-gpu": Ladder(
+        "4 transformers of 1 to 26 million parameters, 164 M tokens a run of 46 MB, for a GPU",
+        Settings(
+            data="package:torch",
+            model="transformer",
+            layers=8,
+            heads=8,
+            context=256,
+            batch_size=64,
+            steps=10_000,
+            warmup=200,
+            validation_tokens=262_144,
+            evaluation_growth=1.2,
+        ),
+        (96, 192, 320, 512),
+        _ADAPTIVE,
+        matched=False,
+    ),
+}
+
+
+def ladder(name: str) -> Ladder:
+    """The ladder of that name.
+
+    Raises:
+        ValueError: no such ladder.
+    """
+    return LADDERS[choice("preset", name, LADDERS)]

@@ -1,0 +1,275 @@
+"""How are many runs trained by many processes, each run once, whatever is killed when?
+
+    DIR/sweep.json        every run that is wanted: folder name and settings
+    DIR/runs/NAME/        one run's folder
+    DIR/text-*.npz        the text as tokens, read once
+
+A worker walks the list, claims a run that is neither finished nor claimed, trains it from its
+checkpoint, and goes on. The claim is a lock of the system, so a killed worker lets go of it, and
+any number of workers on any number of machines may join or leave at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hidim.lab.text.tokens import Tokens, Vocabulary
+from hidim.lab.training.settings import Settings
+from hidim.lab.training.store import Busy, RunFolder, to_json
+from hidim.support.checks import choice
+from hidim.support.extras import MissingExtra
+from hidim.support.files import write_text, write_with
+
+# Finished runs so far to the runs that are wanted next; the same answer for the same results.
+Stage = Callable[["Sweep"], Iterable[Settings]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker did.
+
+    Attributes:
+        trained: names of the runs it finished.
+        failed: name to the one line that says why.
+        signal: number of the signal that stopped it, or None.
+    """
+
+    trained: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    signal: int | None = None
+
+
+class Sweep:
+    """A folder of runs.
+
+    Args:
+        path: the folder; made by the first `add`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.plan = self.path / "sweep.json"
+
+    def settings(self) -> dict[str, Settings]:
+        """Name and settings of every run, in the order they were added."""
+        return {name: Settings.from_dict(values) for name, values in self._plan()["runs"].items()}
+
+    @property
+    def preset(self) -> str | None:
+        """The ladder that the runs come from, if they come from one."""
+        name: str | None = self._plan().get("preset")
+        return name
+
+    def _plan(self) -> dict[str, Any]:
+        if not self.plan.exists():
+            return {"runs": {}}
+        try:
+            plan: dict[str, Any] = json.loads(self.plan.read_text(encoding="utf-8"))
+            plan["runs"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{str(self.plan)!r} is damaged: it lists no runs.") from None
+        return plan
+
+    def folder(self, name: str) -> RunFolder:
+        """The folder of one run."""
+        return RunFolder(self.path / "runs" / name)
+
+    def add(self, runs: Iterable[Settings], *, preset: str | None = None) -> int:
+        """Want these runs too; those already wanted stay as they are. Returns how many are new.
+
+        A preset is remembered, so that whoever goes on with the sweep knows what comes next.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            known = self.settings()
+            have = {one.fingerprint for one in known.values()}
+            new = [one for one in runs if one.fingerprint not in have]
+            named = {name_of(one): one for one in new}
+            preset = preset or self.preset
+            if named or preset != self.preset:
+                runs_now = {name: one.to_dict() for name, one in {**known, **named}.items()}
+                kept = {} if preset is None else {"preset": preset}
+                write_text(self.plan, to_json({**kept, "runs": runs_now}, indent=1))
+        return len(named)
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Name and result of every finished run."""
+        folders = {name: self.folder(name) for name in self.settings()}
+        return {n: folder.read_result() for n, folder in folders.items() if folder.finished}
+
+    def tokens(self, settings: Settings) -> Tokens:
+        """The text of a run, read once for the whole sweep."""
+        from hidim.lab.training.entry import load_tokens
+
+        key = settings.text_fingerprint
+        path = self.path / f"text-{key}.npz"
+        if path.exists():
+            return load_npz(path)
+        tokens = load_tokens(settings)
+        save_npz(path, tokens)
+        return tokens
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        import fcntl
+
+        with open(self.path / "lock", "a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def expand(base: Settings, grid: Mapping[str, Sequence[Any]]) -> list[Settings]:
+    """Every combination of the grid's values on top of `base`, equal ones once.
+
+    A name that is no setting is an option of the optimizer, given to those that take it.
+
+    Raises:
+        ValueError: an empty list, or an option that none of the optimizers takes.
+
+    >>> runs = expand(Settings(), {"optimizer": ["sgd", "dana-decaying"], "kappa_3": [0.6, 0.7]})
+    >>> [(run.optimizer, run.options) for run in runs]
+    [('sgd', {}), ('dana-decaying', {'kappa_3': 0.6}), ('dana-decaying', {'kappa_3': 0.7})]
+    """
+    from hidim.lab.training.optimizers import check_optimizer, option_names
+
+    for name, values in grid.items():
+        if not values:
+            raise ValueError(f"`grid` gives no value for {name!r}.")
+    settings = base.to_dict()
+    options = [name for name in grid if name not in settings]
+    found: dict[str, Settings] = {}
+    taken: set[str] = set()
+    allowed: set[str] = set()
+    for values in product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        optimizer = chosen.get("optimizer", base.optimizer)
+        known = option_names(optimizer)
+        allowed.update(known)
+        own = {name: chosen[name] for name in options if name in known}
+        taken.update(own)
+        changes = {name: value for name, value in chosen.items() if name in settings}
+        run = base.replace(**{**changes, "options": {**base.options, **own}})
+        if run.fingerprint not in found:
+            check_optimizer(run.optimizer, run.lr, run.options)
+        found.setdefault(run.fingerprint, run)
+    for name in options:
+        if name not in taken:
+            choice("grid", name, sorted({*settings, *allowed}))
+    return list(found.values())
+
+
+def work(
+    sweep: Sweep,
+    *,
+    stage: Stage | None = None,
+    wait: bool = True,
+    save_seconds: float = 60.0,
+    report: Callable[[str, dict[str, Any]], None] | None = None,
+) -> Outcome:
+    """Train what is left of a sweep, beside whoever else does.
+
+    Args:
+        sweep: the folder.
+        stage: once all listed runs are finished, asked for more.
+        wait: stay while others train the last runs, to take over those that are killed.
+        save_seconds: between checkpoints.
+        report: called with the name and result of every run trained here.
+
+    Returns:
+        What was done; a run that cannot be trained is in `failed`, and the others go on.
+    """
+    from hidim.lab.training.entry import train
+
+    outcome = Outcome()
+    texts: dict[str, Tokens] = {}
+    while True:
+        pending = [
+            (name, settings)
+            for name, settings in sweep.settings().items()
+            if name not in outcome.failed and not sweep.folder(name).finished
+        ]
+        if not pending:
+            if stage is None or outcome.failed:
+                return outcome
+            # Another worker may have added the same runs a moment ago: only the list tells.
+            if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
+                return outcome
+            continue
+        claimed = False
+        for name, settings in pending:
+            if sweep.folder(name).finished:
+                continue
+            try:
+                key = settings.text_fingerprint
+                if key not in texts:
+                    texts = {key: sweep.tokens(settings)}
+                result = train(
+                    settings,
+                    sweep.folder(name).path,
+                    resume=True,
+                    tokens=texts[key],
+                    save_seconds=save_seconds,
+                    threads=1,
+                    progress=False,
+                )
+            except Busy:
+                continue
+            except (ValueError, MissingExtra) as error:
+                outcome.failed[name] = str(error)
+                continue
+            claimed = True
+            if result.status == "stopped":
+                return Outcome(outcome.trained, outcome.failed, result.signal)
+            outcome.trained.append(name)
+            if report is not None:
+                report(name, result.to_dict())
+        if not claimed and not wait:
+            return outcome
+        if not claimed:
+            time.sleep(1.0)
+
+
+def name_of(settings: Settings) -> str:
+    """A folder's name that says what matters and is different for different settings.
+
+    >>> name_of(Settings(optimizer="dana-decaying", options={"kappa_3": 0.7}))[:-8]
+    'dana-decaying-kappa_3=0.7-lstm64-lr6-seed0-'
+    """
+    s = settings
+    options = "".join(f"-{key}={value}" for key, value in sorted(s.options.items()))
+    name = f"{s.optimizer}{options}-{s.model}{s.width}-lr{s.lr:g}-seed{s.seed}-{s.fingerprint}"
+    return "".join(c if c.isalnum() or c in "-_=." else "_" for c in name)
+
+
+def save_npz(path: Path, tokens: Tokens) -> None:
+    """Keep tokens and their vocabulary in one file, whole or not at all."""
+    vocabulary = np.array(json.dumps(tokens.vocabulary.to_dict()))
+    arrays: dict[str, Any] = {"train": tokens.train, "validation": tokens.validation}
+    write_with(path, lambda stream: np.savez(stream, vocabulary=vocabulary, **arrays))
+
+
+def load_npz(path: Path) -> Tokens:
+    """Tokens kept by `save_npz`.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with open(path, "rb") as stream, np.load(stream) as file:
+            vocabulary = Vocabulary(**json.loads(str(file["vocabulary"])))
+            return Tokens(file["train"], file["validation"], vocabulary)
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged ({type(error).__name__}). Delete it: the text is read again."
+        ) from None

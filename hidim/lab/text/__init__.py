@@ -1,0 +1,1 @@
+"""From files to batches: which text, which tokens, which windows at which step."""

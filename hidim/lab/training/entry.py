@@ -1,0 +1,133 @@
+"""How does the loss of a language model fall under an optimizer? One loop, resumable to the bit.
+
+Step t reads its windows from (seed, t), so a checkpoint is model, optimizer, step and the running
+mean of the loss; a run that was killed goes on from there and on a CPU ends in the same bits.
+Under torchrun every process takes its rows of the same global batch.
+Limits: exact resumption needs the same thread count and torch build; a GPU repeats itself only to
+rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from hidim.lab.text.sources import read_text
+from hidim.lab.text.tokens import Tokens, tokenize
+from hidim.lab.training.optimizers import check_optimizer
+from hidim.lab.training.processes import Group
+from hidim.lab.training.result import Result, from_record
+from hidim.lab.training.run import Logger, TrainingRun
+from hidim.lab.training.settings import Settings
+from hidim.lab.training.store import RunFolder
+
+_WIDE = 256  # below it a step is too short to be shared among threads
+
+
+def load_tokens(settings: Settings) -> Tokens:
+    """The text of a run as tokens."""
+    return tokenize(read_text(settings.data, max_mb=settings.max_mb), settings.tokens)
+
+
+def train(
+    settings: Settings | None,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    tokens: Tokens | None = None,
+    save_seconds: float = 60.0,
+    threads: int | None = None,
+    parallel: str = "ddp",
+    progress: bool | None = None,
+    loggers: Sequence[Logger] = (),
+) -> Result:
+    """Train a model, or go on with a run that was stopped, and leave everything in a folder.
+
+    Args:
+        settings: the run; None takes those of the folder that is resumed.
+        out: the run's folder; must not hold another run.
+        resume: go on where the folder's checkpoint is; a finished run is only read.
+        tokens: the text already read, to share it between runs.
+        save_seconds: time between checkpoints; one is always saved at the end and on SIGTERM or
+            Ctrl-C.
+        threads: of torch; by default what the run had, or one for a small model on a CPU, where
+            threads would mostly wait for each other.
+        parallel: how the processes of a torchrun share the work: "ddp", each holding the model, or
+            "fsdp", each holding a part of model and optimizer (FSDP2). No setting of the run: it
+            changes no number beyond rounding nor the checkpoint, so a run may go on with the other
+            one, or with another number of processes.
+        progress: show a bar; None means on a terminal.
+        loggers: called with every new row of the metrics.
+
+    Raises:
+        ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
+    """
+    folder = RunFolder(out)
+    group = Group(parallel)
+    # A folder is claimed by one process; the others of a torchrun follow it.
+    with group.first_claims(folder):
+        if folder.started and not resume:
+            raise ValueError(
+                f"{str(folder.path)!r} already holds a run. Resume it (--resume), or choose "
+                "another folder."
+            )
+        settings = _agreed(settings, folder)
+        if folder.finished:
+            return from_record(folder.read_result())
+        check_optimizer(settings.optimizer, settings.lr, settings.options)
+        with _threads(threads, settings, folder), _memory():
+            run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
+            run.prepare()
+            return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
+
+
+def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
+    """The settings of the run; those given must be those of the folder."""
+    if not folder.started:
+        if settings is None:
+            raise ValueError(f"{str(folder.path)!r} holds no run to resume: give settings.")
+        return settings
+    stored = Settings.from_dict(folder.read_config()["settings"])
+    if settings is None:
+        return stored
+    for name, value in stored.to_dict().items():
+        given = settings.to_dict()[name]
+        if given != value:
+            what = "vocabulary mismatch: " if name == "tokens" else ""
+            raise ValueError(
+                f"{what}`{name}` is {given!r}, and the run in {str(folder.path)!r} has {value!r}. "
+                "Resume it with its own settings, or choose another folder."
+            )
+    return stored
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Say in one line that the model does not fit; the last checkpoint is as it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ValueError(
+            "the memory of this machine is too small for the run. Use a smaller `width`, `context` "
+            "or `batch_size`, or more `accumulation`."
+        ) from None
+
+
+@contextmanager
+def _threads(wanted: int | None, settings: Settings, folder: RunFolder) -> Iterator[None]:
+    """The thread count of the run, because sums are rounded in another order with another."""
+    before = torch.get_num_threads()
+    if wanted is None and folder.started:
+        wanted = int(folder.read_config()["threads"])
+    if wanted is None:
+        wanted = 1 if settings.width < _WIDE else before
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,332 @@
+"""What happens between a run's first step and its last?
+
+Step t reads its windows from (seed, t), so a checkpoint is model, optimizer, step and the running
+mean of the loss, and whoever loads it goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hidim._version import __version__
+from hidim.lab.text.batches import Batches, validation_windows
+from hidim.lab.text.tokens import Tokens
+from hidim.lab.training.models import Shape, build, check_bfloat16_lstm, next_token_loss
+from hidim.lab.training.optimizers import make_optimizer
+from hidim.lab.training.processes import Group
+from hidim.lab.training.result import Result, evaluation_steps
+from hidim.lab.training.settings import Settings
+from hidim.lab.training.sharding import gathered, load_model, load_optimizer
+from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
+from hidim.support.progress import Progress
+
+Logger = Callable[[dict[str, Any]], None]
+
+LOST = 1e3  # a run is given up when its loss exceeds this multiple of guessing, or is no number
+
+
+class TrainingRun:
+    """A claimed run between its first step and its last."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, group: Group, text: Tokens) -> None:
+        self.settings, self.folder, self.group, self.text = settings, folder, group, text
+        s = settings
+        self.shape = Shape(s.model, text.vocabulary.size, s.width, s.layers, s.context, s.heads)
+        self.batches = Batches(text.train, context=s.context, seed=s.seed)
+        self.rows = group.share_of(s.batch_size, s.accumulation)
+        held_out = validation_windows(text.validation, context=s.context, limit=s.validation_tokens)
+        self.device = group.device
+        self.held_out = torch.from_numpy(held_out)
+        self.amp = self._precision()
+        self.model = group.place(build(self.shape, seed=s.seed))
+        compiled: Any = torch.compile(self.model) if s.compile else self.model
+        self.network = group.wrap(compiled)
+        self.optimizer = make_optimizer(
+            s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
+        )
+        self.rate = s.rate()
+        self.step, self.seconds, self.clock = 0, 0.0, time.perf_counter()
+        # Kept on the device, so that a GPU need not be waited for at every step.
+        self.loss_sum, self.loss_count = self._number(0.0), 0
+        self.last: dict[str, Any] = {}
+
+    def _precision(self) -> bool:
+        wanted = self.settings.precision
+        if wanted == "auto":
+            return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        if wanted == "bfloat16" and self.shape.kind == "lstm" and self.device.type == "cpu":
+            check_bfloat16_lstm()
+        return wanted == "bfloat16"
+
+    def prepare(self) -> None:
+        """Write the configuration of a new run, or load the checkpoint of an old one."""
+        started = self.folder.started
+        if started:
+            self._check_text(self.folder.read_config()["text"], self.folder.config)
+        if self.folder.checkpoint.exists():
+            self._load(load_checkpoint(self.folder.checkpoint))
+        self.group.wait()
+        if self.group.first and not started:
+            self.folder.write_config(self._config())
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "settings": self.settings.to_dict(),
+            "parameters": self.shape.parameters,
+            "flops_per_token": self.shape.flops_per_token,
+            "text": self._text(),
+            "threads": torch.get_num_threads(),
+            "versions": {"hidim": __version__, "torch": torch.__version__},
+        }
+
+    def _text(self) -> dict[str, Any]:
+        return {
+            "train_tokens": len(self.text.train),
+            "validation_tokens": len(self.text.validation),
+            "vocabulary": self.text.vocabulary.size,
+            "vocabulary_fingerprint": self.text.vocabulary.fingerprint,
+            "fingerprint": self.text.fingerprint,
+        }
+
+    def _check_text(self, then: dict[str, Any], where: Path) -> None:
+        now = self._text()
+        if then["vocabulary_fingerprint"] != now["vocabulary_fingerprint"]:
+            raise ValueError(
+                f"vocabulary mismatch: {str(where)!r} is of {then['vocabulary']} tokens, the text "
+                f"now has {now['vocabulary']} or other ones. Resume with the same tokens and text."
+            )
+        if then["fingerprint"] != now["fingerprint"]:
+            raise ValueError(
+                f"the text is not that of {str(where)!r} ({then['train_tokens']} tokens then, "
+                f"{now['train_tokens']} now, or changed in place). Resume with the same text."
+            )
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._check_text(state["text"], self.folder.checkpoint)
+        if Settings.from_dict(state["settings"]) != self.settings:
+            raise ValueError(
+                f"checkpoint {str(self.folder.checkpoint)!r} is of a run with other settings than "
+                f"{str(self.folder.config)!r}. Nothing was changed; put its own back."
+            )
+        load_model(self.model, state["model"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.loss_sum, self.loss_count = self._number(state["loss_sum"]), state["loss_count"]
+        self.last = state["last"]
+
+    def _number(self, value: float) -> torch.Tensor:
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.tensor(value, dtype=exact, device=self.device)
+
+    def _save(self, metrics: Metrics | None) -> None:
+        self._settle()
+        # Held in parts, the model is gathered by all; else only the first process looks at it.
+        state = self._state() if self.group.first or self.group.sharded else {}
+
+        def write() -> None:
+            if metrics is not None:
+                metrics.sync()
+                save_checkpoint(self.folder.checkpoint, state)
+
+        self.group.first_does(write)
+        self.clock = time.perf_counter()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "format": "hidim-checkpoint/1",
+            "settings": self.settings.to_dict(),
+            "shape": self.shape.to_dict(),
+            "vocabulary": self.text.vocabulary.to_dict(),
+            "text": self._text(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "loss_sum": float(self.loss_sum),
+            "loss_count": self.loss_count,
+            "last": self.last,
+            "model": gathered(self.model.state_dict(), keep=self.group.first),
+            "optimizer": gathered(self.optimizer.state_dict(), keep=self.group.first),
+        }
+
+    def _settle(self) -> float:
+        """Wait for the device, count the time since the clock was set, and read the loss sum."""
+        total = float(self.loss_sum)
+        now = time.perf_counter()
+        self.seconds, self.clock = self.seconds + now - self.clock, now
+        return total
+
+    def go(
+        self, *, save_seconds: float, progress: bool | None, loggers: Sequence[Logger]
+    ) -> Result:
+        """Train to the end or to a signal."""
+        metrics = self._metrics()
+        marks = set(evaluation_steps(self.settings.steps, self.settings.evaluation_growth))
+        # A run may have been killed after it was given up and before it could say so.
+        status, saved_at = self._status(), time.monotonic()
+        try:
+            with _signals() as caught, self._bar(progress) as bar:
+                self.clock = time.perf_counter()
+                if self.step == 0:
+                    self._record(metrics, loggers)
+                while self.step < self.settings.steps and status == "ok":
+                    due = time.monotonic() - saved_at > save_seconds
+                    stop, due = self._update(bool(caught), due and self.group.first)
+                    bar.to(self.step)
+                    if self.step in marks:
+                        status = self._record(metrics, loggers)
+                    if stop and self.step < self.settings.steps and status == "ok":
+                        self._save(metrics)
+                        return self._result("stopped", caught[0] if caught else signal.SIGTERM)
+                    if due:
+                        self._save(metrics)
+                        saved_at = time.monotonic()
+            self._save(metrics)
+            result = self._result(status)
+            if self.group.first:
+                self.folder.write_result(result.to_dict())
+            self.group.wait()
+            return result
+        finally:
+            if metrics is not None:
+                metrics.close()
+
+    def _metrics(self) -> Metrics | None:
+        opened: list[Metrics] = []
+        self.group.first_does(lambda: opened.append(self._open_metrics()))
+        return opened[0] if opened else None
+
+    def _open_metrics(self) -> Metrics:
+        metrics = Metrics(self.folder)
+        if metrics.last_step < self.last.get("step", -1):
+            metrics.close()
+            raise ValueError(
+                f"{str(self.folder.metrics)!r} ends at step {metrics.last_step}, before its "
+                f"checkpoint ({self.step}): rows were lost. Restore the file, or train again in "
+                "another folder."
+            )
+        return metrics
+
+    def _bar(self, progress: bool | None) -> Progress:
+        shown = progress if self.group.first else False
+        return Progress(self.settings.steps, f"training {self.settings.optimizer}", enabled=shown)
+
+    def _update(self, *wishes: bool) -> tuple[bool, ...]:
+        """One optimizer step; says for every wish (to stop, to save) whether any process has it."""
+        s = self.settings
+        rate = s.lr * float(self.rate(self.step))
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros_like(self.loss_sum)
+        for part in range(s.accumulation):
+            # The gradients of the other processes are added once, with the last micro-batch.
+            with self.group.quiet(self.network, part < s.accumulation - 1):
+                loss = self._loss(self.network, self._windows(part)) / s.accumulation
+                loss.backward()
+            total += loss.detach()
+        if s.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
+        self.optimizer.step()
+        mean, wished = self.group.combine(total, *wishes)
+        self.step += 1
+        self.loss_sum, self.loss_count = self.loss_sum + mean, self.loss_count + 1
+        return wished
+
+    def _windows(self, part: int) -> torch.Tensor:
+        s = self.settings
+        size = s.batch_size // s.accumulation
+        first = self.step * s.batch_size + part * size + self.rows.start
+        windows = self.batches.windows(first, len(self.rows))
+        return torch.from_numpy(windows).to(self.device, non_blocking=True)
+
+    def _loss(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            return next_token_loss(network, windows)
+
+    def _record(self, metrics: Metrics | None, loggers: Sequence[Logger]) -> str:
+        """Evaluate and write a row; the status of the run from there on."""
+        total = self._settle()
+        train_loss = total / self.loss_count if self.loss_count else None
+        self.loss_sum, self.loss_count = self._number(0.0), 0
+        row = {
+            "step": self.step,
+            "tokens": self.step * self.settings.tokens_per_step,
+            "train_loss": train_loss,
+            # A model held in parts is computed by all processes or by none.
+            "validation_loss": self.evaluate() if self.group.first or self.group.sharded else None,
+            "lr": self.settings.lr * float(self.rate(self.step)),
+            "tokens_per_second": self._speed(),
+        }
+        self.last = row
+        if metrics is not None and metrics.append(row):
+            for logger in loggers:
+                logger(row)
+        status = self._status()
+        self.clock = time.perf_counter()
+        return status
+
+    def _status(self) -> str:
+        """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""
+        bound = LOST * math.log(self.shape.vocabulary)
+        losses = [self.last.get(name) for name in ("train_loss", "validation_loss")]
+        lost = any(loss is not None and not loss < bound for loss in losses)
+        # The first process may be the only one that evaluates.
+        _, (lost,) = self.group.combine(self._number(0.0), lost)
+        return "diverged" if lost else "ok"
+
+    def evaluate(self) -> float:
+        """Mean loss over the held-out windows, nats per token."""
+        losses, size = [], self.settings.batch_size
+        with torch.no_grad():
+            for windows in self.held_out.split(size):
+                loss = self._loss(self.model, windows.to(self.device))
+                losses.append(loss.item() * len(windows))
+        return float(np.sum(losses)) / len(self.held_out)
+
+    def _speed(self) -> float | None:
+        tokens = self.step * self.settings.tokens_per_step
+        return tokens / self.seconds if self.seconds > 0 else None
+
+    def _result(self, status: str, number: int | None = None) -> Result:
+        return Result(
+            status=status,
+            step=self.step,
+            tokens=self.step * self.settings.tokens_per_step,
+            train_loss=self.last.get("train_loss"),
+            validation_loss=self.last.get("validation_loss"),
+            seconds=self.seconds,
+            parameters=self.shape.parameters,
+            flops_per_token=self.shape.flops_per_token,
+            signal=number,
+        )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGTERM and Ctrl-C instead of dying; a second one acts as usual."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+    numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in numbers:
+            before[number] = signal.signal(number, note)
+    except ValueError:
+        pass  # not the main thread: whoever owns it decides
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,67 @@
+"""predict(): one call from problem and algorithm to a loss curve, by the engine asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hidim.algorithms.momentum import Momentum
+from hidim.curve import Curve
+from hidim.engines.solve import asked_steps, solve
+from hidim.problems import as_spectrum
+
+
+def predict(
+    problem: Any,
+    algorithm: Momentum,
+    steps: float | None = None,
+    batch_size: float = 1,
+    engine: str = "auto",
+    seed: int | None = None,
+    at: Iterable[float] | None = None,
+    *,
+    moments: bool = False,
+    readout: str = "gradient",
+) -> Curve:
+    """Expected risk of `algorithm` on `problem`, at every step asked for.
+
+    Args:
+        problem: a PLRF or another problem, or a Spectrum.
+        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``.
+        steps: last optimizer step, up to 1e20; with `at` alone, the largest of those.
+        batch_size: samples per step, a whole number or math.inf for full batches.
+        engine: "exact" (discrete steps; what "auto" picks), "ode" (continuous time),
+            "volterra" (integral equation) or "asymptotic" (the scaling law).
+        seed: None for the deterministic equivalent, a number to draw that W.
+        at: the steps to report, in any order; by default 0, the first steps, then 24 points
+            per decade up to `steps` inclusive.
+        moments: also return every mode's three second moments; not with "asymptotic".
+        readout: "gradient" for the iterate, or another point of the algorithm, such as
+            "average" for Schedule-Free; "asymptotic" has the iterate only.
+
+    Returns:
+        A Curve. A run that grows past float range has infinite risk from there on and
+        status "diverged".
+
+    Raises:
+        ValueError: an argument is out of range or unknown.
+
+    Example:
+        >>> import hidim
+        >>> spectrum = hidim.Spectrum([1.0, 0.25], [1.0, 1.0], 0.01)
+        >>> curve = hidim.predict(spectrum, hidim.sgd(0.2), steps=1000)
+        >>> curve.status, round(float(curve.risk[-1]), 4)
+        ('ok', 0.0118)
+    """
+    asked_steps(steps, at)  # refused before the spectrum is built
+    return solve(
+        as_spectrum(problem, seed),
+        algorithm,
+        steps,
+        at=at,
+        batch_size=batch_size,
+        engine=engine,
+        moments=moments,
+        readout=readout,
+        seed=seed,
+    )

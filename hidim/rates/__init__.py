@@ -1,0 +1,1 @@
+"""Which rates hold, which to start from, and where the edge lies."""

@@ -1,0 +1,1 @@
+"""The algorithms themselves, run many times: mean risk with error bars."""

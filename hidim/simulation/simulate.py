@@ -1,0 +1,274 @@
+"""simulate(): run the real algorithm many times and report the mean risk with its error bars.
+
+On Gaussian data the walk in the eigenbasis is exact in law and costs O(d) per step at any
+batch size; the raw algorithm on W^T x and the diffusion of homogenized SGD are there to check
+it. Equations and sources in `hidim.simulation.walks`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hidim._version import __version__
+from hidim.algorithms.momentum import Momentum
+from hidim.curve import DIVERGENCE_FACTOR, Curve
+from hidim.engines.solve import asked_steps
+from hidim.problems import as_spectrum
+from hidim.problems.spectrum import Spectrum
+from hidim.simulation import walks
+from hidim.support import checks
+from hidim.support.progress import Progress
+
+METHODS = ("eigenbasis", "raw", "sde")
+# One step costs one step: further than this a person asked for the wrong tool.
+MAX_STEPS = 1e10
+
+# Steps between two looks at the clock, at divergence and at Ctrl-C.
+_BLOCK = 512
+# A run this far above its start is lost; squares of it are still finite.
+_LOST = 1e120
+
+
+def simulate(
+    problem: Any,
+    algorithm: Momentum,
+    steps: float | None = None,
+    batch_size: float = 1,
+    runs: int = 16,
+    seed: int = 0,
+    *,
+    problem_seed: int | None = None,
+    method: str = "eigenbasis",
+    at: Iterable[float] | None = None,
+    readout: str = "gradient",
+    progress: bool | None = None,
+) -> Curve:
+    """Mean risk of `runs` independent runs of the real algorithm, with standard errors.
+
+    Args:
+        problem: a PLRF or another problem, of which one W is sampled, or a Spectrum.
+        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``.
+        steps: last optimizer step; with `at` alone, the largest of those.
+        batch_size: samples per step; math.inf for full batches, which are deterministic.
+        runs: independent runs; with one there is no standard error.
+        seed: of the noise and, unless `problem_seed` is given, of W: the prediction for the
+            same W is ``hidim.predict(problem, ..., seed=seed)``.
+        problem_seed: seed of W alone. A Spectrum has no W and ignores it.
+        method: "eigenbasis" (exact in law, O(d) per step), "raw" (features W^T x drawn for
+            every sample, O(v d) per sample; needs a problem with a W) or "sde" (homogenized
+            SGD, close to the others at small rates; SGD only).
+        at: the steps to report, in any order; by default 0, the first steps, then 24 points
+            per decade up to `steps` inclusive.
+        readout: "gradient" for the iterate, or another point of the algorithm, such as
+            "average" for Schedule-Free.
+        progress: show a bar on standard error; None for "only on a terminal".
+
+    Returns:
+        A Curve with `stderr`. Once a run is lost to overflow the mean is infinite, and a mean
+        that ends above 1000 times its start has status "diverged". With several outputs on
+        one Spectrum the mean is theirs, the spread that of one output.
+
+    Raises:
+        ValueError: an argument out of range; a Spectrum whose multiplicities are not whole
+            numbers, such as a deterministic equivalent, which has no realisation.
+
+    Example:
+        >>>         >>> problem = hidim.PLRF(alpha=1.0, beta=0.7, d=20, v=80)
+        >>> run = hidim.simulate(problem, hidim.sgd(0.3), steps=100, runs=200, seed=5)
+        >>> expected = hidim.predict(problem, hidim.sgd(0.3), steps=100, seed=5)
+        >>> bool(abs(run.risk[-1] - expected.risk[-1]) < 4 * run.stderr[-1])
+        True
+    """
+    if not isinstance(algorithm, Momentum):
+        raise ValueError(
+            f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {algorithm!r}."
+        )
+    checks.choice("method", method, METHODS)
+    batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    runs = int(checks.whole("runs", runs, minimum=1))
+    seed = int(checks.whole("seed", seed))
+    problem_seed = seed if problem_seed is None else int(checks.whole("problem_seed", problem_seed))
+    asked = asked_steps(steps, at)
+    if asked.max() > MAX_STEPS:
+        raise ValueError(
+            f"`steps` must be at most {MAX_STEPS:g} to simulate, got {asked.max():g}. "
+            "hidim.predict answers at any horizon."
+        )
+    together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
+    build = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
+    setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
+    marks, back = np.unique(asked, return_inverse=True)
+    bar = Progress(float(marks[-1]), f"simulating {algorithm.name}", enabled=progress)
+    # A diverging run overflows on purpose: what is not finite any more is infinite.
+    with bar, np.errstate(over="ignore", invalid="ignore"):
+        record = _walk(setup, algorithm.readout(readout), marks, bar)
+    mean, stderr = _mean_and_error(record.risks, runs, setup.start)
+    return Curve(
+        steps=marks[back],
+        risk=mean[back],
+        stderr=None if stderr is None else stderr[back],
+        status="ok" if record.diverged_at is None else "diverged",
+        diverged_at=record.diverged_at,
+        label=algorithm.name,
+        dimension=setup.dimension,
+        batch_size=batch_size,
+        provenance={
+            "hidim": __version__,
+            "engine": "simulate",
+            "method": method,
+            "problem": setup.problem,
+            "algorithm": algorithm.to_dict(),
+            "batch_size": batch_size if math.isfinite(batch_size) else "inf",
+            "runs": runs,
+            "seed": seed,
+            "problem_seed": None if isinstance(problem, Spectrum) else problem_seed,
+            "readout": readout,
+        },
+    )
+
+
+class _Setup(NamedTuple):
+    walkers: Sequence[walks.Walk]
+    start: float  # risk at step 0
+    dimension: float
+    problem: Any  # for provenance
+
+
+class _Record(NamedTuple):
+    risks: np.ndarray  # (marks, runs)
+    diverged_at: float | None
+
+
+def _walk(setup: _Setup, weight: Any, marks: np.ndarray, bar: Progress) -> _Record:
+    """Step all bundles from 0 to the last mark, reading the risk of every run at the marks."""
+    threshold = DIVERGENCE_FACTOR * setup.start
+    crossed: int | None = None
+    risks: list[np.ndarray] = []
+    step, last = 0, setup.start
+    for mark in marks.tolist():
+        while step < mark:
+            count = min(_BLOCK, mark - step)
+            each = [walker.advance(step, count) for walker in setup.walkers]
+            mean = np.concatenate(each, axis=1).mean(axis=1)  # (count,)
+            high = ~(mean <= threshold)
+            if crossed is None and high.any():
+                crossed = step + 1 + int(np.argmax(high))
+            step, last = step + count, float(mean[-1])
+            bar.to(step)
+            if not np.all(mean <= _LOST * max(setup.start, 1e-300)):
+                lost = np.full((len(marks) - len(risks), 1), math.inf)
+                width = sum(part.shape[1] for part in each)
+                rows = [*risks, *np.broadcast_to(lost, (len(lost), width))]
+                return _Record(np.array(rows), float(crossed or step))
+        here = float(weight(float(mark)))
+        risks.append(np.concatenate([walker.risk(here) for walker in setup.walkers]))
+    end = float(crossed) if crossed is not None and last > threshold else None
+    return _Record(np.array(risks), end)
+
+
+def _mean_and_error(
+    risks: np.ndarray, runs: int, start: float
+) -> tuple[np.ndarray, np.ndarray | None]:
+    lost = ~np.all(risks <= _LOST * max(start, 1e-300), axis=1)
+    risks = np.where(lost[:, None], 0.0, risks)
+    mean = np.where(lost, math.inf, risks.mean(axis=1))
+    if runs == 1:
+        return mean, None
+    if risks.shape[1] == 1:  # full batches: one run stands for all
+        return mean, np.where(lost, math.inf, 0.0)
+    return mean, np.where(lost, math.inf, risks.std(axis=1, ddof=1) / math.sqrt(runs))
+
+
+def _realisable(problem: Any, problem_seed: int) -> tuple[Spectrum, np.ndarray, np.ndarray]:
+    """The spectrum, and its moving modes one by one: eigenvalues and initial errors."""
+    given = isinstance(problem, Spectrum)
+    spectrum = as_spectrum(problem, None if given else problem_seed)
+    counts = spectrum.counts
+    if np.any(counts < 0) or np.any(counts != np.floor(counts)):
+        raise ValueError(
+            "this Spectrum cannot be simulated: its `multiplicity` holds numbers that are not "
+            "whole (a deterministic equivalent or a compressed spectrum). Simulate the problem "
+            "itself, or problem.spectrum(seed=0)."
+        )
+    repeats = np.where(spectrum.eigenvalues > 0, counts, 0).astype(np.int64)
+    per_mode = np.sqrt(spectrum.error_sq / np.maximum(counts, 1.0))
+    return spectrum, np.repeat(spectrum.eigenvalues, repeats), np.repeat(per_mode, repeats)
+
+
+def _eigenbasis(
+    problem: Any,
+    algorithm: Momentum,
+    batch_size: float,
+    runs: int,
+    seed: int,
+    problem_seed: int,
+    kind: Any = walks.Eigenbasis,
+) -> _Setup:
+    spectrum, eigenvalues, error = _realisable(problem, problem_seed)
+    walkers = [
+        kind(
+            eigenvalues,
+            error,
+            spectrum.risk_floor,
+            algorithm,
+            batch_size,
+            runs=size,
+            seed=seed,
+            bundle=bundle,
+        )
+        for bundle, size in enumerate(walks.bundles(runs, len(eigenvalues)))
+    ]
+    name = spectrum.provenance or spectrum.label or "Spectrum"
+    return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name)
+
+
+def _sde(
+    problem: Any,
+    algorithm: Momentum,
+    batch_size: float,
+    runs: int,
+    seed: int,
+    problem_seed: int,
+) -> _Setup:
+    if algorithm.has_momentum or algorithm.readouts:
+        raise ValueError(
+            f'`method`="sde" integrates homogenized SGD, which has no momentum; '
+            f'{algorithm.name} needs method="eigenbasis".'
+        )
+    kind = walks.Homogenized
+    return _eigenbasis(problem, algorithm, batch_size, runs, seed, problem_seed, kind)
+
+
+def _raw(
+    problem: Any,
+    algorithm: Momentum,
+    batch_size: float,
+    runs: int,
+    seed: int,
+    problem_seed: int,
+) -> _Setup:
+    missing = [name for name in ("alpha", "beta", "d", "v") if not hasattr(problem, name)]
+    if missing:
+        raise ValueError(
+            f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...); '
+            f'a {type(problem).__name__} has none. Use method="eigenbasis".'
+        )
+    if math.isinf(batch_size):
+        raise ValueError('`batch_size`=inf has no samples to draw; use method="eigenbasis".')
+    if not math.isfinite(problem.v):
+        raise ValueError("`v` must be finite to draw W. Give v, for example v=4*d.")
+    v, d = int(problem.v), int(problem.d)
+    W = np.random.default_rng(problem_seed).standard_normal((v, d)) / math.sqrt(d)
+    j = np.arange(1, v + 1, dtype=np.float64)
+    options = {"runs": runs, "seed": seed, "bundle": 0}
+    noise = float(problem.noise_variance)
+    walker = walks.Raw(
+        W, j**-problem.alpha, j**-problem.beta, noise, algorithm, int(batch_size), **options
+    )
+    start = float(walker.risk(0.0)[0])
+    label = {"problem": "PLRF", "alpha": problem.alpha, "beta": problem.beta, "d": d, "v": v}
+    return _Setup([walker], start, float(d), label | {"noise_variance": noise})

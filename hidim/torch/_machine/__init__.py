@@ -1,0 +1,1 @@
+"""What every optimizer here is made of: groups, paths through memory, checkpoints."""

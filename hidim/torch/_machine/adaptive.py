@@ -1,0 +1,103 @@
+"""How is a member of the ADANA family stepped? Log-time averages, decoupled decay, no bias term.
+
+    a = delta / (delta + t), t = 1, 2, ...;  m <- (1-a) m + a g;  v <- (1-a) v + a g^2
+    p <- p (1 - lr weight_decay - (lr / peak_lr) omega / (t_0 + t)) - lr direction
+
+A member gives the direction. Source: arXiv 2602.05298.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.layout import flat_lists
+from hidim.torch._machine.one_pass import Kernel
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, minus
+from hidim.torch._machine.optimizer import HidimOptimizer
+from hidim.torch._machine.options import number
+
+
+class AdaptiveFamily(HidimOptimizer):
+    """A member gives `numbers`, `direction`, `foreach_direction` and the kernel of its fused path.
+
+    The first two entries of the coefficients are the factor kept of the old parameter and lr.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    first_time: ClassVar[int] = 1
+    kernel: ClassVar[Kernel | None] = None
+
+    def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
+        """The member's own coefficients at `t`."""
+        raise NotImplementedError
+
+    def direction(
+        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+    ) -> Tensor:
+        """Update the averages and return what lr multiplies."""
+        raise NotImplementedError
+
+    def foreach_direction(
+        self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
+    ) -> Tensors:
+        """The same on lists; returns new tensors."""
+        raise NotImplementedError
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        if group["peak_lr"] is None:
+            group["peak_lr"] = number(group["lr"])
+        if group["omega"] > 0 and group["peak_lr"] == 0:
+            raise ValueError("`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr.")
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
+        """Kept factor, lr, then the member's numbers."""
+        kept = 1.0
+        if group["weight_decay"]:
+            kept = kept - lr * group["weight_decay"]
+        if group["omega"]:
+            kept = kept - lr / group["peak_lr"] * group["omega"] / (group["t_0"] + t)
+        return kept, lr, *self.numbers(group, t)
+
+    def single(
+        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
+    ) -> None:
+        """p <- p kept - lr direction (decay before or after)."""
+        kept, lr, *numbers = c
+        step = self.direction(group, g, state, tuple(numbers)) * lr
+        if group["decay_after"]:
+            p.sub_(step).mul_(kept)
+        else:
+            p.mul_(kept).sub_(step)
+
+    def foreach(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> None:
+        """The same on lists."""
+        kept, lr, *numbers = c
+        steps = self.foreach_direction(group, gs, state, tuple(numbers))
+        decays = not isinstance(kept, float) or kept != 1.0
+        if decays and not group["decay_after"]:
+            torch._foreach_mul_(ps, kept)
+        foreach_add_scaled(ps, steps, minus(lr))
+        if decays and group["decay_after"]:
+            torch._foreach_mul_(ps, kept)
+
+    def fused(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> list[int]:
+        """One pass over memory for what is dense and of one dtype."""
+        kernel = type(self).kernel
+        if kernel is None or any(bs[0].dtype != ps[0].dtype for bs in state):
+            return list(range(len(ps)))
+        if gs[0].dtype != ps[0].dtype or not kernel.available(ps[0]):
+            return list(range(len(ps)))
+        lists, left = flat_lists(ps, gs, state)
+        if lists[0]:
+            kept, lr, *numbers = (float(x) for x in c)
+            sign = -1.0 if group["maximize"] else 1.0
+            before, after = (1.0, kept) if group["decay_after"] else (kept, 1.0)
+            kernel.run(lists, [sign, before, after, lr, *numbers])
+        return left

@@ -1,0 +1,344 @@
+"""What do all optimizers here share? Groups, counting of updates, path choice, checkpoints.
+
+A rule says how its coefficients follow from a group and the time t (`coefficients`) and how one
+update uses them, three times: on one parameter (`single`, the rule as written), on lists
+(`foreach`) and in one pass over memory (`fused`, where there is one). The rest is here:
+
+* state per parameter: `step`, the number of updates so far, and the rule's `buffers`;
+* t is a Python float, one per distinct `step`; under `capturable=True` and `torch.compile` it is
+  a tensor with one entry per parameter, so that time is data and nothing recompiles;
+* complex parameters are updated as pairs of reals, DTensors as their local shards;
+* bfloat16 and float16 are widened to float32 for the arithmetic and rounded once at the end.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.checkpoint import load_checked
+from hidim.torch._machine.clock import Clock
+from hidim.torch._machine.compat import step_in_grad_mode
+from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
+from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.plain import to_plain
+
+Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
+Params = Iterable[Any]
+
+
+class HidimOptimizer(torch.optim.Optimizer):
+    """Base of the optimizers; a rule implements `coefficients`, `single` and `foreach`.
+
+    Every argument of the constructor is an entry of each parameter group and can be given per
+    group; nothing is read from the optimizer itself.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+    # The DANA family counts t from 0 (the updates done), the ADANA family from 1.
+    first_time: ClassVar[int] = 0
+
+    def __init__(self, params: Params, options: dict[str, Any]) -> None:
+        skip = ("self", "params", "__class__")
+        self._clocks: dict[int, Clock] = defaultdict(Clock)  # of the groups, by identity
+        super().__init__(params, {k: v for k, v in options.items() if k not in skip})
+
+    # --- what a rule implements ---------------------------------------------------------------
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Coefficient, ...]:
+        """The numbers one update needs; `t` is a float or a tensor with one time per parameter."""
+        raise NotImplementedError
+
+    def single(
+        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
+    ) -> None:
+        """Update one parameter and its buffers in place."""
+        raise NotImplementedError
+
+    def foreach(
+        self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
+    ) -> None:
+        """Update lists of parameters of one device and dtype in place."""
+        raise NotImplementedError
+
+    def fused(
+        self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
+    ) -> list[int]:
+        """Update in one pass what can be; return the positions left for `foreach`."""
+        return list(range(len(ps)))
+
+    def before_group(self, group: dict[str, Any]) -> None:
+        """Called before a group is updated."""
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group whose missing options are the constructor's; bad values are refused."""
+        if isinstance(param_group, dict):
+            check_group({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+        try:
+            self._complete(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        """Fill in what a new group leaves to be computed."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._clocks = defaultdict(Clock)
+        for group in self.param_groups:
+            for name, value in FLAGS.items():
+                group.setdefault(name, value)
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and groups as plain data: loads with `torch.load(weights_only=True)`."""
+        packed = super().state_dict()
+        packed["param_groups"] = [
+            {key: to_plain(value) for key, value in group.items()}
+            for group in packed["param_groups"]
+        ]
+        return packed
+
+    @torch.compiler.disable
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a checkpoint of the same optimizer, written by any path.
+
+        Raises:
+            ValueError: it was written by another optimizer, is truncated, or does not fit these
+                parameters; the message says what is wrong and nothing has changed.
+        """
+        load_checked(self, state_dict)
+
+    # --- the step -----------------------------------------------------------------------------
+
+    @step_in_grad_mode
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Do one update.
+
+        Args:
+            closure: re-evaluates the model and returns the loss, which is then returned.
+
+        Raises:
+            RuntimeError: a gradient is sparse; no parameter has been changed.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if not torch.compiler.is_compiling():
+            refuse_sparse(self)
+        for group in self.param_groups:
+            params: list[Tensor] = []
+            grads: list[Tensor] = []
+            steps: list[Tensor] = []
+            state: list[list[Tensor]] = [[] for _ in self.buffers]
+            self._init_group(group, params, grads, steps, *state)
+            if params:
+                self._step_group(group, params, grads, steps, state)
+        return loss
+
+    def _init_group(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        *state: list[Tensor],
+    ) -> None:
+        """Collect what has a gradient; the name and shape that torch.compile knows."""
+        entries = []
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            entry = self.state[p]
+            if not entry:
+                self._init_state(group, p, entry)
+            params.append(p)
+            grads.append(g)
+            entries.append(entry)
+        steps.extend([entry["step"] for entry in entries])
+        for name, tensors in zip(self.buffers, state, strict=True):
+            if group["differentiable"]:
+                # Autograd may still need the old buffer: work on a copy of it.
+                for entry in entries:
+                    entry[name] = entry[name].clone()
+            tensors.extend([entry[name] for entry in entries])
+
+    def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
+        if group["fused"] and p.is_meta:
+            raise RuntimeError(
+                "`fused=True` requires all the params to be floating point Tensors on a device "
+                "with memory; some are on the meta device."
+            )
+        # float32 as in torch's optimizers (exact to 2^24 updates), never the parameter's dtype.
+        double = torch.get_default_dtype() == torch.float64
+        entry["step"] = torch.tensor(
+            float(group["initial_step"]),
+            dtype=torch.float64 if double else torch.float32,
+            device=p.device if group["capturable"] else "cpu",
+        )
+        dtype = self.buffer_dtype(group, p)
+        for name in self.buffers:
+            entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
+
+    def buffer_dtype(self, group: dict[str, Any], p: Tensor) -> torch.dtype:
+        """The parameter's dtype unless `state_dtype` says otherwise; float32 for float16.
+
+        float16 has too little range: squares of gradients below 2e-4 would vanish.
+        """
+        dtype = group["state_dtype"]
+        if dtype is None:
+            return torch.float32 if p.dtype == torch.float16 else p.dtype
+        return dtype.to_complex() if p.is_complex() else dtype
+
+    def _step_group(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        state: list[list[Tensor]],
+    ) -> None:
+        self.before_group(group)
+        compiling = torch.compiler.is_compiling()
+        alike = not compiling and uniform(params, grads, state)
+        if not alike:
+            if not compiling:
+                params, grads, state = as_stored(
+                    params, grads, state, local=not group["differentiable"]
+                )
+            params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
+            state = [[real_view(b) for b in tensors] for tensors in state]
+        if compiling or group["capturable"]:
+            self._step_in_tensor_time(group, params, grads, steps, state)
+            return
+        before = self.first_time - 1
+        times = [count + before for count in self._clocks[id(group)].advance(steps)]
+        path = _choose_path(group, params)
+        lr = group["lr"]
+        if isinstance(lr, Tensor):
+            on_host = lr.device.type == "cpu" and not lr.requires_grad
+            lr = lr.item() if on_host else lr.reshape(())
+        if path == "single":
+            cache = {t: self.coefficients(group, t, lr) for t in set(times)}
+            for i, t in enumerate(times):
+                one = [tensors[i] for tensors in state]
+                self._update_one(group, params[i], grads[i], one, cache[t], (t, i))
+            return
+        if alike and times.count(times[0]) == len(times):
+            everything = range(len(times))
+            self._update_bucket(group, path, params, grads, state, times[0], lr, everything)
+            return
+        for (_, _, _, t), indices in bucket(params, grads, state, times).items():
+            ps, gs = [params[i] for i in indices], [grads[i] for i in indices]
+            bs = [[tensors[i] for i in indices] for tensors in state]
+            self._update_bucket(group, path, ps, gs, bs, t, lr, indices)
+
+    def _update_bucket(
+        self,
+        group: dict[str, Any],
+        path: str,
+        ps: list[Tensor],
+        gs: list[Tensor],
+        bs: list[list[Tensor]],
+        t: float,
+        lr: Any,
+        places: Sequence[int],
+    ) -> None:
+        """Update tensors of one device, dtype and time; `places` are theirs in the group."""
+        c = self.coefficients(group, t, lr)
+        if path == "fused" and not group["stochastic_rounding"]:
+            left = self.fused(group, ps, gs, bs, c)
+            if not left:
+                return
+            ps, gs = [ps[i] for i in left], [gs[i] for i in left]
+            bs = [[tensors[i] for i in left] for tensors in bs]
+            places = [places[i] for i in left]
+        self._update_many(group, ps, gs, bs, c, (t, places))
+
+    def _step_in_tensor_time(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        state: list[list[Tensor]],
+    ) -> None:
+        """The same updates with t as data: no value is read back, so graphs can be captured."""
+        torch._foreach_add_(steps, 1)
+        exact = torch.float32 if params[0].device.type == "mps" else torch.float64
+        t = torch.stack(steps).to(exact) - (1 - self.first_time)
+        lr = group["lr"]
+        if isinstance(lr, Tensor):
+            lr = lr.reshape(()).to(t.device, non_blocking=True)
+        columns = [
+            list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
+            for c in self.coefficients(group, t, lr)
+        ]
+        if _choose_path(group, params) == "single":
+            for i, p in enumerate(params):
+                c = tuple(column[i] if isinstance(column, list) else column for column in columns)
+                self._update_one(group, p, grads[i], [b[i] for b in state], c, (steps[i], i))
+        else:
+            key = (steps[0], range(len(params)))
+            self._update_many(group, params, grads, state, columns, key)
+
+    def _update_one(
+        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any, key: Any
+    ) -> None:
+        if group["maximize"]:
+            g = -g
+        wide_p, wide_state = widen(p), [widen(b) for b in state]
+        self.single(group, wide_p, widen(g), wide_state, c)
+        self._narrow(group, [p, *state], [wide_p, *wide_state], key)
+
+    def _update_many(
+        self,
+        group: dict[str, Any],
+        ps: list[Tensor],
+        gs: list[Tensor],
+        state: list[list[Tensor]],
+        c: Any,
+        key: Any,
+    ) -> None:
+        if group["maximize"]:
+            gs = list(torch._foreach_neg(gs))
+        wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
+        wide_state = [[widen(b) for b in tensors] for tensors in state]
+        self.foreach(group, wide_ps, wide_gs, wide_state, c)
+        t, places = key
+        for i, place in enumerate(places):
+            old = [ps[i], *(tensors[i] for tensors in state)]
+            new = [wide_ps[i], *(tensors[i] for tensors in wide_state)]
+            self._narrow(group, old, new, (t, place))
+
+    def _narrow(
+        self, group: dict[str, Any], old: list[Tensor], new: list[Tensor], key: tuple[Any, int]
+    ) -> None:
+        """Round widened results back into what is stored, once; nothing to do for float32."""
+        for slot, (target, value) in enumerate(zip(old, new, strict=True)):
+            if value is not target:
+                seed = (*key, slot) if group["stochastic_rounding"] else None
+                narrow_into(target, value, seed)
+
+
+def _choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
+    """torch's own choice: lists on accelerators, one by one on a CPU, unless told otherwise."""
+    if group["differentiable"]:
+        return "single"
+    if group["fused"]:
+        return "fused"
+    if group["foreach"] is None:
+        accelerated = all(p.device.type in ("cuda", "xpu") for p in params)
+        return "foreach" if accelerated and group["fused"] is not False else "single"
+    return "foreach" if group["foreach"] else "single"

@@ -1,0 +1,168 @@
+"""How does an optimizer wrap another and stay one itself? It shares its groups and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.checkpoint import refuse_malformed, wrong
+from hidim.torch._machine.compat import step_in_grad_mode
+from hidim.torch._machine.optimizer import Params
+from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.plain import to_plain
+
+# Options that torch's optimizers fill in themselves for older checkpoints, and ours.
+_OPTIONAL = {*FLAGS, "amsgrad", "decoupled_weight_decay", "nesterov"}
+_CHECKED = {"lr", "weight_decay"}  # of the base; the rest is the base's to check
+
+
+class Wrapper(torch.optim.Optimizer):
+    """Another optimizer with something done before and after each of its updates.
+
+    `kept` names what a group remembers besides options.
+
+    The groups are the wrapped optimizer's own dictionaries with the wrapper's options added, so
+    schedulers, checkpoints and edits act on both.
+    """
+
+    kept: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        params: Params | torch.optim.Optimizer,
+        own: dict[str, Any],
+        base: Callable[..., torch.optim.Optimizer],
+        options: dict[str, Any],
+    ) -> None:
+        check_group({k: v for k, v in own.items() if k != "initial_step" or v is not None})
+        if isinstance(params, torch.optim.Optimizer):
+            self.base = params
+        else:
+            check_group({"lr": options["lr"], "weight_decay": options["weight_decay"]})
+            self.base = base(params, **options)
+        for name, value in own.items():
+            if name in self.base.defaults and value is not None:
+                raise ValueError(
+                    f"`{name}` is an option of {type(self.base).__name__} itself: give it there."
+                )
+        super().__init__(self.base.param_groups, own)
+        self._share()
+
+    def _share(self) -> None:
+        self.state, self.param_groups = self.base.state, self.base.param_groups
+        own = {k: v for k, v in self.defaults.items() if k not in self.base.defaults}
+        self.defaults = {"differentiable": False, **self.base.defaults, **own}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group to the wrapped optimizer, with the wrapper's options."""
+        if isinstance(param_group, dict):
+            own = {k: v for k, v in self.defaults.items() if k not in self.base.defaults}
+            if own.get("initial_step", 0) is None:
+                del own["initial_step"]
+            check_group(
+                {**own, **{k: v for k, v in param_group.items() if k in _CHECKED | set(own)}}
+            )
+        if not any(param_group is group for group in self.base.param_groups):
+            self.base.add_param_group(param_group)
+            param_group = self.base.param_groups[-1]
+        for name, value in self.defaults.items():
+            param_group.setdefault(name, value)
+        self._complete(param_group)
+        if not any(param_group is group for group in self.param_groups):
+            self.param_groups.append(param_group)
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        """Fill in what a new group leaves to be computed."""
+
+    def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Called before each update, with the parameters that will move."""
+
+    def after(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Called after each update."""
+
+    @step_in_grad_mode
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Do one update of the wrapped optimizer."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if not torch.compiler.is_compiling():
+            refuse_sparse(self)
+        moving = list(self._moving())
+        for group, params in moving:
+            self.before(group, params)
+        self.base.step()
+        for group, params in moving:
+            self.after(group, params)
+        return loss
+
+    def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                yield group, params
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "base": self.base}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The wrapped optimizer's state_dict with the wrapper's options in the groups."""
+        for pre_hook in self._optimizer_state_dict_pre_hooks.values():
+            pre_hook(self)
+        packed = self.base.state_dict()
+        packed["param_groups"] = [
+            {key: to_plain(value) for key, value in group.items()}
+            for group in packed["param_groups"]
+        ]
+        for post_hook in self._optimizer_state_dict_post_hooks.values():
+            replaced = post_hook(self, packed)
+            packed = packed if replaced is None else replaced
+        return packed
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load both; a checkpoint without the wrapper's options is refused.
+
+        Raises:
+            ValueError: it does not fit; nothing has changed.
+        """
+        refuse_malformed(self, state_dict)
+        state_dict = state_dict.copy()
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            replaced = hook(self, state_dict)
+            state_dict = state_dict if replaced is None else replaced
+        refuse_malformed(self, state_dict)
+        needed = {*self.defaults, *self.kept} - _OPTIONAL
+        for number, group in enumerate(state_dict["param_groups"]):
+            missing = sorted(key for key in needed if key not in group)
+            if missing:
+                raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}"))
+        self._refuse_truncated(state_dict)
+        self.base.load_state_dict(state_dict)
+        self._share()
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
+
+    def _refuse_truncated(self, state_dict: dict[str, Any]) -> None:
+        """Compare the saved state with the present one, as far as there is one."""
+        ids = [i for group in state_dict["param_groups"] for i in group.get("params", ())]
+        own = [p for group in self.param_groups for p in group["params"]]
+        for number, p in zip(ids, own, strict=False):
+            saved = state_dict["state"].get(number, {})
+            if not isinstance(saved, dict):
+                raise ValueError(wrong(self, f"the state of parameter {number} is not a dict"))
+            for key, present in self.state.get(p, {}).items() if saved else ():
+                if key not in saved:
+                    raise ValueError(wrong(self, f"parameter {number} lacks `{key}`"))
+                if isinstance(present, Tensor) and present.dim():
+                    shape = getattr(saved[key], "shape", None)
+                    if shape != present.shape:
+                        found = f"`{key}` of parameter {number} has shape {shape}"
+                        raise ValueError(wrong(self, f"{found}, not {present.shape}"))
+                elif isinstance(present, Tensor) and not isinstance(
+                    saved[key], Tensor | int | float
+                ):
+                    raise ValueError(wrong(self, f"`{key}` of parameter {number} is not a number"))

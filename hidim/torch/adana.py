@@ -1,0 +1,142 @@
+"""ADANA: DANA's log-time momentum on Adam's normalised gradient.
+
+    p <- p kept - lr [gradient_scale g/s + alpha(t) m/s],   s = sqrt(v) + eps
+
+Source: arXiv 2602.05298. The authors' code has alpha = 1 + (1+t)^(1-kappa), their page
+(1+t)^(1-kappa); the code's form is the default. Link to DANA: kappa = kappa_3 = 1/(2 alpha).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.adaptive import AdaptiveFamily
+from hidim.torch._machine.one_pass import Kernel
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.optimizer import Params
+
+_LOOP = """
+const T a = c[4], keep = 1 - a, alpha = c[5], gradient_scale = c[6], eps = c[7];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * keep + g * a;
+  v[i] = v[i] * keep + g * g * a;
+  const T step = (g * gradient_scale + m[i] * alpha) / (std::sqrt(v[i]) + eps);
+  p[i] = (p[i] * before - lr * step) * after;
+}
+"""
+
+
+class ADANA(AdaptiveFamily):
+    """ADANA, a drop-in replacement of AdamW.
+
+    Args:
+        params: parameters, named parameters or groups, as for every torch optimizer.
+        lr: learning rate, a number or a 0-D tensor.
+        kappa: alpha grows as (1+t)^(1-kappa); 0.75 to 0.9 in the source.
+        delta: both averages have weight delta / (delta + t), t = 1, 2, ..., without bias
+            correction.
+        eps: added to sqrt(v).
+        alpha_scale: factor on (1+t)^(1-kappa).
+        alpha_form: "code" for 1 + alpha_scale (1+t)^(1-kappa), the authors' code, or "readme"
+            without the 1.
+        gradient_scale: factor on g/s; 0 together with alpha_scale=0 is Adam with
+            beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
+        weight_decay: decoupled, as AdamW's: p is multiplied by 1 - lr weight_decay.
+        omega: log-time weight decay: p is multiplied by 1 - (lr/peak_lr) omega/(t_0+t); the
+            source takes 4. Adds to weight_decay.
+        t_0: a tenth of the run in the source.
+        peak_lr: the schedule's highest lr; by default the lr given here.
+        decay_after: shrink the new parameter instead of the old one, as the authors' code.
+        initial_step: where t starts for a fresh state.
+        maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
+            one pass over memory by a kernel compiled on first use.
+        stochastic_rounding: round bfloat16 parameters and state without bias.
+        state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> model = torch.nn.Linear(3, 1)
+        >>> optimizer = ADANA(model.parameters(), lr=1e-3, omega=4.0, t_0=1000)
+        >>> model(torch.ones(2, 3)).pow(2).mean().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        kappa: float = 0.85,
+        delta: float = 8.0,
+        eps: float = 1e-8,
+        alpha_scale: float = 1.0,
+        alpha_form: str = "code",
+        gradient_scale: float = 1.0,
+        weight_decay: float = 0.0,
+        omega: float = 0.0,
+        t_0: float = 1000.0,
+        peak_lr: float | None = None,
+        decay_after: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v"), _LOOP)
+
+    def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
+        """a, alpha, gradient_scale, eps."""
+        weight = group["delta"] / (group["delta"] + t)
+        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        if group["alpha_form"] == "code":
+            alpha = 1 + alpha
+        return weight, alpha, group["gradient_scale"], group["eps"]
+
+    def direction(
+        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+    ) -> Tensor:
+        """gradient_scale g/s + alpha m/s."""
+        m, v = state
+        a, alpha, gradient_scale, eps = c
+        m.mul_(1 - a).add_(g * a)
+        v.mul_(1 - a).add_(g * g * a)
+        s = v.sqrt() + eps
+        return (g * gradient_scale + m * alpha) / s
+
+    def foreach_direction(
+        self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
+    ) -> Tensors:
+        """The same on lists."""
+        a, alpha, gradient_scale, eps = c
+        scale = average(gs, state[0], state[1], a, eps)
+        step = list(torch._foreach_mul(state[0], alpha))
+        foreach_add_scaled(step, gs, gradient_scale)
+        torch._foreach_div_(step, scale)
+        return step
+
+
+def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
+    """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
+    keep = [1 - x for x in a] if isinstance(a, list) else 1 - a
+    torch._foreach_mul_(ms, keep)
+    foreach_add_scaled(ms, gs, a)
+    torch._foreach_mul_(vs, keep)
+    if isinstance(a, float):
+        torch._foreach_addcmul_(vs, gs, gs, value=a)
+    else:
+        foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
+    scale = list(torch._foreach_sqrt(vs))
+    torch._foreach_add_(scale, eps)
+    return scale

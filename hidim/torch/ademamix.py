@@ -1,0 +1,122 @@
+"""AdEMAMix with its slow average in log-time.
+
+    m_1 <- beta_1 m_1 + (1-beta_1) g;   v <- beta_2 v + (1-beta_2) g^2;   m_2 <- (1-a) m_2 + a g
+    p <- p kept - lr (m_1/(1-beta_1^n) + alpha m_2) / (sqrt(v/(1-beta_2^n)) + eps)
+
+a = delta/(delta+t), alpha = alpha_scale (1+t)^(1-kappa), n the updates of this state (t less
+`initial_step`). Sources: arXiv 2409.03137 (AdEMAMix), 2602.05298 (log-time).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.adaptive import AdaptiveFamily
+from hidim.torch._machine.one_pass import Kernel
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.optimizer import Params
+
+_LOOP = """
+const T a = c[4], a_1 = c[5], a_2 = c[6], first = c[7], second = c[8], alpha = c[9], eps = c[10];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * (1 - a_1) + g * a_1;
+  v[i] = v[i] * (1 - a_2) + g * g * a_2;
+  slow[i] = slow[i] * (1 - a) + g * a;
+  const T step = (m[i] * first + slow[i] * alpha) / (std::sqrt(v[i] * second) + eps);
+  p[i] = (p[i] * before - lr * step) * after;
+}
+"""
+
+
+class LogTimeAdEMAMix(AdaptiveFamily):
+    """AdEMAMix whose slow average forgets as delta / (delta + t).
+
+    Args:
+        params: parameters, named parameters or groups.
+        lr: learning rate, a number or a 0-D tensor.
+        betas: Adam's two constants, for the fast average and the squares.
+        kappa, delta, alpha_scale: the slow average enters with alpha_scale (1+t)^(1-kappa).
+        eps: added to the root of the squares.
+        weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
+            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> optimizer = LogTimeAdEMAMix([torch.nn.Parameter(torch.zeros(3))], lr=1e-3)
+    """
+
+    buffers = ("exp_avg", "exp_avg_sq", "exp_avg_slow")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        kappa: float = 0.85,
+        delta: float = 8.0,
+        eps: float = 1e-8,
+        alpha_scale: float = 1.0,
+        weight_decay: float = 0.0,
+        omega: float = 0.0,
+        t_0: float = 1000.0,
+        peak_lr: float | None = None,
+        decay_after: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v", "slow"), _LOOP)
+
+    def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
+        """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
+        weight = group["delta"] / (group["delta"] + t)
+        beta_1, beta_2 = group["betas"]
+        updates = t - group["initial_step"]
+        first, second = 1 / (1 - beta_1**updates), 1 / (1 - beta_2**updates)
+        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        return weight, 1.0 - beta_1, 1.0 - beta_2, first, second, alpha, group["eps"]
+
+    def direction(
+        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+    ) -> Tensor:
+        """(m_1 first + alpha m_2) / (sqrt(v second) + eps)."""
+        m_1, v, m_2 = state
+        a, a_1, a_2, first, second, alpha, eps = c
+        m_1.mul_(1 - a_1).add_(g * a_1)
+        v.mul_(1 - a_2).add_(g * g * a_2)
+        m_2.mul_(1 - a).add_(g * a)
+        return (m_1 * first + m_2 * alpha) / ((v * second).sqrt() + eps)
+
+    def foreach_direction(
+        self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
+    ) -> Tensors:
+        """The same on lists."""
+        fast, squares, slow = state
+        a, a_1, a_2, first, second, alpha, eps = c
+        torch._foreach_mul_(fast, 1 - a_1)
+        torch._foreach_add_(fast, gs, alpha=a_1)
+        torch._foreach_mul_(squares, 1 - a_2)
+        torch._foreach_addcmul_(squares, gs, gs, value=a_2)
+        torch._foreach_mul_(slow, [1 - x for x in a] if isinstance(a, list) else 1 - a)
+        foreach_add_scaled(slow, gs, a)
+        step = list(torch._foreach_mul(fast, first))
+        foreach_add_scaled(step, slow, alpha)
+        scale = list(torch._foreach_mul(squares, second))
+        torch._foreach_sqrt_(scale)
+        torch._foreach_add_(scale, eps)
+        torch._foreach_div_(step, scale)
+        return step

@@ -1,0 +1,146 @@
+"""DANA: stochastic momentum whose forgetting and rate follow the dimension and log-time.
+
+    y <- (1 - Delta) y + g,   p <- p - lr g - gamma_3(t) y,   Delta = delta / (delta + t)
+
+Source: arXiv 2505.16098. The recipe: lr is SGD's learning rate, c_3 = 1, delta = 8, and kappa_3
+the smallest stable value of a sweep (1 / (2 alpha) on power-law random features).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.momentum import MomentumFamily
+from hidim.torch._machine.optimizer import Params
+
+
+class DANADecaying(MomentumFamily):
+    """DANA-decaying: gamma_3(t) = c_3 lr (1+t)^-kappa_3, a drop-in replacement of SGD.
+
+    Args:
+        params: parameters, named parameters or groups, as for every torch optimizer.
+        lr: SGD's learning rate, gamma_2; a number or a 0-D tensor. A scheduler on it scales
+            gamma_3 alike.
+        c_3: gamma_3 / gamma_2 at t = 0.
+        kappa_3: how fast the momentum rate decays; sweep for the smallest stable one, it
+            transfers across model sizes. 0 keeps it constant.
+        delta: forgetting constant, Delta = delta / (delta + t); the theory needs more than 5.
+        weight_decay: coupled as in torch's SGD (added to the gradient).
+        decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
+        initial_step: where t starts for a fresh state; 0 replays the transient.
+        maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
+            one pass over memory and needs no compiler.
+        stochastic_rounding: round bfloat16 parameters and state without bias.
+        state_dtype: dtype of the momentum, the parameter's by default (float32 for float16).
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> model = torch.nn.Linear(3, 1)
+        >>> optimizer = DANADecaying(model.parameters(), lr=0.1, kappa_3=0.75)
+        >>> model(torch.ones(2, 3)).pow(2).mean().backward()
+        >>> optimizer.step()
+    """
+
+    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "kappa_3", "delta")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        c_3: float = 1.0,
+        kappa_3: float = 0.85,
+        delta: float = 8.0,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(params, locals())
+
+    @staticmethod
+    def rule(group: dict[str, Any], t: Any) -> tuple[Any, Any, Any, Any]:
+        """1, 1, c_3 (1+t)^-kappa_3, delta / (delta + t)."""
+        delta = group["delta"]
+        return 1.0, 1.0, group["c_3"] * (1 + t) ** -group["kappa_3"], delta / (delta + t)
+
+
+class DANAConstant(MomentumFamily):
+    """DANA-constant: gamma_3 = c_3 lr / dimension.
+
+    Args:
+        params: parameters, named parameters or groups.
+        lr: SGD's learning rate, gamma_2.
+        c_3: gamma_3 dimension / gamma_2.
+        dimension: the number of parameters by default, a complex one counted twice; with several
+            groups, of all that the optimizer had when the group was added.
+        delta: forgetting constant, Delta = delta / (delta + t).
+        weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
+            differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> optimizer = DANAConstant([torch.nn.Parameter(torch.zeros(10))], lr=0.1)
+        >>> optimizer.param_groups[0]["dimension"]
+        10
+    """
+
+    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "dimension", "delta")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        c_3: float = 1.0,
+        dimension: float | None = None,
+        delta: float = 8.0,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        options = dict(locals())
+        self._building = True
+        super().__init__(params, options)
+        del self._building
+        # Only now are all groups known: the groups of one model share its dimension.
+        total = self._number_of_reals()
+        for group in self.param_groups:
+            if group["dimension"] is None:
+                group["dimension"] = total
+                group["scaled_by"] = self._scale_values(group)
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        if group["dimension"] is None and not hasattr(self, "_building"):
+            group["dimension"] = self._number_of_reals()
+        super()._complete(group)
+
+    def _number_of_reals(self) -> int:
+        tensors = [p for group in self.param_groups for p in group["params"]]
+        return max(sum(p.numel() * (2 if p.is_complex() else 1) for p in tensors), 1)
+
+    @staticmethod
+    def rule(group: dict[str, Any], t: Any) -> tuple[Any, Any, Any, Any]:
+        """1, 1, c_3 / dimension, delta / (delta + t)."""
+        delta = group["delta"]
+        return 1.0, 1.0, group["c_3"] / group["dimension"], delta / (delta + t)

@@ -1,0 +1,112 @@
+"""Dana-MK4: ADANA whose growing momentum term is clipped entry by entry.
+
+    p <- p kept - lr [g/s + sign(m) min(alpha_scale (1+t)^(1-kappa) |m|/s, clip) + m/s]
+
+s = sqrt(v) + eps. Only the extra, growing term is clipped. Source: arXiv 2602.05298.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.adaptive import AdaptiveFamily
+from hidim.torch._machine.one_pass import Kernel
+from hidim.torch._machine.ops import Tensors
+from hidim.torch._machine.optimizer import Params
+from hidim.torch.adana import average
+
+_LOOP = """
+const T a = c[4], keep = 1 - a, alpha = c[5], clip = c[6], eps = c[7];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * keep + g * a;
+  v[i] = v[i] * keep + g * g * a;
+  const T inverse = 1 / (std::sqrt(v[i]) + eps);
+  T extra = m[i] * inverse * alpha;
+  extra = extra > clip ? clip : extra;
+  extra = extra < -clip ? -clip : extra;
+  p[i] = (p[i] * before - lr * ((g + m[i]) * inverse + extra)) * after;
+}
+"""
+
+
+class DanaMK4(AdaptiveFamily):
+    """ADANA with its extra term clipped at `clip`.
+
+    Args:
+        params: parameters, named parameters or groups.
+        lr: learning rate, a number or a 0-D tensor.
+        kappa, delta, eps, alpha_scale: as in `ADANA`.
+        clip: bound on the extra term of an entry, in units of lr; inf for none.
+        weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
+            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> optimizer = DanaMK4([torch.nn.Parameter(torch.zeros(3))], lr=1e-3)
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        kappa: float = 0.85,
+        delta: float = 8.0,
+        clip: float = 2.0,
+        eps: float = 1e-8,
+        alpha_scale: float = 1.0,
+        weight_decay: float = 0.0,
+        omega: float = 0.0,
+        t_0: float = 1000.0,
+        peak_lr: float | None = None,
+        decay_after: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v"), _LOOP)
+
+    def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
+        """a, the extra term's factor, clip, eps."""
+        weight = group["delta"] / (group["delta"] + t)
+        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        return weight, alpha, float(group["clip"]), group["eps"]
+
+    def direction(
+        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+    ) -> Tensor:
+        """(g + m)/s + sign(m) min(alpha |m|/s, clip)."""
+        m, v = state
+        a, alpha, clip, eps = c
+        m.mul_(1 - a).add_(g * a)
+        v.mul_(1 - a).add_(g * g * a)
+        s = v.sqrt() + eps
+        return (g + m) / s + (m * alpha / s).clamp(-clip, clip)
+
+    def foreach_direction(
+        self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
+    ) -> Tensors:
+        """The same on lists."""
+        a, alpha, clip, eps = c
+        scale = average(gs, state[0], state[1], a, eps)
+        extra = list(torch._foreach_mul(state[0], alpha))
+        torch._foreach_div_(extra, scale)
+        torch._foreach_clamp_max_(extra, clip)
+        torch._foreach_clamp_min_(extra, -clip)
+        step = list(torch._foreach_add(gs, state[0]))
+        torch._foreach_div_(step, scale)
+        torch._foreach_add_(step, extra)
+        return step

@@ -1,0 +1,215 @@
+"""Dana-Star: ADANA with a clock and a scale of its own for entries that are seldom seen.
+
+    tau <- (1-a) tau + a |g|/(|g|+s);   tau_hat = max(min(tau, 1/2)/(1 - min(tau, 1/2)), 1/(1+t))
+    n = sqrt(tau_hat)/s;   extra = alpha_scale max(tau t, 1)^(1-kappa) |m| n / tau_hat
+    p <- p kept - lr [g n + sign(m) (tau_hat min(extra, clip) + |m| n)]
+
+`DanaStar` has no clip, `DanaStarMK4` clips at 2. Source: arXiv 2602.05298.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hidim.torch._machine.adaptive import AdaptiveFamily
+from hidim.torch._machine.one_pass import Kernel
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.optimizer import Params
+from hidim.torch.adana import average
+
+# Loops over one block each: chains of roots, quotients and powers in a single loop are too long
+# for the processor to overlap. One quotient serves tau and 1/s, inverse = 1/((|g| + s) s), and
+# hat * min(extra, clip) is min(hat * extra, hat * clip).
+_LOOP = """
+const T a = c[4], keep = 1 - a, t = c[5], power = c[6], alpha_scale = c[7], clip = c[8];
+const T eps = c[9], floor = 1 / (1 + t);
+T s[BLOCK], hat[BLOCK], own[BLOCK];
+for (long i = 0; i < n; i++) {
+  const T g = sign * g_in[i];
+  m[i] = m[i] * keep + g * a;
+  v[i] = v[i] * keep + g * g * a;
+  s[i] = std::sqrt(v[i]) + eps;
+}
+for (long i = 0; i < n; i++) {
+  const T size = std::fabs(g_in[i]), sum = size + s[i], inverse = 1 / (sum * s[i]);
+  tau[i] = tau[i] * keep + a * (size * s[i] * inverse);
+  s[i] = sum * inverse;
+}
+for (long i = 0; i < n; i++) {
+  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i], ratio = capped / (1 - capped);
+  hat[i] = ratio < floor ? floor : ratio;
+  s[i] *= std::sqrt(hat[i]);
+}
+for (long i = 0; i < n; i++) {
+  const T time = tau[i] * t;
+  own[i] = power_of(time < 1 ? T(1) : time, power);
+}
+for (long i = 0; i < n; i++) {
+  const T norm = s[i], normed = m[i] * norm, limit = clip * hat[i];
+  T extra = alpha_scale * own[i] * normed;
+  extra = extra > limit ? limit : extra;
+  extra = extra < -limit ? -limit : extra;
+  p[i] = (p[i] * before - lr * (sign * g_in[i] * norm + normed + extra)) * after;
+}
+"""
+
+
+class DanaStar(AdaptiveFamily):
+    """ADANA for entries of different frequency.
+
+    Args:
+        params: parameters, named parameters or groups.
+        lr: learning rate, a number or a 0-D tensor.
+        kappa, delta, eps, alpha_scale: as in `ADANA`.
+        weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
+            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> optimizer = DanaStar([torch.nn.Parameter(torch.zeros(3))], lr=1e-3)
+    """
+
+    buffers = ("exp_avg", "exp_avg_sq", "tau")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        kappa: float = 0.85,
+        delta: float = 8.0,
+        eps: float = 1e-8,
+        alpha_scale: float = 1.0,
+        weight_decay: float = 0.0,
+        omega: float = 0.0,
+        t_0: float = 1000.0,
+        peak_lr: float | None = None,
+        decay_after: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(params, locals())
+
+    kernel = Kernel(("m", "v", "tau"), _LOOP)
+
+    def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
+        """a, t, 1 - kappa, alpha_scale, clip, eps."""
+        weight = group["delta"] / (group["delta"] + t)
+        clip = float(group.get("clip", "inf"))
+        return weight, t, 1 - group["kappa"], group["alpha_scale"], clip, group["eps"]
+
+    def direction(
+        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+    ) -> Tensor:
+        """g n + sign(m) (tau_hat min(extra, clip) + |m| n)."""
+        m, v, tau = state
+        a, t, power, alpha_scale, clip, eps = c
+        m.mul_(1 - a).add_(g * a)
+        v.mul_(1 - a).add_(g * g * a)
+        s = v.sqrt() + eps
+        tau.mul_(1 - a).add_(g.abs() / (g.abs() + s) * a)
+        capped = tau.clamp(max=0.5)
+        tau_hat = (capped / (1 - capped)).clamp(min=1 / (1 + t))
+        n = tau_hat.sqrt() / s
+        own_time = (tau * t).clamp(min=1)
+        extra = own_time**power * (alpha_scale * m.abs() * n / tau_hat)
+        return g * n + m.sign() * (tau_hat * extra.clamp(max=clip) + m.abs() * n)
+
+    def fused(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> list[int]:
+        """One pass, within the range of the loop's arithmetic."""
+        if group["eps"] < 1e-15 or abs(1 - group["kappa"]) > 4:
+            return list(range(len(ps)))
+        return super().fused(group, ps, gs, state, c)
+
+    def foreach_direction(
+        self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
+    ) -> Tensors:
+        """The same on lists, with sign(m) taken into `extra`."""
+        ms, vs, taus = state
+        a, t, power, alpha_scale, clip, eps = c
+        scale = average(gs, ms, vs, a, eps)
+        seen = list(torch._foreach_abs(gs))
+        torch._foreach_div_(seen, torch._foreach_add(seen, scale))
+        torch._foreach_mul_(taus, [1 - x for x in a] if isinstance(a, list) else 1 - a)
+        foreach_add_scaled(taus, seen, a)
+        hat = list(torch._foreach_clamp_max(taus, 0.5))
+        torch._foreach_div_(hat, torch._foreach_add(torch._foreach_neg(hat), 1.0))
+        floor = [1 / (1 + x) for x in t] if isinstance(t, list) else 1 / (1 + t)
+        if isinstance(floor, list):
+            hat = [h.clamp(min=f) for h, f in zip(hat, floor, strict=True)]
+        else:
+            torch._foreach_clamp_min_(hat, floor)
+        norm = list(torch._foreach_sqrt(hat))
+        torch._foreach_div_(norm, scale)
+        normed = list(torch._foreach_mul(ms, norm))
+        extra = list(torch._foreach_mul(taus, t))
+        torch._foreach_clamp_min_(extra, 1.0)
+        torch._foreach_pow_(extra, power)
+        torch._foreach_mul_(extra, alpha_scale)
+        torch._foreach_mul_(extra, normed)
+        if clip != float("inf"):
+            torch._foreach_div_(extra, hat)
+            torch._foreach_clamp_max_(extra, clip)
+            torch._foreach_clamp_min_(extra, -clip)
+            torch._foreach_mul_(extra, hat)
+        torch._foreach_add_(extra, normed)
+        torch._foreach_add_(extra, torch._foreach_mul(gs, norm))
+        return extra
+
+
+class DanaStarMK4(DanaStar):
+    """`DanaStar` whose growing term is clipped at `clip`.
+
+    Args:
+        params: parameters, named parameters or groups.
+        lr: learning rate, a number or a 0-D tensor.
+        kappa, delta, eps, alpha_scale: as in `ADANA`.
+        clip: bound on the inner term `extra` of an entry; inf for none.
+        weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
+            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> optimizer = DanaStarMK4([torch.nn.Parameter(torch.zeros(3))], lr=1e-3)
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        *,
+        kappa: float = 0.85,
+        delta: float = 8.0,
+        clip: float = 2.0,
+        eps: float = 1e-8,
+        alpha_scale: float = 1.0,
+        weight_decay: float = 0.0,
+        omega: float = 0.0,
+        t_0: float = 1000.0,
+        peak_lr: float | None = None,
+        decay_after: bool = False,
+        initial_step: int = 0,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        stochastic_rounding: bool = False,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        AdaptiveFamily.__init__(self, params, {**locals()})
