@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Report."""
     check_outputs(args)
-    from hidim.lab import measured
+    from hidim.lab.reports import measured
     from hidim.lab.reports.frontiers import frontiers
     from hidim.lab.reports.groups import best_groups
     from hidim.lab.reports.report import report

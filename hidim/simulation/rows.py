@@ -55,6 +55,7 @@ def simulate_rows(
         ValueError: shapes that do not fit, NaN, or counts that are none.
 
     Example:
+        >>> import hidim
         >>> rng = np.random.default_rng(0)
         >>> X = rng.standard_normal((50, 4)); y = X @ [1.0, 2.0, 3.0, 4.0]
         >>> curve = simulate_rows(X, y, hidim.sgd(0.1), 300, runs=4)

@@ -77,7 +77,8 @@ def simulate(
             numbers, such as a deterministic equivalent, which has no realisation.
 
     Example:
-        >>>         >>> problem = hidim.PLRF(alpha=1.0, beta=0.7, d=20, v=80)
+        >>> import hidim
+        >>> problem = hidim.PLRF(alpha=1.0, beta=0.7, d=20, v=80)
         >>> run = hidim.simulate(problem, hidim.sgd(0.3), steps=100, runs=200, seed=5)
         >>> expected = hidim.predict(problem, hidim.sgd(0.3), steps=100, seed=5)
         >>> bool(abs(run.risk[-1] - expected.risk[-1]) < 4 * run.stderr[-1])

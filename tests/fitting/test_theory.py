@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.engines.functional import (
+from hidim.engines.functional import FunctionalLaw
+from hidim.scaling.schedules import (
     SCHEDULES,
-    FunctionalLaw,
     asymptotic_kernel,
     asymptotic_signal,
     exponent_table,

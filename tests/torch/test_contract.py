@@ -17,7 +17,7 @@ from torch.nn import Parameter
 import hidim.algorithms
 import hidim.torch as ours
 from hidim.algorithms.schedules import WSD, Forgetting, PowerLaw, Table
-from hidim.torch import _one_pass
+from hidim.torch._machine import one_pass
 
 each = pytest.mark.parametrize("case", CLASSES, ids=str)
 PATHS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
@@ -404,8 +404,8 @@ def test_float16_parameters_keep_their_state_in_float32():
 
 def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
     monkeypatch.setenv("CXX", "/nonexistent/compiler")
-    monkeypatch.setattr(_one_pass, "_said", set())
-    _one_pass.library.cache_clear()
+    monkeypatch.setattr(one_pass, "_said", set())
+    one_pass.library.cache_clear()
     try:
         with pytest.warns(UserWarning, match="foreach"):
             _, p = started(CASES[9], fused=True)
@@ -416,7 +416,7 @@ def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
             warnings.simplefilter("error")
             started(CASES[0], fused=True)  # DANA needs no compiler
     finally:
-        _one_pass.library.cache_clear()
+        one_pass.library.cache_clear()
 
 
 def test_closures_are_evaluated_with_gradients():
