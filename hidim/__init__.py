@@ -36,6 +36,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "simulate_rows": "simulation.rows",
         "tail_ratio": "simulation.rows",
         "recommend": "rates.recommend",
+        "Named": "algorithms.named",
+        "register": "registration",
         "stability": "rates.stability",
         "Stability": "rates.stability",
         "ScalingLaw": "scaling.law",

@@ -24,6 +24,7 @@ from hidim.algorithms.momentum import schedule_free_sgd as schedule_free_sgd
 from hidim.algorithms.momentum import sgd as sgd
 from hidim.algorithms.momentum import sgd_momentum as sgd_momentum
 from hidim.algorithms.momentum import stochastic_nesterov as stochastic_nesterov
+from hidim.algorithms.named import Named as Named
 from hidim.algorithms.schedules import Constant as Constant
 from hidim.algorithms.schedules import Cosine as Cosine
 from hidim.algorithms.schedules import Forgetting as Forgetting
@@ -38,6 +39,7 @@ from hidim.problems.spectrum import Spectrum as Spectrum
 from hidim.rates.recommend import recommend as recommend
 from hidim.rates.stability import Stability as Stability
 from hidim.rates.stability import stability as stability
+from hidim.registration import register as register
 from hidim.scaling.law import ScalingLaw as ScalingLaw
 from hidim.scaling.law import scaling_law as scaling_law
 from hidim.simulation.rows import simulate_rows as simulate_rows

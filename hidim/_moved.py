@@ -62,7 +62,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "problems.panels": ("problems.equivalent.panels",),
     "problems.power_sums": ("problems.equivalent.power_sums",),
     "problems.resolvent": ("problems.equivalent.resolvent",),
-    "scaling.kappas": ("algorithms.kappas",),
+    "scaling.kappas": ("algorithms.kappas", "algorithms.named"),
     "studies.critical": ("rates.critical",),
     "studies.exponents": (
         "measure.envelopes",

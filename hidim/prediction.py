@@ -9,11 +9,12 @@ from hidim.algorithms.momentum import Momentum
 from hidim.curve import Curve
 from hidim.engines.solve import asked_steps, solve
 from hidim.problems import as_spectrum
+from hidim.rates.recommend import resolve
 
 
 def predict(
     problem: Any,
-    algorithm: Momentum,
+    algorithm: Momentum | str,
     steps: float | None = None,
     batch_size: float = 1,
     engine: str = "auto",
@@ -27,7 +28,8 @@ def predict(
 
     Args:
         problem: a PLRF or another problem, or a Spectrum.
-        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``.
+        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``, or a name: the
+            recommended one, see `hidim.recommend`.
         steps: last optimizer step, up to 1e20; with `at` alone, the largest of those.
         batch_size: samples per step, a whole number or math.inf for full batches.
         engine: "exact" (discrete steps; what "auto" picks), "ode" (continuous time),
@@ -52,8 +54,12 @@ def predict(
         >>> curve = hidim.predict(spectrum, hidim.sgd(0.2), steps=1000)
         >>> curve.status, round(float(curve.risk[-1]), 4)
         ('ok', 0.0118)
+        >>> named = hidim.predict(hidim.PLRF(1, 0.7, 100), "dana-decaying", steps=1000)
+        >>> named.provenance["algorithm"]["gamma_3"]
+        'PowerLaw(scale=0.1, t_exponent=0.5)'
     """
-    asked_steps(steps, at)  # refused before the spectrum is built
+    last = float(asked_steps(steps, at).max())  # refused before the spectrum is built
+    algorithm = resolve(problem, algorithm, batch_size, seed=seed, steps=last)
     return solve(
         as_spectrum(problem, seed),
         algorithm,

@@ -16,6 +16,7 @@ import numpy as np
 import hidim
 from hidim.engines.many_targets import predict_targets
 from hidim.plots import colour_of, dress
+from hidim.scaling.amplitudes import trace_constant
 from hidim.scaling.law import scaling_law
 from hidim.studies import measure_exponent
 from papers.report import Section, markdown_table
@@ -38,7 +39,9 @@ _BLOCK = 512  # samples drawn at a time
 def measure() -> dict[str, Any]:
     """log risk at the end of every run; NaN where a size is far from a budget's best."""
     shape = (len(SIZES), len(BUDGETS))
-    best = scaling_law(ALPHA, BETA, "sgd", v_over_d=V_OVER_D, batch_size=BATCH).frontier(BUDGETS).d
+    trace = trace_constant(ALPHA, V_OVER_D)
+    law = scaling_law(ALPHA, BETA, "sgd", v_over_d=V_OVER_D, batch_size=BATCH, c_2=0.375 / trace)
+    best = law.frontier(BUDGETS).d
     found = {
         "sgd": np.full((*shape, 1), np.nan),
         "sgd-cosine": np.full((*shape, len(SGD_FACTORS)), np.nan),

@@ -16,6 +16,7 @@ SOURCE = "arXiv 2505.16098: table of exponents; data at the compute optimum."
 
 POINTS = {1.0: (0.3, 0.7, 1.5), 1.2: (0.8,), 1.5: (0.8,), 0.7: (1.2,)}
 NAMES = ("sgd", "dana-constant", "dana-decaying")
+SCALE = (0.5, 0.5)  # gamma_2 in units of 1 / trace, gamma_3 in units of gamma_2
 
 
 def measure() -> dict[str, Any]:
@@ -25,7 +26,7 @@ def measure() -> dict[str, Any]:
     for alpha, betas in POINTS.items():
         sizes = sizes_between(1e5, 1e9 if alpha == 0.7 else 1e8, 4)
         for name in NAMES:
-            for ladder in run_ladder(alpha, list(betas), Recipe(name), sizes=sizes):
+            for ladder in run_ladder(alpha, list(betas), Recipe(name, *SCALE), sizes=sizes):
                 line = envelope(ladder.curves, budgets)
                 pairs = zip(ladder.curves, ladder.floors, strict=True)
                 times = np.array([time_to_multiple(curve, floor) for curve, floor in pairs])

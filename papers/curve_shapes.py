@@ -23,6 +23,8 @@ def measure() -> dict[str, Any]:
     found = {}
     for phase, (alpha, beta) in POINTS.items():
         law = scaling_law(alpha, beta, "sgd")
+        # At the law's own amplitude, not at the rate that is recommended at this size.
+        law = scaling_law(alpha, beta, "sgd", c_2=law.rates.c_2)
         at = log_steps(100 * D**law.floor_time)[1:]
         spectrum = spectra_at(alpha, [beta], D, law.v_over_d)[0]
         exact = predict(spectrum, law.algorithm(D), at=at).risk

@@ -16,6 +16,7 @@ TITLE = "Exponents along the cut α = 0.7 through phases Ia, II and III"
 SOURCE = "arXiv 2405.15074 (the same cut for SGD) and 2505.16098 (theory against measured)."
 
 ALPHA = 0.7
+SCALE = (0.5, 0.5)  # gamma_2 in units of 1 / trace, gamma_3 in units of gamma_2
 BETAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.4, 1.6)
 NAMES = ("sgd", "dana-constant", "dana-decaying")
 SIZES = sizes_between(100, 1e6, 4)
@@ -26,7 +27,7 @@ def measure() -> dict[str, Any]:
     found: dict[str, Any] = {}
     budgets = 10 ** np.arange(3, 16, 0.125)
     for name in NAMES:
-        ladders = run_ladder(ALPHA, list(BETAS), Recipe(name), sizes=SIZES)
+        ladders = run_ladder(ALPHA, list(BETAS), Recipe(name, *SCALE), sizes=SIZES)
         rows = []
         for ladder in ladders:
             row = [ladder.law.eta, ladder.law.xi]

@@ -15,6 +15,7 @@ from papers.report import Section, markdown_table
 TITLE = "The 4+3 phases of SGD"
 SOURCE = "arXiv 2405.15074: the table of exponents, and the study of finite size."
 
+STEP = 0.5  # gamma_2 in units of 1 / trace
 # Point and largest size: below the line 2 alpha = 1 the powers need the largest ones.
 POINTS = {
     (1.0, 0.3): 1e7, (0.4, 0.3): 1e9, (0.2, 0.8): 1e11, (1.0, 0.7): 1e7,
@@ -27,7 +28,9 @@ def measure() -> dict[str, Any]:
     rows = []
     budgets = 10 ** np.arange(4, 26, 0.125)
     for (alpha, beta), top in POINTS.items():
-        ladder = run_ladder(alpha, beta, Recipe("sgd"), sizes=sizes_between(top / 3e4, top, 6))
+        ladder = run_ladder(
+            alpha, beta, Recipe("sgd", step=STEP), sizes=sizes_between(top / 3e4, top, 6)
+        )
         line = envelope(ladder.curves, budgets)
         eta = measure_exponent(line.flops, 1 / line.risk, last_decades=2).value
         xi = measure_exponent(line.flops, line.d, last_decades=2).value
@@ -70,7 +73,7 @@ def report(found: dict[str, Any]) -> Section:
 def _law_at_these_rates(alpha: float, beta: float) -> ScalingLaw:
     """The law with gamma_2 tr K = 1/2, as the recipe has it."""
     law = scaling_law(alpha, beta, "sgd")
-    step = Recipe("sgd").step / trace_constant(alpha, law.v_over_d)
+    step = STEP / trace_constant(alpha, law.v_over_d)
     return scaling_law(alpha, beta, "sgd", c_2=step)
 
 

@@ -16,6 +16,7 @@ SOURCE = "Lecture notes: a power law touches SGD curves of growing d; (α, β) a
 
 ALPHAS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
 BETAS = (0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 1.0, 1.3)
+SCALE = (0.5, 0.5)  # gamma_2 in units of 1 / trace, gamma_3 in units of gamma_2
 BUDGET = 5e6
 SHOWN = (1.25, 0.7)  # the drawn: d* is 410 there
 
@@ -25,15 +26,15 @@ def measure() -> dict[str, Any]:
     sizes = sizes_between(30, 6000, 6)
     best = []
     for alpha in ALPHAS:
-        ladders = run_ladder(alpha, list(BETAS), Recipe("sgd"), sizes=sizes, reach=1)
+        ladders = run_ladder(alpha, list(BETAS), Recipe("sgd", *SCALE), sizes=sizes, reach=1)
         row = []
         for ladder in ladders:
             line = envelope(ladder.curves, [BUDGET])
             row.append(float(line.d[0]) if len(line.d) else np.nan)
         best.append(row)
-    shown = run_ladder(*SHOWN, Recipe("sgd"), sizes=[50, 100, 200, 400, 800, 1600], reach=1)
+    shown = run_ladder(*SHOWN, Recipe("sgd", *SCALE), sizes=[50, 100, 200, 400, 800, 1600], reach=1)
     line = envelope(
-        run_ladder(*SHOWN, Recipe("sgd"), sizes=sizes, reach=1).curves,
+        run_ladder(*SHOWN, Recipe("sgd", *SCALE), sizes=sizes, reach=1).curves,
         10 ** np.arange(4, 9, 0.25),
     )
     return {

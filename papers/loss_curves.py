@@ -15,6 +15,7 @@ TITLE = "Figure 1: loss curves of SGD, DANA and Schedule-Free SGD"
 SOURCE = "arXiv 2505.16098, figure 1, left and middle. Ours: α = 1, β = 0.7 (theirs is not stated)."
 
 NAMES = ("sgd", "dana-constant", "dana-decaying", "schedule-free-sgd")
+SCALE = (0.5, 0.5)  # gamma_2 in units of 1 / trace, gamma_3 in units of gamma_2
 ALPHA, BETA, SHOWN = 1.0, 0.7, 400
 
 
@@ -23,7 +24,7 @@ def measure() -> dict[str, Any]:
     found: dict[str, Any] = {"ladders": {}, "runs": {}}
     sizes = [100 * 2**i for i in range(1, 11)]
     for name in NAMES:
-        ladder = run_ladder(ALPHA, BETA, Recipe(name), sizes=sizes, reach=3)
+        ladder = run_ladder(ALPHA, BETA, Recipe(name, *SCALE), sizes=sizes, reach=3)
         frontier = envelope(ladder.curves, 10 ** np.arange(4, 14, 0.25))
         eta = -measure_exponent(frontier.flops, frontier.risk, last_decades=2).value
         found["ladders"][name] = {
@@ -35,7 +36,7 @@ def measure() -> dict[str, Any]:
     at = np.unique(np.round(np.geomspace(1, 3e4, 60)))
     spectrum = problem.spectrum(seed=0)
     for name in NAMES[:3]:
-        algorithm = Recipe(name).algorithm(ALPHA, BETA, SHOWN, spectrum.trace)
+        algorithm = Recipe(name, *SCALE).algorithm(ALPHA, BETA, SHOWN, spectrum.trace)
         run = hidim.simulate(spectrum, algorithm, runs=1, seed=1, at=at, progress=False)
         line = hidim.predict(spectrum, algorithm, at=at)
         found["runs"][name] = [at, run.risk, line.risk]

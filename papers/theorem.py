@@ -18,6 +18,7 @@ SOURCE = "arXiv 2505.16098, the theorem behind the scaling laws."
 POINTS = ((0.8, 0.3), (1.2, 0.3), (0.8, 0.65), (1.2, 0.8), (0.7, 1.2), (1.0, 1.5), (0.4, 0.8),
           (0.4, 0.3), (0.2, 0.8))  # fmt: skip
 NAMES = ("sgd", "dana-constant", "dana-decaying")
+SCALE = (0.5, 0.5)  # gamma_2 in units of 1 / trace, gamma_3 in units of gamma_2
 SIZES = (1e2, 1e3, 1e4, 1e5)
 
 
@@ -29,7 +30,7 @@ def measure() -> dict[str, Any]:
             ratio_v = np.inf if alpha > 0.5 else 4.0
             spectrum = spectra_at(alpha, [beta], d, ratio_v)[0]
             for name in NAMES:
-                recipe, law = Recipe(name), scaling_law(alpha, beta, name)
+                recipe, law = Recipe(name, *SCALE), scaling_law(alpha, beta, name)
                 last = 100 * steps_to_watch(law, recipe, d, spectrum.trace)
                 algorithm = recipe.algorithm(alpha, beta, d, spectrum.trace)
                 at = log_steps(last, points=150)

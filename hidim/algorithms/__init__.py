@@ -11,6 +11,7 @@ from hidim.algorithms.momentum import (
     sgd_momentum,
     stochastic_nesterov,
 )
+from hidim.algorithms.named import Constructors, Named, lookup, names
 from hidim.algorithms.schedules import (
     WSD,
     Constant,
@@ -22,17 +23,8 @@ from hidim.algorithms.schedules import (
     Warmup,
 )
 
-# Hyphenated names, in Python and for --algorithm on the command line.
-NAMED = {
-    "sgd": sgd,
-    "sgd-momentum": sgd_momentum,
-    "stochastic-nesterov": stochastic_nesterov,
-    "accelerated-sgd": accelerated_sgd,
-    "dana-constant": dana_constant,
-    "dana-decaying": dana_decaying,
-    "schedule-free-sgd": schedule_free_sgd,
-    "general-momentum": general_momentum,
-}
+# Hyphenated name -> constructor, of every known algorithm.
+NAMED = Constructors()
 
 __all__ = [
     "NAMED",
@@ -41,6 +33,7 @@ __all__ = [
     "Cosine",
     "Forgetting",
     "Momentum",
+    "Named",
     "PowerLaw",
     "Schedule",
     "Table",
@@ -49,6 +42,8 @@ __all__ = [
     "dana_constant",
     "dana_decaying",
     "general_momentum",
+    "lookup",
+    "names",
     "schedule_free_sgd",
     "sgd",
     "sgd_momentum",

@@ -22,12 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hidim.support.checks import choice, hyphenated, non_negative, positive
-
-ALGORITHMS = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd")
-"""Optimizers whose exponents follow from alpha and the batch exponent alone."""
-
-GENERAL = "general-momentum"
+from hidim.support.checks import non_negative, positive
 
 # Exponents are compared with this slack: they are sums of a few numbers of order one.
 _SLACK = 1e-12
@@ -123,71 +118,24 @@ def no_gain_line(alpha: float, kappa_3: float, *, kappa_1: float | None = None) 
     return (2 - kappa_3) * (2 * alpha + kappa_1) - 2 * alpha
 
 
-def kappas_of(
+def general_kappas(
     alpha: float,
-    name: str,
-    *,
-    kappa_1: float | None = None,
-    kappa_2: float | None = None,
-    kappa_3: float | None = None,
-    kappa_b: float = 0.0,
+    kappa_b: float,
+    kappa_1: float | None,
+    kappa_2: float,
+    kappa_3: float,
 ) -> Kappas:
-    """The exponents of a named optimizer, or of a member of the general class.
+    """Exponents of one's own, refused where the rates would be unstable as d grows.
 
     Args:
-        alpha: exponent of the data; positive.
-        name: one of `ALGORITHMS`, or "general-momentum", which takes the three kappas.
-        kappa_1: gamma_2 ~ d^-kappa_1; by default the smallest stable one.
-        kappa_2: gamma_3 ~ d^-kappa_2; "general-momentum" needs it.
-        kappa_3: gamma_3 ~ t^-kappa_3; "general-momentum" needs it.
-        kappa_b: batch ~ d^kappa_b, at least 0.
+        kappa_1: gamma_2 ~ d^-kappa_1; None for the smallest stable one.
+        kappa_2: gamma_3 ~ d^-kappa_2; infinity for no gamma_3.
+        kappa_3: gamma_3 ~ t^-kappa_3.
 
     Raises:
-        ValueError: an unknown name, a missing or superfluous kappa, or rates that are
-            unstable at large d.
-
-    >>> kappas_of(1.0, "dana-decaying")
-    Kappas(kappa_1=0.0, kappa_2=0.0, kappa_3=0.5, kappa_b=0.0)
+        ValueError: an exponent out of range, or below its line of stability.
     """
-    alpha, kappa_b = positive("alpha", alpha), non_negative("kappa_b", kappa_b)
-    if name == "stochastic-nesterov":
-        raise ValueError(
-            "`name` is 'stochastic-nesterov', which diverges for every rate and so has no "
-            f"scaling law. Use one of {', '.join((*ALGORITHMS, GENERAL))}."
-        )
-    name = choice("name", hyphenated(name), (*ALGORITHMS, GENERAL))
     least = sgd_kappa_1(alpha, kappa_b)
-    if name == GENERAL:
-        return _general(alpha, least, kappa_1, kappa_2, kappa_3, kappa_b)
-    given = {"kappa_1": kappa_1, "kappa_2": kappa_2, "kappa_3": kappa_3}
-    for key, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"`{key}` is fixed by alpha for {name!r}, got {value!r}. "
-                f"Use name={GENERAL!r} to choose it."
-            )
-    if name in ("sgd", "sgd-momentum"):
-        return Kappas(least, math.inf, 0.0, kappa_b)
-    if name == "dana-constant":
-        return Kappas(least, stability_line(alpha, 0.0, kappa_b=kappa_b), 0.0, kappa_b)
-    if name == "dana-decaying":
-        return Kappas(least, least, max(0.0, 1 - kappa_b) / (2 * alpha), kappa_b)
-    return Kappas(least, least, 1.0, kappa_b)  # Schedule-Free: gamma_3 ~ gamma / t
-
-
-def _general(
-    alpha: float,
-    least: float,
-    kappa_1: float | None,
-    kappa_2: float | None,
-    kappa_3: float | None,
-    kappa_b: float,
-) -> Kappas:
-    if kappa_2 is None or kappa_3 is None:
-        raise ValueError(
-            "`kappa_2` and `kappa_3` must be given for 'general-momentum', "
-            f"got {kappa_2!r} and {kappa_3!r}."
-        )
     first = least if kappa_1 is None else non_negative("kappa_1", kappa_1)
     second = math.inf if kappa_2 == math.inf else non_negative("kappa_2", kappa_2)
     third = non_negative("kappa_3", kappa_3)

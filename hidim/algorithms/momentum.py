@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hidim.algorithms.schedules import (
     AverageWeight,
     Complement,
@@ -145,6 +147,29 @@ def stochastic_nesterov(gamma: float) -> Momentum:
         name="stochastic-nesterov",
         rates=("gamma_1", "gamma_2"),
     )
+
+
+def is_stochastic_nesterov(algorithm: Momentum) -> bool:
+    """Whether the schedules are those of `stochastic_nesterov` at some rate, whatever the name.
+
+    The momentum may be measured in another unit: only gamma_1 gamma_3 acts.
+
+    >>> a = stochastic_nesterov(0.1)
+    >>> same = Momentum(3.0 * a.gamma_1, a.gamma_2, (1 / 3.0) * a.gamma_3, a.forgetting)
+    >>> is_stochastic_nesterov(same), is_stochastic_nesterov(sgd(0.1))
+    (True, False)
+    """
+    rate = algorithm.gamma_2.constant
+    if not rate:
+        return False
+    t = np.concatenate([np.arange(8.0), np.geomspace(8.0, 1e12, 40)])
+    its = stochastic_nesterov(rate)
+    pairs = (
+        (algorithm.gamma_1(t) * algorithm.gamma_3(t), its.gamma_1(t) * its.gamma_3(t)),
+        (algorithm.forgetting(t), its.forgetting(t)),
+    )
+    # A schedule times a number is rounded once or twice, nothing more.
+    return all(np.allclose(mine, other, rtol=1e-13, atol=0.0) for mine, other in pairs)
 
 
 def accelerated_sgd(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.kappas import ALGORITHMS, GENERAL
+from hidim.algorithms.named import GENERAL
+from hidim.algorithms.named import names as known_names
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -57,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a row per optimizer: measured and theoretical exponents."""
     check_outputs(args)
-    names = [choice("algorithm", n, (*ALGORITHMS, GENERAL)) for n in args.algorithm or DEFAULT]
+    names = [choice("algorithm", n, known_names(scaling=True)) for n in args.algorithm or DEFAULT]
     low, high = positive("d-min", args.d_min), positive("d-max", args.d_max)
     if not 10 <= low < high <= 1e12 or high < 30 * low:
         raise ValueError(

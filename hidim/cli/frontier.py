@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hidim.algorithms.kappas import ALGORITHMS
+from hidim.algorithms.named import names as known_names
 from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
 from hidim.scaling.law import scaling_law
 from hidim.support.progress import Progress
@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="budgets: steps x parameters x batch",
     )
     parser.add_argument(
-        "--algorithm", choices=ALGORITHMS, help="one optimizer (default: sgd and both DANAs)"
+        "--algorithm",
+        choices=known_names(fixed=True),
+        help="one optimizer (default: sgd and both DANAs)",
     )
     parser.add_argument("--batch-size", type=float, default=1.0, help="samples per step (1)")
     parser.add_argument("--v-over-d", type=float, help="v / d (inf; 4 when 2 alpha <= 1)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hidim.algorithms.kappas import ALGORITHMS, GENERAL
+from hidim.algorithms.named import GENERAL, names
 from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.scaling.phases import Boundary
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the phase and the table of exponents."""
     check_outputs(args)
     common = {"kappa_b": args.kappa_b, "variant": args.variant}
-    laws = [scaling_law(args.alpha, args.beta, name, **common) for name in ALGORITHMS]
+    laws = [scaling_law(args.alpha, args.beta, name, **common) for name in names(fixed=True)]
     if any(k is not None for k in (args.kappa_1, args.kappa_2, args.kappa_3)):
         kappas = {"kappa_1": args.kappa_1, "kappa_2": args.kappa_2, "kappa_3": args.kappa_3}
         laws.append(scaling_law(args.alpha, args.beta, GENERAL, **kappas, **common))

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from hidim.algorithms.named import lookup, names
 from hidim.support.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The same algorithm has the same colour in every figure; told apart by the colour-blind too.
-COLOURS: Mapping[str, str] = {
-    "sgd": "#2f5fa8",
-    "sgd-momentum": "#3fa7b5",
-    "dana-constant": "#e08a00",
-    "dana-decaying": "#c2203a",
-    "schedule-free-sgd": "#7a4fa0",
-    "accelerated-sgd": "#8a5a3c",
-    "stochastic-nesterov": "#6f6f6f",
-    "general-momentum": "#d66fae",
-    "adam": "#111111",
-    "adamw": "#111111",
-    "adana": "#3c8a3c",
-}
+# The same algorithm has the same colour in every figure; told apart by the colour-blind too. Those
+# of the named algorithms stand in their records, these are torch's.
+COLOURS: Mapping[str, str] = {"adam": "#111111", "adamw": "#111111", "adana": "#3c8a3c"}
 OTHERS = ("#555555", "#a0a000", "#b07aa1", "#59a14f", "#9c755f", "#bab0ac")
 
 
@@ -33,8 +23,9 @@ def colour_of(name: str, *, index: int = 0) -> str:
     >>> colour_of("dana-decaying, d = 1000") == colour_of("dana-decaying")
     True
     """
-    found = [known for known in COLOURS if known in name.lower()]
-    return COLOURS[max(found, key=len)] if found else OTHERS[index % len(OTHERS)]
+    colours = {**COLOURS, **{known: lookup(known).colour for known in names()}}
+    found = [known for known, colour in colours.items() if colour and known in name.lower()]
+    return colours[max(found, key=len)] if found else OTHERS[index % len(OTHERS)]
 
 
 def new_ax() -> Axes:

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from hidim.algorithms.kappas import kappas_of, stability_line
+from hidim.algorithms.kappas import sgd_kappa_1, stability_line
 from hidim.algorithms.momentum import dana_decaying
 from hidim.curve import log_steps
 from hidim.engines.solve import solve
@@ -104,7 +104,7 @@ def critical_kappa_2(
         amplitudes (sizes,) and local kappa_2 (sizes - 1,).
     """
     line = stability_line(alpha, kappa_3)
-    kappa_1 = kappas_of(alpha, "sgd").kappa_1
+    kappa_1 = sgd_kappa_1(alpha)
     amplitudes: list[float] = []
     guess = float(sizes[0]) ** -line
     for k, d in enumerate(sizes):

@@ -1,40 +1,25 @@
 """Which hyperparameters should an optimizer start from on this problem?
 
-The DANA authors' reference rule, in the batch-mean convention and with the forgetting
-delta / (delta + t):
-
-    gamma_2 = 0.375 min(1/L, B / tr K)
-    gamma_3 = 0.1 min(1, B/d) min(1/L, B / tr K)                        DANA-constant
-    gamma_3 = 0.1/L d^-kappa_2 (1 + t)^-kappa_3                         DANA-decaying
-    delta   = 1 + max(2 + (2 beta - 1)/alpha, 2 - 1/alpha)
-
-with L = 1, the population's largest curvature, on PLRF and the largest eigenvalue of a bare
-Spectrum, and the exponents of hidim.scaling at batch d^kappa_b = B: kappa_3 = 1/(2 alpha) and
-kappa_2 = max(0, 1 - 2 alpha) at batch 1. Whatever the rule says is then held to an exact
-kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is halved, and gamma_2 too
-where SGD alone would not hold. Accelerated SGD follows Jain et al. 2018 instead.
+Every algorithm's record says what its rule for rates is (algorithms/records.py). Whatever the rule
+says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
+halved, and gamma_2 too where SGD alone would not hold. Over a known horizon both are halved further
+as long as the expected risk at its end falls: with label noise the best rates are far below the
+largest stable ones.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from hidim.algorithms import NAMED
-from hidim.algorithms.kappas import kappas_of, sgd_kappa_1, stability_line
-from hidim.algorithms.momentum import (
-    Momentum,
-    dana_constant,
-    dana_decaying,
-    general_momentum,
-    schedule_free_sgd,
-    sgd,
-    sgd_momentum,
-)
+from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.named import Setting, lookup
 from hidim.algorithms.schedules import Constant
+from hidim.engines.march import march
+from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
@@ -42,12 +27,12 @@ from hidim.systems.kernel_norm import kernel_norm
 
 # Kernel norm the recommended rates keep to: half of what is stable.
 NORM_LIMIT = 0.5
-# The authors' practical forgetting ("delta > 5"), where beta is unknown.
-PRACTICAL_DELTA = 8.0
-# torch's customary momentum 0.9.
-_FORGETTING = 0.1
-_KAPPAS = ("kappa_1", "kappa_2", "kappa_3")
 _TIMES = np.concatenate([np.arange(32.0), np.geomspace(32.0, 1e20, 240)])
+_SMALLEST = 2.0**-40
+# A risk at the horizon this much lower is worth departing from the rule for.
+_WORTH = 1e-3
+# Accuracy of the runs that compare rates: they only have to rank them.
+_RUN_TOLERANCE = 1e-5
 
 
 def recommend(
@@ -61,12 +46,15 @@ def recommend(
     kappa_1: float | None = None,
     kappa_2: float | None = None,
     kappa_3: float | None = None,
+    seed: int | None = None,
+    steps: float | None = None,
+    scale: float | None = None,
 ) -> Momentum:
     """The algorithm `name` with rates that suit `problem`: kernel norm at most 1/2 at all t.
 
     Args:
         problem: a PLRF, or a Spectrum together with `alpha` and `d`.
-        name: hyphenated name; "general-momentum" takes the kappas.
+        name: in any spelling; "general-momentum" takes the kappas.
         batch_size: samples per step; math.inf for full batches.
         alpha: exponent of the spectrum, eigenvalues ~ j^(-2 alpha); the problem's own if left
             out.
@@ -76,6 +64,13 @@ def recommend(
         kappa_1: gamma_2 ~ d^-kappa_1; by default the smallest stable one.
         kappa_2: gamma_3 ~ d^-kappa_2; by default the smallest stable one.
         kappa_3: gamma_3 ~ (1 + t)^-kappa_3; by default DANA-decaying's.
+        seed: the W that will be drawn, as in `hidim.predict`: the rates hold on that draw. None
+            for the deterministic equivalent, whose rates one draw in some fifty of ten
+            parameters does not bear.
+        steps: the horizon in optimizer steps. Of the rates by factors of two below the others,
+            gamma_2 and gamma_3 apart, those with the lowest expected risk at its end.
+        scale: factor on the rates that the rule and the norm give; not with `steps`. Above 1 the
+            norm may pass 1/2.
 
     Returns:
         The algorithm, ready for `hidim.predict` at this batch size.
@@ -85,208 +80,167 @@ def recommend(
             `alpha` or `d`, kappas for another algorithm or beyond the line of stability.
 
     Example:
-        >>> from hidim import Spectrum
+        >>> from hidim import PLRF, Spectrum
         >>> spectrum = Spectrum(np.arange(1, 101.0) ** -2, np.ones(100), 0.0)
         >>> algorithm = recommend(spectrum, "dana-decaying", alpha=1.0, beta=0.7, d=100)
         >>> algorithm.gamma_3, round(algorithm.forgetting.delta, 9)
         (PowerLaw(scale=0.1, t_exponent=0.5), 3.4)
+        >>> noisy = PLRF(1.0, 0.7, 100, noise_variance=1.0)
+        >>> largest, best = recommend(noisy, "sgd"), recommend(noisy, "sgd", steps=1e6)
+        >>> float(largest.gamma_2(0) / best.gamma_2(0)) > 100
+        True
     """
-    name = checks.choice("name", checks.hyphenated(name), NAMED)
-    if name == "stochastic-nesterov":
+    record = lookup(name)
+    kappas = (("kappa_1", kappa_1), ("kappa_2", kappa_2), ("kappa_3", kappa_3))
+    given = {key: value for key, value in kappas if value is not None}
+    scale = None if scale is None else checks.positive("scale", scale)
+    if steps is not None:
+        steps = checks.whole("steps", steps, minimum=1)
+        if steps > MAX_STEPS:
+            raise ValueError(f"`steps` must be at most {MAX_STEPS:g}, got {steps:g}.")
+        if scale is not None:
+            raise ValueError(
+                "`scale` fixes the rates and `steps` searches them: give one of the two."
+            )
+    setting, spectrum = _setting(problem, batch_size, alpha, beta, d, given, seed)
+    rule = replace(record.recommended(setting), name=record.name)
+    held = _held(rule, spectrum, setting.batch_size)
+    if scale is not None:
+        return scaled(held, scale, scale)
+    return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
+
+
+def resolve(
+    problem: Any,
+    algorithm: Momentum | str,
+    batch_size: float = 1,
+    *,
+    seed: int | None = None,
+    steps: float | None = None,
+) -> Momentum:
+    """`algorithm` itself, or the recommended one where it is a name.
+
+    A name means `recommend(problem, name, batch_size, seed=seed)`, and on a problem with label
+    noise, where no rate is good at every horizon, with `steps` too.
+    """
+    if not isinstance(algorithm, str):
+        return algorithm
+    name = lookup(algorithm, what="algorithm").name
+    if isinstance(problem, Spectrum):
         raise ValueError(
-            "`name` is 'stochastic-nesterov', which diverges for every rate; try 'dana-decaying'."
+            f"`algorithm` {name!r} stands for recommended rates, which a Spectrum alone does not "
+            f"fix: give hidim.recommend(spectrum, {name!r}, alpha=..., d=...) instead."
         )
-    kappas = dict(zip(_KAPPAS, (kappa_1, kappa_2, kappa_3), strict=True))
-    given = [key for key, value in kappas.items() if value is not None]
-    if given and name != "general-momentum":
-        raise ValueError(f"`{given[0]}` is fixed for {name!r}; 'general-momentum' takes it.")
-    setting = _setting(problem, batch_size, alpha, beta, d)
-    return _held(setting, _BUILDERS[name](setting, kappas))
+    noisy = float(getattr(problem, "noise_variance", 0.0)) > 0 and steps
+    return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
 
 
-class _Setting(NamedTuple):
-    """What the rules read."""
+def scaled(algorithm: Momentum, second: float, third: float) -> Momentum:
+    """The algorithm with gamma_2 times `second` and gamma_3 times `third`.
 
-    spectrum: Spectrum
-    batch_size: float
-    alpha: float
-    delta: float
-    d: float
-    curvature: float  # L: the rule is written for eigenvalues of at most about 1
-
-    @property
-    def kappa_b(self) -> float:
-        """The batch as a power of d, between 0 and 1."""
-        if self.batch_size == 1:
-            return 0.0
-        return 1.0 if self.batch_size >= self.d else math.log(self.batch_size) / math.log(self.d)
-
-    @property
-    def rate(self) -> float:
-        """min(1/L, B / tr K): of the order of SGD's largest stable rate."""
-        return min(1.0 / self.curvature, self.batch_size / self.spectrum.trace)
-
-    @property
-    def gamma_2(self) -> float:
-        return 0.375 * self.rate
-
-
-# (factor on gamma_2, factor on gamma_3) -> algorithm
-Build = Callable[[float, float], Momentum]
+    Where other points are read, their weights belong to the rates and all move with `second`.
+    """
+    if algorithm.readouts or second == third:
+        return algorithm.scheduled(Constant(second))
+    return Momentum(
+        algorithm.gamma_1,
+        second * algorithm.gamma_2,
+        third * algorithm.gamma_3,
+        algorithm.forgetting,
+        name=algorithm.name,
+        rates=algorithm.rates,
+    )
 
 
 def _setting(
-    problem: Any, batch_size: float, alpha: float | None, beta: float | None, d: float | None
-) -> _Setting:
+    problem: Any,
+    batch_size: float,
+    alpha: float | None,
+    beta: float | None,
+    d: float | None,
+    given: dict[str, float],
+    seed: int | None,
+) -> tuple[Setting, Spectrum]:
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     known = {}
     for key, value in (("alpha", alpha), ("d", d)):
         value = getattr(problem, key, None) if value is None else value
         if value is None:
+            # What is no problem at all is refused as such.
+            as_spectrum(problem)
             raise ValueError(f"`{key}` is not known for a {type(problem).__name__}; give {key}=.")
         known[key] = checks.positive(key, value)
     beta = getattr(problem, "beta", None) if beta is None else beta
-    spectrum = as_spectrum(problem)
+    spectrum = as_spectrum(problem, seed)
     top = float(spectrum.eigenvalues[0])
     if top <= 0 or spectrum.trace <= 0:
         raise ValueError("`problem` has no positive eigenvalue: there is nothing to learn.")
-    return _Setting(
-        spectrum,
-        batch_size,
-        known["alpha"],
-        PRACTICAL_DELTA if beta is None else _delta(known["alpha"], checks.finite("beta", beta)),
-        known["d"],
-        top if isinstance(problem, Spectrum) else 1.0,
+    setting = Setting(
+        alpha=known["alpha"],
+        beta=None if beta is None else checks.finite("beta", beta),
+        d=known["d"],
+        batch_size=batch_size,
+        trace=spectrum.trace,
+        curvature=top if isinstance(problem, Spectrum) else 1.0,
+        eigenvalues=spectrum.eigenvalues,
+        counts=spectrum.counts,
+        given=given,
     )
+    return setting, spectrum
 
 
-def _delta(alpha: float, beta: float) -> float:
-    """Large enough for F_pp's exponent: delta / 2 > (2 alpha + 2 beta - 1) / (2 alpha)."""
-    # Below 1 the momentum would forget less than a running mean does.
-    return max(1.0, 1.0 + max(2.0 + (2.0 * beta - 1.0) / alpha, 2.0 - 1.0 / alpha))
-
-
-def _held(setting: _Setting, build: Build) -> Momentum:
+def _held(algorithm: Momentum, spectrum: Spectrum, batch_size: float) -> Momentum:
     """The largest rates, by factors of two below the rule's, whose norm keeps to the limit."""
 
-    def keeps(algorithm: Momentum) -> bool:
-        norm = kernel_norm(setting.spectrum, algorithm, setting.batch_size, _TIMES)
-        return bool(np.all(norm <= NORM_LIMIT))
+    def keeps(second: float, third: float) -> bool:
+        here = scaled(algorithm, second, third)
+        return bool(np.all(kernel_norm(spectrum, here, batch_size, _TIMES) <= NORM_LIMIT))
 
     second, third = 1.0, 1.0
-    while not keeps(build(second, third)):
-        if keeps(build(second, 0.0)) and third > 2.0**-40:
+    while not keeps(second, third):
+        if not algorithm.readouts and keeps(second, 0.0) and third > _SMALLEST:
             third *= 0.5
         else:
             second *= 0.5
-    return build(second, third)
+            third = second if algorithm.readouts else third
+    return scaled(algorithm, second, third)
 
 
-def _sgd(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    return lambda second, third: sgd(second * setting.gamma_2)
+def _best_at_the_end(
+    algorithm: Momentum, spectrum: Spectrum, batch_size: float, steps: float
+) -> Momentum:
+    """Halve both rates, then each alone, as long as the risk at the horizon falls."""
+    end = np.array([float(steps)])
+    rough = spectrum.compress(nodes_per_octave=8)
+
+    def risk(factors: tuple[float, float]) -> float:
+        there = scaled(algorithm, *factors)
+        record = march(rough, there, batch_size, end, tolerance=_RUN_TOLERANCE)
+        return float(record.risk(record.sums)[-1])
+
+    moves = [(0.5, 0.5)]
+    if algorithm.has_momentum and not algorithm.readouts:
+        moves += [(1.0, 0.5), (0.5, 1.0)]
+    return scaled(algorithm, *_descend(risk, (1.0, 1.0), moves))
 
 
-def _sgd_momentum(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    # Half the motion through each rate: gamma_2 + gamma_3 / delta is SGD's recommended rate.
-    half = 0.5 * setting.gamma_2
-    return lambda second, third: sgd_momentum(
-        second * half, third * _FORGETTING * half, _FORGETTING
-    )
-
-
-def _dana_constant(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    gamma_3 = 0.1 * min(1.0, setting.batch_size / setting.d) * setting.rate
-    return lambda second, third: dana_constant(
-        second * setting.gamma_2, third * gamma_3, setting.delta
-    )
-
-
-def _dana_decaying(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    powers = kappas_of(setting.alpha, "dana-decaying", kappa_b=setting.kappa_b)
-    gamma_3 = 0.1 / setting.curvature * setting.d**-powers.kappa_2
-    return lambda second, third: dana_decaying(
-        second * setting.gamma_2, third * gamma_3, powers.kappa_3, setting.delta
-    )
-
-
-def _general_momentum(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    alpha, kappa_b, d = setting.alpha, setting.kappa_b, setting.d
-    third_power = kappas["kappa_3"]
-    if third_power is None:
-        third_power = kappas_of(alpha, "dana-decaying", kappa_b=kappa_b).kappa_3
-    second_power = kappas["kappa_2"]
-    if second_power is None:
-        second_power = stability_line(
-            alpha, third_power, kappa_1=kappas["kappa_1"], kappa_b=kappa_b
-        )
-    powers = kappas_of(
-        alpha,
-        "general-momentum",
-        kappa_1=kappas["kappa_1"],
-        kappa_2=second_power,
-        kappa_3=third_power,
-        kappa_b=kappa_b,
-    )
-    # At the smallest stable kappa_1 the rate is the rule's; beyond, a power of d below it.
-    gamma_2 = setting.gamma_2 * d ** sgd_kappa_1(alpha, kappa_b)
-    return lambda second, third: general_momentum(
-        d,
-        second * gamma_2,
-        third * 0.1 / setting.curvature,
-        setting.delta,
-        kappa_1=powers.kappa_1,
-        kappa_2=powers.kappa_2,
-        kappa_3=powers.kappa_3,
-    )
-
-
-def _schedule_free_sgd(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    # The gradient point sees (1 - interpolation) gamma directly, so gamma itself may be larger
-    # than SGD's; just below 1/L even without noise.
-    gamma = 2.5 * setting.gamma_2
-    return lambda second, third: schedule_free_sgd(second * gamma)
-
-
-def _accelerated_sgd(setting: _Setting, kappas: dict[str, float | None]) -> Build:
-    """Jain et al. 2018 with Gaussian data's R^2 and statistical condition number.
-
-    Written out instead of calling `accelerated_sgd`: its weights are 1 minus 1e-15 in high
-    dimension, and forgetting and gamma_3 are what is left.
-    """
-    eigenvalues = setting.spectrum.eigenvalues
-    # Rounding leaves a measured covariance tiny eigenvalues where it has none.
-    smallest = float(np.min(eigenvalues[eigenvalues > 0]))
-    if np.all(setting.spectrum.counts == 1):
-        kept = eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues[0]
-        smallest = float(np.min(eigenvalues[kept]))
-    top = float(eigenvalues[0])
-    radius = top + (top + setting.spectrum.trace) / setting.batch_size  # their R^2
-    statistical = 1.0 + (1.0 + setting.d) / setting.batch_size
-    q = math.sqrt(radius / smallest * statistical)
-    weight = 3.0 * math.sqrt(5.0) * q
-    short = 1.0 / (5.0 * radius)
-    # In theory at least the short step; a nearly isotropic covariance may reverse them.
-    long = max(short, 1.0 / (3.0 * math.sqrt(5.0) * smallest * q))
-    unmixed = 1.0 / (1.0 + weight)  # 1 - mixing
-    averaging = min(1.0, 1.0 / (9.0 * q))
-    gamma_3 = unmixed * (long - short)
-    algorithm = Momentum(
-        1.0,
-        short,
-        gamma_3,
-        unmixed + averaging * (weight / (1.0 + weight)),
-        name="accelerated-sgd",
-        readouts=(("short-step", Constant(gamma_3)),),
-    )
-    return lambda second, third: algorithm.scheduled(Constant(second))
-
-
-_BUILDERS: dict[str, Callable[[_Setting, dict[str, float | None]], Build]] = {
-    "sgd": _sgd,
-    "sgd-momentum": _sgd_momentum,
-    "accelerated-sgd": _accelerated_sgd,
-    "dana-constant": _dana_constant,
-    "dana-decaying": _dana_decaying,
-    "schedule-free-sgd": _schedule_free_sgd,
-    "general-momentum": _general_momentum,
-}
+def _descend(
+    value: Callable[[tuple[float, float]], float],
+    start: tuple[float, float],
+    moves: list[tuple[float, float]],
+) -> tuple[float, float]:
+    """Repeat each move, and take it back, while that lowers `value` by what is worth it."""
+    best, lowest = start, value(start)
+    improved = True
+    while improved:
+        improved = False
+        for down in [*moves, *((1 / a, 1 / b) for a, b in moves[1:])]:
+            while True:
+                there = (best[0] * down[0], best[1] * down[1])
+                if not all(_SMALLEST <= x <= 1.0 for x in there):
+                    break
+                found = value(there)
+                if not found < lowest * (1 - _WORTH):
+                    break
+                best, lowest, improved = there, found, True
+    return best

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum, sgd
+from hidim.algorithms.momentum import Momentum, is_stochastic_nesterov, sgd
 from hidim.algorithms.schedules import Constant
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps
 from hidim.engines.march import march
 from hidim.engines.solve import solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
+from hidim.rates.recommend import resolve
 from hidim.support import checks
 from hidim.support.roots import bracketed_root
 from hidim.systems.kernel_norm import growth_rate, kernel_norm, small_step_norm
@@ -149,7 +150,7 @@ class Stability:
         by_norm = self._norm_edge(name, scaled)
         if by_norm is None or _is_constant(self.algorithm):
             return by_norm
-        if self.algorithm.name == "stochastic-nesterov" and math.isfinite(self.batch_size):
+        if is_stochastic_nesterov(self.algorithm) and math.isfinite(self.batch_size):
             return 0.0  # Even et al. 2021, theorem 7: every rate diverges, however late.
         ends = np.array([0.0, float(self.steps[-1])])
         rough = self.spectrum.compress(nodes_per_octave=8)
@@ -178,7 +179,7 @@ class Stability:
 
 def stability(
     problem: Any,
-    algorithm: Momentum,
+    algorithm: Momentum | str,
     steps: float,
     batch_size: float = 1,
     seed: int | None = None,
@@ -187,7 +188,7 @@ def stability(
 
     Args:
         problem: a PLRF or another problem, or a Spectrum.
-        algorithm: a member of the momentum family.
+        algorithm: a member of the momentum family, or a name: the recommended one.
         steps: last optimizer step, up to 1e20.
         batch_size: samples per step; math.inf leaves only the modes' own stability.
         seed: None for the deterministic equivalent, a number to draw that W.
@@ -204,6 +205,7 @@ def stability(
     """
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     spectrum = as_spectrum(problem, seed)
+    algorithm = resolve(problem, algorithm, batch_size, seed=seed, steps=steps)
     run = solve(spectrum, algorithm, steps, batch_size=batch_size, engine="exact", seed=seed)
     grid = _grid(float(run.steps[-1]), algorithm)
     norm = kernel_norm(spectrum, algorithm, batch_size, grid)

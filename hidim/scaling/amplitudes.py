@@ -13,8 +13,7 @@ c_p^-p = 4^p Gamma(nu+1)^2 Gamma(2nu+1-2p) / (Gamma(nu+1-p)^2 Gamma(2nu+1-p)), t
 transform of J_nu^2. It exists for delta + kappa_3/2 > (2 - kappa_3) p only: with a smaller delta
 the modes ring and the exponent is lost.
 
-Sources: derived here from the continuous-time limit; rates by the authors' rule
-gamma_2 = 0.375 min(2/(B+1), 1/tr K), gamma_3 = 0.1/(d tr K) or 0.1 (1+t)^(-1/(2 alpha)).
+Sources: derived here from the continuous-time limit; rates by the rule in algorithms/records.py.
 Limits: the noise that DANA's gamma_3 adds is kept to order of magnitude only.
 """
 
@@ -26,7 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.algorithms.kappas import Kappas
+from hidim.algorithms.named import Named, Setting
 from hidim.scaling.terms import Term, zeta
+
+_LARGE = 1e30  # parameters: beyond every crossing of two powers of d
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,34 @@ class Rates:
     c_b: float = 1.0
 
 
-def default_rates(alpha: float, beta: float, kappas: Kappas, *, c_b: float, ratio: float) -> Rates:
-    """The authors' rates at this batch, with the trace replaced by its limit."""
-    trace = trace_constant(alpha, ratio)
-    cap = min(1.0, c_b) if kappas.kappa_b else c_b
-    c_2 = 0.375 * min(2 / (cap + 1), 1 / trace)
+def default_rates(
+    record: Named, alpha: float, beta: float, kappas: Kappas, *, c_b: float, ratio: float
+) -> Rates:
+    """The limit for large d of the rates that `hidim.recommend` starts from.
+
+    The record's own rule at a size where every minimum in it has been decided, times the powers
+    of d that it falls with.
+    """
+    d = _LARGE
+    spread = max(0.0, 1 - 2 * alpha)  # tr K ~ d^spread
+    setting = Setting(
+        alpha=alpha,
+        beta=beta,
+        d=d,
+        batch_size=c_b * d**kappas.kappa_b,
+        trace=trace_constant(alpha, ratio) * d**spread,
+        curvature=1.0,
+        eigenvalues=np.ones(1),
+        counts=np.ones(1),
+        given={f"kappa_{i}": getattr(kappas, f"kappa_{i}") for i in (1, 2, 3)},
+    )
+    assert record.amplitudes is not None  # every algorithm with exponents has them
+    found = record.amplitudes(setting)
+    longer = found.gamma_3 / found.delta if record.forgetting is not None else 0.0
+    c_2 = (found.gamma_2 + longer) * d**kappas.kappa_1
     if math.isinf(kappas.kappa_2):
         return Rates(c_2, 0.0, 1.0, c_b)
-    c_3 = 0.1 / trace if kappas.kappa_3 == 0 else 0.1 / max(1.0, trace)
-    delta = 1 + max(2 + (2 * beta - 1) / alpha, 2 - 1 / alpha)
-    return Rates(c_2, c_3, delta, c_b)
+    return Rates(c_2, found.gamma_3 * d**kappas.kappa_2, found.delta, c_b)
 
 
 def trace_constant(alpha: float, ratio: float) -> float:

@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hidim import algorithms
 from hidim.algorithms import Momentum
-from hidim.algorithms.kappas import Kappas, kappas_of
+from hidim.algorithms.kappas import Kappas
+from hidim.algorithms.named import kappas_of, lookup
+from hidim.problems.power_law import PLRF
+from hidim.rates.recommend import recommend
 from hidim.scaling import exponents
 from hidim.scaling.amplitudes import (
     Rates,
@@ -36,7 +38,7 @@ from hidim.scaling.amplitudes import (
 from hidim.scaling.frontier import Frontier, minimise
 from hidim.scaling.phases import Boundary, boundaries, phase_of
 from hidim.scaling.terms import VARIANTS, Term, floor_risk, partial_zeta, terms_of, zeta
-from hidim.support.checks import choice, finite, finite_array, positive
+from hidim.support.checks import choice, finite, finite_array, positive, whole
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class ScalingLaw:
         stages: (term, tau from, tau to, slope in log t) with t = d^tau.
         boundaries: the lines around the phase, the nearest first.
         v_over_d: the ratio v / d that the constants assume.
-        rates: amplitudes used by `risk` and `frontier`.
+        rates: amplitudes used by `risk` and `frontier`; the rule's limit for large d, before
+            `hidim.recommend` holds a size to its norm.
+        chosen: whether the caller gave some of them, which `algorithm` then takes too.
     """
 
     alpha: float
@@ -80,6 +84,7 @@ class ScalingLaw:
     boundaries: tuple[Boundary, ...]
     v_over_d: float
     rates: Rates
+    chosen: bool = False
 
     @property
     def rho(self) -> float:
@@ -171,27 +176,32 @@ class ScalingLaw:
         return minimise(self.risk, flops, c_b=self.rates.c_b, kappa_b=self.kappas.kappa_b)
 
     def algorithm(self, d: float) -> Momentum:
-        """The optimizer at d parameters, with the law's rates.
+        """The optimizer at d parameters: `hidim.recommend`'s, or at the amplitudes that were given.
 
+        Args:
+            d: parameters, at least 1; a whole number where the rates are recommended.
+
+        >>> law = scaling_law(1.0, 0.7, "dana-constant")
+        >>> law.algorithm(1000) == recommend(PLRF(1.0, 0.7, 1000), "dana-constant")
+        True
         >>> scaling_law(1.0, 0.7, "dana-constant", c_2=0.2, c_3=0.1, delta=8.0).algorithm(1000)
         Momentum(gamma_1=Constant(value=1.0), gamma_2=Constant(value=0.2), ...)
         """
         rates, kappas = self.rates, self.kappas
-        gamma_2 = rates.c_2 * d**-kappas.kappa_1
-        if self.name == "sgd":
-            return algorithms.sgd(gamma_2)
-        if self.name == "sgd-momentum":  # the same rate, half of it through the momentum
-            return algorithms.sgd_momentum(gamma_2 / 2, gamma_2 / 20, 0.1)
-        if self.name == "schedule-free-sgd":
-            return algorithms.schedule_free_sgd(gamma_2)
-        gamma_3 = rates.c_3 * d**-kappas.kappa_2
-        if self.name == "dana-constant":
-            return algorithms.dana_constant(gamma_2, gamma_3, rates.delta)
-        if self.name == "dana-decaying":
-            return algorithms.dana_decaying(gamma_2, gamma_3, kappas.kappa_3, rates.delta)
-        return algorithms.general_momentum(
-            1.0, gamma_2, gamma_3, rates.delta, kappa_3=kappas.kappa_3
-        )
+        if not self.chosen:
+            size = whole("d", d, minimum=1)
+            batch = max(1, round(rates.c_b * size**kappas.kappa_b))
+            v = math.inf if math.isinf(self.v_over_d) else max(size, round(self.v_over_d * size))
+            given = {}
+            if lookup(self.name).takes_kappas:
+                given = {f"kappa_{i}": getattr(kappas, f"kappa_{i}") for i in (1, 2, 3)}
+            problem = PLRF(self.alpha, self.beta, int(size), v)
+            return recommend(problem, self.name, batch, **given)
+        step = rates.c_2 * d**-kappas.kappa_1
+        # The same rate, half of it through the momentum, where that is only a longer step.
+        ratio = rates.c_3 / rates.c_2 if math.isfinite(kappas.kappa_2) else 1.0
+        delta = rates.delta if math.isfinite(kappas.kappa_2) else None
+        return lookup(self.name).at(step, ratio, delta, kappas, d)
 
     def _refuse_trivial(self) -> None:
         if self.phase == "trivial":
@@ -249,8 +259,8 @@ def scaling_law(
     Args:
         alpha: exponent of the data, eigenvalues j^(-2 alpha); positive.
         beta: exponent of the target, coefficients j^(-beta); finite.
-        name: "sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd", or
-            "general-momentum", which takes kappa_2, kappa_3 and, if wanted, kappa_1.
+        name: an algorithm with exponents, in any spelling: "sgd", "dana-decaying", ...;
+            "general-momentum" takes kappa_2, kappa_3 and, if wanted, kappa_1.
         kappa_1: gamma_2 ~ d^-kappa_1; by default the largest rates that stay stable.
         kappa_2: gamma_3 ~ d^-kappa_2 ...
         kappa_3: ... (1 + t)^-kappa_3.
@@ -259,7 +269,8 @@ def scaling_law(
             floor is d^-rho) or "ridge-regression" (F_pp in place of K_pp).
         v_over_d: v / d for the constants; infinity above the line 2 alpha = 1, 4 below it.
         batch_size: amplitude of the batch, batch = batch_size x d^kappa_b.
-        c_2: amplitude of gamma_2; by default the authors' rule, as for c_3 and delta.
+        c_2: amplitude of gamma_2; by default the rule of `hidim.recommend`, as for c_3 and
+            delta.
         c_3: amplitude of gamma_3.
         delta: friction, Delta(t) = delta / (delta + t).
 
@@ -272,11 +283,14 @@ def scaling_law(
     """
     alpha, beta = positive("alpha", alpha), finite("beta", beta)
     variant = choice("variant", variant, VARIANTS)
+    record = lookup(name)
+    name = record.name
     kappas = kappas_of(
         alpha, name, kappa_1=kappa_1, kappa_2=kappa_2, kappa_3=kappa_3, kappa_b=kappa_b
     )
     ratio = _checked_ratio(alpha, v_over_d)
-    rates = default_rates(alpha, beta, kappas, c_b=positive("batch_size", batch_size), ratio=ratio)
+    c_b = positive("batch_size", batch_size)
+    rates = default_rates(record, alpha, beta, kappas, c_b=c_b, ratio=ratio)
     rates = Rates(
         rates.c_2 if c_2 is None else positive("c_2", c_2),
         rates.c_3 if c_3 is None or math.isinf(kappas.kappa_2) else positive("c_3", c_3),
@@ -298,6 +312,7 @@ def scaling_law(
         boundaries=boundaries(alpha, beta),
         v_over_d=ratio,
         rates=rates,
+        chosen=any(given is not None for given in (c_2, c_3, delta)),
         **solved,
     )
 

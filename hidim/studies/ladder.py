@@ -1,13 +1,14 @@
 """The same optimizer on the same problem at a ladder of sizes: exact curves to measure on.
 
-A `Recipe` says how the rates follow the size, with amplitudes in units of the largest stable
-ones, so that one recipe serves d = 100 and d = 1e9:
+A `Recipe` says how the rates follow the size. By default they are `hidim.recommend`'s at every
+size; with a scale of its own, in units of the largest stable ones, one recipe serves d = 100 and
+d = 1e9 alike:
 
     gamma_2 = step / trace,   gamma_3(t) = ratio gamma_2 d^-(kappa_2 - kappa_1) (1+t)^-kappa_3,
     Delta(t) = delta / (delta + t),
 
 with the trace of K, which grows like d^kappa_1 below the line 2 alpha = 1, and the kappas of
-scaling/kappas.py. The defaults hold the exact kernel norm near one half.
+algorithms/kappas.py. step = ratio = 1/2 holds the exact kernel norm near one half.
 Limits: deterministic equivalent, so v / d fixed (infinite above the line), batch fixed.
 """
 
@@ -19,19 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.algorithms.kappas import GENERAL
-from hidim.algorithms.momentum import (
-    Momentum,
-    dana_constant,
-    dana_decaying,
-    general_momentum,
-    schedule_free_sgd,
-    sgd,
-    sgd_momentum,
-)
+from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.named import lookup
 from hidim.curve import Curve, log_steps
 from hidim.engines.many_targets import predict_targets
-from hidim.problems.power_law import spectra_at
+from hidim.problems.power_law import PLRF, spectra_at
+from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.support.checks import finite_array, positive
 
@@ -41,53 +35,71 @@ class Recipe:
     """How an optimizer's rates follow the size of the problem.
 
     Attributes:
-        name: "sgd", "sgd-momentum", "dana-constant", "dana-decaying", "schedule-free-sgd" or
-            "general-momentum".
-        step: gamma_2 x trace; below 2 for SGD to be stable at batch 1, 0.5 by default.
-        ratio: gamma_3 / gamma_2 up to the powers of d and t.
-        delta: friction; None takes 4 + (alpha + beta) / alpha, enough for every term. For
-            "sgd-momentum" the constant forgetting, 0.1 by default.
+        name: an algorithm with a scaling law, in any spelling.
+        step: gamma_2 x trace, below 2 for SGD to be stable at batch 1; None for the recommended
+            rates.
+        ratio: gamma_3 / gamma_2 up to the powers of d and t; 0.5 unless given. For a step only.
+        delta: friction, for a step only; None takes 4 + (alpha + beta) / alpha, enough for every
+            term. For "sgd-momentum" the constant forgetting, 0.1 by default.
         kappa_2: for "general-momentum".
         kappa_3: for "general-momentum".
     """
 
     name: str = "sgd"
-    step: float = 0.5
-    ratio: float = 0.5
+    step: float | None = None
+    ratio: float | None = None
     delta: float | None = None
     kappa_2: float | None = None
     kappa_3: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", lookup(self.name).name)
+        for key in ("ratio", "delta"):
+            if self.step is None and getattr(self, key) is not None:
+                raise ValueError(
+                    f"`{key}` goes with `step`, the scale of the rates, for example step=0.5; "
+                    "without one the rates are the recommended ones."
+                )
 
     def law(self, alpha: float, beta: float) -> ScalingLaw:
         """The scaling law this recipe should show."""
         return scaling_law(alpha, beta, self.name, kappa_2=self.kappa_2, kappa_3=self.kappa_3)
 
-    def algorithm(self, alpha: float, beta: float, d: float, trace: float) -> Momentum:
-        """The optimizer at this size.
+    def algorithm(
+        self,
+        alpha: float,
+        beta: float,
+        d: float,
+        trace: float,
+        *,
+        v_over_d: float | None = None,
+        batch_size: float = 1,
+    ) -> Momentum:
+        """The optimizer at this size: the recommended one, or at the recipe's own scale.
 
-        >>> Recipe("sgd").algorithm(1.0, 0.7, 1000, 1.6) == sgd(0.5 / 1.6)
+        Args:
+            trace: of the problem's Hessian, which the scale is in units of.
+            v_over_d: v / d, for recommended rates; as in `run_ladder`.
+            batch_size: samples per step, for recommended rates.
+
+        >>> from hidim.algorithms import sgd
+        >>> Recipe("sgd", step=0.5).algorithm(1.0, 0.7, 1000, 1.6) == sgd(0.5 / 1.6)
         True
         """
-        gamma_2 = self.step / trace
-        if self.name == "sgd":
-            return sgd(gamma_2)
-        if self.name == "sgd-momentum":
-            delta = 0.1 if self.delta is None else self.delta
-            share = self.ratio / (1 + self.ratio)  # of the whole step, so step stays the rate
-            return sgd_momentum((1 - share) * gamma_2, share * gamma_2 * delta, delta)
-        if self.name == "schedule-free-sgd":
-            return schedule_free_sgd(gamma_2)
         kappas = self.law(alpha, beta).kappas
-        delta = 4 + (alpha + beta) / alpha if self.delta is None else self.delta
-        gamma_3 = self.ratio * gamma_2 * d ** (kappas.kappa_1 - kappas.kappa_2)
-        if self.name == "dana-constant":
-            return dana_constant(gamma_2, gamma_3, delta)
-        if self.name == "dana-decaying":
-            return dana_decaying(gamma_2, gamma_3, kappas.kappa_3, delta)
-        assert self.name == GENERAL  # scaling_law has refused every other name
-        return general_momentum(
-            d, gamma_2, self.ratio * gamma_2, delta, kappa_2=kappas.kappa_2, kappa_3=kappas.kappa_3
-        )
+        record = lookup(self.name)
+        if self.step is None:
+            if v_over_d is None:
+                v_over_d = math.inf if 2 * alpha > 1 else 4.0
+            v = math.inf if math.isinf(v_over_d) else int(v_over_d * d)
+            problem = PLRF(alpha, beta, int(d), v)
+            kappa_2, kappa_3 = self.kappa_2, self.kappa_3
+            return recommend(problem, self.name, batch_size, kappa_2=kappa_2, kappa_3=kappa_3)
+        delta = self.delta
+        if delta is None and record.forgetting is None:
+            delta = 4 + (alpha + beta) / alpha
+        ratio = 0.5 if self.ratio is None else self.ratio
+        return record.at(self.step / trace, ratio, delta, kappas, d)
 
 
 @dataclass(frozen=True)
@@ -168,7 +180,14 @@ def run_ladder(
     floors = []
     for d in steps_of:
         spectra = spectra_at(alpha, betas, d, ratio)
-        algorithm = recipe.algorithm(alpha, float(betas.max()), d, spectra[0].trace)
+        algorithm = recipe.algorithm(
+            alpha,
+            float(betas.max()),
+            d,
+            spectra[0].trace,
+            v_over_d=ratio,
+            batch_size=batch_size,
+        )
         last = reach * max(steps_to_watch(law, recipe, d, spectra[0].trace) for law in laws)
         at = log_steps(last)
         rows.append(predict_targets(spectra, algorithm, at, batch_size=batch_size))
@@ -192,5 +211,7 @@ def run_ladder(
 
 def steps_to_watch(law: ScalingLaw, recipe: Recipe, d: float, trace: float) -> float:
     """Estimated steps to the floor: the power of d, with the rate's amplitude."""
-    rate = recipe.step / trace * d**law.kappas.kappa_1
+    rate = law.rates.c_2
+    if recipe.step is not None:
+        rate = recipe.step / trace * d**law.kappas.kappa_1
     return max(10.0, 10 / min(rate, 1.0) * d**law.floor_time)

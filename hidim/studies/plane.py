@@ -251,7 +251,14 @@ def _solve(task: _Task, home: Path | None) -> tuple[np.ndarray, np.ndarray, np.n
     steps = np.full((len(task.recipes), task.points), np.nan)
     risk = np.full((len(task.recipes), len(task.betas), task.points), np.nan)
     for r, recipe in enumerate(task.recipes):
-        algorithm = recipe.algorithm(task.alpha, max(task.betas), task.d, trace)
+        algorithm = recipe.algorithm(
+            task.alpha,
+            max(task.betas),
+            task.d,
+            trace,
+            v_over_d=task.v_over_d,
+            batch_size=task.batch_size,
+        )
         laws = [recipe.law(task.alpha, beta) for beta in task.betas]
         last = task.reach * max(steps_to_watch(law, recipe, task.d, trace) for law in laws)
         at = log_steps(last, points=task.points)

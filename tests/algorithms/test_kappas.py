@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from hidim.algorithms.kappas import Kappas, kappas_of, no_gain_line, stability_line
+from hidim.algorithms.kappas import Kappas, no_gain_line, stability_line
+from hidim.algorithms.named import kappas_of
 
 
 def test_stability_and_no_gain_lines_above_the_high_dimensional_line():

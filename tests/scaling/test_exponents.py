@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hidim.algorithms.kappas import kappas_of
+from hidim.algorithms.named import kappas_of
 from hidim.scaling.exponents import compute_optimal
 from hidim.scaling.law import scaling_law
 from hidim.scaling.terms import terms_of
