@@ -10,6 +10,8 @@ with gamma_1 = 1 and Delta(t) = delta / (offset + t). They fix its effective tim
 
 whose power of d at t = d^tau is the largest of 0, tau - kappa_1, (2 - kappa_3)_+ tau - kappa_2.
 Plain momentum (constant Delta) only rescales gamma_2, so it has SGD's exponents.
+Below the line 2 alpha = 1 momentum gains exactly when kappa_b > 1 - 2 alpha, where the batch
+outgrows the trace and SGD's own noise fades: then kappa_3 = (1 - kappa_b) / (2 alpha) < 1.
 
 Sources: arXiv 2505.16098, slides; the stability exponents follow from the kernel norm
 N(t) = (1/B) sum_j gamma_3 lambda_j / (2 (gamma_2 lambda_j + Delta)), power by power of d.
