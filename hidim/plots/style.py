@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 # The same algorithm has the same colour in every figure; told apart by the colour-blind too. Those
 # of the named algorithms stand in their records, these are torch's.
-COLOURS: Mapping[str, str] = {"adam": "#111111", "adamw": "#111111", "adana": "#3c8a3c"}
+COLOURS: Mapping[str, str] = {
+    **{name: lookup(name).colour for name in names()},
+    "adam": "#111111",
+    "adamw": "#111111",
+    "adana": "#3c8a3c",
+}
 OTHERS = ("#555555", "#a0a000", "#b07aa1", "#59a14f", "#9c755f", "#bab0ac")
 
 
@@ -23,7 +28,7 @@ def colour_of(name: str, *, index: int = 0) -> str:
     >>> colour_of("dana-decaying, d = 1000") == colour_of("dana-decaying")
     True
     """
-    colours = {**COLOURS, **{known: lookup(known).colour for known in names()}}
+    colours = {**COLOURS, **{known: lookup(known).colour for known in names()}}  # new ones too
     found = [known for known, colour in colours.items() if colour and known in name.lower()]
     return colours[max(found, key=len)] if found else OTHERS[index % len(OTHERS)]
 

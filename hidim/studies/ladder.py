@@ -36,11 +36,11 @@ class Recipe:
 
     Attributes:
         name: an algorithm with a scaling law, in any spelling.
-        step: gamma_2 x trace, below 2 for SGD to be stable at batch 1; None for the recommended
-            rates.
-        ratio: gamma_3 / gamma_2 up to the powers of d and t; 0.5 unless given. For a step only.
-        delta: friction, for a step only; None takes 4 + (alpha + beta) / alpha, enough for every
-            term. For "sgd-momentum" the constant forgetting, 0.1 by default.
+        step: gamma_2 x trace, below 2 for SGD to be stable at batch 1; 0.5 beside a ratio or
+            delta. Without any of the three the rates are the recommended ones.
+        ratio: gamma_3 / gamma_2 up to the powers of d and t; 0.5 beside a step or delta.
+        delta: friction; beside a step or ratio 4 + (alpha + beta) / alpha, enough for every term.
+            For "sgd-momentum" the constant forgetting, 0.1 by default.
         kappa_2: for "general-momentum".
         kappa_3: for "general-momentum".
     """
@@ -54,12 +54,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", lookup(self.name).name)
-        for key in ("ratio", "delta"):
-            if self.step is None and getattr(self, key) is not None:
-                raise ValueError(
-                    f"`{key}` goes with `step`, the scale of the rates, for example step=0.5; "
-                    "without one the rates are the recommended ones."
-                )
+        if self.step is None and (self.ratio, self.delta) != (None, None):
+            object.__setattr__(self, "step", 0.5)
 
     def law(self, alpha: float, beta: float) -> ScalingLaw:
         """The scaling law this recipe should show."""

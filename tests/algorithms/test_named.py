@@ -125,8 +125,8 @@ def test_explicit_amplitudes_are_taken_as_they_are():
     assert float(longer.gamma_2(0)) == 0.1
     assert float(longer.gamma_3(0)) == pytest.approx(0.01, rel=1e-15)
     assert float(longer.forgetting(0)) == 0.1
-    with pytest.raises(ValueError, match="`delta` goes with `step`"):
-        Recipe("dana-decaying", delta=8.0)
+    recipe = Recipe("dana-decaying", delta=8.0)
+    assert recipe.algorithm(1.0, 0.7, 50, 2.0) == hidim.dana_decaying(0.25, 0.125, 0.5, 8.0)
 
 
 @pytest.mark.parametrize("name", ["sgd", "sgd-momentum", "dana-constant", "schedule-free-sgd"])

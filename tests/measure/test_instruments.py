@@ -81,7 +81,7 @@ def test_exact_curves_of_sgd_show_its_exponents():
 
 def test_sgd_momentum_and_schedule_free_reach_the_floor_when_sgd_does():
     for name in ("sgd-momentum", "schedule-free-sgd"):
-        ladder = run_ladder(1.0, 0.7, name, sizes=(1e3, 1e4))
+        ladder = run_ladder(1.0, 0.7, Recipe(name, step=0.5), sizes=(1e3, 1e4))
         times = [time_to_multiple(c, f) for c, f in zip(ladder.curves, ladder.floors, strict=True)]
         slope = np.log10(times[1] / times[0])
         # H of the notes: within .05 of 2 at these sizes for SGD itself.
