@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hidim import Curve, scaling_law
-from hidim.scaling.amplitudes import trace_constant
+from hidim import Curve
 from hidim.studies import (
     Recipe,
     envelope,
@@ -136,8 +135,7 @@ def test_in_phase_ivb_exact_curves_have_the_slope_of_the_law_at_their_own_sizes(
     # Two terms of nearly one slope and the floor stay of one size for tens of decades, so that
     # eta itself is out of reach: .3073 at 1e20 flops against the limit of .2920.
     ladder, frontier = measured_frontier(0.27, 0.8, "sgd")
-    step = ladder.recipe.step / trace_constant(0.27, ladder.law.v_over_d)
-    law = scaling_law(0.27, 0.8, "sgd", c_2=step)
+    law = ladder.law  # at the constants of the recommended rates, which the ladder ran at
 
     def eta_of_law(flops):
         return -measure_exponent(flops, law.frontier(flops).risk).value
