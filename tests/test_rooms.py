@@ -1,5 +1,6 @@
 """Every name stays reachable, whatever was imported before, and old paths work for one release."""
 
+import graphlib
 import importlib
 import inspect
 import pkgutil
@@ -92,3 +93,10 @@ def test_an_unknown_module_is_still_not_found():
         importlib.import_module("hidim.dynamics.nothing")
     with pytest.raises(AttributeError):
         importlib.import_module("hidim.dynamics").nothing  # noqa: B018
+
+
+def test_no_files_import_each_other_in_a_circle():
+    grimp = pytest.importorskip("grimp")
+    graph = grimp.build_graph("hidim", exclude_type_checking_imports=True)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the files

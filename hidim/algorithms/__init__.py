@@ -11,7 +11,8 @@ from hidim.algorithms.momentum import (
     sgd_momentum,
     stochastic_nesterov,
 )
-from hidim.algorithms.named import Constructors, Named, lookup, names
+from hidim.algorithms.named import Constructors, Named, lookup, names, register
+from hidim.algorithms.records import BUILT_IN
 from hidim.algorithms.schedules import (
     WSD,
     Constant,
@@ -22,6 +23,9 @@ from hidim.algorithms.schedules import (
     Table,
     Warmup,
 )
+
+for _record in BUILT_IN:
+    register(_record)
 
 # Hyphenated name -> constructor, of every known algorithm.
 NAMED = Constructors()

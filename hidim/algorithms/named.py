@@ -6,8 +6,6 @@ Everything that takes a name looks it up here, so a new algorithm is one `Named`
 
 from __future__ import annotations
 
-import functools
-import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -197,7 +195,8 @@ class Named:
         return self.member(Amplitudes(step, gamma_3, 1.0 if delta is None else delta), kappas, d)
 
 
-# Name -> record. `register` adds to it; nothing else does.
+# Name -> record. `register` adds to it; nothing else does. The built-in ones are there as soon as
+# the package is imported.
 RECORDS: dict[str, Named] = {}
 
 
@@ -207,7 +206,6 @@ def register(record: Named) -> None:
     Raises:
         ValueError: no `Named`, a name that is no hyphenated word, or one that is taken.
     """
-    _load()
     if not isinstance(record, Named):
         raise ValueError(f"`algorithm` must be a hidim.Named, got {record!r}.")
     plain = record.name.replace("-", "")
@@ -231,7 +229,6 @@ def lookup(name: object, *, what: str = "name") -> Named:
     >>> lookup("SGD").name, lookup("dana_decaying").name, lookup("DANADecaying").name
     ('sgd', 'dana-decaying', 'dana-decaying')
     """
-    _load()
     if isinstance(name, str):
         squeezed = _squeezed(name)
         for known, record in RECORDS.items():
@@ -251,7 +248,6 @@ def names(*, scaling: bool = False, fixed: bool = False) -> list[str]:
     >>> names(fixed=True)
     ['sgd', 'sgd-momentum', 'dana-constant', 'dana-decaying', 'schedule-free-sgd']
     """
-    _load()
     return [
         name
         for name, record in RECORDS.items()
@@ -295,7 +291,6 @@ class Constructors(Mapping[str, Callable[..., Momentum]]):
     """Name -> constructor, of every algorithm that is known when one looks."""
 
     def __getitem__(self, name: str) -> Callable[..., Momentum]:
-        _load()
         return RECORDS[name].constructor
 
     def __iter__(self) -> Iterator[str]:
@@ -307,10 +302,3 @@ class Constructors(Mapping[str, Callable[..., Momentum]]):
 
 def _squeezed(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter not in "-_ ")
-
-
-@functools.cache
-def _load() -> None:
-    """The built-in records; they need this module, so it cannot need them at import."""
-    for record in importlib.import_module("hidim.algorithms.records").BUILT_IN:
-        RECORDS[record.name] = record
