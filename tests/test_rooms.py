@@ -1,12 +1,15 @@
 """Every name stays reachable, whatever was imported before, and old paths work for one release."""
 
+import ast
 import graphlib
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +89,30 @@ def test_old_paths_lead_to_the_new_ones_with_a_warning(old):
         for name in own[:3]:
             if inspect.isfunction(getattr(here, name)):
                 assert getattr(module, name) is getattr(here, name)
+
+
+def test_nothing_in_the_repository_uses_an_old_path():
+    root = Path(__file__).parent.parent
+    used = []
+    for folder in ("hidim", "tests", "benchmarks", "papers", "examples", "tools"):
+        for path in (root / folder).rglob("*.py"):
+            if path != Path(__file__):
+                for name in sorted(names_in(path) & {f"hidim.{old}" for old in MOVED}):
+                    used.append(f"{path.relative_to(root)}: {name}")
+    assert used == []
+
+
+def names_in(path):
+    """Every hidim.a.b that a source file imports or spells out in a string."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"hidim(?:\.\w+)+", node.value))
+    return found
 
 
 def test_an_unknown_module_is_still_not_found():
