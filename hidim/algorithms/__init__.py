@@ -1,5 +1,6 @@
 """How it is learned: schedules as data, and the momentum family built from them."""
 
+from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
 from hidim.algorithms.momentum import (
     Momentum,
     accelerated_sgd,
@@ -35,9 +36,11 @@ __all__ = [
     "WSD",
     "Constant",
     "Cosine",
+    "ExponentialDecay",
     "Forgetting",
     "Momentum",
     "Named",
+    "PolynomialDecay",
     "PowerLaw",
     "Schedule",
     "Table",

@@ -13,11 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.schedule_classes import register
 from hidim.support import checks
 
 
 class Schedule:
-    """Base of all schedules: implement `__call__` and, where it has kinks, `breakpoints`."""
+    """Base of all schedules: implement `__call__` and, where it has kinks, `breakpoints`.
+
+    Written as a frozen dataclass of plain fields, a schedule of one's own goes everywhere, into
+    the checkpoints of `hidim.torch` too: there it is read back once its module is imported.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        register(cls)
 
     def __call__(self, t: Any) -> np.ndarray:
         """Value at step(s) `t`, any shape, float64."""

@@ -8,13 +8,14 @@ table does not know is evaluated on the host by a callback: right everywhere, sl
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hidim.algorithms import schedules
+from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
 
 JaxSchedule = Callable[[Any], jax.Array]
 
@@ -57,47 +58,54 @@ def as_time(t: Any) -> jax.Array:
     return jnp.asarray(t).astype(jnp.result_type(float))
 
 
-@singledispatch
 def _formula(schedule: schedules.Schedule) -> JaxSchedule:
-    def on_host(t: jax.Array) -> jax.Array:
+    make = _FORMULAS.get(type(schedule).__call__, _on_host)
+    return make(schedule)
+
+
+def _on_host(schedule: schedules.Schedule) -> JaxSchedule:
+    def formula(t: jax.Array) -> jax.Array:
         return jax.pure_callback(
-            lambda steps: schedule(steps).astype(t.dtype),
+            lambda steps: np.asarray(schedule(np.asarray(steps)), dtype=t.dtype),
             jax.ShapeDtypeStruct(t.shape, t.dtype),
             t,
             vmap_method="broadcast_all",
         )
 
-    return on_host
+    return formula
 
 
-@_formula.register
-def _(schedule: schedules.Constant) -> JaxSchedule:
+def _constant(schedule: schedules.Constant) -> JaxSchedule:
     return lambda t: jnp.full_like(t, schedule.value)
 
 
-@_formula.register
-def _(schedule: schedules.PowerLaw) -> JaxSchedule:
+def _power_law(schedule: schedules.PowerLaw) -> JaxSchedule:
     return lambda t: schedule.scale * (1.0 + t) ** -schedule.t_exponent
 
 
-@_formula.register
-def _(schedule: schedules.Forgetting) -> JaxSchedule:
+def _forgetting(schedule: schedules.Forgetting) -> JaxSchedule:
     offset = schedule.delta if schedule.offset is None else schedule.offset
     return lambda t: schedule.delta / (offset + t)
 
 
-@_formula.register
-def _(schedule: schedules.NesterovWeight) -> JaxSchedule:
+def _nesterov_weight(schedule: schedules.NesterovWeight) -> JaxSchedule:
     return lambda t: schedule.scale * (t * ((t + 1.0) / (t + 2.0)))
 
 
-@_formula.register
-def _(schedule: schedules.Warmup) -> JaxSchedule:
+def _average_weight(schedule: schedules.AverageWeight) -> JaxSchedule:
+    return lambda t: 1.0 / jnp.maximum(t + schedule.offset, 1.0)
+
+
+def _complement(schedule: schedules.Complement) -> JaxSchedule:
+    inner = _formula(schedule.schedule)
+    return lambda t: 1.0 - inner(t)
+
+
+def _warmup(schedule: schedules.Warmup) -> JaxSchedule:
     return lambda t: jnp.minimum((t + 1.0) / float(schedule.steps), 1.0)
 
 
-@_formula.register
-def _(schedule: schedules.Cosine) -> JaxSchedule:
+def _cosine(schedule: schedules.Cosine) -> JaxSchedule:
     def formula(t: jax.Array) -> jax.Array:
         share = jnp.minimum(t / float(schedule.steps), 1.0)
         return schedule.final + (1.0 - schedule.final) * jnp.cos(0.5 * math.pi * share) ** 2
@@ -105,8 +113,7 @@ def _(schedule: schedules.Cosine) -> JaxSchedule:
     return formula
 
 
-@_formula.register
-def _(schedule: schedules.WSD) -> JaxSchedule:
+def _wsd(schedule: schedules.WSD) -> JaxSchedule:
     start = float(schedule.steps) * (1.0 - schedule.decay_fraction)
 
     def formula(t: jax.Array) -> jax.Array:
@@ -121,8 +128,19 @@ def _(schedule: schedules.WSD) -> JaxSchedule:
     return formula
 
 
-@_formula.register
-def _(schedule: schedules.Table) -> JaxSchedule:
+def _polynomial(schedule: PolynomialDecay) -> JaxSchedule:
+    return lambda t: schedule.peak * jnp.clip(1.0 - t / schedule.steps, 0.0, 1.0) ** schedule.power
+
+
+def _exponential(schedule: ExponentialDecay) -> JaxSchedule:
+    def formula(t: jax.Array) -> jax.Array:
+        share = jnp.clip((t - schedule.start) / (schedule.steps - schedule.start), 0.0, 1.0)
+        return schedule.peak * jnp.exp(math.log(schedule.final) * share)
+
+    return formula
+
+
+def _table(schedule: schedules.Table) -> JaxSchedule:
     def formula(t: jax.Array) -> jax.Array:
         steps = jnp.asarray(schedule.steps, t.dtype)
         values = jnp.asarray(schedule.values, t.dtype)
@@ -134,8 +152,7 @@ def _(schedule: schedules.Table) -> JaxSchedule:
     return formula
 
 
-@_formula.register
-def _(schedule: schedules.Product) -> JaxSchedule:
+def _product(schedule: schedules.Product) -> JaxSchedule:
     factors = [_formula(factor) for factor in schedule.factors]
 
     def formula(t: jax.Array) -> jax.Array:
@@ -145,3 +162,22 @@ def _(schedule: schedules.Product) -> JaxSchedule:
         return value
 
     return formula
+
+
+# By the function that NumPy runs, so that a class with a formula of its own is not taken for its
+# parent.
+_FORMULAS: dict[Any, Callable[[Any], JaxSchedule]] = {
+    schedules.Constant.__call__: _constant,
+    schedules.PowerLaw.__call__: _power_law,
+    schedules.Forgetting.__call__: _forgetting,
+    schedules.NesterovWeight.__call__: _nesterov_weight,
+    schedules.AverageWeight.__call__: _average_weight,
+    schedules.Complement.__call__: _complement,
+    schedules.Warmup.__call__: _warmup,
+    schedules.Cosine.__call__: _cosine,
+    schedules.WSD.__call__: _wsd,
+    schedules.Table.__call__: _table,
+    schedules.Product.__call__: _product,
+    PolynomialDecay.__call__: _polynomial,
+    ExponentialDecay.__call__: _exponential,
+}

@@ -9,7 +9,7 @@ import torch
 
 import hidim.torch as ours
 from hidim.algorithms import reference
-from hidim.algorithms.schedules import WSD, Forgetting, PowerLaw, Table
+from hidim.algorithms.schedules import WSD, Forgetting, PowerLaw, Schedule, Table
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,17 @@ class SignReference:
 
     def step(self, p: np.ndarray, g: np.ndarray) -> np.ndarray:
         return reference.sign_sgd(p, g, self.lr, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Bump(Schedule):
+    """A user's schedule, which hidim knows nothing of."""
+
+    height: float
+    period: float
+
+    def __call__(self, t: Any) -> np.ndarray:
+        return 1 + self.height * np.sin(np.asarray(t, dtype=np.float64) / self.period) ** 2
 
 
 _SCHEDULES = {
@@ -86,6 +97,14 @@ CASES = [
     Case("log-time-ademamix", ours.LogTimeAdEMAMix, reference.LogTimeAdEMAMix, {**_DECAY}),
     Case("sign-sgd", ours.SignSGD, SignReference, {"lr": 0.01, "weight_decay": 0.1}),
 ]
+
+# Not in the table: torch.compile and capturable=True refuse a schedule they cannot evaluate.
+OWN = Case(
+    "general, a user's schedule",
+    ours.GeneralMomentum,
+    reference.GeneralMomentum,
+    {"lr": 0.01, "gamma_3": 0.5 * Bump(0.5, 20.0), "forgetting": 0.1},
+)
 
 # One case per class, for tests of the contract rather than of the numbers.
 CLASSES = list({case.cls: case for case in CASES}.values())

@@ -11,12 +11,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from catalogue import CASES, CLASSES, data, reference_path, train
+from catalogue import CASES, CLASSES, OWN, data, reference_path, train
 from torch.nn import Parameter
 
 import hidim.algorithms
 import hidim.torch as ours
-from hidim.algorithms.schedules import WSD, Forgetting, PowerLaw, Table
+from hidim.algorithms.schedules import Table
 from hidim.torch._machine import one_pass
 
 each = pytest.mark.parametrize("case", CLASSES, ids=str)
@@ -171,9 +171,9 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(case, path):
 RESUME = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
-from catalogue import CLASSES, train
+from catalogue import CLASSES, OWN, train
 saved = torch.load(sys.argv[2], weights_only=True)
-for case in CLASSES:
+for case in [*CLASSES, OWN]:
     p = torch.nn.Parameter(saved[case.name]["p"])
     optimizer = case.cls([p], lr=99.0)
     optimizer.load_state_dict(saved[case.name]["optimizer"])
@@ -185,7 +185,7 @@ torch.save(saved, sys.argv[2])
 
 def test_a_new_process_with_another_lr_continues_bit_for_bit(tmp_path):
     saved = {}
-    for case in CLASSES:
+    for case in [*CLASSES, OWN]:
         optimizer, p = started(case, steps=70, fused=True)
         saved[case.name] = {"p": p.detach(), "optimizer": optimizer.state_dict()}
     torch.save(saved, tmp_path / "checkpoint.pt")
@@ -194,7 +194,7 @@ def test_a_new_process_with_another_lr_continues_bit_for_bit(tmp_path):
         [sys.executable, "-c", RESUME, folder, str(tmp_path / "checkpoint.pt")], check=True
     )
     resumed = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    for case in CLASSES:
+    for case in [*CLASSES, OWN]:
         _, p = started(case, steps=100, fused=True)
         assert torch.equal(resumed[case.name]["p"], p.detach()), case.name
 
@@ -265,23 +265,6 @@ def test_loading_copies_so_that_two_optimizers_do_not_share_buffers(case):
     before = copy.deepcopy(first.state_dict()["state"])
     train(second, q, 2)
     torch.testing.assert_close(first.state_dict()["state"], before, rtol=0, atol=0)
-
-
-def test_schedules_survive_a_weights_only_checkpoint():
-    options = {
-        "gamma_1": 0.5,
-        "gamma_2": WSD(100, warmup=5),
-        "gamma_3": 0.1 * PowerLaw(1.0, 0.5) * Table([0, 10], [1.0, 0.5]),
-        "forgetting": Forgetting(8.0),
-    }
-    p = Parameter(torch.zeros(3))
-    stream = io.BytesIO()
-    torch.save(ours.GeneralMomentum([p], **options).state_dict(), stream)
-    stream.seek(0)
-    other = ours.GeneralMomentum([p])
-    other.load_state_dict(torch.load(stream, weights_only=True))
-    for name, value in options.items():
-        assert other.param_groups[0][name] == value
 
 
 def test_a_fresh_state_starts_where_it_is_told():

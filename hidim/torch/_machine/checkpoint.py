@@ -107,8 +107,8 @@ def _checked_groups(optimizer: Loadable, saved: Any) -> list[dict[str, Any]]:
         if foreign:
             found = f"group {number} has the unknown {', '.join(foreign)} of another optimizer"
             raise ValueError(wrong(optimizer, found))
-        restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
         try:
+            restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
             check_group({**FLAGS, **restored})
         except ValueError as error:
             raise ValueError(wrong(optimizer, f"in group {number}, {error}")) from None
@@ -174,6 +174,7 @@ def _step_tensor(
 def wrong(optimizer: Any, problem: str) -> str:
     """The message for a checkpoint that is refused."""
     return (
-        f"this state_dict cannot be loaded into {type(optimizer).__name__}: {problem}. "
+        f"this state_dict cannot be loaded into {type(optimizer).__name__}: "
+        f"{problem.rstrip('.')}. "
         "Nothing has been changed."
     )

@@ -12,6 +12,7 @@ import torch
 
 from hidim.algorithms.schedules import Schedule
 from hidim.support import checks
+from hidim.torch._machine.schedules import value_at
 
 # What torch's own optimizers default when an old checkpoint lacks it.
 FLAGS: dict[str, Any] = {
@@ -25,7 +26,7 @@ FLAGS: dict[str, Any] = {
     "state_dtype": None,
 }
 
-_POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_const", "norm_eps"}
+_POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_const"}
 _NON_NEGATIVE = {
     "lr", "weight_decay", "c_3", "eps", "alpha_scale", "gradient_scale", "omega", "t_0", "peak_lr",
 }  # fmt: skip
@@ -54,6 +55,9 @@ def check_group(group: dict[str, Any]) -> None:
     for flag in ("differentiable", "capturable"):
         if group.get("stochastic_rounding") and group.get(flag):
             raise ValueError(f"`stochastic_rounding` does not go with {flag}=True; drop one.")
+    if group.get("capturable"):
+        for name in _SCHEDULES & set(group):
+            value_at(group[name], torch.zeros(1))  # refuses a schedule that torch cannot evaluate
 
 
 def check_option(name: str, value: Any) -> None:
@@ -77,8 +81,8 @@ def check_option(name: str, value: Any) -> None:
         return
     elif name in _POSITIVE:
         checks.positive(name, value)
-    elif name in _SCHEDULES and not isinstance(value, Schedule):
-        checks.non_negative(name, value)
+    elif name in _SCHEDULES:
+        _check_schedule(name, value)
     elif name in ("initial_step", "min_dim"):
         checks.whole(name, value)
     elif name == "rates":
@@ -89,6 +93,24 @@ def check_option(name: str, value: Any) -> None:
         checks.choice(name, value, ("code", "readme"))
     elif name == "state_dtype" and value not in _STATE_DTYPES:
         raise ValueError(f"`state_dtype` must be a real floating dtype or None, got {value!r}.")
+
+
+def _check_schedule(name: str, value: Any) -> None:
+    if not isinstance(value, Schedule):
+        if callable(value):
+            raise ValueError(
+                f"`{name}` must be a number or a schedule of hidim, got a {type(value).__name__}: "
+                "derive a frozen dataclass from hidim.algorithms.Schedule."
+            )
+        checks.non_negative(name, value)
+        return
+    try:
+        hash(value)
+    except TypeError as error:
+        raise ValueError(
+            f"`{name}` could change while it is used ({error}): write {type(value).__name__} as a "
+            "frozen dataclass of numbers, text and tuples."
+        ) from None
 
 
 def number(value: Any) -> float:

@@ -1,7 +1,8 @@
 """Schedules as plain data in a checkpoint, so that `torch.load(weights_only=True)` reads it.
 
-A schedule in a parameter group is saved as {"schedule": class name, its fields...} and rebuilt on
-loading; everything else passes unchanged.
+A schedule in a parameter group is saved as {"hidim.schedule": the name of its class, its fields}
+and rebuilt on loading; everything else passes unchanged. Only a class of schedules that this
+process has defined is ever called with what a checkpoint says.
 """
 
 from __future__ import annotations
@@ -11,42 +12,111 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms import schedules
-from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.schedule_classes import find_known, known_as
+from hidim.algorithms.schedules import Complement, Schedule
 
-_TAG = "schedule"
+_TAG = "hidim.schedule"  # no identifier, so never the name of a field
+_OLD_TAG = "schedule"  # of version 0.1, which knew these:
+_OLD_NAMES = {
+    "Constant", "PowerLaw", "Forgetting", "NesterovWeight", "AverageWeight", "Warmup", "Cosine",
+    "WSD", "Table", "Product",
+}  # fmt: skip
+_PLAIN = (type(None), bool, int, float, str)
 
 
 def to_plain(value: Any) -> Any:
-    """`value` with every schedule of hidim and NumPy scalar inside replaced by plain data.
+    """`value` with every schedule and NumPy scalar inside replaced by plain data.
 
-    >>> to_plain(schedules.PowerLaw(1.0, 0.5))
-    {'schedule': 'PowerLaw', 'scale': 1.0, 't_exponent': 0.5}
+    Raises:
+        ValueError: a schedule that plain data cannot say; the remedy is in the message.
+
+    >>> from hidim.algorithms.schedules import PowerLaw
+    >>> to_plain(PowerLaw(1.0, 0.5))
+    {'hidim.schedule': 'PowerLaw', 'scale': 1.0, 't_exponent': 0.5}
     """
-    if isinstance(value, Schedule) and _known(type(value).__name__) is type(value):
-        fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-        return {_TAG: type(value).__name__, **fields}
+    if isinstance(value, Schedule):
+        plain = _described(value)
+        _refuse_changed(value, plain)
+        return plain
     if isinstance(value, np.generic):
         return value.item()
-    if type(value) in (tuple, list):
-        return type(value)(to_plain(item) for item in value)
-    return value
+    return _each(to_plain, value)
 
 
 def from_plain(value: Any) -> Any:
-    """The inverse of `to_plain`."""
-    if isinstance(value, dict) and _TAG in value:
-        kind = _known(value[_TAG])
-        if kind is None:
-            raise ValueError(f"the checkpoint holds an unknown schedule {value[_TAG]!r}.")
-        return kind(**{key: from_plain(item) for key, item in value.items() if key != _TAG})
+    """The inverse of `to_plain`, for checkpoints of every version.
+
+    Raises:
+        ValueError: a schedule of a class that this process does not know, or whose fields do not
+            fit it.
+    """
+    if not isinstance(value, dict):
+        return _each(from_plain, value)
+    if _TAG in value:
+        return _made(value[_TAG], {k: v for k, v in value.items() if k != _TAG})
+    old = value.get(_OLD_TAG)
+    if isinstance(old, str) and old in _OLD_NAMES:
+        return _made(old, {k: v for k, v in value.items() if k != _OLD_TAG})
+    if isinstance(old, dict) and len(value) == 1 and isinstance(from_plain(old), Schedule):
+        return Complement(from_plain(old))  # its field took the place of its name
+    return _each(from_plain, value)
+
+
+def _each(change: Any, value: Any) -> Any:
     if type(value) in (tuple, list):
-        return type(value)(from_plain(item) for item in value)
-    return value
+        return type(value)(change(item) for item in value)
+    return {key: change(item) for key, item in value.items()} if type(value) is dict else value
 
 
-def _known(name: Any) -> type[Schedule] | None:
-    kind = getattr(schedules, name, None) if isinstance(name, str) else None
-    if isinstance(kind, type) and issubclass(kind, Schedule) and kind is not Schedule:
-        return kind
-    return None
+def _made(name: Any, fields: dict[str, Any]) -> Schedule:
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a schedule must be text, got {name!r}.")
+    kind = find_known(name)
+    fields = {key: from_plain(item) for key, item in fields.items()}
+    try:
+        return kind(**fields)
+    except Exception as error:  # whatever the constructor of a user's class may raise
+        raise ValueError(f"the schedule {name} cannot be made of its fields: {error}") from None
+
+
+def _described(schedule: Schedule) -> dict[str, Any]:
+    """Name of the class and fields, of which nothing need be looked up or run to be read."""
+    kind = type(schedule)
+    name = known_as(kind)
+    if not dataclasses.is_dataclass(schedule):
+        raise _refusal(name, "it is not a dataclass")
+    if find_known(name) is not kind:
+        raise _refusal(name, "another class was defined under this name since it was made")
+    plain: dict[str, Any] = {_TAG: name}
+    for field in dataclasses.fields(schedule):
+        if field.init:  # the others follow from these
+            value = to_plain(getattr(schedule, field.name))
+            _refuse_objects(name, field.name, value)
+            plain[field.name] = value
+    return plain
+
+
+def _refuse_objects(name: str, field: str, value: Any) -> None:
+    if type(value) in (tuple, list):
+        for item in value:
+            _refuse_objects(name, field, item)
+    elif type(value) is dict:
+        _refuse_objects(name, field, [*value, *value.values()])
+    elif type(value) not in _PLAIN:
+        raise _refusal(name, f"its field `{field}` holds a {type(value).__name__}")
+
+
+def _refuse_changed(schedule: Schedule, plain: dict[str, Any]) -> None:
+    try:
+        same = _described(from_plain(plain)) == plain
+    except ValueError as error:
+        raise _refusal(plain[_TAG], f"its fields do not make it again ({error})") from None
+    if not same:
+        raise _refusal(plain[_TAG], "what is made of its fields has others")
+
+
+def _refusal(name: str, reason: str) -> ValueError:
+    return ValueError(
+        f"the schedule {name} cannot be put into a checkpoint: {reason}. Write it as a frozen "
+        "dataclass of numbers, text, tuples and schedules, or give a Table of its values."
+    )

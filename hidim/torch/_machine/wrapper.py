@@ -12,7 +12,7 @@ from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import step_in_grad_mode
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
-from hidim.torch._machine.plain import to_plain
+from hidim.torch._machine.plain import from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
 _OPTIONAL = {*FLAGS, "amsgrad", "decoupled_weight_decay", "nesterov"}
@@ -140,6 +140,10 @@ class Wrapper(torch.optim.Optimizer):
             missing = sorted(key for key in needed if key not in group)
             if missing:
                 raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}"))
+        try:
+            state_dict["param_groups"] = from_plain(state_dict["param_groups"])
+        except ValueError as error:
+            raise ValueError(wrong(self, str(error))) from None
         self._refuse_truncated(state_dict)
         self.base.load_state_dict(state_dict)
         self._share()

@@ -1,0 +1,91 @@
+"""Schedules multiply, print and describe themselves as they evaluate, whichever they are."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from schedule_examples import BUILT_IN, amount, schedules
+
+import hidim.algorithms
+from hidim.algorithms import schedule_classes
+from hidim.algorithms.schedules import Constant, Schedule, Warmup
+
+STEPS = np.concatenate([np.arange(0.0, 12.0), np.geomspace(12.5, 1e6, 20)])
+
+
+def test_the_examples_hold_every_schedule_of_hidim():
+    # In a new process, importing what every process imports that has a schedule at all.
+    script = "import hidim.algorithms.schedule_classes as c; print(*sorted(c._KNOWN))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == sorted(kind.__name__ for kind in BUILT_IN)
+
+
+@given(schedules)
+def test_a_schedule_prints_as_it_is_made_and_hashes_as_it_compares(schedule):
+    again = eval(repr(schedule), {**vars(hidim.algorithms.schedules), **vars(hidim.algorithms)})
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+
+
+@given(schedules)
+def test_a_schedule_that_says_it_is_constant_is(schedule):
+    if schedule.constant is not None:
+        np.testing.assert_array_equal(schedule(STEPS), schedule.constant)
+
+
+@given(schedules)
+def test_breakpoints_ascend_and_steps_of_any_shape_are_read_one_by_one(schedule):
+    assert list(schedule.breakpoints) == sorted(set(schedule.breakpoints))
+    one_by_one = [float(schedule(t)) for t in STEPS]
+    # NumPy's powers and cosines of arrays may differ from those of numbers in the last bit.
+    np.testing.assert_allclose(schedule(STEPS.reshape(4, 8)).ravel(), one_by_one, rtol=1e-15)
+
+
+@given(schedules, schedules, amount)
+def test_a_product_is_the_product_of_the_values_however_it_is_folded(first, second, factor):
+    expected = factor * first(STEPS) * second(STEPS)
+    for folded in (factor * (first * second), (first * factor) * second, first * (second * factor)):
+        # A few roundings of 1.1e-16 each; products near 1e-308 lose digits.
+        np.testing.assert_allclose(folded(STEPS), expected, rtol=1e-14, atol=1e-300)
+
+
+@given(schedules, st.sampled_from([0, 0.0]))
+def test_nothing_times_a_schedule_is_nothing(schedule, zero):
+    assert zero * schedule == Constant(0.0)
+
+
+def test_two_classes_of_one_name_are_known_apart_by_their_modules():
+    one = type("Ramp", (Schedule,), {"__module__": "first.place"})
+    two = type("Ramp", (Schedule,), {"__module__": "second.place"})
+    assert schedule_classes.find_known("first.place.Ramp") is one
+    assert schedule_classes.find_known("second.place.Ramp") is two
+    own = type("Warmup", (Schedule,), {"__module__": "first.place"})
+    assert schedule_classes.find_known("first.place.Warmup") is own
+    assert schedule_classes.find_known("Warmup") is Warmup
+
+
+def test_a_schedule_nobody_defined_is_not_found_and_the_nearest_is_named():
+    with pytest.raises(ValueError, match=r"'third.place.Ramp': import the module that defines it"):
+        schedule_classes.find_known("third.place.Ramp")
+    with pytest.raises(ValueError, match="Did you mean 'Warmup'"):
+        schedule_classes.find_known("Warmpu")
+
+
+@pytest.mark.parametrize("how", ["file", "module"])
+def test_a_script_calls_its_schedules_as_those_do_who_import_it(tmp_path, how):
+    (tmp_path / "trainer.py").write_text(
+        "from hidim.algorithms.schedule_classes import known_as\n"
+        "from hidim.algorithms.schedules import Schedule\n"
+        "class Ramp(Schedule): ...\n"
+        "print(known_as(Ramp))\n"
+    )
+    command = ["trainer.py"] if how == "file" else ["-m", "trainer"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)])}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "trainer.Ramp", done.stderr
