@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hidim.algorithms import schedules as s
 from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
 
-share = st.floats(0.0, 1.0)
-amount = st.floats(0.0, 10.0)
+share = st.floats(0.0, 1.0, allow_subnormal=False)
+amount = st.floats(0.0, 10.0, allow_subnormal=False)
 positive = st.floats(0.01, 100.0)
 count = st.integers(1, 200)
 
