@@ -8,30 +8,10 @@ Huber scale 1e-3 on log residuals, as in the papers on these laws.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 HUBER = 1e-3
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Best point found.
-
-    Attributes:
-        vector: parameters, shape (p,).
-        cost: the minimised sum.
-        residuals: log residuals at the solution, shape (n,).
-        jacobian: their derivatives, shape (n, p).
-        on_bound: whether each parameter ended on a bound, shape (p,).
-    """
-
-    vector: np.ndarray
-    cost: float
-    residuals: np.ndarray
-    jacobian: np.ndarray
-    on_bound: np.ndarray
 
 
 def minimise(
@@ -42,8 +22,8 @@ def minimise(
     *,
     delta: float = HUBER,
     max_evaluations: int = 200,
-) -> Solution:
-    """The best of the local minima reached from `starts`.
+) -> np.ndarray:
+    """The best of the local minima reached from `starts`, shape (p,).
 
     Args:
         residuals: parameters (p,) to log residuals (n,) and their Jacobian (n, p).
@@ -97,8 +77,8 @@ def minimise(
             best = found
     if best is None:
         raise ValueError("the fit found no finite starting point: check the loss and rate columns.")
-    value, jacobian = residuals(best.x)
-    return Solution(best.x, float(best.cost), value, jacobian, best.active_mask != 0)
+    vector: np.ndarray = best.x
+    return vector
 
 
 def huber(z: np.ndarray, exempt: int) -> np.ndarray:

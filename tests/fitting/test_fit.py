@@ -11,6 +11,7 @@ import pytest
 import hidim
 from hidim.fitting import FittedLaw, Run, fit, read_run
 from hidim.fitting.schedules.laws import LAWS, Units
+from hidim.fitting.schedules.search import points_of, search
 
 Maker = Callable[..., Run]
 STEPS = np.arange(1000.0, 24001.0, 128)
@@ -40,6 +41,19 @@ def test_gradient_is_exact(name: str, synthetic: Maker) -> None:
         slope = (law.evaluate(start + h, clock)[0] - law.evaluate(start - h, clock)[0]) / 2e-6
         # central difference: error h^2 * third derivative plus rounding 1e-16 / h
         assert np.allclose(jacobian[:, i], slope, rtol=1e-6, atol=1e-8), law.names[i]
+
+
+def test_refits_started_from_the_best_are_those_from_the_grid(
+    law: FittedLaw, synthetic: Maker
+) -> None:
+    runs = [synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))]
+    points = [points_of(run, law.units) for run in runs]
+    clock = law.units.clock(synthetic("wsd").rate, STEPS)
+    for i, replica in enumerate(law.replicas):
+        afresh = search(law.law, [p for j, p in enumerate(points) if j != i])
+        loss, expected = (law.law.evaluate(vector, clock)[0] for vector in (replica, afresh))
+        # Both minimise to 1e-8 of the sum of squares, which leaves about its root in the loss.
+        assert np.allclose(loss, expected, rtol=1e-5)
 
 
 def test_unseen_schedule_is_predicted_within_its_noise(law: FittedLaw, synthetic: Maker) -> None:
@@ -212,7 +226,7 @@ def test_runs_that_cannot_belong_together_are_refused(synthetic: Maker) -> None:
 
 
 def test_wrong_column_is_not_fitted_in_silence(synthetic: Maker) -> None:
-    runs = [synthetic(name) for name in ("cosine", "stage")]
+    runs = [synthetic(name, steps=STEPS[::4]) for name in ("cosine", "stage")]
     swapped = [Run(r.steps, r.measured(), r.lr, 1000.0, r.label) for r in runs]
     with pytest.raises(ValueError, match=r"wrong column|rises"):
         fit(swapped, "fsl")

@@ -8,16 +8,14 @@ metrics logged in between) or where it repeats the row before, and the Run's not
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.logs.tables import Columns, header, read_columns
 from hidim.support.checks import choice
@@ -73,12 +71,10 @@ def read_run(
     table = read_columns(path, _wanted(path, given))
     found = {
         "step": find_column(table, "step", given, source),
-        "lr": find_column(table, "lr", given, source, needed=lr is None and not _config(path)),
+        "lr": find_column(table, "lr", given, source, needed=lr is None),
         "loss": find_column(table, "loss", given, source, needed=loss == "needed"),
     }
     values = {role: numbers(table[name], name, source) for role, name in found.items() if name}
-    if "lr" not in values and lr is None:
-        values["lr"] = _configured_rate(path, values["step"], source)
     if lr is not None:
         values["lr"] = np.full(len(values["step"]), lr)
     values, notes = _clean(values, source, partial=loss == "needed")
@@ -96,34 +92,6 @@ def read_run(
         stem if label is None else label,
         notes,
     )
-
-
-def _config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings of a hidim run folder that say its learning rate, or nothing."""
-    file = Path(path) / "config.json"
-    if not file.is_file():
-        return {}
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{str(file)!r} is not JSON.") from None
-    known = isinstance(data, dict) and {"lr", "schedule", "steps", "warmup"} <= set(data)
-    return data if known else {}
-
-
-def _configured_rate(path: str | os.PathLike[str], steps: np.ndarray, source: str) -> np.ndarray:
-    """Learning rate at `steps` by the settings of a hidim run."""
-    config = _config(path)
-    shapes: dict[str, Callable[[float], Schedule]] = {
-        "constant": lambda _: Constant(1.0),
-        "cosine": Cosine,
-        "wsd": WSD,
-    }
-    kind = choice(f"schedule in {source}", config["schedule"], shapes)
-    shape = shapes[kind](config["steps"])
-    if config["warmup"]:
-        shape = Warmup(config["warmup"]) * shape
-    return float(config["lr"]) * shape(np.nan_to_num(steps))
 
 
 def parse_columns(text: str, roles: Sequence[str] = ROLES) -> dict[str, str]:

@@ -82,35 +82,38 @@ def fit(
     points = [points_of(run, units) for run in runs]
     groups = _groups(points, [run.label for run in runs])
     with Progress(len(groups) + 2, f"fitting {law}", enabled=progress) as bar:
-        best = search(form, points, delta=delta).vector
+        best = search(form, points, delta=delta)
+        residuals = [_residual(form, best, run, units, settled(run)) for run in runs]
+        size = np.abs(np.concatenate([error for _, error in residuals]))
+        # The share of rows a 90 % band must hold, so that a few wrong rows do not widen it.
+        noise = max(RUN_TO_RUN, float(np.quantile(size, 0.9)) / _Z90 if len(size) else 0.0)
+        warnings = check_fit(runs, residuals, noise, form, force=force)
+        # Where the law describes the runs, what is left of them has its minimum near theirs; where
+        # it does not there may be several, and only the grid finds the lowest.
+        near = None if warnings else best
         bar.advance()
         replicas, left_out = [], {}
         for label, rest, test in groups:
             if _identified(form, rest):
-                vector = search(form, rest, delta=delta).vector
-                replicas.append(vector)
+                replicas.append(search(form, rest, near=near, delta=delta))
                 if label:
-                    left_out[label] = _misfit(form, vector, [test])
+                    left_out[label] = _misfit(form, replicas[-1], [test])
             bar.advance()
-        growth, ordered = _stopped_half_way(form, runs, units, delta)
+        growth, ordered = _stopped_half_way(form, runs, units, near, delta)
         bar.advance()
     in_sample = {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)}
-    residuals = [_residual(form, best, run, units, settled(run)) for run in runs]
-    size = np.abs(np.concatenate([error for _, error in residuals]))
-    # The share of rows a 90 % band must hold, so that a few wrong rows do not widen it.
-    noise = float(np.quantile(size, 0.9)) / _Z90 if len(size) else 0.0
     return FittedLaw(
         form,
         best,
         units,
         np.array(replicas).reshape(-1, len(best)),
-        max(RUN_TO_RUN, noise),
+        noise,
         growth,
         _reach(runs),
         left_out | ordered,
         in_sample,
         _provenance(runs, delta),
-        check_fit(runs, residuals, max(RUN_TO_RUN, noise), form, force=force),
+        warnings,
     )
 
 
@@ -153,7 +156,7 @@ def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
 
 
 def _stopped_half_way(
-    law: ScheduleLaw, runs: Sequence[Run], units: Units, delta: float
+    law: ScheduleLaw, runs: Sequence[Run], units: Units, near: np.ndarray | None, delta: float
 ) -> tuple[float, dict[str, float]]:
     """Growth of the error with log time when all runs stop half-way, and the mean error.
 
@@ -164,7 +167,7 @@ def _stopped_half_way(
     points = [points_of(run, units) for run in stopped]
     if not stopped or not _identified(law, points):
         return _GROWTH, {}
-    vector = search(law, points, delta=delta).vector
+    vector = search(law, points, near=near, delta=delta)
     errors, reach = [], []
     for run in runs:
         later = points_of(run, units)

@@ -99,7 +99,6 @@ class ScheduleLaw:
         parameters: all parameters, in the order of the parameter vector.
         clock: "time" (intrinsic) or "steps".
         response: "power", 1 - (1+x)^-g; "exponential", 1 - e^-x in steps; or "none".
-        fixed: values of the parameters of the family that this law does not search.
     """
 
     name: str

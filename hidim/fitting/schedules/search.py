@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.fitting.logs.runs import Run
-from hidim.fitting.robust import HUBER, Solution, minimise
+from hidim.fitting.robust import HUBER, minimise
 from hidim.fitting.schedules.laws import Clock, ScheduleLaw, Units
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
@@ -68,8 +68,8 @@ def search(
     *,
     near: np.ndarray | None = None,
     delta: float = HUBER,
-) -> Solution:
-    """The best parameters, from the grid of starts or, for a refit, from `near` alone."""
+) -> np.ndarray:
+    """The best parameters, shape (p,), from the grid of starts or, for a refit, `near` alone."""
     bounds = (
         np.array([p.bounds[0] for p in law.parameters]),
         np.array([p.bounds[1] for p in law.parameters]),

@@ -148,7 +148,7 @@ def _solve(
         return np.log(safe) - log_loss, slope / safe[:, None]
 
     starts = [near] if near is not None else _starts(form, logs, log_loss)
-    return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400).vector
+    return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
 
 
 def _starts(form: SizeForm, logs: np.ndarray, log_loss: np.ndarray) -> list[np.ndarray]:
