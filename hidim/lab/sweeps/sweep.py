@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from hidim.lab.text.tokens import Tokens, Vocabulary
+from hidim.lab.training.locks import take
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import Busy, RunFolder, to_json
 from hidim.support.checks import choice
@@ -122,11 +123,11 @@ class Sweep:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        import fcntl
-
-        with open(self.path / "lock", "a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        lock: Any = take(self.path / "lock", wait=True)
+        try:
             yield
+        finally:
+            lock.release()
 
 
 def expand(base: Settings, grid: Mapping[str, Sequence[Any]]) -> list[Settings]:

@@ -8,8 +8,8 @@
 
 Every file but the metrics appears whole or not at all. A line of metrics cut by a kill is removed
 before the next is written; rows that were written after the last checkpoint are kept, not repeated.
-Limits: the file system must pass on flock between machines (local disks, NFSv4, GPFS, Lustre with
-`flock`); Windows has none.
+Limits: workers on several machines need a file system that passes locks on between them (NFSv4,
+GPFS, Lustre with `flock`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hidim.lab.training.locks import take
 from hidim.support.files import write_text, write_with
 
 
@@ -65,25 +66,20 @@ class RunFolder:
             Busy: another process holds it.
             ValueError: the folder cannot be made or written.
         """
-        import fcntl
-
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+            lock = take(self.path / "lock", wait=False)
         except OSError as error:
             raise ValueError(
                 f"cannot write to the run folder {str(self.path)!r}: {error.strerror}."
             ) from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise Busy(f"{str(self.path)!r} is being trained by another process.") from None
+        if lock is None:
+            raise Busy(f"{str(self.path)!r} is being trained by another process.")
         try:
             self._drop_half_written()
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     def _drop_half_written(self) -> None:
         """Remove the temporary files of saves that a kill cut short; nobody else writes here."""
