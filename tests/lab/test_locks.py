@@ -72,7 +72,7 @@ def test_a_file_system_without_locks_is_refused_and_nothing_stands_in_for_one(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with (
-        pytest.raises(ValueError, match="cannot write to the run folder .* has no locks"),
+        pytest.raises(ValueError, match=r"cannot write to the run folder .* has no locks"),
         RunFolder(tmp_path / "run").claim(),
     ):
         pass

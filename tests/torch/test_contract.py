@@ -6,6 +6,7 @@ import io
 import math
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import numpy as np
@@ -400,6 +401,32 @@ def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
             started(CASES[0], fused=True)  # DANA needs no compiler
     finally:
         one_pass.library.cache_clear()
+
+
+def test_where_the_cache_cannot_be_written_libraries_lie_in_a_folder_of_this_process(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(one_pass, "_said", set())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one_pass._own_folder.cache_clear()
+    tried = []
+
+    def build(compiler, source, path):
+        tried.append(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)  # fails at the first: it is below a file
+        raise OSError("enough")
+
+    monkeypatch.setattr(one_pass, "_build", build)
+    monkeypatch.setenv("CXX", "any")
+    with pytest.warns(UserWarning, match="could not be written"):
+        assert one_pass.library("// not looked at") is None
+    assert tried[0] == tmp_path / "file" / "hidim"
+    # No name that somebody else could make first, and nobody else may look inside.
+    assert tried[1].parent == tmp_path
+    assert tried[1].stat().st_mode & 0o077 == 0
+    one_pass._own_folder.cache_clear()
 
 
 def test_closures_are_evaluated_with_gradients():

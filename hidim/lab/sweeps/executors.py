@@ -54,8 +54,13 @@ def local_workers(
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         # A group of their own: Ctrl-C would otherwise reach them twice.
+        alone = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows's word for it
         for _ in range(count):
-            workers.append(subprocess.Popen(command, start_new_session=True, env=environment))
+            workers.append(
+                subprocess.Popen(
+                    command, start_new_session=True, creationflags=alone, env=environment
+                )
+            )
             if asked:  # while this one was being started: it was not told
                 workers[-1].terminate()
                 break

@@ -14,6 +14,7 @@ GPFS, Lustre with `flock`).
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -135,25 +136,25 @@ class Metrics:
         _drop_cut_line(folder.metrics)
         rows = folder.rows()
         self.last_step: int = rows[-1]["step"] if rows else -1
-        self._handle = os.open(folder.metrics, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self._file = io.FileIO(folder.metrics, "a")  # unbuffered: a row is written or it is not
 
     def append(self, row: Mapping[str, Any]) -> bool:
         """Add a row unless its step is already there; says whether it was added."""
         if row["step"] <= self.last_step:
             return False
         line = (to_json(row) + "\n").encode()
-        if os.write(self._handle, line) < len(line):
+        if self._file.write(line) < len(line):
             raise OSError("the disk is full: a row of the metrics could not be written.")
         self.last_step = row["step"]
         return True
 
     def sync(self) -> None:
         """Push what was written to the disk."""
-        os.fsync(self._handle)
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._handle)
+        self._file.close()
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -162,8 +163,6 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the disk is full or cannot be written; the old checkpoint is intact.
     """
-    import io
-
     import torch
 
     # Through memory, because a full disk must be an OSError of ours and not a crash in C++.

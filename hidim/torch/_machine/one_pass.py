@@ -9,6 +9,7 @@ other devices, `fused=True` uses lists; the former says so once.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -18,7 +19,8 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,7 @@ def _build(compiler: str, source: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         text, made = Path(scratch) / "kernel.cpp", Path(scratch) / "kernel.so"
-        text.write_text(source)
+        text.write_text(source, encoding="utf-8")
         command = [compiler, *_FLAGS, str(text), "-o", str(made)]
         try:
             subprocess.run([*command, "-fopenmp"], check=True, capture_output=True)
@@ -218,17 +220,28 @@ def _build(compiler: str, source: str, path: Path) -> None:
         os.replace(made, path)  # whole or not at all, whoever else builds it
 
 
-def _folders() -> list[Path]:
+def _folders() -> Iterator[Path]:
     given = os.environ.get("HIDIM_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    home = Path(given) if given else Path.home() / ".cache"
-    return [home / "hidim", Path(tempfile.gettempdir()) / f"hidim-{os.getuid()}"]
+    with suppress(RuntimeError):  # a user without a home
+        yield (Path(given) if given else Path.home() / ".cache") / "hidim"
+    with suppress(OSError):  # no folder for temporary files
+        yield _own_folder()
+
+
+@functools.cache
+def _own_folder() -> Path:
+    """Where only this process builds: a name in the common folder that others could foresee would
+    let them put a library of theirs there."""
+    folder = tempfile.mkdtemp(prefix="hidim-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @functools.cache
 def _machine() -> str:
     """What -march=native depends on, so that a shared cache folder serves unlike machines."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     keys = ("model name", "flags", "Features")
