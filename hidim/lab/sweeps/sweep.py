@@ -228,6 +228,7 @@ def work(
                 continue
             except (ValueError, MissingExtra) as error:
                 outcome.failed[name] = str(error)
+                claimed = True  # nobody is waited for: the next look is at the others
                 continue
             claimed = True
             if result.status == "stopped":
