@@ -42,11 +42,14 @@ PARAMS = {"w": jnp.arange(6.0).reshape(2, 3) - 2.0, "b": jnp.ones(2)}
 GRADS = {"w": jnp.cos(jnp.arange(6.0)).reshape(2, 3), "b": jnp.array([0.3, -2.0])}
 
 
-def steps(optimizer: Any, count: int = 3, params: Any = PARAMS, grads: Any = GRADS) -> Any:
-    """Parameters and state after `count` eager updates with the same gradients."""
+def steps(
+    optimizer: Any, count: int = 3, params: Any = PARAMS, grads: Any = GRADS, jit: bool = False
+) -> Any:
+    """Parameters and state after `count` updates with the same gradients, eager unless `jit`."""
     state = optimizer.init(params)
+    update = jax.jit(optimizer.update) if jit else optimizer.update
     for _ in range(count):
-        updates, state = optimizer.update(grads, state, params)
+        updates, state = update(grads, state, params)
         params = optax.apply_updates(params, updates)
     return params, state
 
@@ -202,16 +205,16 @@ def test_weight_decay_without_parameters_says_what_is_missing() -> None:
 def test_accumulated_micro_batches_count_as_one_update() -> None:
     inner = hx.dana_decaying(0.1)
     accumulating = optax.MultiSteps(inner, every_k_schedule=2)
-    params, state = steps(accumulating, 6)
+    params, state = steps(accumulating, 6, jit=True)
     assert state.inner_opt_state.count == 3
     assert_close(params, steps(inner, 3)[0])
 
 
 def test_a_skipped_nan_gradient_leaves_no_trace() -> None:
     guarded = optax.apply_if_finite(hx.adana(0.1), max_consecutive_errors=3)
-    _, state = steps(guarded, 2)
+    _, state = steps(guarded, 2, jit=True)
     nan = jax.tree.map(lambda g: g * jnp.nan, GRADS)
-    updates, after = guarded.update(nan, state, PARAMS)
+    updates, after = jax.jit(guarded.update)(nan, state, PARAMS)
     assert after.inner_state.count == 2
     assert_close(updates, jax.tree.map(jnp.zeros_like, GRADS))
 
