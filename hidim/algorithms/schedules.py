@@ -26,6 +26,9 @@ class Schedule:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "__call__" in vars(cls) and "constant" not in vars(cls):
+            # A child with a formula of its own: what its parent says of the old one does not hold.
+            cls.constant = Schedule.constant  # type: ignore[method-assign]
         register(cls)
 
     def __call__(self, t: Any) -> np.ndarray:
@@ -341,18 +344,21 @@ class Product(Schedule):
 
 
 def product(first: Schedule, second: Schedule) -> Schedule:
-    """`first` times `second`, folding constants so that equal schedules compare equal."""
+    """`first` times `second`, folding constants so that equal schedules compare equal.
+
+    Classes derived from those here are left as they are: their formula may be another.
+    """
     factors: list[Schedule] = []
     scale = 1.0
     for schedule in (first, second):
-        for factor in schedule.factors if isinstance(schedule, Product) else (schedule,):
-            if isinstance(factor, Constant):
+        for factor in schedule.factors if type(schedule) is Product else (schedule,):
+            if type(factor) is Constant:
                 scale *= factor.value
             else:
                 factors.append(factor)
     if not factors or scale == 0:
         return Constant(scale)
-    if scale != 1.0 and isinstance(factors[0], PowerLaw):
+    if scale != 1.0 and type(factors[0]) is PowerLaw:
         factors[0] = PowerLaw(scale * factors[0].scale, factors[0].t_exponent)
     elif scale != 1.0:
         factors.insert(0, Constant(scale))

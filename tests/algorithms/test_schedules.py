@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schedule_examples import BUILT_IN, amount, schedules
 
+import hidim
 import hidim.algorithms
 from hidim.algorithms import schedule_classes
-from hidim.algorithms.schedules import Constant, Schedule, Warmup
+from hidim.algorithms.schedules import Constant, PowerLaw, Product, Schedule, Warmup
 
 STEPS = np.concatenate([np.arange(0.0, 12.0), np.geomspace(12.5, 1e6, 20)])
 
@@ -56,6 +58,53 @@ def test_a_product_is_the_product_of_the_values_however_it_is_folded(first, seco
 @given(schedules, st.sampled_from([0, 0.0]))
 def test_nothing_times_a_schedule_is_nothing(schedule, zero):
     assert zero * schedule == Constant(0.0)
+
+
+@dataclass(frozen=True)
+class Sampled(Schedule):
+    """Any schedule with nothing known of it but its values."""
+
+    schedule: Schedule
+
+    def __call__(self, t):
+        return self.schedule(t)
+
+
+@dataclass(frozen=True)
+class Wobble(Constant):
+    """A child with a formula of its own."""
+
+    def __call__(self, t):
+        return self.value * (1 + np.sin(np.asarray(t, dtype=np.float64)) ** 2)
+
+
+@dataclass(frozen=True)
+class Slower(PowerLaw):
+    """Another, of a class that factors are folded into."""
+
+    def __call__(self, t):
+        return super().__call__(np.sqrt(t))
+
+
+@dataclass(frozen=True)
+class Squared(Product):
+    """And of a product."""
+
+    def __call__(self, t):
+        return super().__call__(t) ** 2
+
+
+@pytest.mark.parametrize(
+    "own", [Wobble(0.5), Slower(2.0, 0.0), Squared((Warmup(4), Constant(0.5)))], ids=str
+)
+def test_a_child_with_a_formula_of_its_own_is_never_taken_for_its_parent(own):
+    for product in (0.3 * own, own * 0.3, own * (0.3 * Warmup(7)), 0.3 * own * Warmup(7)):
+        warm = Warmup(7)(STEPS) if "steps=7" in repr(product) else 1.0
+        np.testing.assert_allclose(product(STEPS), 0.3 * own(STEPS) * warm, rtol=1e-14)
+    assert own.constant is None
+    problem = hidim.PLRF(1.0, 0.7, 20)
+    risk = [hidim.predict(problem, hidim.sgd(rate), steps=50).risk for rate in (own, Sampled(own))]
+    np.testing.assert_allclose(*risk, rtol=1e-12)
 
 
 def test_two_classes_of_one_name_are_known_apart_by_their_modules():
