@@ -19,7 +19,12 @@ MOVED: dict[str, tuple[str, ...]] = {
     "dynamics.stability": ("rates.stability",),
     "dynamics.two_time": ("engines.two_time",),
     "dynamics.volterra": ("engines.volterra",),
-    "dynamics.walks": ("simulation.walks",),
+    "dynamics.walks": (
+        "simulation.walk",
+        "simulation.eigenbasis",
+        "simulation.raw",
+        "simulation.diffusion",
+    ),
     "fitting.approaches": ("fitting.sizes.approaches",),
     "fitting.decays": ("algorithms.decays",),
     "fitting.inputs": ("fitting.logs.inputs",),

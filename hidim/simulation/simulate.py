@@ -2,7 +2,7 @@
 
 On Gaussian data the walk in the eigenbasis is exact in law and costs O(d) per step at any
 batch size; the raw algorithm on W^T x and the diffusion of homogenized SGD are there to check
-it. Equations and sources in `hidim.simulation.walks`.
+it. Equations and sources in eigenbasis.py, raw.py and diffusion.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
-from hidim.simulation import walks
+from hidim.simulation.diffusion import Homogenized
+from hidim.simulation.eigenbasis import Eigenbasis
+from hidim.simulation.raw import Raw
+from hidim.simulation.walk import Walk, bundles
 from hidim.support import checks
 from hidim.support.progress import Progress
 
@@ -133,7 +136,7 @@ def simulate(
 
 
 class _Setup(NamedTuple):
-    walkers: Sequence[walks.Walk]
+    walkers: Sequence[Walk]
     start: float  # risk at step 0
     dimension: float
     problem: Any  # for provenance
@@ -207,7 +210,7 @@ def _eigenbasis(
     runs: int,
     seed: int,
     problem_seed: int,
-    kind: Any = walks.Eigenbasis,
+    kind: Any = Eigenbasis,
 ) -> _Setup:
     spectrum, eigenvalues, error = _realisable(problem, problem_seed)
     walkers = [
@@ -221,7 +224,7 @@ def _eigenbasis(
             seed=seed,
             bundle=bundle,
         )
-        for bundle, size in enumerate(walks.bundles(runs, len(eigenvalues)))
+        for bundle, size in enumerate(bundles(runs, len(eigenvalues)))
     ]
     name = spectrum.provenance or spectrum.label or "Spectrum"
     return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name)
@@ -240,8 +243,7 @@ def _sde(
             f'`method`="sde" integrates homogenized SGD, which has no momentum; '
             f'{algorithm.name} needs method="eigenbasis".'
         )
-    kind = walks.Homogenized
-    return _eigenbasis(problem, algorithm, batch_size, runs, seed, problem_seed, kind)
+    return _eigenbasis(problem, algorithm, batch_size, runs, seed, problem_seed, Homogenized)
 
 
 def _raw(
@@ -267,7 +269,7 @@ def _raw(
     j = np.arange(1, v + 1, dtype=np.float64)
     options = {"runs": runs, "seed": seed, "bundle": 0}
     noise = float(problem.noise_variance)
-    walker = walks.Raw(
+    walker = Raw(
         W, j**-problem.alpha, j**-problem.beta, noise, algorithm, int(batch_size), **options
     )
     start = float(walker.risk(0.0)[0])

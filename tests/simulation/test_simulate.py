@@ -166,7 +166,7 @@ def test_provenance_says_how_to_repeat_it():
 
 
 def test_ctrl_c_clears_the_bar_and_passes_on(monkeypatch, capsys):
-    from hidim.simulation.walks import Eigenbasis
+    from hidim.simulation.eigenbasis import Eigenbasis
 
     def interrupted(self, first, count):
         raise KeyboardInterrupt

@@ -1,0 +1,81 @@
+"""The algorithm as it is written: features W^T x and target <x, b> drawn for every sample.
+
+O(B v d) per step. It shares nothing with the walk in the eigenbasis but the schedules, which is
+its use.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hidim.algorithms import Momentum
+from hidim.simulation.walk import Walk, generator, row_dots, schedule_values
+
+
+class Raw(Walk):
+    """The algorithm as it is written: parameters theta, features W^T x, one draw per sample.
+
+    Args:
+        W: shape (v, d).
+        scale: shape (v,), standard deviation of each coordinate of x.
+        target: shape (v,), b.
+        noise_variance: variance of the label noise.
+    """
+
+    # Numbers drawn at once: one matrix product per block instead of one per sample.
+    _DRAW = 2**21
+
+    def __init__(
+        self,
+        W: np.ndarray,
+        scale: np.ndarray,
+        target: np.ndarray,
+        noise_variance: float,
+        algorithm: Momentum,
+        batch_size: int,
+        *,
+        runs: int,
+        seed: int,
+        bundle: int,
+    ) -> None:
+        self._algorithm, self._batch, self._noise = algorithm, batch_size, noise_variance
+        self._features = scale[:, None] * W  # (v, d)
+        self._labels = scale * target  # (v,)
+        self._theta = np.zeros((runs, W.shape[1]))
+        self._y = np.zeros_like(self._theta)
+        self._x, self._label_noise = generator(seed, bundle, 0), generator(seed, bundle, 1)
+        self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
+
+    def risk(self, weight: float) -> np.ndarray:
+        return self._risks(self._theta + weight * self._y)
+
+    def _risks(self, theta: np.ndarray) -> np.ndarray:
+        miss = theta @ self._features.T - self._labels
+        return 0.5 * (row_dots(miss, miss) + self._noise)
+
+    def advance(self, first: int, count: int) -> np.ndarray:
+        before, trail = self.risk(0.0), np.empty((count, *self._theta.shape))
+        for start in range(0, count, self._ahead):
+            stop = min(start + self._ahead, count)
+            self._block(first + start, trail[start:stop])
+        after = self.risk(0.0)
+        if np.all(after <= 100.0 * before):
+            # Reading the risk costs as much as a step: in between, it is not looked at.
+            return np.broadcast_to(after, (count, len(after)))
+        return np.stack([self._risks(theta) for theta in trail])
+
+    def _block(self, first: int, trail: np.ndarray) -> None:
+        count, runs, d = trail.shape
+        x = self._x.standard_normal((count * runs * self._batch, len(self._labels)))
+        phi = (x @ self._features).reshape(count, runs, self._batch, d)
+        labels = (x @ self._labels).reshape(count, runs, self._batch)
+        labels += math.sqrt(self._noise) * self._label_noise.standard_normal(labels.shape)
+        t = np.arange(first, first + count, dtype=np.float64)
+        for i, (gamma_1, gamma_2, gamma_3, keep) in enumerate(schedule_values(self._algorithm, t)):
+            miss = np.einsum("rbd,rd->rb", phi[i], self._theta) - labels[i]
+            gradient = np.einsum("rb,rbd->rd", miss, phi[i]) / self._batch
+            self._y = keep * self._y + gamma_1 * gradient
+            self._theta = self._theta - gamma_2 * gradient - gamma_3 * self._y
+            trail[i] = self._theta
