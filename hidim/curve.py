@@ -2,6 +2,9 @@
 
 `risk` carries the factor one half of the project's convention (docs/notation.md), and
 `steps[i]` counts the optimizer updates made before `risk[i]` was read.
+
+Files hold the columns as plain lists, in which null is a risk (or a standard error) that is
+infinite; moments and provenance as `hidim.support.json` keeps any value.
 """
 
 from __future__ import annotations
@@ -11,26 +14,33 @@ import io
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hidim.support import checks, files
+from hidim.support.json import decode, encode, numbers, plain
+from hidim.support.results import ByContent, build, read_json, read_npz, refusing, write_json
 
 Status = Literal["ok", "diverged"]
 
 # A run counts as diverged when its risk exceeds this multiple of the start and stays there.
 DIVERGENCE_FACTOR = 1e3
 
+_FORMAT = "hidim-curve/2"  # files of version 0.1 name none
 _PER_DECADE = 24
 _LONGEST = 1e19
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(ByContent):
     """Risk against optimizer steps, with its error bars, outcome and provenance.
+
+    Two curves are equal when everything they hold is, arrays entry by entry.
 
     Args:
         steps: shape (n,), optimizer updates made; int64 up to 2**53, float64 beyond.
@@ -44,6 +54,7 @@ class Curve:
         batch_size: samples per step; math.inf is the full-batch limit.
         provenance: version, parameters, seed: whatever reproduces the curve.
         moments: shape (n, 3, modes): error, momentum and cross second moments, or None.
+        risk_floor: risk that no parameters go below, None when unknown.
 
     Example:
         >>> curve = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.5, 0.05, 0.005])
@@ -61,6 +72,7 @@ class Curve:
     batch_size: float = 1
     provenance: dict[str, Any] = field(default_factory=dict)
     moments: np.ndarray | None = None
+    risk_floor: float | None = None
 
     def __post_init__(self) -> None:
         steps = step_array(self.steps)
@@ -97,37 +109,69 @@ class Curve:
             raise ValueError("this curve has no `dimension`, so its flops are unknown.")
         return np.asarray(self.steps, dtype=np.float64) * float(self.dimension) * self.batch_size
 
-    def at(self, step: float) -> float:
+    @property
+    def excess(self) -> np.ndarray:
+        """Risk above the floor, shape (n,); where little is left, with the risk's rounding.
+
+        >>> Curve([0, 1], [1.0, 0.5], risk_floor=0.25).excess
+        array([0.75, 0.25])
+        """
+        if self.risk_floor is None:
+            raise ValueError(
+                "this curve has no `risk_floor`, so its excess is unknown. Take that of the "
+                "problem: curve.risk - problem.spectrum().risk_floor."
+            )
+        return self.risk - self.risk_floor
+
+    @overload
+    def at(self, step: SupportsFloat) -> float: ...
+    @overload
+    def at(self, step: ArrayLike) -> Any: ...
+    def at(self, step: Any) -> Any:
         """Risk at `step` by log-log interpolation between the curve's own points.
 
+        Args:
+            step: a number, or steps of any shape; the answer has the same.
+
         Raises:
-            ValueError: `step` lies outside the curve.
+            ValueError: a step lies outside the curve, or is no number.
+
+        >>> Curve([0, 1, 10, 100], [1.0, 0.5, 0.05, 0.005]).at([[1, 10], [10, 100]])
+        array([[0.5  , 0.05 ], [0.05 , 0.005]])
         """
-        steps = np.asarray(self.steps, dtype=np.float64)
-        if not steps[0] <= step <= steps[-1]:
+        if not len(self):
+            raise ValueError("this curve has no points.")
+        try:
+            wanted = np.asarray(step, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"`step` must be a number or numbers, got {step!r}.") from None
+        order = np.argsort(self.steps, kind="stable")  # predict(at=...) keeps the order asked for
+        known = np.asarray(self.steps, dtype=np.float64)[order]
+        outside = ~((wanted >= known[0]) & (wanted <= known[-1]))
+        if outside.any():
             raise ValueError(
-                f"`step` must lie within {steps[0]:g}..{steps[-1]:g}, got {step!r}; "
+                f"`step` must lie within {known[0]:g}..{known[-1]:g}, got {wanted[outside][0]:g}; "
                 "ask the engine for it with at=[...]."
             )
         with np.errstate(divide="ignore"):
-            value = np.interp(np.log1p(step), np.log1p(steps), np.log(self.risk))
-        return float(np.exp(value))
+            value = np.interp(np.log1p(wanted), np.log1p(known), np.log(self.risk[order]))
+        return np.exp(value) if wanted.ndim else float(np.exp(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, ready for strict JSON (infinite risk becomes None)."""
-        table: dict[str, Any] = {
-            "label": self.label,
-            "status": self.status,
-            "diverged_at": self.diverged_at,
-            "dimension": self.dimension,
-            "batch_size": _json_number(self.batch_size),
-            "steps": [_plain(s) for s in self.steps],
-            "risk": [_json_number(r) for r in self.risk],
-        }
-        if self.stderr is not None:
-            table["stderr"] = [_json_number(s) for s in self.stderr]
-        table["provenance"] = self.provenance
-        return table
+        """Plain lists and numbers for strict JSON, without the moments; infinities become None.
+
+        For reading only: `save` and `load` lose nothing.
+        """
+        table = self._header() | {"steps": [_plain(step) for step in self.steps], "risk": self.risk}
+        table |= {} if self.stderr is None else {"stderr": self.stderr}
+        strict: dict[str, Any] = plain(table | {"provenance": self.provenance})
+        return strict
+
+    def _header(self) -> dict[str, Any]:
+        """What is neither a column nor provenance."""
+        names = ["label", "status", "diverged_at", "dimension", "batch_size"]
+        names += [] if self.risk_floor is None else ["risk_floor"]
+        return {name: getattr(self, name) for name in names}
 
     def to_csv(self) -> str:
         """The curve as CSV text with a header row: step, risk and, if measured, stderr."""
@@ -142,29 +186,36 @@ class Curve:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the curve whole or not at all; the suffix picks .json, .npz or .csv.
 
-        .npz keeps moments too; .csv keeps the numbers only and cannot be loaded back.
+        .json and .npz keep everything; .csv keeps the numbers only and cannot be loaded back.
 
         Raises:
-            ValueError: another suffix, or a place that cannot be written.
+            ValueError: another suffix, a place that cannot be written, or a provenance that no
+                file can keep.
         """
         suffix = Path(path).suffix
-        if suffix == ".json":
-            files.write_text(path, json.dumps(self.to_dict(), allow_nan=False) + "\n")
-        elif suffix == ".csv":
+        if suffix == ".csv":
             files.write_text(path, self.to_csv())
-        elif suffix == ".npz":
-            arrays = {"steps": self.steps, "risk": self.risk}
-            arrays |= {} if self.stderr is None else {"stderr": self.stderr}
-            arrays |= {} if self.moments is None else {"moments": self.moments}
-            header = {k: v for k, v in self.to_dict().items() if k not in arrays}
+            return
+        if suffix not in (".json", ".npz"):
+            raise ValueError(f"cannot save {str(path)!r}: the name must end in .json, .npz or .csv")
+        header = {
+            "format": _FORMAT,
+            **encode(self._header(), "the curve"),
+            "batch_size": None if self.batch_size == math.inf else encode(self.batch_size),
+            "provenance": encode(self.provenance, "`provenance`"),
+        }
+        arrays = {"steps": self.steps, "risk": self.risk}
+        arrays |= {} if self.stderr is None else {"stderr": self.stderr}
+        arrays |= {} if self.moments is None else {"moments": np.asarray(self.moments)}
+        if suffix == ".json":
+            write_json(path, header | {name: _written(name, arrays[name]) for name in arrays})
+        else:
             text = np.array(json.dumps(header, allow_nan=False))
             files.write_with(path, lambda stream: np.savez(stream, header=text, **arrays))  # type: ignore[arg-type]
-        else:
-            raise ValueError(f"cannot save {str(path)!r}: the name must end in .json, .npz or .csv")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Curve:
-        """Read back a curve saved as .json or .npz.
+        """Read back a curve saved as .json or .npz, by this version or by 0.1.
 
         Raises:
             ValueError: the file is missing, of another kind, or damaged.
@@ -172,22 +223,40 @@ class Curve:
         suffix = Path(path).suffix
         if suffix not in (".json", ".npz"):
             raise ValueError(f"cannot load {str(path)!r}: the name must end in .json or .npz")
-        try:
-            if suffix == ".json":
-                table = json.loads(Path(path).read_text(encoding="utf-8"))
-            else:
-                with np.load(path, allow_pickle=False) as arrays:
-                    table = json.loads(str(arrays["header"]))
-                    table |= {name: arrays[name] for name in arrays.files if name != "header"}
-            table["batch_size"] = math.inf if table["batch_size"] is None else table["batch_size"]
-            table["risk"] = [math.inf if r is None else r for r in table["risk"]]
-            if table.get("stderr") is not None:
-                table["stderr"] = [math.inf if s is None else s for s in table["stderr"]]
-            return cls(**table)
-        except FileNotFoundError:
-            raise ValueError(f"cannot load {str(path)!r}: no such file.") from None
-        except (KeyError, TypeError, OSError, ValueError) as error:
-            raise ValueError(f"cannot load {str(path)!r}: not a saved curve ({error}).") from None
+        table = read_json(path) if suffix == ".json" else _with_header(read_npz(path))
+        known = isinstance(table, Mapping) and {"steps", "risk", "batch_size"} <= set(table)
+        if not known or table.get("format", _FORMAT) != _FORMAT:
+            raise ValueError(f"cannot load {str(path)!r}: it is not a saved curve.")
+        with refusing(f"cannot load {str(path)!r}: the curve in it"):
+            columns = ("steps", "risk", "stderr", "moments")
+            fields = {name: decode(v) for name, v in table.items() if name not in columns}
+            fields |= {name: _read(table[name]) for name in columns if table.get(name) is not None}
+            fields.pop("format", None)
+            fields["batch_size"] = math.inf if table["batch_size"] is None else fields["batch_size"]
+            return build(cls, fields)
+
+
+def _written(name: str, array: np.ndarray) -> Any:
+    """A column as a list with null for infinity, as in version 0.1; moments as any array."""
+    if name == "moments":
+        return encode(array)
+    return [None if entry == "inf" else entry for entry in numbers(array)]
+
+
+def _read(column: Any) -> np.ndarray:
+    """The array behind `_written`, or one from an .npz."""
+    if isinstance(column, list):
+        return np.array([math.inf if entry is None else entry for entry in column], dtype=float)
+    return np.asarray(decode(column))
+
+
+def _with_header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What an .npz holds beside its arrays, and these; nothing where it holds no header."""
+    try:
+        header = json.loads(str(arrays.pop("header", "")))
+    except ValueError:
+        return {}
+    return arrays | header if isinstance(header, dict) else {}
 
 
 def step_array(steps: Any) -> np.ndarray:
@@ -222,8 +291,3 @@ def log_steps(last: float, *, points: int | None = None) -> np.ndarray:
 
 def _plain(step: Any) -> int | float:
     return int(step) if float(step) <= 2**53 else float(step)
-
-
-def _json_number(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None

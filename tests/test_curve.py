@@ -31,11 +31,11 @@ def test_a_saved_curve_comes_back_whole(curve, tmp_path, suffix):
     path = tmp_path / f"curve{suffix}"
     curve.save(path)
     back = Curve.load(path)
-    for name in ("steps", "risk", "stderr"):
+    for name in ("steps", "risk", "stderr", "moments"):
         np.testing.assert_array_equal(getattr(back, name), getattr(curve, name))
     for name in ("status", "diverged_at", "label", "dimension", "batch_size", "provenance"):
         assert getattr(back, name) == getattr(curve, name)
-    assert (back.moments is None) == (suffix == ".json")
+    assert back == curve
 
 
 def test_json_is_strict_even_for_infinite_risk(curve, tmp_path):
@@ -104,3 +104,42 @@ def test_flops_are_steps_times_dimension_times_batch():
     spectrum = hidim.Spectrum(np.ones(7), np.ones(7), 0.0)
     curve = hidim.predict(spectrum, hidim.sgd(0.01), 10, batch_size=4)
     assert curve.flops[-1] == 10 * 7 * 4
+
+
+def test_at_takes_steps_of_any_shape():
+    curve = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.5, 0.05, 0.005])
+    assert isinstance(curve.at(10), float)
+    assert curve.at(np.int64(10)) == curve.at(np.array(10.0)) == curve.at(10)
+    square = np.array([[0, 1], [10, 100]])
+    # Through logarithms and back: rounding.
+    np.testing.assert_allclose(curve.at([10, 1]), [0.05, 0.5], rtol=1e-14)
+    np.testing.assert_allclose(curve.at(square), [[1, 0.5], [0.05, 0.005]], rtol=1e-14)
+    assert curve.at([]).shape == (0,)
+    for wrong in (101, -1, math.nan, math.inf, [1, 101], "ten", [1, None], [[1], [2, 3]]):
+        with pytest.raises(ValueError, match="`step`"):
+            curve.at(wrong)
+    with pytest.raises(ValueError, match="no points"):
+        Curve([], []).at(0)
+
+
+def test_at_reads_a_curve_whose_steps_were_asked_for_in_any_order():
+    ordered = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.5, 0.05, 0.005])
+    shuffled = Curve(steps=[10, 0, 100, 1], risk=[0.05, 1.0, 0.005, 0.5])
+    asked = [0, 1, 3, 30, 100]
+    np.testing.assert_array_equal(shuffled.at(asked), ordered.at(asked))
+
+
+def test_at_is_infinite_between_the_last_finite_risk_and_the_first_infinite_one():
+    curve = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.0, math.inf, math.inf])
+    np.testing.assert_array_equal(curve.at([0, 1, 10, 50]), [1.0, 0.0, math.inf, math.inf])
+
+
+@pytest.mark.parametrize("engine", ["exact", "ode", "volterra", "asymptotic"])
+def test_excess_is_the_risk_above_the_floor_of_the_problem(engine):
+    problem = hidim.PLRF(1.0, 0.7, 20, noise_variance=0.5)
+    curve = hidim.predict(problem, hidim.sgd(0.1), 100, engine=engine)
+    np.testing.assert_array_equal(curve.excess, curve.risk - problem.risk_floor)
+    run = hidim.simulate(problem, hidim.sgd(0.1), 20, runs=2, seed=1)
+    assert run.risk_floor == problem.spectrum(seed=1).risk_floor
+    with pytest.raises(ValueError, match="risk_floor"):
+        Curve([0], [1.0]).excess  # noqa: B018

@@ -17,6 +17,7 @@ import numpy as np
 from hidim.support.checks import choice
 from hidim.support.extras import require
 from hidim.support.files import atomic_write, check_writable, write_with
+from hidim.support.json import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,28 +56,6 @@ def check_outputs(args: argparse.Namespace) -> None:
 def print_json(answer: Mapping[str, Any]) -> None:
     """Print strict JSON: no NaN or Infinity, which are null here."""
     print(json.dumps(plain(answer), indent=1, allow_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON data: arrays become lists, numbers that are not finite become None.
-
-    >>> plain({"risk": np.array([1.0, np.inf]), "steps": np.int64(3)})
-    {'risk': [1.0, None], 'steps': 3}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        finite = value.dtype.kind in "iu" or (value.dtype.kind == "f" and np.isfinite(value).all())
-        return value.tolist() if finite else plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    return str(value)
 
 
 def write_csv(path: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:

@@ -75,6 +75,7 @@ def predict_targets(
                 label=algorithm.name,
                 dimension=first.dimension,
                 batch_size=batch_size,
+                risk_floor=spectrum.risk_floor,
                 provenance={"problem": spectrum.provenance, "algorithm": algorithm.to_dict()},
             )
         )

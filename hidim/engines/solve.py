@@ -73,6 +73,7 @@ def solve(
         label=algorithm.name,
         dimension=spectrum.dimension,
         batch_size=batch_size,
+        risk_floor=spectrum.risk_floor,
         provenance={
             "hidim": __version__,
             "engine": chosen,

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.support.results import Saved
 
 _MARGIN = 1.5  # in log d: how far from the ends of the ladder an optimum must stay
 
 
-@dataclass(frozen=True)
-class MeasuredFrontier:
+@dataclass(frozen=True, eq=False)
+class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     """Measured compute-optimal sizes and risks.
 
     Attributes:

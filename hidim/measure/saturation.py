@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hidim.support.results import Saved
 
-@dataclass(frozen=True)
-class SaturatingFit:
+
+@dataclass(frozen=True, eq=False)
+class SaturatingFit(Saved, format="hidim-saturating-fit/1"):
     """risk = c + A t^-b.
 
     Attributes:

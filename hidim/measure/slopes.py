@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.support.results import Saved
 
 
-@dataclass(frozen=True)
-class Exponent:
+@dataclass(frozen=True, eq=False)
+class Exponent(Saved, format="hidim-exponent/1"):
     """A power fitted by least squares in log-log.
 
     Attributes:

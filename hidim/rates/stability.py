@@ -28,6 +28,8 @@ from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import resolve
 from hidim.support import checks
+from hidim.support.json import plain
+from hidim.support.results import Saved
 from hidim.support.roots import bracketed_root
 from hidim.systems.kernel_norm import growth_rate, kernel_norm, small_step_norm
 
@@ -40,7 +42,7 @@ _SEARCH_TIMES = 96
 
 
 @dataclass(frozen=True, eq=False)
-class Stability:
+class Stability(Saved, format="hidim-stability/1"):
     """Whether a run holds, how close it is to the edge, and where the edges are.
 
     The edges are computed when first read; those of moving schedules take about ten runs.
@@ -110,13 +112,10 @@ class Stability:
         """Everything as plain numbers for strict JSON; infinities become None."""
         numbers = ["growth", "highest_risk", "largest_gamma_2", "largest_gamma_3"]
         numbers += ["norm_gamma_2", "norm_gamma_3", "sgd_threshold", "diverged_at"]
-        lists = ("steps", "norm", "small_step_norm")
-        return (
-            {"stable": self.stable, "verdict": self.verdict, "warning": self.warning}
-            | {name: _plain(getattr(self, name)) for name in numbers}
-            | {"batch_size": _plain(self.batch_size), "algorithm": self.algorithm.to_dict()}
-            | {name: [_plain(x) for x in getattr(self, name)] for name in lists}
-        )
+        names = ["stable", "verdict", "warning", *numbers, "batch_size", "algorithm"]
+        names += ["steps", "norm", "small_step_norm"]
+        table: dict[str, Any] = plain({name: getattr(self, name) for name in names})
+        return table
 
     def _scaled_rates(self, factor: float) -> Momentum:
         return self.algorithm.scheduled(Constant(factor))
@@ -338,9 +337,3 @@ def _warning(grid: np.ndarray, norm: np.ndarray, growth: float, highest: float) 
     if highest > 1.1:
         parts.append(f"on its way the risk rises to {highest:.3g} times its start")
     return "; ".join(parts)
-
-
-def _plain(value: Any) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    return int(value) if float(value).is_integer() and abs(value) <= 2**53 else float(value)

@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hidim.support.checks import finite_array
+from hidim.support.json import plain
+from hidim.support.results import Saved
 
 _GRID = 400
 _SMALLEST = 4  # parameters and steps: below, a law for large ones says nothing
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
-@dataclass(frozen=True)
-class Frontier:
+@dataclass(frozen=True, eq=False)
+class Frontier(Saved, format="hidim-frontier/1"):
     """The compute-optimal use of a budget; numbers, or arrays when the budget is one.
 
     Attributes:
@@ -45,7 +47,8 @@ class Frontier:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain numbers or lists."""
-        return {key: np.asarray(value).tolist() for key, value in asdict(self).items()}
+        table: dict[str, Any] = plain(asdict(self))
+        return table
 
 
 def minimise(

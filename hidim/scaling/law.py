@@ -15,7 +15,7 @@ numbers to trust use `hidim.predict`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,12 @@ from hidim.scaling.frontier import Frontier, minimise
 from hidim.scaling.phases import Boundary, boundaries, phase_of
 from hidim.scaling.terms import VARIANTS, Term, floor_risk, partial_zeta, terms_of, zeta
 from hidim.support.checks import choice, finite, finite_array, positive, whole
+from hidim.support.json import plain
+from hidim.support.results import Saved
 
 
-@dataclass(frozen=True)
-class ScalingLaw:
+@dataclass(frozen=True, eq=False)
+class ScalingLaw(Saved, format="hidim-scaling-law/1"):
     """The scaling law of one optimizer on one power-law problem.
 
     Attributes:
@@ -72,8 +74,8 @@ class ScalingLaw:
     name: str
     variant: str
     phase: str
-    terms: dict[str, Term] = field(hash=False)
-    subleading: dict[str, Term] = field(hash=False)
+    terms: dict[str, Term]
+    subleading: dict[str, Term]
     kappas: Kappas
     eta: float
     xi: float
@@ -212,7 +214,7 @@ class ScalingLaw:
 
     def to_dict(self) -> dict[str, Any]:
         """The law as plain numbers and strings, infinities as None."""
-        return {
+        table = {
             "alpha": self.alpha,
             "beta": self.beta,
             "algorithm": self.name,
@@ -220,22 +222,18 @@ class ScalingLaw:
             "phase": self.phase,
             "terms": {n: [t.d_exponent, t.power] for n, t in self.terms.items()},
             "kappa_1": self.kappas.kappa_1,
-            "kappa_2": _plain(self.kappas.kappa_2),
+            "kappa_2": self.kappas.kappa_2,
             "kappa_3": self.kappas.kappa_3,
             "kappa_b": self.kappas.kappa_b,
             "eta": self.eta,
             "xi": self.xi,
             "xi_range": list(self.xi_range),
             "balance": list(self.balance),
-            "floor_time": _plain(self.floor_time),
-            "stages": [
-                {"term": n, "from": a, "to": _plain(b), "slope": s} for n, a, b, s in self.stages
-            ],
+            "floor_time": self.floor_time,
+            "stages": [{"term": n, "from": a, "to": b, "slope": s} for n, a, b, s in self.stages],
         }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        strict: dict[str, Any] = plain(table)
+        return strict
 
 
 def scaling_law(

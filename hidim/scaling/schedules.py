@@ -17,6 +17,7 @@ import numpy as np
 from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.support.checks import choice, finite, positive
+from hidim.support.results import Saved
 
 SCHEDULES = ("constant", "exponential", "wsd", "optimal")
 
@@ -37,8 +38,8 @@ def asymptotic_kernel(alpha: float, time: Any) -> np.ndarray:
     return math.gamma(q) * x**-q / (2 * alpha)
 
 
-@dataclass(frozen=True)
-class ScheduleExponents:
+@dataclass(frozen=True, eq=False)
+class ScheduleExponents(Saved, format="hidim-schedule-exponents/1"):
     """How the best final excess risk falls under one shape of schedule, with label noise.
 
     excess ~ budget^-eta * (log budget)^log_power, at a peak rate ~ steps^-peak.

@@ -28,6 +28,7 @@ from hidim.problems.power_law import PLRF, spectra_at
 from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.support.checks import finite_array, positive
+from hidim.support.results import Saved
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class Recipe:
         return record.at(self.step / trace, ratio, delta, kappas, d)
 
 
-@dataclass(frozen=True)
-class Ladder:
+@dataclass(frozen=True, eq=False)
+class Ladder(Saved, format="hidim-ladder/1"):
     """Curves of one problem and recipe at growing sizes.
 
     Attributes:

@@ -31,6 +31,7 @@ from hidim.support.checks import finite_array, positive, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
 from hidim.support.progress import Progress
+from hidim.support.results import read_npz
 
 if TYPE_CHECKING:
     import xarray
@@ -153,9 +154,29 @@ def run_plane(
 
 
 def save_plane(plane: xarray.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a plane as one netCDF file, whole or not at all; xarray.load_dataset reads it."""
+    """Write a plane, or its exponents, as one netCDF file, whole or not at all.
+
+    `load_plane` gives back an identical one; any other reader of netCDF reads it too.
+    """
     content = plane.to_netcdf(engine="scipy")
     write_with(path, lambda stream: stream.write(content))
+
+
+def load_plane(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """Read a plane that `save_plane` wrote.
+
+    Raises:
+        ValueError: no such file, no netCDF, or damaged.
+        MissingExtra: xarray is not installed.
+    """
+    xarray = require("xarray", "studies")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {str(path)!r}.")
+    try:
+        plane = xarray.load_dataset(path, engine="scipy")
+        return plane.assign_coords(recipe=plane["recipe"].values.astype(str))
+    except (OSError, ValueError, TypeError, LookupError):
+        raise ValueError(f"cannot load {str(path)!r}: it is no plane, or damaged.") from None
 
 
 def plane_exponents(
@@ -223,8 +244,8 @@ def _results(
     for key, task in tasks.items():
         file = None if home is None else task.file(home)
         if file is not None and file.is_file():
-            with np.load(file) as saved:
-                yield key, (saved["steps"], saved["risk"], saved["floor"])
+            saved = read_npz(file)
+            yield key, (saved["steps"], saved["risk"], saved["floor"])
         else:
             left[key] = task
     count = min(len(left), _cores() if workers is None else int(whole("workers", workers)))

@@ -15,6 +15,7 @@ from hidim.lab.reports.frontiers import frontiers, shared_floor
 from hidim.lab.reports.groups import best_groups
 from hidim.lab.reports.measured import consolidate, measured_runs, query
 from hidim.lab.reports.report import report
+from hidim.lab.reports.tails import tail
 from hidim.lab.training.store import RunFolder, to_json
 
 
@@ -339,3 +340,15 @@ def test_unfinished_runs_are_said_to_be_left_out(tmp_path, capsys):
     assert "1 run(s) not finished are left out" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "typo")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_what_is_measured_on_runs_is_saved_and_equals_itself(ladder, tmp_path):
+    runs = measured_runs(ladder)
+    groups = best_groups(runs)
+    found = frontiers(groups)
+    tails = tail(np.arange(1, 200) ** -1.5, site="head")
+    for result in (runs[0], groups[0], groups[0].final, found[0], shared_floor(found), tails):
+        result.save(tmp_path / "result.json")
+        assert type(result).load(tmp_path / "result.json") == result
+    assert runs[0] != runs[1]
+    assert found[0] != found[1]

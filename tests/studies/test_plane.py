@@ -8,7 +8,12 @@ import pytest
 xarray = pytest.importorskip("xarray")
 
 from hidim.studies.ladder import Recipe  # noqa: E402
-from hidim.studies.plane import plane_exponents, run_plane, save_plane  # noqa: E402
+from hidim.studies.plane import (  # noqa: E402
+    load_plane,
+    plane_exponents,
+    run_plane,
+    save_plane,
+)
 
 SMALL = {
     "alphas": [0.4, 1.0],
@@ -55,7 +60,33 @@ def test_a_saved_plane_is_read_back(tmp_path):
     plane = run_plane([1.0], [0.7], recipes=kappas, sizes=[100], points=32, workers=1)
     assert plane.recipe.values[1] == "general-momentum kappa_2=0.5 kappa_3=0.5"
     save_plane(plane, tmp_path / "plane.nc")
+    xarray.testing.assert_identical(plane, load_plane(tmp_path / "plane.nc"))
     xarray.testing.assert_allclose(plane, xarray.load_dataset(tmp_path / "plane.nc"))
+
+
+def test_damaged_planes_and_other_files_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "plane.nc"
+    save_plane(run_plane([1.0], [0.7], sizes=[100], points=16, workers=1), path)
+    whole = path.read_bytes()
+    for content in (b"", b"CDF", whole[:300], whole[:-200], b"{}", b"PK"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"plane\.nc") as caught:
+            load_plane(path)
+        assert "\n" not in str(caught.value)
+    save_plane(xarray.Dataset({"risk": ("x", [1.0])}), path)
+    with pytest.raises(ValueError, match="no plane"):
+        load_plane(path)
+    with pytest.raises(ValueError, match="no file"):
+        load_plane(tmp_path / "none.nc")
+
+
+def test_a_damaged_finished_task_is_named(tmp_path):
+    options = {"sizes": [100], "points": 16, "workers": 1, "folder": tmp_path}
+    run_plane([1.0], [0.7], **options)
+    file = next(tmp_path.glob("*.npz"))
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(ValueError, match=file.name):
+        run_plane([1.0], [0.7], **options)
 
 
 def test_bad_sizes_are_refused_before_any_work():

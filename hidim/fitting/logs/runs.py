@@ -14,12 +14,13 @@ import numpy as np
 
 from hidim.fitting.logs.rates import Rate, rate_from_log, rate_from_schedule
 from hidim.support.checks import finite_array, non_negative
+from hidim.support.results import Saved
 
 _POINTS = 512  # a curve with more points is averaged into this many bins before a fit
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, eq=False)
+class Run(Saved, format="hidim-run/1"):
     """One measured or planned training run.
 
     Args:

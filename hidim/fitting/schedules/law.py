@@ -8,11 +8,9 @@ Limits: bands describe schedules of the same model, data and batch size.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,15 +19,16 @@ from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
 from hidim.support.checks import finite, finite_array, non_negative, positive
-from hidim.support.files import write_text
+from hidim.support.json import decode, encode
+from hidim.support.results import ByContent, read_json, refusing, write_json
 
 FORMAT = "hidim-law/1"
 _REACH = ("last_step", "lowest_rate", "highest_rate")
 _DENSE = 4000  # points beyond which a prediction is interpolated
 
 
-@dataclass(frozen=True)
-class FittedLaw:
+@dataclass(frozen=True, eq=False)
+class FittedLaw(ByContent):
     """A schedule-aware law with the parameters that fit some runs, and what it was fitted to.
 
     Attributes:
@@ -162,13 +161,13 @@ class FittedLaw:
             "reach": self.reach,
             "holdout": self.holdout,
             "in_sample": self.in_sample,
-            "provenance": self.provenance,
+            "provenance": encode(self.provenance, "`provenance`"),
             "warnings": list(self.warnings),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the law as JSON, whole or not at all."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> FittedLaw:
@@ -181,7 +180,7 @@ class FittedLaw:
             raise ValueError(
                 f"this is no fitted schedule law of format {FORMAT!r}: write one with `hidim fit`."
             )
-        try:
+        with refusing("the fitted law"):
             law = schedule_law(data["law"])
             vector = finite_array("vector", data["vector"], ndim=1)
             replicas = finite_array("replicas", data["replicas"])
@@ -197,16 +196,12 @@ class FittedLaw:
                 {k: non_negative(f"reach {k}", data["reach"][k]) for k in _REACH},
                 {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
                 {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
-                dict(data["provenance"]),
+                dict(decode(data["provenance"])),
                 tuple(map(str, data["warnings"])),
             )
             for name, value in fitted.parameters.items():
                 if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
                     raise ValueError(f"`parameters` and `vector` disagree on {name}.")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
-        except ValueError as error:
-            raise ValueError(f"the fitted law is damaged: {error}") from None
         return fitted
 
     @classmethod
@@ -216,13 +211,7 @@ class FittedLaw:
         Raises:
             ValueError: no such file, not JSON, or no fitted law.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"there is no file {str(path)!r}.") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError):
-            raise ValueError(f"{str(path)!r} is not a JSON file of a fitted law.") from None
-        return cls.from_dict(data)
+        return cls.from_dict(read_json(path))
 
     def _asked(self, schedule: Any, steps: Any, warmup_steps: float) -> tuple[Rate, np.ndarray]:
         if steps is None:

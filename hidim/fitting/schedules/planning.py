@@ -15,13 +15,14 @@ import numpy as np
 
 from hidim.fitting.logs.rates import Rate
 from hidim.support.checks import non_negative, positive, whole
+from hidim.support.results import Saved
 
 if TYPE_CHECKING:
     from hidim.fitting.schedules.law import FittedLaw
 
 
-@dataclass(frozen=True)
-class PlannedSchedule:
+@dataclass(frozen=True, eq=False)
+class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
     """A schedule and what the law expects of it.
 
     Attributes:

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from hidim.support.checks import finite, finite_array, positive, whole
+from hidim.support.results import Saved
 
 _FEWEST = 4
 
 
-@dataclass(frozen=True)
-class OptimalSize:
+@dataclass(frozen=True, eq=False)
+class OptimalSize(Saved, format="hidim-optimal-size/1"):
     """Compute-optimal size as a power law of the budget: size = scale x flops^exponent.
 
     Attributes:

@@ -7,26 +7,25 @@ Limits: the band of a point far outside the fitted runs is only as good as the f
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
-from hidim.support.checks import choice, finite, finite_array, positive
-from hidim.support.files import write_text
+from hidim.support.checks import choice, finite, finite_array, non_negative, positive
+from hidim.support.json import decode, encode
+from hidim.support.results import ByContent, read_json, refusing, write_json
 
 FORMAT = "hidim-size-law/1"
 
 
-@dataclass(frozen=True)
-class SizeLaw:
+@dataclass(frozen=True, eq=False)
+class SizeLaw(ByContent):
     """A fitted law of one or two quantities.
 
     Attributes:
@@ -128,7 +127,7 @@ class SizeLaw:
         return float(np.exp(log_n) * self.units[0]), float(b / (a + b))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Plain JSON data, from which `from_dict` makes an equal law."""
         return {
             "format": FORMAT,
             "law": self.form.name,
@@ -142,12 +141,12 @@ class SizeLaw:
             "reach": self.reach,
             "holdout": self.holdout,
             "in_sample": self.in_sample,
-            "provenance": self.provenance,
+            "provenance": encode(self.provenance, "`provenance`"),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the law as JSON, whole or not at all."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SizeLaw:
@@ -156,13 +155,20 @@ class SizeLaw:
         Raises:
             ValueError: no such file, or no law of sizes.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-            raise ValueError(f"{str(path)!r} is not a JSON file of a fitted law.") from None
+        return cls.from_dict(read_json(path))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SizeLaw:
+        """The law behind `to_dict`.
+
+        Raises:
+            ValueError: no law of sizes, or a damaged one.
+        """
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError(f"{str(path)!r} holds no law of format {FORMAT!r}.")
-        try:
+            raise ValueError(
+                f"this is no law of sizes of format {FORMAT!r}: write one with `hidim fit`."
+            )
+        with refusing("the fitted law"):
             form = FORMS[choice("law", data["law"], FORMS)]
             vector = finite_array("vector", data["vector"], ndim=1)
             units = finite_array("units", data["units"], ndim=1)
@@ -181,17 +187,13 @@ class SizeLaw:
                     k: [positive(f"reach {k}", data["reach"][k][i]) for i in (0, 1)]
                     for k in (*form.inputs, *(["flops"] if len(form.inputs) > 1 else []))
                 },
-                dict(data["holdout"]),
+                {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
                 finite("in_sample", data["in_sample"]),
-                dict(data["provenance"]),
+                dict(decode(data["provenance"])),
             )
             for name, value in law.parameters.items():
                 if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
                     raise ValueError(f"`parameters` and `vector` disagree on {name}.")
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ValueError(f"the fitted law is damaged: {error!r} is missing or wrong.") from None
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"the fitted law is damaged: {error}") from None
         return law
 
     def _plain(self, vector: np.ndarray) -> dict[str, float]:

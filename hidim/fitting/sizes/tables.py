@@ -15,6 +15,7 @@ import numpy as np
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
 from hidim.support.checks import choice
+from hidim.support.results import Saved
 
 FLOPS_PER_TOKEN = 6.0  # training flops = 6 x parameters x tokens
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -27,8 +28,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 ROLES = tuple(ALIASES)
 
 
-@dataclass(frozen=True)
-class SizeTable:
+@dataclass(frozen=True, eq=False)
+class SizeTable(Saved, format="hidim-size-table/1"):
     """Finished runs, one row each.
 
     Attributes:

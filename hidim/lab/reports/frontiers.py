@@ -19,10 +19,11 @@ import numpy as np
 
 from hidim.lab.reports.groups import BURN_IN, Estimate, Group, fitted_power
 from hidim.lab.reports.measured import MeasuredRun
+from hidim.support.results import Saved
 
 
-@dataclass(frozen=True)
-class Frontier:
+@dataclass(frozen=True, eq=False)
+class Frontier(Saved, format="hidim-lab-frontier/1"):
     """The lower envelope over sizes of one optimizer.
 
     Attributes:
@@ -82,8 +83,8 @@ def _begin(group: Group) -> float:
     return max(float(run.flops[0]) for run in group.runs)
 
 
-@dataclass(frozen=True)
-class SharedFloor:
+@dataclass(frozen=True, eq=False)
+class SharedFloor(Saved, format="hidim-lab-shared-floor/1"):
     """loss = c + A flops^-b with one c for all optimizers.
 
     Attributes:

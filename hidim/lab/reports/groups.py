@@ -16,12 +16,13 @@ import numpy as np
 
 from hidim.lab.reports.measured import MeasuredRun
 from hidim.measure import saturating_fit
+from hidim.support.results import Saved
 
 BURN_IN = 0.02  # of a run's tokens: the first steps follow no power law
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(Saved, format="hidim-lab-estimate/1"):
     """A mean over seeds and the half-width of its 95 % interval, None with one seed."""
 
     mean: float
@@ -49,8 +50,8 @@ class Estimate:
         return f"{self.mean:.4g}{bar}"
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, eq=False)
+class Group(Saved, format="hidim-lab-group/1"):
     """The runs of one optimizer at one size that differ by their seed alone.
 
     Attributes:

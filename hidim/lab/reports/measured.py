@@ -16,14 +16,15 @@ from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.extras import require
 from hidim.support.files import write_with
+from hidim.support.results import Saved
 
 # What a label need not say: it is said elsewhere, or it is no part of a method.
 _UNNAMED = ("optimizer", "options", "schedule", "lr", "seed", "steps", "width", "layers", "heads",
             "validation_tokens", "evaluation_growth", "precision", "compile")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class MeasuredRun:
+@dataclass(frozen=True, eq=False)
+class MeasuredRun(Saved, format="hidim-lab-run/1"):
     """A finished run.
 
     Attributes:

@@ -28,10 +28,11 @@ from hidim.lab.training.models import Shape, build, next_token_loss
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder, load_checkpoint
 from hidim.support.checks import finite_array, whole
+from hidim.support.results import Saved
 
 
-@dataclass(frozen=True)
-class Tail:
+@dataclass(frozen=True, eq=False)
+class Tail(Saved, format="hidim-lab-tail/1"):
     """A power law fitted to eigenvalues.
 
     Attributes:

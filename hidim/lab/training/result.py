@@ -6,9 +6,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hidim.support.results import Saved
 
-@dataclass(frozen=True)
-class Result:
+
+@dataclass(frozen=True, eq=False)
+class Result(Saved, format="hidim-lab-result/1"):
     """How a run ended.
 
     Attributes:

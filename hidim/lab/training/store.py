@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from typing import Any
 
 from hidim.lab.training.locks import take
 from hidim.support.files import write_text, write_with
+from hidim.support.json import plain
 
 
 class Busy(ValueError):
@@ -203,17 +203,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:
     """Strict JSON: a number that is not finite is null."""
-    return json.dumps(_strict(values), indent=indent, allow_nan=False)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return json.dumps(plain(values), indent=indent, allow_nan=False)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
