@@ -6,7 +6,8 @@ features W^T x, W_ij ~ N(0, 1/d), and minimises
     P(theta) = 1/2 E[(<W^T x, theta> - <x, b> - noise)^2].
 
 `spectrum(seed)` is one draw of W; `spectrum()` its deterministic equivalent, of the same
-cost at any d and v (see resolvent and equivalent).
+cost at any d and v (see resolvent and equivalent). A draw has finitely many rows: where v is
+infinite, it has 4 d of them.
 Source: arXiv 2505.16098, arXiv 2405.15074; conventions in docs/notation.md.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,8 @@ from hidim.support import checks
 if TYPE_CHECKING:
     from hidim.problems.equivalent.resolvent import Resolvent
 
-_LARGEST_SAMPLE = 2.5e8  # entries of W: 2 GB
-_LARGEST_WORK = 2e13  # v d^2: about an hour of decomposition on one core
-
+# Entries of W: 2 GB, and at most a quarter of an hour of decomposition on one core.
+_LARGEST_SAMPLE = 2.5e8
 
 # Far beyond any data; steeper powers under- and overflow.
 MOST_EXPONENT = 20.0
@@ -44,7 +44,7 @@ class PLRF:
         beta: target exponent, any real; the target is b_j = j^(-beta).
         d: number of parameters, at least 1.
         v: latent dimension, at least d; None or ``math.inf`` for the limit, which needs
-            2*alpha > 1 and alpha + beta > 1/2.
+            2*alpha > 1 and alpha + beta > 1/2. A drawn W has v = 4 d there.
         noise_variance: variance of independent label noise; half of it adds to the floor.
 
     Raises:
@@ -148,16 +148,45 @@ class PLRF:
         """Eigenvalues with the error that starts in each: one draw of W, or the equivalent.
 
         Args:
-            seed: ``numpy.random.default_rng(seed).standard_normal((v, d)) / sqrt(d)`` is W;
-                None for the deterministic equivalent, some hundreds of nodes at any d and v.
+            seed: ``numpy.random.default_rng(seed).standard_normal((v, d)) / sqrt(d)`` is W,
+                with v = 4 d where v is infinite, as `provenance` then says; None for the
+                deterministic equivalent, some hundreds of nodes at any d and v.
 
         Raises:
-            ValueError: a seed with v infinite, or a W too large to decompose.
+            ValueError: a W too large to decompose.
+
+        >>> spectrum = PLRF(alpha=1.0, beta=0.7, d=10).spectrum(seed=0)
+        >>> spectrum.provenance["v"], spectrum.provenance["v_default"]
+        (40, '4 d')
         """
         seed = checks.seed("seed", seed)
         if seed is None:
             return self._equivalent()
-        return self._sampled(seed)
+        return self.drawn()._sampled(seed, self.draw_provenance(seed))
+
+    def drawn(self) -> PLRF:
+        """The problem that a drawn W belongs to: this one, or with v = 4 d where v is infinite."""
+        return self if math.isfinite(self._v) else replace(self, v=4 * self.d)
+
+    def draw(self, seed: int) -> np.ndarray:
+        """The W of a seed, shape (v, d) of `drawn`; every simulation and prediction uses it.
+
+        Raises:
+            ValueError: no seed, or a W too large to draw.
+        """
+        seed = int(checks.whole("seed", seed))
+        v, d = int(self.drawn()._v), int(self.d)
+        if v * d > _LARGEST_SAMPLE:
+            raise ValueError(
+                f"W of shape ({v:g}, {d:g}) is too large to draw and decompose. Use seed=None for "
+                "the deterministic equivalent, or a smaller v*d."
+            )
+        return np.random.default_rng(seed).standard_normal((v, d)) / math.sqrt(d)
+
+    def draw_provenance(self, seed: int) -> dict[str, Any]:
+        """What reproduces a draw; `v_default` is there when v was not given but chosen."""
+        chosen = {} if math.isfinite(self._v) else {"v_default": "4 d"}
+        return self.drawn()._provenance(seed) | chosen
 
     @property
     def _v(self) -> float:
@@ -196,10 +225,9 @@ class PLRF:
             provenance=self._provenance(None),
         )
 
-    def _sampled(self, seed: int) -> Spectrum:
-        self._check_sample()
-        v, d = int(self._v), int(self.d)
-        W = np.random.default_rng(seed).standard_normal((v, d)) / math.sqrt(d)
+    def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:
+        W = self.draw(seed)
+        v, d = W.shape
         j = np.arange(1, v + 1, dtype=np.float64)
         A = W * (j**-self.alpha)[:, None]  # D W
         target = j ** -(self.alpha + self.beta)  # D b
@@ -218,20 +246,8 @@ class PLRF:
             (projection / singular) ** 2,
             floor + 0.5 * self.noise_variance,
             label=self.label,
-            provenance=self._provenance(seed),
+            provenance=provenance,
         )
-
-    def _check_sample(self) -> None:
-        if self._v == math.inf:
-            raise ValueError(
-                "`v` must be finite to draw W with a seed. Give v, or seed=None for the "
-                "deterministic equivalent."
-            )
-        if self._v * self.d > _LARGEST_SAMPLE or self._v * self.d**2 > _LARGEST_WORK:
-            raise ValueError(
-                f"W of shape ({self._v:g}, {self.d:g}) is too large to draw and decompose. Use "
-                "seed=None for the deterministic equivalent, or a smaller v*d."
-            )
 
 
 def spectra_at(

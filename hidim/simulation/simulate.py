@@ -18,6 +18,7 @@ from hidim.algorithms.momentum import Momentum
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
+from hidim.problems.power_law import PLRF
 from hidim.problems.spectrum import Spectrum
 from hidim.simulation.diffusion import Homogenized
 from hidim.simulation.eigenbasis import Eigenbasis
@@ -45,6 +46,7 @@ def simulate(
     seed: int = 0,
     *,
     problem_seed: int | None = None,
+    draw: int | None = None,
     method: str = "eigenbasis",
     at: Iterable[float] | None = None,
     readout: str = "gradient",
@@ -53,7 +55,8 @@ def simulate(
     """Mean risk of `runs` independent runs of the real algorithm, with standard errors.
 
     Args:
-        problem: a PLRF or another problem, of which one W is sampled, or a Spectrum.
+        problem: a PLRF or another problem, of which one W is sampled, or a Spectrum. A PLRF
+            with v infinite is sampled with v = 4 d, as `provenance` then says.
         algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``.
         steps: last optimizer step; with `at` alone, the largest of those.
         batch_size: samples per step; math.inf for full batches, which are deterministic.
@@ -61,6 +64,7 @@ def simulate(
         seed: of the noise and, unless `problem_seed` is given, of W: the prediction for the
             same W is ``hidim.predict(problem, ..., seed=seed)``.
         problem_seed: seed of W alone. A Spectrum has no W and ignores it.
+        draw: another name of `problem_seed`.
         method: "eigenbasis" (exact in law, O(d) per step), "raw" (features W^T x drawn for
             every sample, O(v d) per sample; needs a problem with a W) or "sde" (homogenized
             SGD, close to the others at small rates; SGD only).
@@ -95,7 +99,7 @@ def simulate(
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))
     seed = int(checks.whole("seed", seed))
-    problem_seed = seed if problem_seed is None else int(checks.whole("problem_seed", problem_seed))
+    problem_seed = _seed_of_w(seed, problem_seed, draw)
     asked = asked_steps(steps, at)
     if asked.max() > MAX_STEPS:
         raise ValueError(
@@ -120,6 +124,7 @@ def simulate(
         label=algorithm.name,
         dimension=setup.dimension,
         batch_size=batch_size,
+        risk_floor=setup.floor,
         provenance={
             "hidim": __version__,
             "engine": "simulate",
@@ -135,11 +140,23 @@ def simulate(
     )
 
 
+def _seed_of_w(seed: int, problem_seed: int | None, draw: int | None) -> int:
+    if draw is not None and problem_seed is not None and draw != problem_seed:
+        raise ValueError(
+            f"`draw` and `problem_seed` are two names of one seed, got {draw!r} and "
+            f"{problem_seed!r}; give one."
+        )
+    if draw is not None:
+        return int(checks.whole("draw", draw))
+    return seed if problem_seed is None else int(checks.whole("problem_seed", problem_seed))
+
+
 class _Setup(NamedTuple):
     walkers: Sequence[Walk]
     start: float  # risk at step 0
     dimension: float
     problem: Any  # for provenance
+    floor: float | None
 
 
 class _Record(NamedTuple):
@@ -227,7 +244,7 @@ def _eigenbasis(
         for bundle, size in enumerate(bundles(runs, len(eigenvalues)))
     ]
     name = spectrum.provenance or spectrum.label or "Spectrum"
-    return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name)
+    return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name, spectrum.risk_floor)
 
 
 def _sde(
@@ -254,24 +271,20 @@ def _raw(
     seed: int,
     problem_seed: int,
 ) -> _Setup:
-    missing = [name for name in ("alpha", "beta", "d", "v") if not hasattr(problem, name)]
-    if missing:
+    if not isinstance(problem, PLRF):
         raise ValueError(
             f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...); '
             f'a {type(problem).__name__} has none. Use method="eigenbasis".'
         )
     if math.isinf(batch_size):
         raise ValueError('`batch_size`=inf has no samples to draw; use method="eigenbasis".')
-    if not math.isfinite(problem.v):
-        raise ValueError("`v` must be finite to draw W. Give v, for example v=4*d.")
-    v, d = int(problem.v), int(problem.d)
-    W = np.random.default_rng(problem_seed).standard_normal((v, d)) / math.sqrt(d)
-    j = np.arange(1, v + 1, dtype=np.float64)
+    W = problem.draw(problem_seed)
+    j = np.arange(1, len(W) + 1, dtype=np.float64)
     options = {"runs": runs, "seed": seed, "bundle": 0}
     noise = float(problem.noise_variance)
     walker = Raw(
         W, j**-problem.alpha, j**-problem.beta, noise, algorithm, int(batch_size), **options
     )
     start = float(walker.risk(0.0)[0])
-    label = {"problem": "PLRF", "alpha": problem.alpha, "beta": problem.beta, "d": d, "v": v}
-    return _Setup([walker], start, float(d), label | {"noise_variance": noise})
+    # The floor of this W would need the decomposition that this method is a check of.
+    return _Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), None)

@@ -66,7 +66,6 @@ def test_simulate_draws_points_over_the_line(tmp_path):
         (("--runs", "0"), "runs"),
         (("--method", "sdd"), "Did you mean 'sde'?"),
         (("--steps", "1e12"), "steps"),
-        (("--v", "inf", "--method", "raw"), "v"),
     ],
 )
 def test_simulate_refuses_bad_input_in_one_line(capsys, flags, word):
@@ -76,7 +75,11 @@ def test_simulate_refuses_bad_input_in_one_line(capsys, flags, word):
     assert error.count("\n") == 1
 
 
-def test_the_equivalent_of_an_infinite_problem_cannot_be_run(capsys):
+@pytest.mark.parametrize("method", ["eigenbasis", "raw"])
+def test_a_problem_without_v_is_run_beside_the_prediction_for_the_same_w(capsys, method):
     flags = ("--alpha", "1", "--beta", "0.7", "--d", "50", "--algorithm", "sgd", "--steps", "10")
-    assert main(["simulate", *flags]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["simulate", *flags, "--method", method, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["provenance"]["problem"]["v"] == 200
+    assert found["provenance"]["problem"]["v_default"] == "4 d"
+    assert found["risk"][0] == pytest.approx(found["predicted"][0], rel=1e-12)

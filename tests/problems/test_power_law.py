@@ -30,11 +30,24 @@ def test_bad_input_is_refused_in_one_line(arguments: dict[str, float], message: 
     assert "\n" not in str(error.value)
 
 
-def test_a_draw_of_infinite_or_absurd_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="`v` must be finite to draw W"):
-        PLRF(1.0, 0.7, 100).spectrum(seed=0)
-    with pytest.raises(ValueError, match="too large"):
-        PLRF(1.0, 0.7, 10**6, 4 * 10**6).spectrum(seed=0)
+@pytest.mark.parametrize("v", [None, 4 * 10**6])
+def test_a_draw_of_absurd_size_is_refused(v: int | None) -> None:
+    for draw in (PLRF(1.0, 0.7, 10**6, v).spectrum, PLRF(1.0, 0.7, 10**6, v).draw):
+        with pytest.raises(ValueError, match="too large"):
+            draw(seed=0)
+
+
+def test_a_draw_without_v_has_four_rows_per_column_and_says_so() -> None:
+    open_ended, given = PLRF(1.0, 0.7, 12, noise_variance=0.1), PLRF(1.0, 0.7, 12, 48, 0.1)
+    drawn, expected = open_ended.spectrum(seed=5), given.spectrum(seed=5)
+    np.testing.assert_array_equal(drawn.eigenvalues, expected.eigenvalues)
+    np.testing.assert_array_equal(drawn.error_sq, expected.error_sq)
+    assert drawn.risk_floor == expected.risk_floor
+    assert drawn.label == expected.label
+    assert drawn.provenance == expected.provenance | {"v_default": "4 d"}
+    assert open_ended.spectrum().provenance["v"] == math.inf
+    assert open_ended.drawn() == given
+    assert given.drawn() is given
 
 
 def test_a_seed_means_the_documented_w() -> None:

@@ -154,8 +154,37 @@ def test_methods_say_what_they_cannot_do():
         hidim.simulate(problem, hidim.dana_constant(0.1, 0.01, 6.0), 5, method="sde")
     with pytest.raises(ValueError, match="eigenbasis"):
         hidim.simulate(problem, hidim.sgd(0.1), 5, batch_size=math.inf, method="raw")
-    with pytest.raises(ValueError, match="`v` must be finite"):
-        hidim.simulate(hidim.PLRF(1.0, 0.7, d=5), hidim.sgd(0.1), 5)
+
+
+@pytest.mark.parametrize("method", ["eigenbasis", "raw", "sde"])
+def test_a_problem_without_v_is_run_and_predicted_with_the_same_w(method):
+    problem, rate = hidim.PLRF(1.0, 0.7, d=15, noise_variance=0.1), hidim.sgd(0.1)
+    options = {"at": [5, 20], "runs": 400, "seed": 2, "problem_seed": 9, "method": method}
+    run = hidim.simulate(problem, rate, **options)
+    finite = hidim.simulate(hidim.PLRF(1.0, 0.7, 15, 60, 0.1), rate, **options)
+    np.testing.assert_array_equal(run.risk, finite.risk)
+    predicted = hidim.predict(problem, rate, at=run.steps, seed=9)
+    assert run.provenance["problem"] == predicted.provenance["problem"]
+    assert run.provenance["problem"]["v"] == 60
+    assert run.provenance["problem"]["v_default"] == "4 d"
+    assert "v_default" not in finite.provenance["problem"]
+    if method != "sde":  # which is close at small rates only
+        assert worst(run, predicted) < 4
+    assert hidim.stability(problem, rate, 20, seed=9).spectrum == problem.spectrum(9)
+
+
+def test_draw_is_another_name_of_the_seed_of_w():
+    problem, rate = hidim.PLRF(1.0, 0.7, d=5, v=20), hidim.sgd(0.1)
+    by_one, by_other = (
+        hidim.simulate(problem, rate, 5, runs=2, seed=1, **{name: 4})
+        for name in ("draw", "problem_seed")
+    )
+    assert by_one == by_other
+    assert by_one.provenance["problem_seed"] == 4
+    with pytest.raises(ValueError, match="two names"):
+        hidim.simulate(problem, rate, 5, draw=1, problem_seed=2)
+    with pytest.raises(ValueError, match="`draw`"):
+        hidim.simulate(problem, rate, 5, draw=-1)
 
 
 def test_provenance_says_how_to_repeat_it():
