@@ -7,18 +7,22 @@ Any high-dimensional quadratic reduces to this, and every engine reads nothing e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hidim.problems.compress import onto_fewer_nodes
 from hidim.support import checks
+from hidim.support.results import ByContent
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(ByContent):
     """Eigenvalues of the Hessian with the squared error that starts in each of them.
+
+    Two spectra are equal when everything they hold is, label and provenance included.
 
     Args:
         eigenvalues: shape (modes,), curvature of each mode or quadrature node, none negative.
@@ -26,8 +30,8 @@ class Spectrum:
             modes that sit at that eigenvalue. Quadrature nodes may carry negative weight.
         risk_floor: risk at the optimum, with the one half.
         multiplicity: shape (modes,), how many modes each entry stands for; real-valued, even
-            negative, for a quadrature node. 1 by default. Gradient noise enters a node in
-            proportion to it.
+            negative, for a quadrature node. 1 by default, as None is. Gradient noise enters a
+            node in proportion to it.
         label: name for tables and legends.
         provenance: what reproduces the spectrum.
 
@@ -43,20 +47,29 @@ class Spectrum:
     eigenvalues: np.ndarray
     error_sq: np.ndarray
     risk_floor: float
-    multiplicity: np.ndarray | None = None
-    label: str = ""
-    provenance: dict[str, Any] = field(default_factory=dict)
+    multiplicity: np.ndarray
+    label: str
+    provenance: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        eigenvalues = np.atleast_1d(checks.finite_array("eigenvalues", self.eigenvalues))
-        error_sq = np.atleast_1d(checks.finite_array("error_sq", self.error_sq))
-        floor = checks.non_negative("risk_floor", self.risk_floor)
+    # Written out because what is given may be a list, or None, and what is kept is an array.
+    def __init__(
+        self,
+        eigenvalues: ArrayLike,
+        error_sq: ArrayLike,
+        risk_floor: float,
+        multiplicity: ArrayLike | None = None,
+        label: str = "",
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        eigenvalues = np.atleast_1d(checks.finite_array("eigenvalues", eigenvalues))
+        error_sq = np.atleast_1d(checks.finite_array("error_sq", error_sq))
+        floor = checks.non_negative("risk_floor", risk_floor)
         if eigenvalues.ndim != 1 or eigenvalues.size == 0:
             raise ValueError(f"`eigenvalues` must be one row, got shape {eigenvalues.shape}.")
-        if self.multiplicity is None:
+        if multiplicity is None:
             count = np.ones_like(eigenvalues)
         else:
-            count = np.atleast_1d(checks.finite_array("multiplicity", self.multiplicity))
+            count = np.atleast_1d(checks.finite_array("multiplicity", multiplicity))
         if not eigenvalues.shape == error_sq.shape == count.shape:
             raise ValueError(
                 "`eigenvalues`, `error_sq` and `multiplicity` must have one length, got "
@@ -77,6 +90,8 @@ class Spectrum:
             sorted_copy.setflags(write=False)
             object.__setattr__(self, name, sorted_copy)
         object.__setattr__(self, "risk_floor", floor)
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "provenance", {} if provenance is None else provenance)
         if self.initial_risk < 0:
             raise ValueError(f"the initial risk is negative ({self.initial_risk:g}).")
 
@@ -93,20 +108,19 @@ class Spectrum:
 
     @property
     def counts(self) -> np.ndarray:
-        """`multiplicity` as an array, shape (modes,)."""
-        assert self.multiplicity is not None  # filled in by __post_init__
+        """The same as `multiplicity`, shape (modes,): its name in version 0.1."""
         return self.multiplicity
 
     @property
     def dimension(self) -> float:
         """Number of modes, d; whole where quadrature weights add up to whole but for rounding."""
-        total = float(np.sum(self.counts))
+        total = float(np.sum(self.multiplicity))
         return float(round(total)) if abs(total - round(total)) < 1e-9 * abs(total) else total
 
     @property
     def trace(self) -> float:
         """Trace of the Hessian: the sum of all eigenvalues."""
-        return float(self.counts @ self.eigenvalues)
+        return float(self.multiplicity @ self.eigenvalues)
 
     @property
     def initial_risk(self) -> float:
@@ -132,7 +146,7 @@ class Spectrum:
         """
         order = checks.whole("nodes_per_octave", nodes_per_octave, minimum=2)
         eigenvalues, (error_sq, counts) = onto_fewer_nodes(
-            self.eigenvalues, np.stack([self.error_sq, self.counts]), int(order)
+            self.eigenvalues, np.stack([self.error_sq, self.multiplicity]), int(order)
         )
         return Spectrum(
             eigenvalues,

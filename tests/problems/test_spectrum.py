@@ -82,6 +82,25 @@ def test_compression_keeps_trace_risk_and_dimension():
     assert few.dimension == pytest.approx(5000, rel=1e-10)
 
 
+def test_no_multiplicity_is_a_multiplicity_of_one():
+    plain, ones = (hidim.Spectrum([0.5, 1.0], [1.0, 2.0], 0.1, m) for m in (None, [1, 1]))
+    assert plain.multiplicity is plain.counts
+    np.testing.assert_array_equal(plain.multiplicity, [1.0, 1.0])
+    assert plain == ones
+    assert hash(plain) == hash(ones)
+    assert repr(plain) == repr(ones)
+    for other in (
+        hidim.Spectrum([0.5, 1.0], [1.0, 2.0], 0.1, [1, 2]),
+        hidim.Spectrum([0.5, 1.0], [1.0, 2.5], 0.1),
+        hidim.Spectrum([0.5, 1.0], [1.0, 2.0], 0.2),
+        hidim.Spectrum([0.5, 1.0, 1.0], [1.0, 2.0, 0.0], 0.1),
+        hidim.Spectrum([0.5, 1.0], [1.0, 2.0], 0.1, label="another"),
+    ):
+        assert plain != other
+    assert hidim.PLRF(1.0, 0.7, 50).spectrum() == hidim.PLRF(1.0, 0.7, 50).spectrum()
+    assert hidim.PLRF(1.0, 0.7, 50).spectrum(1) != hidim.PLRF(1.0, 0.7, 50).spectrum(2)
+
+
 def test_modes_without_curvature_survive_compression():
     lam = np.concatenate([np.zeros(40), np.linspace(0.5, 1, 400)])
     spectrum = hidim.Spectrum(lam, np.ones(440), 0.0)
