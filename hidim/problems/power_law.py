@@ -174,7 +174,7 @@ class PLRF:
         Raises:
             ValueError: no seed, or a W too large to draw.
         """
-        seed = int(checks.whole("seed", seed))
+        seed = checks.given_seed("seed", seed)
         v, d = int(self.drawn()._v), int(self.d)
         if v * d > _LARGEST_SAMPLE:
             raise ValueError(

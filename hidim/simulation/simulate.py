@@ -98,7 +98,7 @@ def simulate(
     checks.choice("method", method, METHODS)
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))
-    seed = int(checks.whole("seed", seed))
+    seed = checks.given_seed("seed", seed)
     problem_seed = _seed_of_w(seed, problem_seed, draw)
     asked = asked_steps(steps, at)
     if asked.max() > MAX_STEPS:
@@ -147,8 +147,8 @@ def _seed_of_w(seed: int, problem_seed: int | None, draw: int | None) -> int:
             f"{problem_seed!r}; give one."
         )
     if draw is not None:
-        return int(checks.whole("draw", draw))
-    return seed if problem_seed is None else int(checks.whole("problem_seed", problem_seed))
+        return checks.given_seed("draw", draw)
+    return seed if problem_seed is None else checks.given_seed("problem_seed", problem_seed)
 
 
 class _Setup(NamedTuple):

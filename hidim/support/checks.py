@@ -59,24 +59,43 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if isinstance(value, str) and value in names:
         return value
-    close = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = f" Did you mean {near!r}?" if (near := nearest(value, names)) else ""
     raise ValueError(f"`{name}` must be one of {', '.join(names)}; got {value!r}.{hint}")
 
 
+def nearest(value: Any, names: Iterable[str]) -> str | None:
+    """The one of `names` that `value` looks like, whatever its case, or None.
+
+    >>> nearest("Risk_flor", ["risk_floor", "error_sq"])
+    'risk_floor'
+    """
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(value).lower(), folded, n=1)
+    return folded[close[0]] if close else None
+
+
 def hyphenated(value: Any) -> Any:
-    """A name in the spelling of the tables: `dana_decaying`, the function's, as dana-decaying."""
-    return value.replace("_", "-") if isinstance(value, str) else value
+    """A name in the spelling of the tables, whatever its case: `DANA_decaying` as dana-decaying."""
+    return value.strip().lower().replace("_", "-") if isinstance(value, str) else value
 
 
 def seed(name: str, value: Any) -> int | None:
     """A seed for a random generator: a whole number >= 0, or None."""
-    if value is None:
-        return None
     try:
-        return int(whole(name, value))
+        return None if value is None else given_seed(name, value)
     except ValueError:
         raise ValueError(f"`{name}` must be a whole number >= 0 or None, got {value!r}.") from None
+
+
+def given_seed(name: str, value: Any) -> int:
+    """A whole number >= 0 to its last digit: beyond 2**53 a float would be another seed.
+
+    >>> given_seed("seed", 12345678901234567891)
+    12345678901234567891
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    return int(whole(name, value))
 
 
 def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hidim.support.checks import whole
+from hidim.support.checks import given_seed, whole
 
 
 class Batches:
@@ -36,7 +36,7 @@ class Batches:
                 f"the text has {len(tokens)}. Use a shorter context or more text."
             )
         self._tokens = tokens
-        self._seed = int(whole("seed", seed))
+        self._seed = given_seed("seed", seed)
         # One window is given up so that every offset leaves the same number.
         self.per_epoch = max((len(tokens) - self.context) // self.context, 1)
         self._largest_offset = min(self.context, len(tokens) - 1 - self.per_epoch * self.context)

@@ -15,7 +15,7 @@ from typing import Any
 
 from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
 from hidim.lab.text.tokens import parse_kind
-from hidim.support.checks import choice, finite, non_negative, positive, whole
+from hidim.support.checks import choice, finite, given_seed, non_negative, positive, whole
 
 SCHEDULES = ("constant", "cosine", "wsd")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -79,8 +79,8 @@ class Settings:
 
         for name in ("width", "layers", "heads", "context", "batch_size", "accumulation", "steps"):
             put(name, int(whole(name, getattr(self, name), minimum=1)))
-        for name in ("warmup", "seed"):
-            put(name, int(whole(name, getattr(self, name))))
+        put("warmup", int(whole("warmup", self.warmup)))
+        put("seed", given_seed("seed", self.seed))
         if self.seed >= 2**63:
             raise ValueError(f"`seed` must be below 2^63, got {self.seed}.")
         put("validation_tokens", int(whole("validation_tokens", self.validation_tokens, minimum=1)))
