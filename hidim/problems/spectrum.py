@@ -7,12 +7,14 @@ Any high-dimensional quadratic reduces to this, and every engine reads nothing e
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hidim.problems import spectrum_files
 from hidim.problems.compress import onto_fewer_nodes
 from hidim.support import checks
 from hidim.support.results import ByContent
@@ -156,6 +158,22 @@ class Spectrum(ByContent):
             label=self.label,
             provenance=self.provenance | {"nodes_per_octave": int(order)},
         )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Spectrum:
+        """Read a Spectrum from a .json object, an .npz archive, or a .csv with a header row.
+
+        Each holds `eigenvalues`, `error_sq` and, if known, `risk_floor` and `multiplicity`.
+
+        Raises:
+            ValueError: the file is missing, of another kind, or holds another name, which is
+                answered with the nearest known one.
+        """
+        parts = spectrum_files.read_parts(path)
+        try:
+            return cls(**parts)
+        except ValueError as error:
+            raise ValueError(f"cannot read a spectrum from {str(path)!r}: {error}") from None
 
     @classmethod
     def from_covariance(

@@ -1,5 +1,6 @@
 """A Spectrum is what any quadratic becomes, whatever it was made from."""
 
+import json
 import math
 
 import numpy as np
@@ -105,3 +106,78 @@ def test_modes_without_curvature_survive_compression():
     lam = np.concatenate([np.zeros(40), np.linspace(0.5, 1, 400)])
     spectrum = hidim.Spectrum(lam, np.ones(440), 0.0)
     assert spectrum.compress().dimension == pytest.approx(440, rel=1e-12)
+
+
+EIGENVALUES, ERROR_SQ = [1.0, 0.3, 0.0], [1.0, 4.0, 2.5]
+CSV = "eigenvalues,error_sq,risk_floor,multiplicity\n"
+
+
+def held(tmp_path, suffix, **changed):
+    """A file with a spectrum, some of its parts renamed or left out (None)."""
+    parts = {"eigenvalues": EIGENVALUES, "error_sq": ERROR_SQ, "risk_floor": 0.2}
+    parts = {changed.get(name, name): value for name, value in parts.items()}
+    parts.pop(None, None)
+    path = tmp_path / f"s{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **parts)
+    elif suffix == ".json":
+        path.write_text(json.dumps(parts))
+    else:
+        columns = [value if isinstance(value, list) else [value] * 3 for value in parts.values()]
+        rows = [",".join(parts), *(",".join(map(str, row)) for row in zip(*columns, strict=True))]
+        path.write_text("\n".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".csv", ".CSV"])
+def test_a_file_is_the_spectrum_it_holds(tmp_path, suffix):
+    path = held(tmp_path, ".csv").rename(tmp_path / "s.CSV") if suffix == ".CSV" else None
+    found = hidim.Spectrum.load(path or held(tmp_path, suffix))
+    assert found == hidim.Spectrum(EIGENVALUES, ERROR_SQ, 0.2)
+    without = hidim.Spectrum.load(held(tmp_path, ".json", risk_floor=None))
+    assert without.risk_floor == 0.0
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".csv"])
+@pytest.mark.parametrize(
+    ("known", "typo"),
+    [("risk_floor", "risk_flor"), ("risk_floor", "Risk_Floor"), ("error_sq", "error-sq")],
+)
+def test_a_name_misspelt_is_answered_with_the_right_one(tmp_path, suffix, known, typo):
+    with pytest.raises(ValueError, match=f"'{typo}' is unknown. Did you mean '{known}'") as caught:
+        hidim.Spectrum.load(held(tmp_path, suffix, **{known: typo}))
+    assert "s" + suffix in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".csv"])
+def test_a_name_of_something_else_is_refused_with_those_known(tmp_path, suffix):
+    with pytest.raises(ValueError, match=r"'temperature' is unknown\. Known are eigenvalues"):
+        hidim.Spectrum.load(held(tmp_path, suffix, risk_floor="temperature"))
+    with pytest.raises(ValueError, match=r"has no 'error_sq'; it has 'eigenvalues'"):
+        hidim.Spectrum.load(held(tmp_path, suffix, error_sq=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("s.json", '{"eigenvalues": [1], "error_sq": [1, 2]}', "one length"),
+        ("s.json", '{"eigenvalues": [[1]], "error_sq": [1]}', "dimension"),
+        ("s.json", '{"eigenvalues": ["a"], "error_sq": [1]}', "eigenvalues"),
+        ("s.json", '{"eigenvalues": [1], "error_sq": [NaN]}', "error_sq"),
+        ("s.json", '{"eigenvalues": [1], "error_sq": [1], "provenance": 3}', "provenance"),
+        ("s.json", "[1, 2]", "eigenvalues"),
+        ("s.json", "not json", "not JSON"),
+        ("s.csv", CSV + "1,1,0,1\n1,1,0.5,1\n", "one `risk_floor`"),
+        ("s.csv", CSV + "1,1,0,1\n1,1,0\n", "row 3"),
+        ("s.csv", "eigenvalues,error_sq,error_sq\n1,1,2\n", "twice"),
+        ("s.csv", "eigenvalues,error_sq\n-1,1\n", "negative"),
+        ("s.txt", "", ".json, .npz or .csv"),
+    ],
+)
+def test_a_file_without_a_spectrum_is_refused_in_one_line(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError) as caught:
+        hidim.Spectrum.load(tmp_path / name)
+    assert words in str(caught.value)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -118,7 +118,7 @@ def _wanted(path: str | os.PathLike[str], given: Mapping[str, str]) -> list[str]
         return None
     if Path(path).suffix.lower() in (".parquet", ".jsonl", ".ndjson", ".json"):
         return None
-    names, _ = header(path)
+    names = header(path)
     found = []
     for role in ROLES:
         name = given.get(role) or _alias(names, role)

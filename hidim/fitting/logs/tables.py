@@ -7,7 +7,6 @@ A blank cell is None; nothing is converted or dropped here. CSV and JSON need on
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -16,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from hidim.support.delimited import Table, open_table, read_cells
 from hidim.support.extras import require
 
 Columns = dict[str, Any]  # column name -> list with None for blanks, or a float64 array
-_DELIMITERS = (",", "\t", ";")
 
 
 def read_columns(path: str | os.PathLike[str], wanted: Sequence[str] | None = None) -> Columns:
@@ -52,73 +51,40 @@ def read_columns(path: str | os.PathLike[str], wanted: Sequence[str] | None = No
     return _delimited(target, wanted)
 
 
-def header(path: str | os.PathLike[str]) -> tuple[list[str], str]:
-    """Column names of a delimited file and the delimiter that separates them."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-    except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!r} is not a text file.") from None
-    if not first.strip():
-        raise ValueError(f"{str(path)!r} is empty: it needs a header row and data.")
-    delimiter = max(_DELIMITERS, key=first.count)
-    names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
-    if any(_is_number(name) for name in names):
-        raise ValueError(
-            f"{str(path)!r} has no header row: its first line holds numbers. Add one line that "
-            "names the columns, such as step,lr,loss."
-        )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"column {twice!r} appears twice in {str(path)!r}.")
-    return names, delimiter
+def header(path: str | os.PathLike[str]) -> list[str]:
+    """Column names of a delimited file."""
+    return open_table(path).names
 
 
 def _delimited(path: Path, wanted: Sequence[str] | None) -> Columns:
-    names, delimiter = header(path)
-    keep = [name for name in names if wanted is None or name in wanted] or names
-    if wanted is not None:
-        fast = _fast_numbers(path, [names.index(name) for name in keep], delimiter)
-        if fast is not None:
-            return dict(zip(keep, fast, strict=True))
-    columns: dict[str, list[Any]] = {name: [] for name in keep}
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream, delimiter=delimiter)
-        next(rows)
-        for number, row in enumerate(rows, start=2):
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-            if len(row) != len(names):
-                raise ValueError(
-                    f"row {number} of {str(path)!r} has {len(row)} cells, the header has "
-                    f"{len(names)}: a truncated or damaged file?"
-                )
-            cells = dict(zip(names, row, strict=True))
-            for name in keep:
-                columns[name].append(cells[name].strip() or None)
-    return dict(columns)
+    if wanted is None:
+        return dict(read_cells(path))
+    table = open_table(path)
+    keep = [name for name in table.names if name in wanted] or table.names
+    fast = _fast_numbers(path, [table.names.index(name) for name in keep], table)
+    return dict(read_cells(path, keep)) if fast is None else dict(zip(keep, fast, strict=True))
 
 
-def _fast_numbers(path: Path, which: list[int], delimiter: str) -> np.ndarray | None:
+def _fast_numbers(path: Path, which: list[int], table: Table) -> np.ndarray | None:
     # One pass in C for files of numbers only; anything else goes the slow way, which complains.
     try:
         import warnings
 
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            table = np.loadtxt(
+            numbers = np.loadtxt(
                 path,
-                delimiter=delimiter,
+                delimiter=table.delimiter,
                 skiprows=1,
                 usecols=which,
                 ndmin=2,
-                encoding="utf-8-sig",
+                encoding=table.encoding,
                 comments=None,
                 quotechar='"',
             )
     except (ValueError, UserWarning):
         return None
-    return np.ascontiguousarray(table.T)
+    return np.ascontiguousarray(numbers.T)
 
 
 def _json_lines(path: Path) -> Columns:
@@ -194,11 +160,3 @@ def _folder(path: Path, wanted: Sequence[str] | None) -> Columns:
     raise ValueError(
         f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json or TensorBoard events."
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,0 +1,133 @@
+"""What columns does a delimited text file hold, whoever saved it?
+
+UTF-8 with or without a byte-order mark, or UTF-16; commas, tabs or semicolons; quoted or not. The
+first row names the columns. A decimal comma is refused: it could as well group thousands.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hidim.support.inputs import check_names, encoding_of, read_bytes
+
+_DELIMITERS = (",", "\t", ";")
+
+
+class Table(NamedTuple):
+    """A file's rows as text, under the names of the first."""
+
+    names: list[str]
+    rows: Any  # a csv.reader past the header
+    delimiter: str
+    encoding: str
+
+
+def open_table(path: str | os.PathLike[str]) -> Table:
+    """The names of the columns, and the rows still to be read.
+
+    Raises:
+        ValueError: no such file, no text, no header row, or one name twice.
+    """
+    data = read_bytes(path)
+    encoding = encoding_of(path, data)
+    text = data.decode(encoding)
+    first = text.lstrip("\r\n").partition("\n")[0]
+    if not first.strip():
+        raise ValueError(f"{str(path)!r} is empty: it needs a header row and data.")
+    delimiter = max(_DELIMITERS, key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = [name.strip() for name in next(row for row in rows if row)]
+    if any(_is_number(name) for name in names):
+        raise ValueError(
+            f"{str(path)!r} has no header row: its first line holds numbers. Add one line that "
+            "names the columns, such as step,lr,loss."
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"column {name!r} appears twice in {str(path)!r}.")
+    return Table(names, rows, delimiter, encoding)
+
+
+def read_cells(
+    path: str | os.PathLike[str], keep: Sequence[str] | None = None
+) -> dict[str, list[str | None]]:
+    """The columns as text under their names; a blank cell is None and blank rows are left out.
+
+    Args:
+        path: the file.
+        keep: names worth reading; None reads all.
+
+    Raises:
+        ValueError: a row of another length than the header, or what `open_table` refuses.
+    """
+    table = open_table(path)
+    names = table.names
+    wanted = [name for name in names if keep is None or name in keep]
+    columns: dict[str, list[str | None]] = {name: [] for name in wanted}
+    try:
+        for row in table.rows:
+            if not row or (len(row) == 1 and not row[0].strip()):
+                continue
+            if len(row) != len(names):
+                raise ValueError(
+                    f"row {table.rows.line_num} of {str(path)!r} has {len(row)} cells, the header "
+                    f"has {len(names)}: a truncated or damaged file?"
+                )
+            cells = dict(zip(names, row, strict=True))
+            for name in wanted:
+                columns[name].append(cells[name].strip() or None)
+    except csv.Error as error:
+        raise ValueError(f"row {table.rows.line_num} of {str(path)!r}: {error}.") from None
+    return columns
+
+
+def read_numbers(
+    path: str | os.PathLike[str], *, required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """The columns of a file that holds these and no others, as finite float64.
+
+    Args:
+        path: the file.
+        required: names it must have.
+        optional: names it may have.
+
+    Raises:
+        ValueError: another column, a missing one, no row, or a cell that is no finite number.
+    """
+    cells = read_cells(path)
+    check_names(path, list(cells), required=required, optional=optional)
+    if not cells[required[0]]:
+        raise ValueError(f"{str(path)!r} has a header and no rows.")
+    return {name: _numbers(path, name, column) for name, column in cells.items()}
+
+
+def _numbers(path: str | os.PathLike[str], name: str, cells: Sequence[str | None]) -> np.ndarray:
+    values = np.empty(len(cells))
+    for index, cell in enumerate(cells):
+        try:
+            values[index] = float(cell or "")
+        except ValueError:
+            held = "a blank" if cell is None else repr(cell)
+            hint = ": write decimals with a point." if "," in held else "."
+            raise ValueError(
+                f"{str(path)!r} holds {held} where its row {index + 1} needs a number for "
+                f"{name!r}{hint}"
+            ) from None
+        if not math.isfinite(values[index]):
+            raise ValueError(f"{str(path)!r} holds {cell} for {name!r} in its row {index + 1}.")
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
