@@ -1,10 +1,126 @@
-"""When does a curve pass a level?"""
+"""When does a curve pass a level, and when does another end there?
+
+A risk need not fall all the way: at a large rate or with label noise it passes below its own end
+and rises again. So a level counts as reached at the step from which the risk stays there, and who
+is compared with a first curve is asked for the same as that first curve.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from hidim.curve import Curve
+
+# On a plateau risks ripple, and differ by the error of the curves: nobody is above another there.
+SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a curve ends, and when it is where a first one ends.
+
+    Attributes:
+        algorithm: the curve's label.
+        status: its status.
+        diverged_at: its step of divergence, or None.
+        final_risk: risk at its last step.
+        lowest_risk: the lowest risk on the way.
+        lowest_at: the step of that.
+        steps_to_first: the step from which it stays at the first curve's final risk or below;
+            None where it does not end there.
+        speedup: the first curve's own `steps_to_first` over this one; 1 for the first itself.
+    """
+
+    algorithm: str
+    status: str
+    diverged_at: float | None
+    final_risk: float
+    lowest_risk: float
+    lowest_at: float
+    steps_to_first: float | None
+    speedup: float | None
+
+    @property
+    def rose(self) -> bool:
+        """Whether it has ended above its lowest risk, by more than 1e-4 of it."""
+        return bool(self.final_risk > self.lowest_risk * (1 + 1e-4))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return asdict(self)
+
+
+def standings(curves: Sequence[Curve]) -> list[Standing]:
+    """Set every curve against the first: does it end as low, and after how many steps?
+
+    >>> slow = Curve([0, 10, 100], [1.0, 0.2, 0.1], label="slow")
+    >>> fast = Curve([0, 10, 100], [1.0, 0.1, 0.05], label="fast")
+    >>> [(s.algorithm, s.steps_to_first, s.speedup) for s in standings([slow, fast])]
+    [('slow', 100.0, 1.0), ('fast', 10.0, 10.0)]
+    """
+    level = float(_ascending(curves[0])[1][-1])
+    times = [settling_time(curve, level) for curve in curves]
+    found = []
+    for curve, time in zip(curves, times, strict=True):
+        steps, risk = _ascending(curve)
+        lowest = int(np.argmin(risk))
+        found.append(
+            Standing(
+                curve.label,
+                curve.status,
+                curve.diverged_at,
+                float(risk[-1]),
+                float(risk[lowest]),
+                float(steps[lowest]),
+                None if math.isnan(time) else time,
+                _ratio(times[0], time),
+            )
+        )
+    return found
+
+
+def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
+    """The step from which the risk stays at `level` or below, NaN if it does not end there.
+
+    Args:
+        curve: a run; between its points log risk is linear in log(1 + step).
+        level: a risk; an infinite one is never reached.
+        rtol: by how much a risk may exceed the level and still count as there.
+
+    >>> curve = Curve([0, 10, 100, 1000], [1.0, 0.1, 0.3, 0.2])
+    >>> settling_time(curve, 0.3), settling_time(curve, 0.15)
+    (2.50..., nan)
+    """
+    steps, risk = _ascending(curve)
+    above = np.flatnonzero(~(risk <= level * (1 + rtol)))
+    if math.isinf(level) or (above.size and above[-1] == len(risk) - 1):
+        return math.nan
+    if not above.size:
+        return float(steps[0])
+    before, after = int(above[-1]), int(above[-1]) + 1
+    # A power law between the points, but for a risk of 0 or infinity.
+    known = 0 < risk[after] < level and math.isfinite(risk[before])
+    if not known:
+        return float(steps[after])
+    x, y = np.log1p(steps[before : after + 1]), np.log(risk[before : after + 1])
+    return float(np.expm1(np.interp(-math.log(level), -y, x)))
+
+
+def _ascending(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and risks in the order of time: a curve keeps the order it was asked for."""
+    order = np.argsort(curve.steps, kind="stable")
+    return curve.steps[order].astype(np.float64), curve.risk[order]
+
+
+def _ratio(first: float, time: float) -> float | None:
+    if first == time:
+        return 1.0
+    return None if math.isnan(first) or math.isnan(time) or time == 0 else first / time
 
 
 def time_to_multiple(curve: Curve, floor: float, multiple: float = 2.5) -> float:

@@ -1,0 +1,71 @@
+"""Claims about the step at which a curve is where another ends."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hidim import Curve
+from hidim.measure import settling_time, standings
+
+risks = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=12)
+
+
+def curve(risk, label="", **options):
+    return Curve(np.arange(len(risk)) ** 2, risk, label=label, **options)
+
+
+def test_between_points_the_risk_is_a_power_of_the_steps():
+    power = Curve([1, 100, 10_000], [1.0, 0.1, 0.01])
+    # Between 100 and 10,000 risk is steps^-1/2 up to the 1 in log(1 + t).
+    assert settling_time(power, 0.03) == pytest.approx(1 / 0.03**2, rel=0.01)
+    assert math.isnan(settling_time(power, 0.001))
+    assert settling_time(power, 2.0) == 1
+
+
+def test_a_level_that_is_left_again_is_not_reached():
+    dip = Curve([0, 10, 100, 1000], [1.0, 0.1, 0.5, 0.2])
+    assert 100 < settling_time(dip, 0.3) < 1000
+    assert math.isnan(settling_time(dip, 0.15))
+
+
+def test_a_plateau_counts_from_its_start_whatever_ripples_on_it():
+    ripple = 1 + 1e-5 * np.sin(np.arange(200.0))
+    flat = Curve(np.arange(202), [4.0, 2.0, *ripple])
+    assert settling_time(flat, float(flat.risk[-1])) <= 2
+
+
+def test_who_was_lost_on_the_way_is_nowhere():
+    lost = curve([1.0, 0.5, math.inf], status="diverged", diverged_at=4.0)
+    fine = curve([1.0, 0.5, 0.25])
+    assert standings([lost, fine])[1].speedup is None
+    assert standings([fine, lost])[1].steps_to_first is None
+
+
+@given(risks)
+def test_against_itself_a_curve_is_one_times_as_fast(risk):
+    same = curve(risk)
+    for standing in standings([same, same]):
+        assert standing.speedup == 1
+        assert standing.lowest_risk == min(risk)
+        assert standing.rose == (risk[-1] > min(risk) * (1 + 1e-4))
+
+
+@given(risks, risks)
+def test_the_same_question_is_asked_of_both(first, second):
+    one, other = standings([curve(first), curve(second)])
+    ends_as_low = second[-1] <= first[-1] * (1 + 1e-3)
+    assert (other.steps_to_first is not None) == ends_as_low
+    if ends_as_low and one.steps_to_first and other.steps_to_first:
+        assert other.speedup == one.steps_to_first / other.steps_to_first
+
+
+@given(st.permutations(range(8)))
+def test_the_order_in_which_steps_were_asked_for_changes_nothing(order):
+    steps, risk = np.arange(8) ** 2, 1 / (1 + np.arange(8.0))
+    mixed = Curve(steps[order], risk[order])
+    assert standings([mixed]) == standings([Curve(steps, risk)])
