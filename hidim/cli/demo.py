@@ -19,7 +19,9 @@ import numpy as np
 import hidim
 from hidim.algorithms import Constant
 from hidim.cli import common, demo_data
+from hidim.cli.numbers import count
 from hidim.curve import log_spaced_steps
+from hidim.measure.tails import tail
 from hidim.support.checks import whole
 from hidim.support.extras import require
 from hidim.support.files import write_text
@@ -55,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     group = parser.add_argument_group("demonstration")
     group.add_argument("--out", metavar="FOLDER", default="demo", help="where it goes (demo)")
-    group.add_argument("--runs", type=float, metavar="N", default=32, help="runs per curve (32)")
+    group.add_argument("--runs", type=count, metavar="N", default=32, help="runs per curve (32)")
     group.add_argument("--quick", action="store_true", help="a tenth of the steps, 8 runs")
     group.add_argument("--json", action="store_true", help="print one JSON object instead")
 
@@ -132,7 +134,7 @@ def _real(
 ) -> Part:
     X, y = load()
     spectrum = hidim.Spectrum.from_data(X, y)
-    alpha = demo_data.tail_exponent(spectrum)
+    alpha = tail(spectrum.eigenvalues).alpha
     tails = hidim.tail_ratio(X)
     factor = 1.0 / np.ceil(tails) if careful else 1.0
     predicted, measured = [], []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-import hidim
 from hidim.support.extras import require
 
 FEATURES = 600
@@ -32,15 +31,3 @@ def random_features(inputs: np.ndarray, seed: int) -> np.ndarray:
     directions = np.random.default_rng(seed).standard_normal((inputs.shape[1], FEATURES))
     features = np.maximum(inputs @ directions / np.sqrt(inputs.shape[1]), 0.0)
     return (features - features.mean(axis=0)) / np.sqrt(FEATURES)
-
-
-def tail_exponent(spectrum: hidim.Spectrum) -> float:
-    """alpha of the spectrum, eigenvalues ~ j^(-2 alpha), fitted from j = 5 to a third of them.
-
-    >>> round(tail_exponent(hidim.Spectrum(np.arange(1, 601.0) ** -1.6, np.ones(600), 0.0)), 6)
-    0.8
-    """
-    index = np.arange(1, len(spectrum.eigenvalues) + 1)
-    inside = (index >= 5) & (index <= max(len(index) // 3, 10)) & (spectrum.eigenvalues > 0)
-    slope = np.polyfit(np.log(index[inside]), np.log(spectrum.eigenvalues[inside]), 1)[0]
-    return float(-slope / 2)

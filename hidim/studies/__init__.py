@@ -12,10 +12,12 @@ from hidim.measure import (
     time_to_multiple,
 )
 from hidim.studies.ladder import Ladder, Recipe, run_ladder
+from hidim.studies.ladder_exponents import LadderExponents, measure_ladder
 
 __all__ = [
     "Exponent",
     "Ladder",
+    "LadderExponents",
     "MeasuredFrontier",
     "Recipe",
     "SaturatingFit",
@@ -23,6 +25,7 @@ __all__ = [
     "isoflop",
     "local_slopes",
     "measure_exponent",
+    "measure_ladder",
     "run_ladder",
     "saturating_fit",
     "time_to_multiple",

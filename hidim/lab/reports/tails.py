@@ -5,8 +5,7 @@ that often fall like a power of their rank. Read as lambda_j ~ j^(-2 alpha), the
 features of arXiv 2505.16098, a slope s gives alpha = s / 2 and kappa_3 = 1 / (2 alpha) = 1 / s.
 
 Limits: the theory is for least squares on fixed features; here it is a suggestion to start a sweep
-at. Real spectra bend: the slopes of the two halves of the window stand beside the fit, and where
-they differ much there is no power law. At s <= 1 the theory has no momentum that gains.
+at. At s <= 1 the theory has no momentum that gains.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,82 +25,8 @@ from hidim.lab.training.entry import load_tokens
 from hidim.lab.training.models import Shape, build, next_token_loss
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder, load_checkpoint
-from hidim.support.checks import finite_array, whole
-from hidim.support.results import Saved
-
-
-@dataclass(frozen=True, eq=False)
-class Tail(Saved, format="hidim-lab-tail/1"):
-    """A power law fitted to eigenvalues.
-
-    Attributes:
-        site: where they were measured.
-        eigenvalues: descending, shape (n,).
-        window: first and last rank of the fit, counted from 1.
-        slope: s of lambda_j ~ j^-s.
-        halves: slopes of the lower and upper half of the window in log rank.
-    """
-
-    site: str
-    eigenvalues: np.ndarray
-    window: tuple[int, int]
-    slope: float
-    halves: tuple[float, float]
-
-    @property
-    def alpha(self) -> float:
-        """The alpha of power-law random features with this slope."""
-        return self.slope / 2
-
-    @property
-    def kappa_3(self) -> float | None:
-        """1 / (2 alpha), or None where the theory has no gain (2 alpha at most 1)."""
-        return 1 / self.slope if self.slope > 1 else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data without the eigenvalues."""
-        return {
-            "site": self.site,
-            "dimension": len(self.eigenvalues),
-            "window": list(self.window),
-            "slope": self.slope,
-            "slope_halves": list(self.halves),
-            "alpha": self.alpha,
-            "kappa_3": self.kappa_3,
-        }
-
-
-def tail(eigenvalues: np.ndarray, *, site: str = "", window: tuple[int, int] | None = None) -> Tail:
-    """Fit a power law to eigenvalues against their rank, least squares in log-log.
-
-    Args:
-        eigenvalues: shape (n,), any order; those below 1e-10 of the largest are left out.
-        site: a name for tables.
-        window: first and last rank; by default from 3 (or 1/50 of the rank) to half the rank, past
-            the head and short of where a finite sample bends the spectrum down.
-
-    Raises:
-        ValueError: a window of fewer than 4 ranks, or outside the spectrum.
-
-    >>> found = tail(np.arange(1, 200) ** -1.5)
-    >>> round(found.alpha, 6), round(found.kappa_3, 6)
-    (0.75, 0.666667)
-    """
-    values = np.sort(finite_array("eigenvalues", eigenvalues, ndim=1))[::-1]
-    values = values[values > 1e-10 * values[0]] if len(values) and values[0] > 0 else values[:0]
-    rank = len(values)
-    first, last = window or (max(3, rank // 50), rank // 2)
-    if not 1 <= first <= last - 3 or last > rank:
-        raise ValueError(
-            f"`window` {first}..{last} must hold at least 4 of the {rank} nonzero eigenvalues"
-            f"{f' of {site}' if site else ''}. Use a wider model or more windows."
-        )
-    j = np.arange(first, last + 1)
-    x, y = np.log(j), np.log(values[j - 1])
-    # Ranks are dense at the end of a log axis: weights 1/j make every octave count the same.
-    low = x <= (x[0] + x[-1]) / 2
-    halves = tuple(_slope(x[part], y[part], j[part]) for part in (low, ~low))
-    return Tail(site, values, (first, last), _slope(x, y, j), (halves[0], halves[1]))
+from hidim.measure.tails import Tail, tail
+from hidim.support.checks import whole
 
 
 def model_tails(
@@ -199,7 +123,3 @@ def _outputs(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
 
 def _is_block(name: str) -> bool:
     return name.startswith("blocks.") and name.count(".") == 1
-
-
-def _slope(x: np.ndarray, y: np.ndarray, j: np.ndarray) -> float:
-    return -float(np.polyfit(x, y, 1, w=1 / np.sqrt(j))[0]) if len(x) > 1 else float("nan")
