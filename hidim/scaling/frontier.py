@@ -19,6 +19,7 @@ from hidim.support.json import plain
 from hidim.support.results import Saved
 
 _GRID = 400
+_LARGEST = 1e120  # flops: beyond, the powers of sizes on the grid leave float64
 _SMALLEST = 4  # parameters and steps: below, a law for large ones says nothing
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -68,12 +69,12 @@ def minimise(
 
     Raises:
         ValueError: a budget is not a positive number, or too small: its best size or its best
-            step count would be below 4.
+            step count would be below 4; or beyond 1e120.
     """
     budgets = finite_array("flops", flops)
     for flop in budgets.ravel():
-        if flop <= 0:
-            raise ValueError(f"`flops` must be positive, got {flop:g}.")
+        if not 0 < flop <= _LARGEST:
+            raise ValueError(f"`flops` must be positive and at most {_LARGEST:g}, got {flop:g}.")
     found = [_one(risk, float(flop), c_b, kappa_b) for flop in budgets.ravel()]
     d, steps, best, batch = (
         np.array(column).reshape(budgets.shape) for column in zip(*found, strict=True)
