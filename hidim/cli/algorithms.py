@@ -1,51 +1,86 @@
-"""Which algorithm a command is about: each flag is the parameter's name.
+"""Which algorithms a command is about: `--algorithm NAME[:key=value,...]`, everywhere.
 
-Rates left out come from `hidim.recommend`; a learning-rate schedule multiplies in.
+A key is the parameter's name in Python. Rates left out come from `hidim.recommend`; a learning-rate
+schedule multiplies in. The flags of version 0.1, one per parameter, go on working unseen.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import hidim
-from hidim.algorithms import NAMED
-from hidim.cli.problems import flag, read_columns
-from hidim.support.checks import choice, finite_array, hyphenated
+from hidim.algorithms.named import lookup, names
+from hidim.cli.numbers import count, number
+from hidim.cli.problems import flag
+from hidim.support.checks import choice, hyphenated, nearest, whole
+from hidim.support.delimited import read_numbers
 
-PARAMETERS: dict[str, str] = {
-    "gamma": "learning rate of stochastic-nesterov and schedule-free-sgd",
-    "gamma_2": "rate of the gradient step",
-    "gamma_3": "rate of the momentum step",
-    "delta": "forgetting: delta / (delta + t); for sgd-momentum the constant share in (0, 1]",
-    "kappa_1": "gamma_2 falls as d^-kappa_1 (general-momentum)",
-    "kappa_2": "gamma_3 falls as d^-kappa_2 (general-momentum)",
-    "kappa_3": "gamma_3 falls as (1 + t)^-kappa_3",
-    "kappa_4": "forgetting falls as d^-kappa_4 (general-momentum)",
-    "kappa_5": "forgetting falls as (1 + t)^-kappa_5 (general-momentum)",
-    "gamma_short": "short step of accelerated-sgd",
-    "gamma_long": "long step of accelerated-sgd",
-    "mixing": "weight of the short-step point in accelerated-sgd",
-    "averaging": "weight of the gradient point in the long step of accelerated-sgd",
-    "interpolation": "gradient point of schedule-free-sgd, 0 to 1",
-    "weight_offset": "schedule-free-sgd averages with weight 1 / (t + weight_offset)",
-}
+# Parameters that have a flag of their own. No more are added: new ones are keys.
+_FLAGS = (
+    *("gamma", "gamma_2", "gamma_3", "delta", "kappa_1", "kappa_2", "kappa_3", "kappa_4"),
+    *("kappa_5", "gamma_short", "gamma_long", "mixing", "averaging", "interpolation"),
+    "weight_offset",
+)
+# Exponents for which the general class has recommended rates.
+_KAPPAS = {"kappa_1", "kappa_2", "kappa_3"}
+_DEFAULT = "dana-decaying"
+_KEYS = """\
+gamma_2: rate of the gradient step; gamma_3: of the momentum step, times (1 + t)^-kappa_3;
+delta: forgetting delta / (delta + t), for sgd-momentum a constant share in (0, 1]"""
+_FORM = "NAME:key=number,..., for example dana-decaying:kappa_3=0.5"
 
 SCHEDULES = ("constant", "cosine", "wsd")
 
 
-def add_algorithm_flags(parser: argparse.ArgumentParser) -> None:
-    """Add --algorithm and one flag per parameter of the family."""
-    group = parser.add_argument_group("algorithm (rates left out are recommended ones)")
-    group.add_argument(
-        "--algorithm", metavar="NAME", default="dana-decaying", help=f"{', '.join(NAMED)}"
+class Asked(NamedTuple):
+    """An algorithm as the command line names it.
+
+    Attributes:
+        name: hyphenated, one of the known names.
+        given: the parameters that were given.
+        label: name and parameters, for a table.
+        spell: how the user writes a parameter.
+    """
+
+    name: str
+    given: dict[str, float]
+    label: str
+    spell: Callable[[str], str] = str
+
+
+def add_algorithm_flags(
+    parser: argparse.ArgumentParser, *, several: str = "", keys: Sequence[str] = ()
+) -> None:
+    """Add --algorithm, and unseen the flags of single parameters.
+
+    Args:
+        parser: the command's.
+        several: what the command takes if none is named, as the help says it; empty where it
+            takes one algorithm.
+        keys: what may follow a name, where that is not the parameters of the algorithm itself.
+    """
+    known = _table_of_laws(keys) if keys else _table_of_names()
+    group = parser.add_argument_group("algorithm", known)
+    action: Any = group.add_argument(
+        "--algorithm",
+        nargs="+",
+        action="extend",
+        metavar="NAME[:key=value,...]",
+        help=f"({several or _DEFAULT}); what is left out is the recommended value",
     )
-    for name, text in PARAMETERS.items():
-        group.add_argument(flag(name), type=float, metavar="X", help=text)
+    action.several = bool(several)  # so the help shows it once or with dots
+    group.add_argument(
+        "--algorithms", dest="algorithm", nargs="+", action="extend", help=argparse.SUPPRESS
+    )
+    if not several:
+        for name in _FLAGS:
+            group.add_argument(flag(name), type=number, help=argparse.SUPPRESS)
 
 
 def add_schedule_flags(parser: argparse.ArgumentParser) -> None:
@@ -57,92 +92,155 @@ def add_schedule_flags(parser: argparse.ArgumentParser) -> None:
         default="constant",
         help="constant, cosine, wsd, or a .csv with columns step,factor (linear in between)",
     )
-    group.add_argument("--warmup", type=float, metavar="N", help="linear warm-up over N steps")
+    group.add_argument("--warmup", type=count, metavar="N", help="linear warm-up over N steps")
     group.add_argument(
-        "--final", type=float, metavar="X", help="factor at the end of cosine and wsd (0)"
+        "--final", type=number, metavar="X", help="factor at the end of cosine and wsd, 0 to 1 (0)"
     )
     group.add_argument(
-        "--decay-fraction", type=float, metavar="X", help="share of the steps wsd decays (0.2)"
+        "--decay-fraction", type=number, metavar="X", help="share of the steps wsd decays (0.2)"
     )
 
 
 def algorithm_from(args: argparse.Namespace, problem: Any) -> hidim.Momentum:
-    """The algorithm that --algorithm and its parameter flags describe.
+    """The one algorithm that --algorithm and the flags of its parameters describe.
 
     Raises:
-        ValueError: unknown name, a flag the algorithm does not have, a value out of range.
+        ValueError: several or an unknown name, a key it does not have, a value out of range.
     """
-    given = {name: getattr(args, name) for name in PARAMETERS if getattr(args, name) is not None}
-    return build(args.algorithm, given, problem, args, spell=flag)
+    named = asked(args, [_DEFAULT])
+    if len(named) > 1:
+        labels = " and ".join(one.label for one in named)
+        raise ValueError(f"one --algorithm at a time, got {labels}: hidim compare takes several.")
+    own = {name: getattr(args, name) for name in _FLAGS if getattr(args, name) is not None}
+    twice = sorted(set(own) & set(named[0].given))
+    if twice:
+        raise ValueError(f"{flag(twice[0])} is given twice: {named[0].label!r} holds it too.")
+    one = named[0]._replace(given=named[0].given | own, spell=flag if own else str)
+    return algorithm_of(one, args, problem)
 
 
-def algorithm_from_text(text: str, args: argparse.Namespace, problem: Any) -> hidim.Momentum:
-    """The algorithm written as `name` or `name:gamma_2=0.1,kappa_3=0.5`."""
+def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> hidim.Momentum:
+    """The algorithm that was asked for, with its learning-rate schedule."""
+    if isinstance(problem, hidim.Spectrum):
+        d = problem.dimension if args.d is None else args.d
+        hints = {"alpha": args.alpha, "beta": args.beta, "d": d}
+    else:  # as where Python is given a name
+        noisy = problem.noise_variance > 0 and args.steps > 0
+        d, hints = problem.d, {"seed": args.seed, "steps": args.steps if noisy else None}
+    built = build(one, problem, batch_size=args.batch_size, d=d, hints=hints)
+    return _scheduled(built, args)
+
+
+def asked(args: argparse.Namespace, default: Sequence[str]) -> list[Asked]:
+    """What --algorithm names, or `default`, in any spelling.
+
+    Raises:
+        ValueError: an unknown name, something that is no number, or the same one twice.
+    """
+    found = [_read(text) for text in args.algorithm or default]
+    for index, one in enumerate(found):
+        if any((one.name, one.given) == (other.name, other.given) for other in found[:index]):
+            raise ValueError(f"--algorithm names {one.label!r} twice.")
+    return found
+
+
+def check_keys(one: Asked, known: Iterable[str], *, why: str = "") -> None:
+    """Refuse a parameter that is not one of `known`."""
+    names = list(known)
+    for key in one.given:
+        if key not in names:
+            near = nearest(key, names)
+            takes = f"it takes {', '.join(map(one.spell, names))}" if names else "it takes none"
+            hint = f" Did you mean {one.spell(near)}?" if near else ""
+            raise ValueError(f"{one.name} has no {one.spell(key)}{why}; {takes}.{hint}")
+
+
+def _read(text: str) -> Asked:
     name, _, listing = text.partition(":")
+    known = lookup(name, what="algorithm").name
     given: dict[str, float] = {}
-    for item in filter(None, listing.split(",")):
+    for item in filter(None, (part.strip() for part in listing.split(","))):
         key, _, value = item.partition("=")
+        key = key.strip().lower().replace("-", "_")
         try:
-            given[key.strip().replace("-", "_")] = float(value)
-        except ValueError:
-            raise ValueError(
-                f"cannot read {item!r} in {text!r}: write NAME:parameter=number,..., for example "
-                "dana-decaying:kappa_3=0.5"
-            ) from None
-    return build(name, given, problem, args, spell=str)
+            read = number(value)
+        except argparse.ArgumentTypeError as error:
+            reason = f": {error}" if value else ""
+            raise ValueError(f"cannot read {item!r} in {text!r}{reason}; write {_FORM}.") from None
+        if key in given:
+            raise ValueError(f"{key} is given twice in {text!r}.")
+        given[key] = read
+    return Asked(known, given, f"{known}:{listing.strip()}" if given else known)
 
 
 def build(
-    name: str,
-    given: Mapping[str, float],
+    one: Asked,
     problem: Any,
-    args: argparse.Namespace,
     *,
-    spell: Callable[[str], str],
+    batch_size: float,
+    d: float,
+    hints: Mapping[str, Any],
 ) -> hidim.Momentum:
-    """Construct the algorithm `name` from `given`; what is left out is recommended."""
-    name = choice("algorithm", hyphenated(name), NAMED)
-    constructor: Any = NAMED[name]
+    """Construct the algorithm that was asked for; what is left out is recommended.
+
+    Args:
+        one: name and parameters.
+        problem: what rates are recommended for.
+        batch_size: samples per step.
+        d: trained parameters, where the algorithm asks for them.
+        hints: what `hidim.recommend` is told besides.
+    """
+    constructor: Any = lookup(one.name).constructor
     known = inspect.signature(constructor).parameters
-    own = [parameter for parameter in known if parameter != "d"]
-    for parameter in given:
-        if parameter not in own:
-            raise ValueError(
-                f"{name} has no {spell(parameter)}; it takes {', '.join(map(spell, own))}."
-            )
-    needed = [p for p in own if known[p].default is inspect.Parameter.empty]
-    missing = [parameter for parameter in needed if parameter not in given]
-    values = dict(given)
+    check_keys(one, _parameters(one.name))
+    _check_ranges(one)
+    required = inspect.Parameter.empty
+    missing = [
+        key for key in _parameters(one.name)
+        if known[key].default is required and key not in one.given
+    ]  # fmt: skip
+    values = dict(one.given)
     if missing:
-        kappas = given if _only_kappas(name, given) else {}
-        recommended = _recommend(name, problem, args, kappas)
-        if len(kappas) == len(given):
-            return _scheduled(recommended, args)
-        values = {**_parameters(recommended, missing, spell), **given}
+        kappas = lookup(one.name).takes_kappas and set(one.given) <= _KAPPAS
+        told = {**hints, **(one.given if kappas else {})}
+        recommended = hidim.recommend(problem, one.name, batch_size=batch_size, **told)
+        if kappas or not one.given:
+            return recommended
+        values = {**_read_back(recommended, missing, one.spell), **one.given}
     if "d" in known:
-        values["d"] = _dimension(problem, args)
-    return _scheduled(constructor(**values), args)
+        values["d"] = d
+    return constructor(**values)
 
 
-def _only_kappas(name: str, given: Mapping[str, float]) -> bool:
-    """Whether `given` are exponents for which the general class has recommended rates."""
-    return name == "general-momentum" and set(given) <= {"kappa_1", "kappa_2", "kappa_3"}
+def _parameters(name: str) -> list[str]:
+    constructor: Any = lookup(name).constructor
+    return [key for key in inspect.signature(constructor).parameters if key != "d"]
 
 
-def _recommend(
-    name: str, problem: Any, args: argparse.Namespace, kappas: Mapping[str, float]
-) -> hidim.Momentum:
-    hints: dict[str, Any] = dict(kappas)
-    if isinstance(problem, hidim.Spectrum):
-        hints |= {"alpha": args.alpha, "beta": args.beta, "d": _dimension(problem, args)}
-    return hidim.recommend(problem, name, batch_size=args.batch_size, **hints)
+def _table_of_laws(keys: Sequence[str]) -> str:
+    """The names that have a scaling law, and the keys of a command about laws."""
+    lines = textwrap.wrap(", ".join(names(scaling=True)), 90, break_on_hyphens=False)
+    return "\n".join([*lines, f"keys: {', '.join(keys)}"])
 
 
-def _dimension(problem: Any, args: argparse.Namespace) -> float:
-    return args.d if args.d is not None else problem.dimension
+def _table_of_names() -> str:
+    """Every name with the keys it takes, and what these are."""
+    width = max(map(len, names()))
+    rows = [f"{name:<{width}}  {', '.join(_parameters(name))}" for name in names()]
+    return "\n".join([*rows, _KEYS])
 
 
-def _parameters(
+def _check_ranges(one: Asked) -> None:
+    """What Python allows for experiments, and a command line refuses as a slip."""
+    delta = one.given.get("delta")
+    if one.name == "sgd-momentum" and delta is not None and not 0 < delta <= 1:
+        raise ValueError(
+            f"{one.spell('delta')} of sgd-momentum is the share of the momentum that a step "
+            f"forgets, in (0, 1]; got {delta:g}."
+        )
+
+
+def _read_back(
     algorithm: hidim.Momentum, missing: list[str], spell: Callable[[str], str]
 ) -> dict[str, float]:
     """The recommended values of `missing`, read back from the algorithm's schedules."""
@@ -169,39 +267,41 @@ def _parameters(
 
 def _scheduled(algorithm: hidim.Momentum, args: argparse.Namespace) -> hidim.Momentum:
     """Multiply the rates by the schedule that the flags describe, if they describe one."""
-    kind = getattr(args, "schedule", "constant")
-    extra = {key: getattr(args, key, None) for key in ("final", "decay_fraction")}
-    allowed = {"cosine": ("final",), "wsd": ("final", "decay_fraction")}.get(kind, ())
-    for key, value in extra.items():
-        if value is not None and key not in allowed:
-            raise ValueError(f"{flag(key)} does not go with --schedule {kind}.")
-    options = {key: value for key, value in extra.items() if value is not None}
-    factor: Any = None
-    warmup = getattr(args, "warmup", None)
-    if kind.lower().endswith(".csv"):
-        factor = _table(kind)
-    elif choice("schedule", kind, SCHEDULES) == "cosine":
-        factor = hidim.Cosine(args.steps, **options)
-    elif kind == "wsd":
-        return algorithm.scheduled(hidim.WSD(args.steps, warmup=warmup or 0, **options))
-    if warmup:
-        factor = hidim.Warmup(warmup) if factor is None else hidim.Warmup(warmup) * factor
+    factor: hidim.algorithms.Schedule | None = _shape(args)
+    if args.warmup is not None:
+        warmup = whole("warmup", args.warmup)
+        if warmup and isinstance(factor, hidim.WSD):  # which must end it before the decay
+            factor = hidim.WSD(args.steps, warmup, factor.decay_fraction, factor.final)
+        elif warmup:
+            factor = hidim.Warmup(warmup) if factor is None else hidim.Warmup(warmup) * factor
     return algorithm if factor is None else algorithm.scheduled(factor)
 
 
-def _table(path: str) -> hidim.Table:
-    """A learning-rate factor from a CSV with the columns step and factor."""
-    try:
-        columns = read_columns(path)
-        if not {"step", "factor"} <= set(columns):
-            raise ValueError("it must have columns step,factor")
-        steps = finite_array("step", columns["step"]).tolist()
-        factors = finite_array("factor", columns["factor"]).tolist()
-        return hidim.Table(tuple(steps), tuple(factors))
-    except OSError as error:
-        raise ValueError(f"cannot read {path!r}: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise ValueError(f"cannot read a schedule from {path!r}: {error}") from None
+def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table | None:
+    """The schedule without its warm-up."""
+    is_table = args.schedule.lower().endswith(".csv")
+    kind = args.schedule if is_table else choice("schedule", hyphenated(args.schedule), SCHEDULES)
+    allowed = {"cosine": ("final",), "wsd": ("final", "decay_fraction")}.get(kind, ())
+    options = {}
+    for key in ("final", "decay_fraction"):
+        value = getattr(args, key)
+        if value is not None and key not in allowed:
+            raise ValueError(f"{flag(key)} does not go with --schedule {kind}.")
+        if value is not None:
+            options[key] = value
+    if not 0 <= options.get("final", 0) <= 1:
+        raise ValueError(
+            f"--final is the factor at the end of a decay, 0 to 1; got {args.final:g}."
+        )
+    if is_table:
+        table = read_numbers(kind, required=("step", "factor"))
+        try:
+            return hidim.Table(tuple(table["step"].tolist()), tuple(table["factor"].tolist()))
+        except ValueError as error:
+            raise ValueError(f"cannot read a schedule from {kind!r}: {error}") from None
+    if kind == "cosine":
+        return hidim.Cosine(args.steps, **options)
+    return hidim.WSD(args.steps, **options) if kind == "wsd" else None
 
 
 def algorithm_text(algorithm: hidim.Momentum) -> str:

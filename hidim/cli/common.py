@@ -14,13 +14,15 @@ from hidim.cli.algorithms import (
     add_algorithm_flags,
     add_schedule_flags,
     algorithm_from,
-    algorithm_from_text,
+    algorithm_of,
     algorithm_text,
+    asked,
 )
+from hidim.cli.numbers import count, counts, one_of
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
-    plain,
+    hand_back,
     print_json,
     risk_text,
     round_steps,
@@ -32,6 +34,7 @@ from hidim.cli.output import (
 )
 from hidim.cli.problems import add_problem_flags, problem_data, problem_from, problem_text
 from hidim.curve import log_spaced_steps
+from hidim.engines.solve import ENGINES
 from hidim.support.checks import whole
 
 if TYPE_CHECKING:
@@ -39,21 +42,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_algorithm_flags",
+    "add_engine_flag",
     "add_output_flags",
     "add_problem_flags",
     "add_run_flags",
     "add_schedule_flags",
     "algorithm_from",
-    "algorithm_from_text",
+    "algorithm_of",
     "algorithm_text",
     "answer",
+    "asked",
     "check_outputs",
     "check_run",
     "curve_columns",
     "curve_table",
     "curves_table",
+    "hand_back",
     "outcome_text",
-    "plain",
     "print_json",
     "problem_data",
     "problem_from",
@@ -61,7 +66,6 @@ __all__ = [
     "provenance_text",
     "report_curve",
     "risk_text",
-    "step_list",
     "step_text",
     "steps_to_report",
     "table",
@@ -71,22 +75,33 @@ __all__ = [
 ]
 
 
-def add_run_flags(parser: argparse.ArgumentParser, *, steps: float, at: bool = True) -> None:
+def add_run_flags(parser: argparse.ArgumentParser, *, steps: int, at: bool = True) -> None:
     """Add --steps (default `steps`), --batch-size and, where a curve comes out, --at."""
     group = parser.add_argument_group("run")
-    group.add_argument("--steps", type=float, metavar="N", help=f"updates, up to 1e20 ({steps:g})")
+    group.add_argument("--steps", type=count, metavar="N", help=f"updates, up to 1e20 ({steps:g})")
     group.add_argument(
         "--batch-size",
-        type=float,
-        default=1.0,
+        type=count,
+        default=1,
         metavar="B",
         help="samples per step; inf is full batch (1)",
     )
     if at:
         group.add_argument(
-            "--at", type=step_list, metavar="T,...", help="report exactly these steps: 0,100,1e6"
+            "--at", type=counts, metavar="T,...", help="report exactly these steps: 0,100,1e6"
         )
     parser.set_defaults(default_steps=steps)
+
+
+def add_engine_flag(group: argparse._ArgumentGroup) -> None:
+    """Add --engine."""
+    group.add_argument(
+        "--engine",
+        type=one_of("engine", ("auto", *ENGINES)),
+        metavar="NAME",
+        default="auto",
+        help=", ".join(("auto", *ENGINES)),
+    )
 
 
 def check_run(args: argparse.Namespace) -> None:
@@ -103,6 +118,8 @@ def check_run(args: argparse.Namespace) -> None:
     if args.steps is None:
         args.steps = max(args.at) if args.at else args.default_steps
     args.steps = whole("steps", args.steps)
+    if args.plot is not None and max(args.at or [args.steps]) < 1:
+        raise ValueError("--plot draws from step 1 on, on log axes: ask for later steps than 0.")
 
 
 def steps_to_report(args: argparse.Namespace) -> np.ndarray:
@@ -110,16 +127,6 @@ def steps_to_report(args: argparse.Namespace) -> np.ndarray:
     if args.at is not None:
         return np.asarray(args.at, dtype=np.float64)
     return np.union1d(log_spaced_steps(args.steps), round_steps(args.steps))
-
-
-def step_list(text: str) -> list[float]:
-    """Steps as `0,100,1e6`."""
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"cannot read {text!r} as steps; write 0,100,1e6"
-        ) from None
 
 
 def title(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> list[str]:
@@ -148,26 +155,21 @@ def report_curve(
 ) -> int:
     """Hand back one curve in every form that was asked for; `extra` columns go beside it."""
     extra = extra or {}
-    if args.csv is not None:
-        write_csv(args.csv, {**curve_columns(curve), **extra})
     if draw and getattr(args, "plot", None):
         write_figure(args.plot, draw, size=(7.0, 4.6))
-    if args.json:
-        print_json({**answer, **curve.to_dict(), **extra})
-        return 0
-    print("\n".join(title))
-    print()
-    print(curve_table(curve, extra))
-    print()
-    print(outcome_text(curve))
-    print(provenance_text(curve, seconds=seconds))
-    return 0
+    said = [*title, "", curve_table(curve, extra), "", outcome_text(curve)]
+    return hand_back(
+        args,
+        columns={**curve_columns(curve), **extra},
+        answer={**answer, **curve.to_dict(), **extra},
+        text="\n".join([*said, provenance_text(curve, seconds=seconds)]),
+    )
 
 
 def curve_columns(curve: hidim.Curve) -> dict[str, Sequence[Any] | np.ndarray]:
     """Every row of a curve under the names its CSV has: step, flops, risk, stderr."""
     columns: dict[str, Sequence[Any] | np.ndarray] = {"step": curve.steps}
-    if curve.dimension is not None:
+    if _has_flops(curve):
         columns["flops"] = curve.flops
     columns["risk"] = curve.risk
     if curve.stderr is not None:
@@ -175,11 +177,15 @@ def curve_columns(curve: hidim.Curve) -> dict[str, Sequence[Any] | np.ndarray]:
     return columns
 
 
+def _has_flops(curve: hidim.Curve) -> bool:
+    return curve.dimension is not None and math.isfinite(curve.batch_size)
+
+
 def curve_table(curve: hidim.Curve, extra: dict[str, np.ndarray] | None = None) -> str:
     """The curve as a person reads it: about three rows a decade."""
     rows = rows_to_show(curve.steps)
     columns = {"step": [step_text(step) for step in curve.steps[rows].tolist()]}
-    if curve.dimension is not None:
+    if _has_flops(curve):
         columns["flops"] = [f"{flops:.4g}" for flops in curve.flops[rows]]
     columns["risk"] = [risk_text(risk) for risk in curve.risk[rows]]
     if curve.stderr is not None:

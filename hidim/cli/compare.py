@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hidim
 from hidim.cli import common
+from hidim.cli.numbers import count
+from hidim.measure.crossings import Standing, standings
 from hidim.support.checks import whole
 from hidim.support.progress import Progress
 
@@ -25,7 +28,7 @@ example: the four of the DANA paper at their recommended rates, with a figure
 
 one of them at a rate of your own, beside 16 runs of the real algorithm
   hidim compare --alpha 1 --beta 0.7 --d 300 --v 1200 --seed 0 --steps 1e4 --runs 16 \\
-      --algorithms sgd dana-decaying dana-decaying:kappa_3=0.75
+      --algorithm sgd dana-decaying dana-decaying:kappa_3=0.75
 """
 
 DEFAULT = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying")
@@ -34,23 +37,13 @@ DEFAULT = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     common.add_problem_flags(parser)
-    group = parser.add_argument_group("algorithms (rates left out are recommended ones)")
-    group.add_argument(
-        "--algorithms",
-        nargs="+",
-        metavar="NAME",
-        default=list(DEFAULT),
-        help="names, each with parameters if you like: dana-decaying:gamma_2=0.1,kappa_3=0.5 "
-        f"({' '.join(DEFAULT)})",
-    )
+    common.add_algorithm_flags(parser, several=" ".join(DEFAULT))
     common.add_schedule_flags(parser)
-    common.add_run_flags(parser, steps=1e6)
+    common.add_run_flags(parser, steps=1_000_000)
     group = parser.add_argument_group("method")
+    common.add_engine_flag(group)
     group.add_argument(
-        "--engine", metavar="NAME", default="auto", help="auto, exact, ode, volterra, asymptotic"
-    )
-    group.add_argument(
-        "--runs", type=float, metavar="N", default=0, help="also run the real algorithm N times (0)"
+        "--runs", type=count, metavar="N", default=0, help="also run the real algorithm N times (0)"
     )
     common.add_output_flags(parser)
 
@@ -62,27 +55,25 @@ def run(args: argparse.Namespace) -> int:
     runs = int(whole("runs", args.runs))
     if runs == 1:
         raise ValueError("`runs` is 1, which has no standard error; give at least 2, or 0.")
-    twice = [text for text in args.algorithms if args.algorithms.count(text) > 1]
-    if twice:
-        raise ValueError(f"--algorithms names {twice[0]!r} twice.")
+    named = common.asked(args, DEFAULT)
     started = time.perf_counter()
-    problem = common.problem_from(args)
-    algorithms = [common.algorithm_from_text(text, args, problem) for text in args.algorithms]
+    problem = common.problem_from(args, runs=runs > 0)
     if runs and args.seed is None:
         args.seed = 0  # a run needs one sampled W, and the prediction is for the same one
+    algorithms = [common.algorithm_of(one, args, problem) for one in named]
     spectrum = problem.spectrum(args.seed)
     steps = common.steps_to_report(args)
     predicted, simulated = [], []
     total = len(algorithms) * (2 if runs else 1)
     with Progress(total, "comparing") as progress:
-        for text, algorithm in zip(args.algorithms, algorithms, strict=True):
+        for one, algorithm in zip(named, algorithms, strict=True):
             options = {"steps": args.steps, "batch_size": args.batch_size, "at": steps}
             curve = hidim.predict(spectrum, algorithm, engine=args.engine, **options)
-            predicted.append(_named(curve, text))
+            predicted.append(replace(curve, label=one.label))
             progress.advance()
             if runs:
                 curve = hidim.simulate(spectrum, algorithm, runs=runs, seed=args.seed, **options)
-                simulated.append(_named(curve, text))
+                simulated.append(replace(curve, label=one.label))
                 progress.advance()
     seconds = time.perf_counter() - started
     if args.plot is not None:
@@ -99,48 +90,6 @@ def draw(ax: Axes, curves: Sequence[hidim.Curve], *, floor: float | None = None)
     plot_curves(curves, ax=ax, floor=floor)
 
 
-def summary(predicted: Sequence[hidim.Curve]) -> list[dict[str, Any]]:
-    """Final risk of each curve, and how many fewer steps it needs to end where the first ends."""
-    target = float(predicted[0].risk[-1])
-    rows = []
-    for curve in predicted:
-        reached = steps_to(curve, target)
-        last = float(predicted[0].steps[-1])
-        rows.append(
-            {
-                "algorithm": curve.label,
-                "status": curve.status,
-                "diverged_at": curve.diverged_at,
-                "final_risk": float(curve.risk[-1]),
-                "steps_to_first": reached,
-                "speedup": None if not reached else last / reached,
-            }
-        )
-    return rows
-
-
-def steps_to(curve: hidim.Curve, level: float) -> float | None:
-    """First step at which the risk is down to `level`, by log-log interpolation; None if never."""
-    below = np.flatnonzero(curve.risk <= level)
-    if below.size == 0:
-        return None
-    first = int(below[0])
-    if first == 0:
-        return float(curve.steps[0])
-    x = np.log1p(curve.steps[first - 1 : first + 1].astype(np.float64))
-    with np.errstate(divide="ignore"):
-        y = np.log(np.maximum(curve.risk[first - 1 : first + 1], 1e-300))
-    if not np.all(np.isfinite(y)):
-        return float(curve.steps[first])
-    return float(np.expm1(np.interp(-np.log(level), -y, x)))
-
-
-def _named(curve: hidim.Curve, label: str) -> hidim.Curve:
-    import dataclasses
-
-    return dataclasses.replace(curve, label=label)
-
-
 def _report(
     args: argparse.Namespace,
     problem: Any,
@@ -149,56 +98,60 @@ def _report(
     simulated: Sequence[hidim.Curve],
     seconds: float,
 ) -> int:
-    columns: dict[str, Any] = {"step": predicted[0].steps, "flops": predicted[0].flops}
+    columns: dict[str, Any] = common.curve_columns(predicted[0])
+    del columns["risk"]
     columns |= {curve.label: curve.risk for curve in predicted}
     for curve in simulated:
         columns[f"{curve.label} (runs)"] = curve.risk
         columns[f"{curve.label} (stderr)"] = curve.stderr
-    if args.csv is not None:
-        common.write_csv(args.csv, columns)
-    if args.json:
-        common.print_json(
-            {
-                "problem": common.problem_data(problem, args),
-                "algorithms": [algorithm.to_dict() for algorithm in algorithms],
-                "batch_size": args.batch_size,
-                "predicted": [curve.to_dict() for curve in predicted],
-                "simulated": [curve.to_dict() for curve in simulated],
-                "summary": summary(predicted),
-            }
-        )
-        return 0
-    print(f"problem    {common.problem_text(problem, args)}")
-    print(f"batch      {args.batch_size:g}")
-    for algorithm in algorithms:
-        print(f"           {common.algorithm_text(algorithm)}")
-    print()
-    print(common.curves_table(predicted, simulated))
-    print()
-    print(_summary_text(predicted))
-    print(common.provenance_text(predicted[0], seconds=seconds))
-    return 0
+    said = [
+        f"problem    {common.problem_text(problem, args)}",
+        f"batch      {args.batch_size:g}",
+        *(f"           {common.algorithm_text(algorithm)}" for algorithm in algorithms),
+        "",
+        common.curves_table(predicted, simulated),
+        "",
+        _summary_text(standings(predicted)),
+        common.provenance_text(predicted[0], seconds=seconds),
+    ]
+    return common.hand_back(
+        args,
+        columns=columns,
+        answer={
+            "problem": common.problem_data(problem, args),
+            "algorithms": [algorithm.to_dict() for algorithm in algorithms],
+            "batch_size": args.batch_size,
+            "predicted": [curve.to_dict() for curve in predicted],
+            "simulated": [curve.to_dict() for curve in simulated],
+            "summary": [row.to_dict() for row in standings(predicted)],
+        },
+        text="\n".join(said),
+    )
 
 
-def _summary_text(predicted: Sequence[hidim.Curve]) -> str:
-    rows = summary(predicted)
-    first = predicted[0].label
+def _summary_text(rows: Sequence[Standing]) -> str:
+    first = rows[0].algorithm
     columns = {
-        "algorithm": [row["algorithm"] for row in rows],
-        "status": [row["status"] for row in rows],
-        "final risk": [common.risk_text(row["final_risk"]) for row in rows],
-        f"steps to {first}'s end": [common.step_text(row["steps_to_first"]) for row in rows],
-        "times fewer": [f"{row['speedup']:.3g}" if row["speedup"] else "-" for row in rows],
+        "algorithm": [row.algorithm for row in rows],
+        "status": [row.status for row in rows],
+        "final risk": [common.risk_text(row.final_risk) for row in rows],
+        f"steps to {first}'s end": [common.step_text(row.steps_to_first) for row in rows],
+        "times fewer": ["-" if row.speedup is None else f"{row.speedup:.3g}" for row in rows],
     }
-    return common.table(columns)
+    rose = [
+        f"{row.algorithm} passed {common.risk_text(row.lowest_risk)} at step "
+        f"{common.step_text(row.lowest_at)} and rose to {common.risk_text(row.final_risk)}"
+        for row in rows
+        if row.rose and row.status == "ok"
+    ]
+    return "\n".join([common.table(columns), *rose])
 
 
 def _thinned(curve: hidim.Curve) -> hidim.Curve:
     """About five points a decade: more would hide the line behind them."""
-    import dataclasses
-
-    keep = np.unique(np.searchsorted(curve.steps, np.geomspace(1, curve.steps[-1], 24)))
+    order = np.argsort(curve.steps, kind="stable")
+    steps = curve.steps[order]
+    marks = np.searchsorted(steps, np.geomspace(1, steps[-1], 24)).clip(max=len(steps) - 1)
+    keep = order[np.unique(marks)]
     assert curve.stderr is not None  # simulated curves always carry their errors
-    return dataclasses.replace(
-        curve, steps=curve.steps[keep], risk=curve.risk[keep], stderr=curve.stderr[keep]
-    )
+    return replace(curve, steps=curve.steps[keep], risk=curve.risk[keep], stderr=curve.stderr[keep])

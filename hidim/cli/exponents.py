@@ -4,53 +4,50 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from hidim.algorithms.named import GENERAL
-from hidim.algorithms.named import names as known_names
-from hidim.cli.output import (
-    add_output_flags,
-    check_outputs,
-    print_json,
-    table,
-    write_csv,
-    write_figure,
-)
-from hidim.support.checks import choice, positive, whole
+from hidim.algorithms.named import lookup
+from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.numbers import count, number
+from hidim.cli.output import add_output_flags, check_outputs, hand_back, table, write_figure
+from hidim.support.checks import positive, whole
 from hidim.support.progress import Progress
+
+if TYPE_CHECKING:
+    from hidim.studies import Ladder, LadderExponents
 
 SUMMARY = "Compute-optimal exponents measured on exact curves over a ladder of sizes, and theory's."
 EXAMPLE = """example:
   hidim exponents --alpha 1 --beta 0.7
-  hidim exponents --alpha 1 --beta 0.3 --algorithm dana-decaying --d-max 1e7 --json"""
+  hidim exponents --alpha 1 --beta 0.3 --algorithm dana-decaying --d-max 1e7 --json
+  hidim exponents --alpha 1 --beta 0.7 --algorithm sgd general-momentum:kappa_2=0.5,kappa_3=0.25"""
 
 DEFAULT = ("sgd", "dana-constant", "dana-decaying")
+KEYS = ("rate", "ratio", "delta", "kappa_2", "kappa_3")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim exponents`."""
     problem = parser.add_argument_group("problem")
-    problem.add_argument("--alpha", type=float, required=True, help="data exponent, positive")
-    problem.add_argument("--beta", type=float, required=True, help="target exponent")
-    problem.add_argument("--v-over-d", type=float, help="v / d (inf; 4 when 2 alpha <= 1)")
-    what = parser.add_argument_group("optimizers")
-    what.add_argument("--algorithm", nargs="+", metavar="NAME", help=f"({' '.join(DEFAULT)})")
-    what.add_argument("--kappa-2", type=float, metavar="K", help=f"for {GENERAL}: gamma_3 ~ d^-K")
-    what.add_argument("--kappa-3", type=float, metavar="K", help=f"for {GENERAL}: gamma_3 ~ t^-K")
-    what.add_argument("--step", type=float, default=0.5, help="gamma_2 x trace (0.5)")
-    what.add_argument("--ratio", type=float, default=0.5, help="gamma_3 / gamma_2 (0.5)")
-    what.add_argument("--batch-size", type=float, default=1, help="samples per step (1)")
+    problem.add_argument("--alpha", type=number, required=True, help="data exponent, positive")
+    problem.add_argument("--beta", type=number, required=True, help="target exponent")
+    problem.add_argument("--v-over-d", type=number, help="v / d (inf; 4 when 2 alpha <= 1)")
+    add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
+    what = parser.add_argument_group("rates of all of them (recommended ones)")
+    what.add_argument("--rate", type=number, help="gamma_2 x trace (0.5 beside a ratio)")
+    what.add_argument("--ratio", type=number, help="gamma_3 / gamma_2 (0.5 beside a rate)")
+    what.add_argument("--batch-size", type=count, default=1, help="samples per step (1)")
+    for old in ("--step", "--kappa-2", "--kappa-3"):  # now --rate and keys of the algorithm
+        what.add_argument(old, type=number, help=argparse.SUPPRESS)
     ladder = parser.add_argument_group("ladder of sizes")
-    ladder.add_argument("--d-min", type=float, default=100, help="smallest size (100)")
-    ladder.add_argument("--d-max", type=float, default=1e6, help="largest size (1e6)")
-    ladder.add_argument("--per-decade", type=float, default=6, help="sizes per decade (6)")
+    ladder.add_argument("--d-min", type=number, default=100, help="smallest size (100)")
+    ladder.add_argument("--d-max", type=number, default=1e6, help="largest size (1e6)")
+    ladder.add_argument("--per-decade", type=number, default=6, help="sizes per decade (6)")
     ladder.add_argument(
-        "--last-decades", type=float, default=2, help="decades of flops that powers are fitted to"
+        "--last-decades", type=number, default=2, help="decades of flops that powers are fitted to"
     )
     ladder.add_argument(
-        "--multiple", type=float, default=2.5, help="of the floor, for the time to it (2.5)"
+        "--multiple", type=number, default=2.5, help="of the floor, for the time to it (2.5)"
     )
     add_output_flags(parser)
 
@@ -58,53 +55,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a row per optimizer: measured and theoretical exponents."""
     check_outputs(args)
-    names = [choice("algorithm", n, known_names(scaling=True)) for n in args.algorithm or DEFAULT]
+    named = [_with_old_flags(one, args) for one in asked(args, DEFAULT)]
+    for one in named:
+        check_keys(one, KEYS)
     low, high = positive("d-min", args.d_min), positive("d-max", args.d_max)
     if not 10 <= low < high <= 1e12 or high < 30 * low:
         raise ValueError(
             f"`d-min` and `d-max` must lie between 10 and 1e12, at least a factor 30 apart, got "
             f"{low:g} and {high:g}."
         )
-    rows, frontiers = [], []
-    for name in names:
-        row, frontier = _measure(args, name, low, high)
-        rows.append(row)
-        frontiers.append(frontier)
-    if args.csv is not None:
-        columns = [(f"{n} {key}", getattr(f, key)) for n, f in zip(names, frontiers, strict=True)
-                   for key in ("flops", "d", "risk")]  # fmt: skip
-        length = max(len(values) for _, values in columns)
-        padded = {k: [*v.tolist(), *[None] * (length - len(v))] for k, v in columns}
-        write_csv(args.csv, padded)
+    found = [_measure(args, one, low, high) for one in named]
+    labels = [one.label for one in named]
+    rows = [{**one.to_dict(), "algorithm": k} for one, k in zip(found, labels, strict=True)]
     if args.plot is not None:
-        write_figure(args.plot, lambda ax: _draw(ax, names, frontiers, rows), size=(6.4, 4.4))
-    if args.json:
-        print_json({"alpha": args.alpha, "beta": args.beta, "phase": rows[0]["phase"],
-                    "rows": rows})  # fmt: skip
-        return 0
-    print(f"alpha = {args.alpha:g}, beta = {args.beta:g}: phase {rows[0]['phase']}, "
-          f"d = {low:g}..{high:g}, last {args.last_decades:g} decades\n")  # fmt: skip
-    print(table(_columns(rows)))
-    return 0
-
-
-def _measure(args: argparse.Namespace, name: str, low: float, high: float) -> tuple[dict, Any]:
-    from hidim.studies import (
-        Recipe,
-        envelope,
-        isoflop,
-        measure_exponent,
-        run_ladder,
-        time_to_multiple,
+        write_figure(args.plot, lambda ax: _draw(ax, found, labels), size=(6.4, 4.4))
+    head = (
+        f"alpha = {args.alpha:g}, beta = {args.beta:g}: phase {found[0].phase}, "
+        f"d = {low:g}..{high:g}, last {args.last_decades:g} decades"
     )
+    answer = {"alpha": args.alpha, "beta": args.beta, "phase": found[0].phase, "rows": rows}
+    return hand_back(
+        args,
+        columns=_frontiers(found, labels),
+        answer=answer,
+        text=f"{head}\n\n{table(_columns(rows))}",
+    )
+
+
+def _with_old_flags(one: Asked, args: argparse.Namespace) -> Asked:
+    """--kappa-2 and --kappa-3 go to the general class, as in version 0.1."""
+    if not lookup(one.name).takes_kappas:
+        return one
+    old = {key: getattr(args, key) for key in ("kappa_2", "kappa_3")}
+    return one._replace(given={k: v for k, v in old.items() if v is not None} | one.given)
+
+
+def _measure(args: argparse.Namespace, one: Asked, low: float, high: float) -> LadderExponents:
+    from hidim.studies import Recipe, measure_ladder, run_ladder
     from hidim.studies.ladder import sizes_between
 
-    kappas = {"kappa_2": args.kappa_2, "kappa_3": args.kappa_3} if name == GENERAL else {}
-    recipe = Recipe(
-        name, step=positive("step", args.step), ratio=positive("ratio", args.ratio), **kappas
-    )
+    given = {"step": args.step, "rate": args.rate, "ratio": args.ratio} | one.given
+    for key in ("step", "rate", "ratio"):
+        if given[key] is not None:
+            given[key] = positive(key, given[key])
+    rate = given.pop("rate")
+    given["step"] = given["step"] if rate is None else rate
+    recipe = Recipe(one.name, **given)
     sizes = sizes_between(low, high, positive("per-decade", args.per_decade))
-    with Progress(len(sizes), name) as bar:
+    with Progress(len(sizes), one.label) as bar:
         ladder = run_ladder(
             args.alpha,
             args.beta,
@@ -114,40 +112,20 @@ def _measure(args: argparse.Namespace, name: str, low: float, high: float) -> tu
             batch_size=whole("batch-size", args.batch_size, minimum=1),
             done=bar.advance,
         )
-    assert not isinstance(ladder, list)
-    for curve in ladder.curves:
-        if curve.status == "diverged":
-            raise ValueError(
-                f"`step` {args.step:g} with `ratio` {args.ratio:g} diverges for {name} at "
-                f"d = {curve.dimension:g}. Take smaller ones."
-            )
-    budgets = 10 ** np.arange(3, 45, 0.125)
-    first, second = envelope(ladder.curves, budgets), isoflop(ladder.curves, budgets)
-    if len(first.flops) < 4:
-        raise ValueError(
-            f"`d-max` is {high:g}: too short a ladder to hold a compute-optimal size. Raise it."
-        )
-    pairs = zip(ladder.curves, ladder.floors, strict=True)
-    times = np.array([time_to_multiple(curve, floor, args.multiple) for curve, floor in pairs])
-    crossed = np.isfinite(times)
+    return measure_ladder(
+        cast("Ladder", ladder), last_decades=args.last_decades, multiple=args.multiple
+    )
 
-    def power(x: np.ndarray, y: np.ndarray, decades: float) -> float:
-        return measure_exponent(x, y, last_decades=decades).value if len(x) > 1 else math.nan
 
-    law, span = ladder.law, args.last_decades
-    return {
-        "algorithm": name,
-        "phase": law.phase,
-        "eta": power(first.flops, 1 / first.risk, span),
-        "eta_isoflop": power(second.flops, 1 / second.risk, span),
-        "eta_theory": law.eta,
-        "xi": power(first.flops, first.d, span),
-        "xi_isoflop": power(second.flops, second.d, span),
-        "xi_theory": law.xi,
-        "floor_time": power(ladder.sizes[crossed], times[crossed], 1.0),
-        "floor_time_theory": law.floor_time,
-        "flops": [float(first.flops[0]), float(first.flops[-1])],
-    }, first
+def _frontiers(found: list[LadderExponents], labels: list[str]) -> dict[str, list[float | None]]:
+    """The columns of --csv, padded to one length."""
+    columns = {
+        f"{label} {key}": getattr(one.frontier, key).tolist()
+        for one, label in zip(found, labels, strict=True)
+        for key in ("flops", "d", "risk")
+    }
+    length = max(map(len, columns.values()))
+    return {key: [*column, *[None] * (length - len(column))] for key, column in columns.items()}
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -168,14 +146,14 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
-def _draw(ax: Any, names: list[str], frontiers: list[Any], rows: list[dict[str, Any]]) -> Any:
+def _draw(ax: Any, found: list[LadderExponents], labels: list[str]) -> Any:
     from hidim.plots import colour_of, dress
 
-    for name, frontier, row in zip(names, frontiers, rows, strict=True):
-        colour = colour_of(name)
-        label = f"{name}   {row['eta']:.3f} (theory {row['eta_theory']:.3f})"
-        ax.plot(frontier.flops, frontier.risk, "o", color=colour, markersize=3, label=label)
-        last = frontier.risk[-1] * (frontier.flops / frontier.flops[-1]) ** -row["eta_theory"]
+    for index, (one, label) in enumerate(zip(found, labels, strict=True)):
+        frontier, colour = one.frontier, colour_of(label, index=index)
+        text = f"{label}   {one.eta:.3f} (theory {one.eta_theory:.3f})"
+        ax.plot(frontier.flops, frontier.risk, "o", color=colour, markersize=3, label=text)
+        last = frontier.risk[-1] * (frontier.flops / frontier.flops[-1]) ** -one.eta_theory
         ax.plot(frontier.flops, last, color=colour, linewidth=1)
     dress(ax, x="flops = steps x parameters x batch", y="compute-optimal risk")
     ax.legend(frameon=False, fontsize="small")

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import hidim
+from hidim.cli.numbers import count, number, one_of
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
-    print_json,
+    hand_back,
     table,
-    write_csv,
     write_figure,
 )
 from hidim.fitting.logs.readers import parse_columns, read_run
 from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.errors import errors_by_curve
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS
@@ -39,8 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
     parser.add_argument(
         "--law",
-        type=str.lower,
-        choices=[*LAWS, *FORMS],
+        type=one_of("law", (*LAWS, *FORMS)),
         default="fsl",
         metavar="LAW",
         help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)} (fsl)",
@@ -48,10 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_log_flags(parser)
     group = parser.add_argument_group("laws of sizes, from one table of finished runs")
     group.add_argument(
-        "--drop-highest", type=float, default=0, metavar="N", help="leave out the N highest losses"
+        "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
     )
-    group.add_argument("--bootstrap", type=float, default=1000, metavar="N", help="refits (1000)")
-    group.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    group.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="refits (1000)")
+    group.add_argument("--seed", type=count, default=0, help="of the bootstrap (0)")
     parser.add_argument(
         "--force",
         action="store_true",
@@ -71,13 +71,13 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--warmup-steps",
-        type=float,
+        type=number,
         default=0.0,
         metavar="N",
         help="linear warm-up from zero that the log leaves out, in optimizer steps (0)",
     )
     group.add_argument(
-        "--lr", type=float, metavar="RATE", help="constant learning rate of a log that has none"
+        "--lr", type=number, metavar="RATE", help="constant learning rate of a log that has none"
     )
 
 
@@ -112,59 +112,41 @@ def run(args: argparse.Namespace) -> int:
         law.save(args.out)
     for warning in law.warnings:
         print(f"hidim: warning: {warning}", file=sys.stderr)
-    rows = errors(law, runs)
-    if args.csv is not None:
-        write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
+    rows = errors_by_curve(law, runs)
     if args.plot is not None:
         from hidim.plots.forecast import plot_forecast
 
         write_figure(args.plot, lambda ax: plot_forecast(law, runs, ax), size=(7.0, 4.6))
-    if args.json:
-        print_json({**law.to_dict(), "errors": rows, "seconds": seconds})
-        return 0
-    _report(law, runs, rows, seconds, args)
-    return 0
+    return hand_back(
+        args,
+        columns={key: [row[key] for row in rows] for key in rows[0]},
+        answer={**law.to_dict(), "errors": rows, "seconds": seconds},
+        text=_text(law, runs, rows, seconds, args),
+    )
 
 
-def errors(law: FittedLaw, runs: list[Run]) -> list[dict[str, Any]]:
-    """Per curve: mean relative error in the fit and, where measured, when left out of it."""
-    rows: list[dict[str, Any]] = [
-        {
-            "curve": one.label,
-            "rows": len(one.steps),
-            "last_step": float(one.steps[-1]),
-            "in_fit": law.in_sample[one.label],
-            "left_out": law.holdout.get(one.label),
-        }
-        for one in runs
-    ]
-    ordered = {k: v for k, v in law.holdout.items() if k not in law.in_sample}
-    for label, error in ordered.items():
-        empty = {"curve": label, "rows": None, "last_step": None, "in_fit": None}
-        rows.append({**empty, "left_out": error})
-    return rows
-
-
-def _report(
+def _text(
     law: FittedLaw,
     runs: list[Run],
     rows: list[dict[str, Any]],
     seconds: float,
     args: argparse.Namespace,
-) -> None:
-    print(f"law {law.law.name}, {len(runs)} curve(s), mean relative error as a fraction\n")
+) -> str:
     formats = {"rows": "{:d}", "last_step": "{:,.0f}", "in_fit": "{:.5f}", "left_out": "{:.5f}"}
     columns = {
         key: ["" if row[key] is None else formats.get(key, "{}").format(row[key]) for row in rows]
         for key in rows[0]
     }
-    print(table(columns))
+    head = f"law {law.law.name}, {len(runs)} curve(s), mean relative error as a fraction"
+    lines = [head, "", table(columns)]
     if not law.holdout:
-        print("no hold-out: without any one part of these curves no change of the rate is left")
-    for one in runs:
-        for note in one.notes:
-            print(f"note: {one.label}: {note}")
-    print("\nparameters, often not identified one by one (quote predictions and their bands):")
-    print("  " + ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items()))
+        lines.append(
+            "no hold-out: without any one part of these curves no change of the rate is left"
+        )
+    lines += [f"note: {one.label}: {note}" for one in runs for note in one.notes]
+    lines.append(
+        "\nparameters, often not identified one by one (quote predictions and their bands):"
+    )
+    lines.append("  " + ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items()))
     kept = f", law in {args.out}" if args.out else ""
-    print(f"hidim {hidim.__version__}{kept}, {seconds:.2f} s")
+    return "\n".join([*lines, f"hidim {hidim.__version__}{kept}, {seconds:.2f} s"])

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 import hidim
-from hidim.cli.output import print_json, table, write_csv, write_figure
+from hidim.cli.output import hand_back, table, write_figure
 from hidim.fitting.logs.readers import parse_columns
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.tables import ROLES, SizeTable, read_sizes
-from hidim.support.checks import whole
+from hidim.support.checks import given_seed, whole
 
 
 def run_sizes(args: argparse.Namespace) -> int:
@@ -24,23 +24,23 @@ def run_sizes(args: argparse.Namespace) -> int:
     single = len(FORMS[args.law].inputs) == 1
     data = read_sizes(args.files[0], columns=columns, single=single)
     data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
+    seed = given_seed("seed", args.seed)
     start = time.perf_counter()
-    law = fit_sizes(data.inputs, data.loss, args.law, bootstrap=args.bootstrap, seed=args.seed)
+    law = fit_sizes(data.inputs, data.loss, args.law, bootstrap=args.bootstrap, seed=seed)
     seconds = time.perf_counter() - start
     if args.out:
         law.save(args.out)
     rows = parameter_rows(law)
-    if args.csv is not None:
-        write_csv(args.csv, {key: [row[key] for row in rows] for key in rows[0]})
     if args.plot is not None:
         from hidim.plots.forecast import plot_size_law
 
         write_figure(args.plot, lambda ax: plot_size_law(law, data, ax), size=(7.0, 4.6))
-    if args.json:
-        print_json({**law.to_dict(), "notes": data.notes, "seconds": seconds})
-        return 0
-    _report(law, data, rows, seconds, args)
-    return 0
+    return hand_back(
+        args,
+        columns={key: [row[key] for row in rows] for key in rows[0]},
+        answer={**law.to_dict(), "notes": data.notes, "seconds": seconds},
+        text=_text(law, data, rows, seconds, args),
+    )
 
 
 def parameter_rows(law: SizeLaw) -> list[dict[str, Any]]:
@@ -60,27 +60,27 @@ def parameter_rows(law: SizeLaw) -> list[dict[str, Any]]:
     ]
 
 
-def _report(
+def _text(
     law: SizeLaw,
     data: SizeTable,
     rows: list[dict[str, Any]],
     seconds: float,
     args: argparse.Namespace,
-) -> None:
-    print(f"law {law.form.name}, {len(data.loss)} runs, {len(law.replicas)} bootstrap refits\n")
+) -> str:
     cells = {
         key: ["" if r[key] is None else r[key] if i == 0 else f"{r[key]:.5g}" for r in rows]
         for i, key in enumerate(rows[0])
     }
-    print(table(cells))
-    print(f"\nmean relative error in the fit: {law.in_sample:.5f}")
+    head = f"law {law.form.name}, {len(data.loss)} runs, {len(law.replicas)} bootstrap refits"
+    lines = [head, "", table(cells)]
+    lines.append(f"\nmean relative error in the fit: {law.in_sample:.5f}")
     if law.holdout:
-        print(
+        lines.append(
             f"ordered hold-out: fitted to the smaller runs, the {law.holdout['runs']:.0f} largest "
             f"are predicted with mean relative error {law.holdout['mean_relative_error']:.5f}, "
             f"largest {law.holdout['max_relative_error']:.5f}"
         )
-    for note in data.notes:
-        print(f"note: {note}")
+    lines += [f"note: {note}" for note in data.notes]
     kept = f", law in {args.out}" if args.out else ""
-    print(f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s")
+    lines.append(f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s")
+    return "\n".join(lines)

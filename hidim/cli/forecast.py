@@ -10,13 +10,13 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import add_log_flags
+from hidim.cli.numbers import number
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
-    print_json,
+    hand_back,
     rows_to_show,
     table,
-    write_csv,
     write_figure,
 )
 from hidim.fitting.logs.readers import parse_columns, read_run
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim forecast`."""
     parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
     parser.add_argument("file", metavar="FILE", help="step and lr of the run to predict")
-    parser.add_argument("--level", type=float, default=0.9, help="share a band holds (0.9)")
+    parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
     add_log_flags(parser)
     add_output_flags(parser)
 
@@ -56,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
     if plan.loss is not None:
         columns["loss"] = plan.loss
-    if args.csv is not None:
-        write_csv(args.csv, columns)
     if args.plot is not None:
         from hidim.plots.forecast import plot_forecast
 
@@ -66,45 +64,44 @@ def run(args: argparse.Namespace) -> int:
         )
     score = law.score(plan) if plan.loss is not None else {}
     reach = law.extrapolation(plan)
-    if args.json:
-        answer: dict[str, Any] = {
-            "law": law.law.name,
-            "steps": plan.steps,
-            "lr": plan.lr,
-            "predictions": predicted,
-            "bands": {"level": args.level, "low": low, "high": high},
-        }
-        if plan.loss is not None:
-            answer["loss"] = plan.loss
-        print_json({**answer, **score, "extrapolation": reach, "notes": plan.notes})
-        return 0
-    _report(law, plan, columns, score, reach, args.level)
-    return 0
+    answer: dict[str, Any] = {
+        "law": law.law.name,
+        "steps": plan.steps,
+        "lr": plan.lr,
+        "predictions": predicted,
+        "bands": {"level": args.level, "low": low, "high": high},
+    }
+    if plan.loss is not None:
+        answer["loss"] = plan.loss
+    return hand_back(
+        args,
+        columns=columns,
+        answer={**answer, **score, "extrapolation": reach, "notes": plan.notes},
+        text=_text(law, plan, columns, score, reach, args.level),
+    )
 
 
-def _report(
+def _text(
     law: FittedLaw,
     plan: Run,
     columns: dict[str, np.ndarray],
     score: dict[str, float],
     reach: dict[str, float],
     level: float,
-) -> None:
-    print(f"law {law.law.name}, {plan.label}, band of {level:.0%} of points\n")
+) -> str:
     rows = rows_to_show(plan.steps)
     formats = {"step": "{:,.0f}", "lr": "{:.4g}"}
-    print(
-        table(
-            {k: [formats.get(k, "{:.4f}").format(x) for x in v[rows]] for k, v in columns.items()}
-        )
-    )
-    print()
-    for key, value in score.items():
-        print(f"{key.replace('_', ' ')}: {value:.5f}")
-    print(reach_text(reach))
-    for note in plan.notes:
-        print(f"note: {note}")
-    print(f"hidim {hidim.__version__}")
+    cells = {k: [formats.get(k, "{:.4f}").format(x) for x in v[rows]] for k, v in columns.items()}
+    lines = [
+        f"law {law.law.name}, {plan.label}, band of {level:.0%} of points",
+        "",
+        table(cells),
+        "",
+    ]
+    lines += [f"{key.replace('_', ' ')}: {value:.5f}" for key, value in score.items()]
+    lines.append(reach_text(reach))
+    lines += [f"note: {note}" for note in plan.notes]
+    return "\n".join([*lines, f"hidim {hidim.__version__}"])
 
 
 def reach_text(reach: dict[str, float]) -> str:

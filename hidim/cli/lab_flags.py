@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 from typing import Any
 
+from hidim.cli.numbers import count, one_of
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
-from hidim.support.checks import choice
 
 # Setting -> (group of flags, what its help says).
 _HELP: dict[str, tuple[str, str]] = {
@@ -48,12 +48,11 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
             groups[group].add_argument(flag, action="store_true", default=None, help=text)
             continue
         shown = "all" if one.default is None else one.default
-        kind: Any = str if isinstance(one.default, str) else float
+        kind: Any = str if isinstance(one.default, str) else count
         groups[group].add_argument(
             flag,
-            type=kind,
+            type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
-            choices=_CHOICES.get(one.name),
             help=f"{text} ({shown})",
         )
     groups["training"].add_argument(
@@ -96,10 +95,9 @@ def parse_value(text: str) -> Any:
     if text.lower() in words:
         return words[text.lower()]
     try:
-        number = float(text)
-    except ValueError:
+        return count(text)
+    except argparse.ArgumentTypeError:
         return text
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:
@@ -114,8 +112,3 @@ def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:
             raise ValueError(f"`grid` names {name!r} twice; put all its values in one.")
         grid[name] = [parse_value(value.strip()) for value in values.split(",")]
     return grid
-
-
-def check_setting(name: str) -> str:
-    """A setting's name, or the nearest one suggested."""
-    return choice("setting", name, [one.name for one in dataclasses.fields(Settings)])

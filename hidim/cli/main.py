@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -88,7 +89,32 @@ def _dispatch(given: list[str]) -> int:
     command = importlib.import_module(f"hidim.cli.{name.replace('-', '_')}")
     parser = Parser(f"hidim {name}", summary=command.SUMMARY, example=command.EXAMPLE)
     command.configure(parser)
-    return int(command.run(parser.parse_args(join_negative_values(hyphenate(given[1:])))))
+    args = parser.parse_args(join_negative_values(hyphenate(given[1:])))
+    try:
+        return int(command.run(args))
+    except ValueError as error:
+        if os.environ.get("HIDIM_TRACEBACK"):
+            raise
+        raise ValueError(in_flags(str(error), parser.flags)) from None
+
+
+def in_flags(message: str, flags: Sequence[str]) -> str:
+    """A remedy written for Python, `v=800`, as one for the command line, `--v 800`.
+
+    >>> in_flags("Give v, for example v=4*d, or seed=None.", ["--v", "--seed"])
+    'Give v, for example --v 4*d, or no --seed.'
+    """
+
+    def spelled(found: re.Match[str]) -> str:
+        flag = "--" + found["name"].replace("_", "-")
+        if flag not in flags:
+            return found[0]
+        value = found["value"].strip("'\"")
+        return f"no {flag}" if value == "None" else f"{flag} {value}".rstrip()
+
+    # Not inside a word, a quotation, or an algorithm's key=value.
+    pattern = r"(?<![\w`'\":,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
+    return re.sub(pattern, spelled, message)
 
 
 def _complain(message: str, code: int) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,13 @@ import numpy as np
 
 from hidim.support.checks import choice
 from hidim.support.extras import require
-from hidim.support.files import atomic_write, check_writable, write_with
+from hidim.support.files import (
+    atomic_write,
+    check_writable,
+    is_standard_output,
+    is_stream,
+    write_with,
+)
 from hidim.support.json import plain
 
 if TYPE_CHECKING:
@@ -29,7 +37,9 @@ def add_output_flags(parser: argparse.ArgumentParser, *, plot: bool = True) -> N
     """Add --json, --csv and, for commands that draw, --plot."""
     group = parser.add_argument_group("output (a table by default)")
     group.add_argument("--json", action="store_true", help="print one JSON object instead")
-    group.add_argument("--csv", metavar="FILE", help="also write every row to FILE")
+    group.add_argument(
+        "--csv", metavar="FILE", help="also write every row to FILE; - prints them instead"
+    )
     if plot:
         suffixes = ", ".join(FIGURE_SUFFIXES)
         group.add_argument("--plot", metavar="FILE", help=f"also draw FILE ({suffixes})")
@@ -39,18 +49,54 @@ def check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, a file that could not be written at the end.
 
     Raises:
-        ValueError: missing folder, no permission, unknown figure suffix, the same file twice.
+        ValueError: missing folder, no permission, unknown figure suffix, the same file twice,
+            two things to print.
         MissingExtra: a figure is asked for and matplotlib is not installed.
     """
-    figure = getattr(args, "plot", None)
-    if args.csv is not None:
-        check_writable(args.csv)
+    figure, csv, out = (getattr(args, name, None) for name in ("plot", "csv", "out"))
+    if csv is not None and csv != "-":
+        check_writable(csv)
+    if prints_csv(args) and args.json:
+        raise ValueError(f"--json and --csv {csv} both print: give --csv a file.")
+    if out == "-":
+        raise ValueError("--out needs the name of a file, got '-'.")
     if figure is not None:
         check_writable(figure)
         choice("suffix of --plot", Path(figure).suffix.lower(), FIGURE_SUFFIXES)
         require("matplotlib", "plots")
-        if args.csv is not None and Path(args.csv).resolve() == Path(figure).resolve():
-            raise ValueError(f"--csv and --plot both name {figure!r}; give two files.")
+    named = [name for name in (figure, csv, out) if name not in (None, "-")]
+    files = [Path(name).resolve() for name in named if not is_stream(name)]
+    if len(set(files)) < len(files):
+        raise ValueError("--csv, --plot and --out must name different files.")
+
+
+def prints_csv(args: argparse.Namespace) -> bool:
+    """Whether --csv goes where the table would: then the rows are printed instead of it."""
+    return args.csv is not None and (args.csv == "-" or is_standard_output(args.csv))
+
+
+def hand_back(
+    args: argparse.Namespace,
+    *,
+    columns: Mapping[str, Sequence[Any] | np.ndarray],
+    answer: Mapping[str, Any],
+    text: str,
+) -> int:
+    """Write --csv, then print the answer as JSON if asked for, and else the text; returns 0.
+
+    Args:
+        args: with `csv` and `json`.
+        columns: the rows of --csv by column.
+        answer: the object of --json.
+        text: what a person reads.
+    """
+    if args.csv is not None:
+        write_csv(args.csv, columns)
+    if args.json:
+        print_json(answer)
+    elif not prints_csv(args):
+        print(text)
+    return 0
 
 
 def print_json(answer: Mapping[str, Any]) -> None:
@@ -59,10 +105,11 @@ def print_json(answer: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:
-    """Write columns of equal length under their names, at full precision."""
+    """Write columns of equal length under their names, at full precision; "-" prints them."""
     import csv
 
-    with atomic_write(path) as stream:
+    printed = path == "-" or is_standard_output(path)
+    with nullcontext(sys.stdout) if printed else atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         lists = [c.tolist() if isinstance(c, np.ndarray) else list(c) for c in columns.values()]
@@ -100,7 +147,7 @@ def table(columns: Mapping[str, Sequence[str]] | Sequence[tuple[str, Sequence[st
     )
 
 
-def step_text(step: float) -> str:
+def step_text(step: float | None) -> str:
     """A step as people write it: in full up to ten million, then in powers of ten.
 
     >>> step_text(10_000), step_text(3e12), step_text(None)

@@ -5,8 +5,28 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
+
+_RATE = ("--gamma-2", "--algorithm NAME:gamma_2=X")
+_PARAMETER = ("--algorithm NAME:{}=X",)
+# What people type for it elsewhere -> our flags, the first that the command has.
+_MEANT: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lr", "learning-rate", "eta", "rate", "gamma", "step-size"), _RATE),
+    **dict.fromkeys(("momentum", "beta1", "beta-1", "betas"), ("--algorithm sgd-momentum",)),
+    **{f"gamma-{i}": _PARAMETER for i in (1, 2, 3)},
+    **{f"kappa-{i}": _PARAMETER for i in (1, 2, 3, 4, 5)},
+    **dict.fromkeys(("delta", "interpolation", "mixing", "averaging"), _PARAMETER),
+    **dict.fromkeys(("optimizer", "optimiser", "opt"), ("--algorithm", "--optimizer")),
+    **dict.fromkeys(("iterations", "iters", "horizon", "epochs", "updates", "t"), ("--steps",)),
+    **dict.fromkeys(("batch", "bs", "b"), ("--batch-size",)),
+    **dict.fromkeys(("samples", "repeats", "trials"), ("--runs",)),
+    **dict.fromkeys(("budget", "compute"), ("--flops",)),
+    **dict.fromkeys(("dim", "dimension", "params"), ("--d",)),
+    **dict.fromkeys(("noise", "sigma", "label-noise"), ("--noise-variance",)),
+    **dict.fromkeys(("figure", "fig", "png"), ("--plot",)),
+    **dict.fromkeys(("output", "o", "save", "file"), ("--out", "--csv")),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,15 +42,18 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    @property
+    def flags(self) -> list[str]:
+        """Every flag the command knows, those that its help leaves out included."""
+        return [flag for action in self._actions for flag in action.option_strings]
+
     def error(self, message: str) -> NoReturn:
         """Leave with one line; argparse's own would print the whole usage first."""
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
-            message = f"unknown argument {unknown.split()[0]}"
-            known = [flag for action in self._actions for flag in action.option_strings]
-            close = difflib.get_close_matches(unknown.split()[0].split("=")[0], known, n=1)
-            if close:
-                message += f"; did you mean {close[0]}?"
+            name = unknown.split()[0].split("=")[0]
+            meant = nearest_flag(name, self.flags)
+            message = f"unknown argument {name}" + (f"; did you mean {meant}?" if meant else "")
         print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
 
@@ -40,6 +63,30 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=96)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == "+" and isinstance(action.metavar, str):  # not its name twice
+            return f"{action.metavar} ..." if getattr(action, "several", True) else action.metavar
+        return super()._format_args(action, default_metavar)
+
+
+def nearest_flag(unknown: str, known: Iterable[str]) -> str | None:
+    """What was meant by a flag that does not exist, or None.
+
+    >>> nearest_flag("--lr", ["--plot", "--gamma-2"])
+    '--gamma-2'
+    >>> nearest_flag("--algoritm", ["--plot", "--algorithm"])
+    '--algorithm'
+    """
+    if not unknown.startswith("-"):
+        return None
+    name, flags = unknown.strip("-").lower(), list(known)
+    for meant in _MEANT.get(name, ()):
+        if meant.split()[0] in flags:
+            return meant.format(name.replace("-", "_"))
+    bare = {flag.strip("-"): flag for flag in flags}
+    close = difflib.get_close_matches(name, bare, n=1)
+    return bare[close[0]] if close else None
 
 
 def join_negative_values(arguments: Sequence[str]) -> list[str]:

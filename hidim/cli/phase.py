@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
-from hidim.algorithms.named import GENERAL, names
-from hidim.cli.output import add_output_flags, check_outputs, print_json, table, write_csv
+from hidim.algorithms.named import GENERAL, lookup, names
+from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.numbers import number, one_of
+from hidim.cli.output import add_output_flags, check_outputs, hand_back, table
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.scaling.phases import Boundary
 from hidim.scaling.terms import VARIANTS
@@ -14,7 +17,10 @@ from hidim.scaling.terms import VARIANTS
 SUMMARY = "Which phase a power-law problem is in and why, and the loss exponent of each optimizer."
 EXAMPLE = """example:
   hidim phase --alpha 1 --beta 0.7
-  hidim phase --alpha 1 --beta 0.7 --kappa-2 0.5 --kappa-3 0.25 --json"""
+  hidim phase --alpha 1 --beta 0.7 --json \\
+      --algorithm sgd dana-decaying general-momentum:kappa_2=0.5,kappa_3=0.25"""
+
+KEYS = ("kappa_1", "kappa_2", "kappa_3")
 
 # A phase closer than this to a line shows its exponents only at sizes few people reach.
 NEAR = 0.1
@@ -34,41 +40,54 @@ _WHY = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim phase`."""
     problem = parser.add_argument_group("problem")
-    problem.add_argument("--alpha", type=float, required=True, help="data exponent, positive")
-    problem.add_argument("--beta", type=float, required=True, help="target exponent")
+    problem.add_argument("--alpha", type=number, required=True, help="data exponent, positive")
+    problem.add_argument("--beta", type=number, required=True, help="target exponent")
     problem.add_argument(
-        "--variant", choices=VARIANTS, default=VARIANTS[0], help=f"the law ({VARIANTS[0]})"
+        "--variant",
+        type=one_of("variant", VARIANTS),
+        metavar="NAME",
+        default=VARIANTS[0],
+        help=f"the law: {', '.join(VARIANTS)} ({VARIANTS[0]})",
     )
-    general = parser.add_argument_group("a further optimizer of the class, and the batch")
-    general.add_argument("--kappa-1", type=float, metavar="K", help="gamma_2 ~ d^-K")
-    general.add_argument("--kappa-2", type=float, metavar="K", help="gamma_3 ~ d^-K")
-    general.add_argument("--kappa-3", type=float, metavar="K", help="gamma_3 ~ t^-K")
-    general.add_argument(
-        "--kappa-b", type=float, metavar="K", default=0.0, help="batch ~ d^K (default: 0)"
+    add_algorithm_flags(parser, several="all but general-momentum", keys=KEYS)
+    parser.add_argument(
+        "--kappa-b", type=number, metavar="K", default=0.0, help="batch ~ d^K (default: 0)"
     )
+    for key in KEYS:  # a further optimizer of the general class, as in version 0.1
+        parser.add_argument(f"--{key.replace('_', '-')}", type=number, help=argparse.SUPPRESS)
     add_output_flags(parser, plot=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the phase and the table of exponents."""
     check_outputs(args)
-    common = {"kappa_b": args.kappa_b, "variant": args.variant}
-    laws = [scaling_law(args.alpha, args.beta, name, **common) for name in names(fixed=True)]
-    if any(k is not None for k in (args.kappa_1, args.kappa_2, args.kappa_3)):
-        kappas = {"kappa_1": args.kappa_1, "kappa_2": args.kappa_2, "kappa_3": args.kappa_3}
-        laws.append(scaling_law(args.alpha, args.beta, GENERAL, **kappas, **common))
-    if args.csv is not None:
-        write_csv(args.csv, {key: [_row(law)[key] for law in laws] for key in _row(laws[0])})
-    if args.json:
-        print_json(_answer(laws))
-    else:
-        print(_text(laws))
-    return 0
+    named = asked(args, names(fixed=True))
+    kappas = {key: value for key in KEYS if (value := getattr(args, key)) is not None}
+    if kappas:
+        named.append(Asked(GENERAL, kappas, GENERAL))
+    laws = {}
+    for one in named:
+        check_keys(one, KEYS if lookup(one.name).takes_kappas else ())
+        alone = [other.name for other in named].count(one.name) == 1
+        laws[one.name if alone else one.label] = _law(args, one.name, **one.given)
+    rows = [_row(label, law) for label, law in laws.items()]
+    sgd = _law(args, "sgd")
+    return hand_back(
+        args,
+        columns={key: [row[key] for row in rows] for key in rows[0]},
+        answer=_answer(laws, sgd),
+        text=_text(laws, sgd),
+    )
 
 
-def _row(law: ScalingLaw) -> dict[str, Any]:
+def _law(args: argparse.Namespace, name: str, **kappas: float) -> ScalingLaw:
+    options: dict[str, Any] = {"kappa_b": args.kappa_b, "variant": args.variant, **kappas}
+    return scaling_law(args.alpha, args.beta, name, **options)
+
+
+def _row(label: str, law: ScalingLaw) -> dict[str, Any]:
     return {
-        "algorithm": law.name,
+        "algorithm": label,
         "eta": law.eta,
         "xi": law.xi,
         "floor_time": law.floor_time,
@@ -79,47 +98,47 @@ def _row(law: ScalingLaw) -> dict[str, Any]:
     }
 
 
-def _answer(laws: list[ScalingLaw]) -> dict[str, Any]:
-    first = laws[0]
+def _answer(laws: Mapping[str, ScalingLaw], sgd: ScalingLaw) -> dict[str, Any]:
     return {
-        "alpha": first.alpha,
-        "beta": first.beta,
-        "phase": first.phase,
-        "why": _WHY[first.phase],
-        "terms": list(first.terms),
+        "alpha": sgd.alpha,
+        "beta": sgd.beta,
+        "phase": sgd.phase,
+        "why": _WHY[sgd.phase],
+        "terms": list(sgd.terms),
         "boundaries": [
-            {"line": b.line, "to": _other(b, first.phase), "distance": b.distance}
-            for b in first.boundaries
+            {"line": b.line, "to": _other(b, sgd.phase), "distance": b.distance}
+            for b in sgd.boundaries
         ],
-        "algorithms": {law.name: law.to_dict() for law in laws},
+        "algorithms": {label: law.to_dict() for label, law in laws.items()},
         "gain": {
-            law.name: {
-                "eta": law.eta - first.eta,
-                "outscales_sgd": law.eta > first.eta + 1e-9,
-                "flops_power": first.eta / law.eta if law.eta > 0 else None,
+            label: {
+                "eta": law.eta - sgd.eta,
+                "outscales_sgd": law.eta > sgd.eta + 1e-9,
+                "flops_power": sgd.eta / law.eta if law.eta > 0 else None,
             }
-            for law in laws[1:]
+            for label, law in laws.items()
+            if label != "sgd"
         },
     }
 
 
-def _text(laws: list[ScalingLaw]) -> str:
-    first = laws[0]
-    head = f"alpha = {first.alpha:g}, beta = {first.beta:g}: phase {first.phase}"
-    lines = [head, f"  {_WHY[first.phase]}"]
-    if first.terms:
-        lines.append(f"  risk ~ {' + '.join(first.terms)}   ({first.variant})")
-    lines += [f"  {_boundary_text(b, first.phase)}" for b in first.boundaries[:2]]
-    if first.phase == "trivial":
+def _text(laws: Mapping[str, ScalingLaw], sgd: ScalingLaw) -> str:
+    head = f"alpha = {sgd.alpha:g}, beta = {sgd.beta:g}: phase {sgd.phase}"
+    lines = [head, f"  {_WHY[sgd.phase]}"]
+    if sgd.terms:
+        lines.append(f"  risk ~ {' + '.join(sgd.terms)}   ({sgd.variant})")
+    lines += [f"  {_boundary_text(b, sgd.phase)}" for b in sgd.boundaries[:2]]
+    if sgd.phase == "trivial":
         return "\n".join([*lines, "  no optimizer of the class has a power law here"])
     columns: dict[str, list[str]] = {
-        "optimizer": [law.name for law in laws],
-        "P* ~ flops^-": [f"{law.eta:.4f}" for law in laws],
-        "d* ~ flops^": [_xi_text(law) for law in laws],
-        "floor after d^": [f"{law.floor_time:.4f}" for law in laws],
-        "equal at the optimum": [" = ".join(law.balance) for law in laws],
+        "optimizer": list(laws),
+        "P* ~ flops^-": [f"{law.eta:.4f}" for law in laws.values()],
+        "d* ~ flops^": [_xi_text(law) for law in laws.values()],
+        "floor after d^": [f"{law.floor_time:.4f}" for law in laws.values()],
+        "equal at the optimum": [" = ".join(law.balance) for law in laws.values()],
     }
-    return "\n".join([*lines, "", table(columns), "", *map(_gain_text, laws[1:], [first] * 9)])
+    gains = [_gain_text(label, law, sgd) for label, law in laws.items() if label != "sgd"]
+    return "\n".join([*lines, "", table(columns), "", *gains])
 
 
 def _other(edge: Boundary, phase: str) -> str:
@@ -139,15 +158,15 @@ def _xi_text(law: ScalingLaw) -> str:
     return f"{low:.4f}" if high - low < 1e-9 else f"{low:.4f}..{high:.4f}"
 
 
-def _gain_text(law: ScalingLaw, sgd: ScalingLaw) -> str:
+def _gain_text(label: str, law: ScalingLaw, sgd: ScalingLaw) -> str:
     if law.eta > sgd.eta + 1e-9:
         power = sgd.eta / law.eta
         return (
-            f"  {law.name} outscales sgd: eta + {law.eta - sgd.eta:.4f}; a risk that costs sgd "
+            f"  {label} outscales sgd: eta + {law.eta - sgd.eta:.4f}; a risk that costs sgd "
             f"F flops costs it ~F^{power:.3f}"
         )
     if law.eta < sgd.eta - 1e-9:
-        return f"  {law.name} scales worse than sgd: eta - {sgd.eta - law.eta:.4f}"
+        return f"  {label} scales worse than sgd: eta - {sgd.eta - law.eta:.4f}"
     if law.floor_time < sgd.floor_time - 1e-9:
-        return f"  {law.name} has sgd's eta, and only its floor comes sooner"
-    return f"  {law.name} has sgd's exponents"
+        return f"  {label} has sgd's eta, and only its floor comes sooner"
+    return f"  {label} has sgd's exponents"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import hidim
+from hidim.cli.numbers import count, number
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
-    print_json,
+    hand_back,
     table,
-    write_csv,
     write_figure,
 )
 from hidim.fitting.schedules.law import FittedLaw
@@ -31,13 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
     group = parser.add_argument_group("with a law of sizes")
     group.add_argument(
-        "--flops", "--budget", type=float, nargs="+", metavar="F", help="training budgets"
+        "--flops", "--budget", type=number, nargs="+", metavar="F", help="training budgets"
     )
     group = parser.add_argument_group("with a law of schedules")
-    group.add_argument("--steps", type=float, metavar="N", help="length of the run, in steps")
-    group.add_argument("--warmup-steps", type=float, default=0.0, metavar="N", help="warm-up (0)")
-    group.add_argument("--peak", type=float, help="highest rate (highest fitted)")
-    group.add_argument("--floor", type=float, help="lowest rate (lowest fitted)")
+    group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
+    group.add_argument("--warmup-steps", type=number, default=0.0, metavar="N", help="warm-up (0)")
+    group.add_argument("--peak", type=number, help="highest rate (highest fitted)")
+    group.add_argument("--floor", type=number, help="lowest rate (lowest fitted)")
     add_output_flags(parser)
 
 
@@ -63,22 +63,21 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
-    if args.csv is not None:
-        write_csv(args.csv, {key: [row[key] for row in flat] for key in flat[0]})
     if args.plot is not None:
         from hidim.plots.forecast import plot_optimal_sizes
 
         write_figure(args.plot, lambda ax: plot_optimal_sizes(rows, ax), size=(7.0, 4.6))
-    if args.json:
-        print_json({"law": law.form.name, "rows": rows})
-        return 0
-    print(table({key: [_cell(row[key]) for row in flat] for key in flat[0]}))
-    print(f"\nparameters grow as flops^{rows[0]['params_exponent']:.3f}; intervals hold 90 %")
+    lines = [table({key: [_cell(row[key]) for row in flat] for key in flat[0]}), ""]
+    lines.append(f"parameters grow as flops^{rows[0]['params_exponent']:.3f}; intervals hold 90 %")
     beyond = max(row["beyond_largest_run"] for row in rows)
     if beyond > 1:
-        print(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
-    print(f"hidim {hidim.__version__}")
-    return 0
+        lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    return hand_back(
+        args,
+        columns={key: [row[key] for row in flat] for key in flat[0]},
+        answer={"law": law.form.name, "rows": rows},
+        text="\n".join([*lines, f"hidim {hidim.__version__}"]),
+    )
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -101,33 +100,35 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     plan = best_schedule(
         law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
     )
-    if args.csv is not None:
-        write_csv(args.csv, {"step": plan.steps, "lr": plan.lr})
     if args.plot is not None:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
-    answer = {
-        "law": law.law.name,
-        "steps": plan.steps,
-        "lr": plan.lr,
-        "warmup_steps": plan.warmup_steps,
-        "loss": plan.loss,
-        "band": plan.band,
-        "compared": plan.compared,
-    }
-    if args.json:
-        print_json(answer)
-        return 0
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {
         "step": [f"{x:,.0f}" for x in plan.steps[rows]],
         "lr": [f"{x:.4g}" for x in plan.lr[rows]],
     }
-    print(table(columns))
     low, high = plan.band
-    print(f"\npredicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})")
     others = ", ".join(f"{name} {loss:.4f}" for name, loss in plan.compared.items())
-    print(f"other shapes of the same peak and floor: {others}")
-    print(f"hidim {hidim.__version__}")
-    return 0
+    said = [
+        table(columns),
+        "",
+        f"predicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})",
+        f"other shapes of the same peak and floor: {others}",
+        f"hidim {hidim.__version__}",
+    ]
+    return hand_back(
+        args,
+        columns={"step": plan.steps, "lr": plan.lr},
+        answer={
+            "law": law.law.name,
+            "steps": plan.steps,
+            "lr": plan.lr,
+            "warmup_steps": plan.warmup_steps,
+            "loss": plan.loss,
+            "band": plan.band,
+            "compared": plan.compared,
+        },
+        text="\n".join(said),
+    )

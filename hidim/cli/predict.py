@@ -22,8 +22,8 @@ the risk at three steps, for a program to read
   hidim predict --alpha 1 --beta 0.7 --d 1000 --algorithm sgd --at 0,1e3,1e6 --json
 
 a quadratic of your own, with rates of your own
-  hidim predict --spectrum measured.json --algorithm sgd-momentum \\
-      --gamma-2 0.01 --gamma-3 0.002 --delta 0.1 --steps 1e5 --csv curve.csv
+  hidim predict --spectrum measured.json --steps 1e5 --csv curve.csv \\
+      --algorithm sgd-momentum:gamma_2=0.01,gamma_3=0.002,delta=0.1
 """
 
 
@@ -32,11 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_problem_flags(parser)
     common.add_algorithm_flags(parser)
     common.add_schedule_flags(parser)
-    common.add_run_flags(parser, steps=1e6)
+    common.add_run_flags(parser, steps=1_000_000)
     group = parser.add_argument_group("method")
-    group.add_argument(
-        "--engine", metavar="NAME", default="auto", help="auto, exact, ode, volterra, asymptotic"
-    )
+    common.add_engine_flag(group)
     group.add_argument(
         "--readout", metavar="NAME", default="gradient", help="point whose risk is read (gradient)"
     )

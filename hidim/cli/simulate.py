@@ -6,10 +6,11 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import hidim
 from hidim.cli import common
+from hidim.cli.numbers import count, one_of
+from hidim.simulation.agreement import deviations
+from hidim.simulation.simulate import METHODS
 from hidim.support.checks import whole
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_problem_flags(parser)
     common.add_algorithm_flags(parser)
     common.add_schedule_flags(parser)
-    common.add_run_flags(parser, steps=1e4)
+    common.add_run_flags(parser, steps=10_000)
     group = parser.add_argument_group("method")
-    group.add_argument("--runs", type=float, default=16, metavar="N", help="independent runs (16)")
+    group.add_argument("--runs", type=count, default=16, metavar="N", help="independent runs (16)")
     group.add_argument(
-        "--method", default="eigenbasis", metavar="NAME", help="eigenbasis (default), raw, sde"
+        "--method",
+        type=one_of("method", METHODS),
+        default="eigenbasis",
+        metavar="NAME",
+        help="eigenbasis (default), raw, sde",
     )
     common.add_output_flags(parser)
 
@@ -48,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
     common.check_run(args)
     runs = int(whole("runs", args.runs, minimum=2))
     started = time.perf_counter()
-    problem = common.problem_from(args)
-    algorithm = common.algorithm_from(args, problem)
+    problem = common.problem_from(args, runs=True)
     # A run needs one sampled W, so seed=None is the first of them here.
     args.seed = args.seed or 0
+    algorithm = common.algorithm_from(args, problem)
     curve = hidim.simulate(
         problem,
         algorithm,
@@ -79,17 +84,6 @@ def run(args: argparse.Namespace) -> int:
         extra={"predicted": predicted.risk, "z": deviations(curve, predicted)},
         draw=lambda ax: draw(ax, curve, predicted),
     )
-
-
-def deviations(measured: hidim.Curve, predicted: hidim.Curve) -> np.ndarray:
-    """(measured - predicted) / standard error at every step; 0 where both are the same number."""
-    assert measured.stderr is not None  # simulated curves always carry their errors
-    with np.errstate(invalid="ignore", divide="ignore"):
-        difference = measured.risk - predicted.risk
-        z = difference / measured.stderr
-    # Before the first step there is no randomness: what is left is rounding.
-    same = np.isclose(measured.risk, predicted.risk, rtol=1e-12, atol=0)
-    return np.where(same, 0.0, z)
 
 
 def draw(ax: Axes, measured: hidim.Curve, predicted: hidim.Curve) -> None:

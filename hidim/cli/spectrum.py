@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from hidim.cli.numbers import count
 from hidim.cli.output import print_json, table
 from hidim.support.checks import whole
 from hidim.support.extras import require
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim spectrum`."""
     parser.add_argument("folder", metavar="DIR", help="a run's folder")
     parser.add_argument(
-        "--windows", type=float, default=256, metavar="N", help="held-out windows (256)"
+        "--windows", type=count, default=256, metavar="N", help="held-out windows (256)"
     )
     parser.add_argument("--ranks", metavar="FIRST,LAST", help="ranks of the fit (3 to half)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")

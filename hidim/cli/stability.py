@@ -21,7 +21,7 @@ example: how far the recommended rates of DANA-decaying are from the edge
   hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm dana-decaying --steps 1e6
 
 rates of your own at batch size 4
-  hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm sgd --gamma-2 2 --batch-size 4
+  hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm sgd:gamma_2=2 --batch-size 4
 """
 
 
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_problem_flags(parser)
     common.add_algorithm_flags(parser)
     common.add_schedule_flags(parser)
-    common.add_run_flags(parser, steps=1e6, at=False)
+    common.add_run_flags(parser, steps=1_000_000, at=False)
     common.add_output_flags(parser)
 
 
@@ -44,25 +44,21 @@ def run(args: argparse.Namespace) -> int:
     found = hidim.stability(
         problem.spectrum(args.seed), algorithm, args.steps, batch_size=args.batch_size
     )
-    if args.csv is not None:
-        common.write_csv(
-            args.csv,
-            {"step": found.steps, "norm": found.norm, "small_step_norm": found.small_step_norm},
-        )
     if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))
-    if args.json:
-        head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
-        common.print_json(head | found.to_dict())
-        return 0
-    print("\n".join(common.title(problem, algorithm, args)))
-    print()
-    print(_verdict(found))
-    print()
-    print(_norms(found))
-    print()
-    print(common.provenance_text(found.curve, seconds=time.perf_counter() - started))
-    return 0
+    provenance = common.provenance_text(found.curve, seconds=time.perf_counter() - started)
+    said = [*common.title(problem, algorithm, args), "", _verdict(found), "", _norms(found)]
+    head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
+    return common.hand_back(
+        args,
+        columns={
+            "step": found.steps,
+            "norm": found.norm,
+            "small_step_norm": found.small_step_norm,
+        },
+        answer=head | found.to_dict(),
+        text="\n".join([*said, "", provenance]),
+    )
 
 
 def draw(ax: Axes, found: Any) -> None:

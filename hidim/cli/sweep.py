@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, parse_pairs, settings_given
+from hidim.cli.numbers import count, number
 from hidim.lab.training.settings import Settings
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
@@ -36,9 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="lstm-ladder or transformer-ladder; with -gpu at the size of a GPU",
     )
     group = parser.add_argument_group("workers")
-    group.add_argument("--workers", type=float, metavar="N", help="processes (one per core)")
+    group.add_argument("--workers", type=count, metavar="N", help="processes (one per core)")
     group.add_argument("--slurm", metavar="NAME=VALUE,...", help="submit them as Slurm jobs")
-    group.add_argument("--save-seconds", type=float, default=60.0, metavar="S", help="(60)")
+    group.add_argument("--save-seconds", type=number, default=60.0, metavar="S", help="(60)")
     group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
     group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_settings_flags(parser)

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
+from hidim.cli.numbers import count, number
 from hidim.cli.output import print_json
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
@@ -34,9 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_settings_flags(parser)
     group = parser.add_argument_group("while it runs")
     group.add_argument(
-        "--save-seconds", type=float, default=60.0, metavar="S", help="between checkpoints (60)"
+        "--save-seconds", type=number, default=60.0, metavar="S", help="between checkpoints (60)"
     )
-    group.add_argument("--threads", type=float, metavar="N", help="of torch (1 for a small model)")
+    group.add_argument("--threads", type=count, metavar="N", help="of torch (1 for a small model)")
     group.add_argument(
         "--parallel",
         choices=("ddp", "fsdp"),

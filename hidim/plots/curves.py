@@ -6,7 +6,7 @@ Everything is read from the curves; no engine is called here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,7 +64,9 @@ def plot_curves(
         seen = np.flatnonzero((x > 0) & np.isfinite(curve.risk) & (curve.risk > 0))
         seen = seen[np.argsort(x[seen], kind="stable")]
         if curve.stderr is None:
-            ax.plot(x[seen], curve.risk[seen], color=colour, linewidth=1.8, label=label, zorder=2)
+            alone = "o" if seen.size == 1 else None  # a line of one point is not seen
+            style: dict[str, Any] = {"linewidth": 1.8, "label": label, "zorder": 2}
+            ax.plot(x[seen], curve.risk[seen], color=colour, marker=alone, **style)
         else:
             known = "_nolegend_" if curve.label in lines else label
             above = curve.risk[seen] > (np.inf if ceiling is None else ceiling)

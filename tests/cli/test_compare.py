@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.cli.compare import steps_to
 from hidim.cli.main import main
 
 PLRF = ("--alpha", "1", "--beta", "0.7", "--d", "60", "--v", "240")
@@ -68,6 +67,8 @@ def test_one_table_and_one_figure(capsys, tmp_path):
     ("flags", "word"),
     [
         (("--algorithms", "sgd", "sgd"), "twice"),
+        (("--algorithm", "sgd", "--algorithm", "SGD"), "twice"),
+        (("--gamma-2", "0.1"), "--algorithm NAME:gamma_2=X"),
         (("--algorithms", "sgdd"), "Did you mean 'sgd'?"),
         (("--algorithms", "sgd:gamma_2"), "gamma_2"),
         (("--algorithms", "sgd:kappa_3=1"), "sgd has no kappa_3"),
@@ -82,9 +83,47 @@ def test_bad_input_is_refused_in_one_line(capsys, flags, word):
     assert error.count("\n") == 1
 
 
-def test_steps_to_a_level_follow_the_power_law_between_points():
-    curve = hidim.Curve([1, 100, 10_000], [1.0, 0.1, 0.01])
-    # Between 100 and 10,000 risk is steps^-1/2 up to the 1 in log(1 + t).
-    assert steps_to(curve, 0.03) == pytest.approx(1 / 0.03**2, rel=0.01)
-    assert steps_to(curve, 0.001) is None
-    assert steps_to(curve, 2.0) == 1
+RISING = ("--alpha", "0.4", "--beta", "0.7", "--d", "100", "--v", "400", "--noise-variance", "1")
+SEVERAL_RATES = ("sgd:gamma_2=0.05", "sgd:gamma_2=0.02", "sgd:gamma_2=0.003")
+
+
+def test_who_ends_above_its_lowest_risk_is_called_so(capsys):
+    # Label noise lifts what a large rate had reached.
+    flags = (*RISING, "--steps", "1e5", "--algorithm", *SEVERAL_RATES)
+    assert main(["compare", *flags]) == 0
+    text = capsys.readouterr().out
+    assert "sgd:gamma_2=0.05 passed" in text
+    assert "and rose to" in text
+    assert "sgd:gamma_2=0.003 passed" not in text
+
+
+@pytest.mark.parametrize("first", SEVERAL_RATES)
+def test_an_algorithm_against_itself_is_one_times_as_fast(capsys, first):
+    others = [text for text in SEVERAL_RATES if text != first]
+    flags = (*RISING, "--steps", "1e5", "--algorithm", first, *others, "--json")
+    assert main(["compare", *flags]) == 0
+    rows = json.loads(capsys.readouterr().out)["summary"]
+    assert rows[0]["speedup"] == 1
+    for row in rows:
+        if row["speedup"] is not None:
+            assert row["speedup"] == rows[0]["steps_to_first"] / row["steps_to_first"]
+            assert row["final_risk"] <= rows[0]["final_risk"] * (1 + 1e-3)
+
+
+def test_runs_without_v_take_four_d_in_the_prediction_too(capsys):
+    flags = ("--alpha", "1", "--beta", "0.7", "--d", "30", "--steps", "50", "--runs", "40")
+    assert main(["compare", *flags, "--algorithm", "sgd", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["problem"]["v"] == 120
+    problem = hidim.PLRF(1.0, 0.7, 30, 120)
+    steps = found["predicted"][0]["steps"]
+    truth = hidim.predict(problem, "sgd", at=steps, seed=0)
+    assert found["predicted"][0]["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+def test_steps_may_come_in_any_order(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    flags = ("--at", "1e3,0,30", "--runs", "2", "--plot", str(tmp_path / "a.svg"), "--json")
+    assert main(["compare", *PLRF, "--algorithm", "sgd", "dana-constant", *flags]) == 0
+    rows = json.loads(capsys.readouterr().out)["summary"]
+    assert rows[0]["steps_to_first"] == 1000

@@ -196,6 +196,17 @@ def test_csv_and_figure_are_written_beside_the_table(capsys, tmp_path):
         ((*PLRF, "--seed", -1), ("seed", "-1")),
         ((*PLRF, "--kappa-3", 0.5), ("sgd has no --kappa-3", "--gamma-2")),
         ((*PLRF, "--final", 0.5), ("--final", "constant")),
+        ((*PLRF, "--schedule", "cosine", "--final", 5), ("--final", "0 to 1", "5")),
+        ((*PLRF, "--schedule", "wsd", "--final", -1), ("--final", "-1")),
+        ((*PLRF, "--schedule", "wsd", "--decay-fraction", 5), ("decay_fraction", "5")),
+        ((*PLRF, "--warmup", 0.5), ("warmup", "0.5")),
+        ((*PLRF, "--warmup", -5), ("warmup", "-5")),
+        ((*PLRF, "--schedule", "wsd", "--warmup", 0.5), ("warmup", "0.5")),
+        ((*PLRF, "--schedule", "cosine", "--warmup", -5), ("warmup", "-5")),
+        ((*PLRF, "--steps", "1e400"), ("--steps", "1e400")),
+        ((*PLRF, "--batch-size", "1e400"), ("--batch-size", "1e400")),
+        ((*PLRF[:6], "--seed", 1), ("`v`", "no --seed")),
+        (("--alpha", 0.4, "--beta", 0.7, "--d", 60), ("--v 4*d",)),
         ((*PLRF, "--schedule", "cosin"), ("cosine",)),
         ((*PLRF, "--schedule", "none.csv"), ("none.csv",)),
         ((*PLRF, "--readout", "average"), ("readout", "average")),
@@ -222,6 +233,49 @@ def test_a_file_without_a_spectrum_is_refused(capsys, tmp_path, text):
     path = tmp_path / "s.json"
     path.write_text(text)
     assert str(path) in refusal(capsys, "predict", "--spectrum", path, *SGD)
+
+
+BIG = 12345678901234567891
+
+
+@pytest.mark.parametrize("seed", [2**53 + 1, BIG])
+def test_a_seed_beyond_2_53_draws_the_w_of_python(capsys, seed):
+    found = answer(capsys, "predict", *PLRF, *SGD, "--seed", seed, "--at", "10")
+    W = np.random.default_rng(seed).standard_normal((240, 60)) / math.sqrt(60)
+    trace = np.sum((np.arange(1, 241.0) ** -2)[:, None] * W**2)
+    assert problem().spectrum(seed).trace == pytest.approx(trace, rel=1e-12)
+    truth = hidim.predict(problem(), hidim.sgd(0.3), at=[10], seed=seed)
+    assert found["risk"][0] == truth.risk[0]
+    assert found["problem"]["seed"] == seed
+    simulated = answer(capsys, "simulate", *PLRF, *SGD, "--seed", seed, "--at", "10", "--runs", 2)
+    assert simulated["predicted"][0] == found["risk"][0]
+
+
+def test_a_file_of_another_kind_for_data_is_named_with_what_is_wanted(capsys, tmp_path):
+    (tmp_path / "s.csv").write_text("a,b\n1,2\n")
+    error = refusal(capsys, "predict", "--data", tmp_path / "s.csv", *SGD)
+    assert "s.csv" in error
+    assert ".npz with X" in error
+    assert "pickle" not in error
+    np.savez(tmp_path / "d.npz", features=np.eye(2), targets=np.ones(2))
+    error = refusal(capsys, "predict", "--data", tmp_path / "d.npz", *SGD)
+    assert "'features', 'targets'" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("step,factor,factor\n0,1,2\n", "twice"),
+        ("step,facter\n0,1\n", "Did you mean 'factor'"),
+        ("step,factor,lr\n0,1,2\n", "'lr' is unknown"),
+        ("step,factor\n5,1\n0,1\n", "ascend"),
+    ],
+)
+def test_a_schedule_file_with_other_columns_is_refused(capsys, tmp_path, text, words):
+    (tmp_path / "lr.csv").write_text(text)
+    error = refusal(capsys, "predict", *PLRF, *SGD, "--schedule", tmp_path / "lr.csv")
+    assert words in error
+    assert "lr.csv" in error
 
 
 def test_data_with_nan_is_refused(capsys, tmp_path):

@@ -83,3 +83,23 @@ def test_a_problem_without_v_is_run_beside_the_prediction_for_the_same_w(capsys,
     assert found["provenance"]["problem"]["v"] == 200
     assert found["provenance"]["problem"]["v_default"] == "4 d"
     assert found["risk"][0] == pytest.approx(found["predicted"][0], rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", ["1", "0.4"])
+def test_a_run_without_v_takes_four_d_and_says_so(capsys, alpha):
+    flags = ("--alpha", alpha, "--beta", "0.7", "--d", "20", "--algorithm", "sgd", "--steps", "20")
+    assert main(["simulate", *flags]) == 0
+    assert "v=80 (4 d)" in capsys.readouterr().out
+    found = answer(capsys, "simulate", *flags)
+    assert found["problem"]["v"] == 80
+    problem = hidim.PLRF(float(alpha), 0.7, 20, 80)
+    truth = hidim.predict(problem, "sgd", at=found["steps"], seed=0)
+    assert found["predicted"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+def test_where_a_run_is_lost_no_deviation_is_claimed(capsys):
+    flags = ("--algorithm", "sgd:gamma_2=30", "--steps", "2000", "--runs", "4")
+    found = answer(capsys, "simulate", *PLRF, *flags)
+    lost = [risk is None for risk in found["risk"]]
+    assert any(lost)
+    assert all(z is None for z, gone in zip(found["z"], lost, strict=True) if gone)
