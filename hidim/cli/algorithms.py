@@ -157,6 +157,8 @@ def check_keys(one: Asked, known: Iterable[str], *, why: str = "") -> None:
 
 def _read(text: str) -> Asked:
     name, _, listing = text.partition(":")
+    if "," in name:
+        raise ValueError(f"cannot read {text!r}: put spaces between names, and write {_FORM}.")
     known = lookup(name, what="algorithm").name
     given: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in listing.split(","))):
@@ -280,6 +282,8 @@ def _scheduled(algorithm: hidim.Momentum, args: argparse.Namespace) -> hidim.Mom
 def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table | None:
     """The schedule without its warm-up."""
     is_table = args.schedule.lower().endswith(".csv")
+    if "." in args.schedule and not is_table:
+        raise ValueError(f"a table of a schedule must end in .csv, got {args.schedule!r}.")
     kind = args.schedule if is_table else choice("schedule", hyphenated(args.schedule), SCHEDULES)
     allowed = {"cosine": ("final",), "wsd": ("final", "decay_fraction")}.get(kind, ())
     options = {}

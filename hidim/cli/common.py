@@ -34,7 +34,7 @@ from hidim.cli.output import (
 )
 from hidim.cli.problems import add_problem_flags, problem_data, problem_from, problem_text
 from hidim.curve import log_spaced_steps
-from hidim.engines.solve import ENGINES
+from hidim.engines.solve import ENGINES, MAX_STEPS
 from hidim.support.checks import whole
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def check_run(args: argparse.Namespace) -> None:
         args.at = [whole("at", step) for step in args.at]
         if not args.at:
             raise ValueError("`at` names no step; write --at 0,100,1e6")
+        if max(args.at) > MAX_STEPS:
+            raise ValueError(f"`at` must be at most {MAX_STEPS:g}, got {max(args.at):g}.")
     if args.steps is None:
         args.steps = max(args.at) if args.at else args.default_steps
     args.steps = whole("steps", args.steps)

@@ -104,6 +104,8 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
     >>> in_flags("Give v, for example v=4*d, or seed=None.", ["--v", "--seed"])
     'Give v, for example --v 4*d, or no --seed.'
     """
+    if "--algorithm" in flags:  # the `name` of an algorithm
+        message = message.replace("`name`", "`algorithm`").replace(" name=", " algorithm=")
 
     def spelled(found: re.Match[str]) -> str:
         flag = "--" + found["name"].replace("_", "-")
@@ -113,7 +115,7 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
         return f"no {flag}" if value == "None" else f"{flag} {value}".rstrip()
 
     # Not inside a word, a quotation, or an algorithm's key=value.
-    pattern = r"(?<![\w`'\":,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
+    pattern = r"(?<![\w`'\":;,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
     return re.sub(pattern, spelled, message)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import hidim
 from hidim.cli.numbers import count, number
-from hidim.support.checks import seed, whole
+from hidim.support.checks import given_seed, whole
 from hidim.support.inputs import read_npz
 
 # What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where the
@@ -54,7 +54,7 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
     if files and (given or len(files) > 1):
         other = flag(given[0]) if given else flag(files[1])
         raise ValueError(f"give one problem: --{files[0]} leaves no room for {other}.")
-    args.seed = seed("seed", args.seed)
+    args.seed = None if args.seed is None else given_seed("seed", args.seed)
     if args.spectrum:
         return hidim.Spectrum.load(args.spectrum)
     if args.data:

@@ -32,6 +32,8 @@ _LARGEST_SAMPLE = 2.5e8
 
 # Far beyond any data; steeper powers under- and overflow.
 MOST_EXPONENT = 20.0
+MOST_PARAMETERS = 1e20
+MOST_POWER = 1e250  # of d^(2 alpha): eigenvalues this far apart leave float64
 _ROW_NODES_PER_OCTAVE = 10  # 1e-9 of the risk
 
 
@@ -88,6 +90,11 @@ class PLRF:
                     f"`{name}` must be at most {MOST_EXPONENT:g} in size, got {exponent:g}: its "
                     "powers leave float64."
                 )
+        if d > MOST_PARAMETERS or 2 * alpha * math.log10(d) > math.log10(MOST_POWER):
+            raise ValueError(
+                f"`d` must be at most {MOST_PARAMETERS:g}, and d^(2 alpha) at most {MOST_POWER:g}, "
+                f"got d={d:g} with alpha={alpha:g}: its eigenvalues leave float64."
+            )
         noise = checks.non_negative("noise_variance", self.noise_variance)
         accepted = {"alpha": alpha, "beta": beta, "d": d, "v": v, "noise_variance": noise}
         for name, value in accepted.items():

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hidim.engines.many_targets import TOLERANCE, predict_targets
-from hidim.problems.power_law import spectra_at
+from hidim.problems.power_law import MOST_POWER, spectra_at
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
 from hidim.support.checks import finite_array
@@ -82,7 +82,7 @@ def check_reach(law: ScalingLaw, flops: ArrayLike) -> np.ndarray:
     """
     budgets = np.atleast_1d(finite_array("flops", flops))
     best = law.frontier(np.minimum(budgets, 1e100))
-    beyond = budgets[(budgets > 1e100) | ~_reached(best.d, best.steps)]
+    beyond = budgets[(budgets > 1e100) | ~_reached(law, best)]
     if beyond.size:
         raise ValueError(
             f"`flops` is {beyond.max():g}, but exact curves reach {_MOST_STEPS:g} steps and "
@@ -92,9 +92,12 @@ def check_reach(law: ScalingLaw, flops: ArrayLike) -> np.ndarray:
     return np.asarray(best.d)
 
 
-def _reached(d: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    # The search looks around the law's size, and so for more steps.
-    return (d <= _MOST_PARAMETERS) & (steps * math.exp(_WIDTHS[-1]) <= _MOST_STEPS)
+def _reached(law: ScalingLaw, best: Frontier) -> np.ndarray:
+    # The search looks around the law's size: for more steps, and for powers of more parameters.
+    around = math.exp(_WIDTHS[-1])
+    d, steps = np.asarray(best.d, dtype=np.float64), np.asarray(best.steps, dtype=np.float64)
+    powers = 2 * law.alpha * np.log10(d * around) <= math.log10(MOST_POWER)
+    return (d <= _MOST_PARAMETERS) & (steps * around <= _MOST_STEPS) & powers
 
 
 def _largest(law: ScalingLaw) -> float:
@@ -103,8 +106,8 @@ def _largest(law: ScalingLaw) -> float:
     low, high = 0, len(budgets) - 1
     while high - low > 1:
         middle = (low + high) // 2
-        best = law.frontier(budgets[middle])
-        low, high = (middle, high) if _reached(best.d, best.steps) else (low, middle)
+        reached = _reached(law, law.frontier(budgets[middle]))
+        low, high = (middle, high) if reached else (low, middle)
     return float(budgets[low])
 
 

@@ -82,9 +82,8 @@ def measure_ladder(
     for curve in ladder.curves:
         if curve.status == "diverged":
             raise ValueError(
-                f"{ladder.recipe.name} diverges at d = {curve.dimension:g} with rate "
-                f"{ladder.recipe.step:g} / trace and ratio {ladder.recipe.ratio:g}. "
-                "Take smaller ones."
+                f"{ladder.recipe.name} diverges at d = {curve.dimension:g} with {ladder.recipe}. "
+                "Take smaller rates, or leave them out for the recommended ones."
             )
     first, second = envelope(ladder.curves, _BUDGETS), isoflop(ladder.curves, _BUDGETS)
     if len(first.flops) < _FEWEST:

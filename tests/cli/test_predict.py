@@ -192,6 +192,8 @@ def test_csv_and_figure_are_written_beside_the_table(capsys, tmp_path):
         ((*PLRF, "--batch-size", 0), ("batch_size", "0")),
         ((*PLRF, "--batch-size", 2.5), ("batch_size", "2.5")),
         ((*PLRF, "--at", "1,x"), ("--at", "1,x")),
+        ((*PLRF, "--at", "1e21"), ("`at`", "1e+20")),
+        ((*PLRF, "--schedule", "lr.txt"), (".csv", "lr.txt")),
         ((*PLRF, "--at", "1e4", "--steps", 100), ("at", "100")),
         ((*PLRF, "--seed", -1), ("seed", "-1")),
         ((*PLRF, "--kappa-3", 0.5), ("sgd has no --kappa-3", "--gamma-2")),

@@ -40,7 +40,7 @@ def test_several_budgets_are_those_one_by_one():
 
 
 @pytest.mark.parametrize("flops", [1e60, 1e120, 1e300])
-@pytest.mark.parametrize("alpha", [0.3, 1.0])
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 10.0])
 def test_a_budget_out_of_reach_is_refused_with_the_largest_that_is_not(alpha, flops):
     law = hidim.scaling_law(alpha, 0.7, "sgd")
     with pytest.raises(ValueError, match=r"at most .* flops for sgd here") as caught:
@@ -48,6 +48,7 @@ def test_a_budget_out_of_reach_is_refused_with_the_largest_that_is_not(alpha, fl
     largest = float(str(caught.value).split("at most ")[1].split()[0])
     d = check_reach(law, largest)[0]
     assert d <= 1e15
+    assert hidim.PLRF(alpha, 0.7, round(8 * d), 32 * d).spectrum().dimension > d
     with pytest.raises(ValueError, match="at most"):
         check_reach(law, 10 * largest)
     assert hidim.scaling_law(alpha, 0.7, "sgd").frontier(min(flops, 1e120)).risk > 0
