@@ -100,14 +100,13 @@ def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
     above = np.flatnonzero(~(risk <= level * (1 + rtol)))
     if math.isinf(level) or (above.size and above[-1] == len(risk) - 1):
         return math.nan
-    if not above.size:
-        return float(steps[0])
-    before, after = int(above[-1]), int(above[-1]) + 1
+    start = int(above[-1]) + 1 if above.size else 0  # from here on it is there, or ripples there
+    reached = np.flatnonzero(risk[start:] <= level)
+    after = start + int(reached[0]) if reached.size else start
     # A power law between the points, but for a risk of 0 or infinity.
-    known = 0 < risk[after] < level and math.isfinite(risk[before])
-    if not known:
+    if after == 0 or not 0 < risk[after] < level < risk[after - 1] < math.inf:
         return float(steps[after])
-    x, y = np.log1p(steps[before : after + 1]), np.log(risk[before : after + 1])
+    x, y = np.log1p(steps[after - 1 : after + 1]), np.log(risk[after - 1 : after + 1])
     return float(np.expm1(np.interp(-math.log(level), -y, x)))
 
 
