@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hidim.support import checks, files
+from hidim.support.inputs import read_json, read_npz
 from hidim.support.json import decode, encode, numbers, plain
-from hidim.support.results import ByContent, build, read_json, read_npz, refusing, write_json
+from hidim.support.results import ByContent, build, refusing, write_json
 
 Status = Literal["ok", "diverged"]
 

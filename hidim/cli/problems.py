@@ -67,13 +67,14 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
         )
     args.d = int(whole("d", args.d, minimum=1))
     endless = 2 * args.alpha > 1 and args.alpha + args.beta > 0.5  # what an infinite v needs
-    if args.v is None and (runs or args.seed is not None) and not endless:
-        args.v = 4 * args.d  # as where v may be infinite, and a W is drawn
+    v = None if args.v is None else whole("v", args.v, minimum=1, allow_inf=True)
+    if v is None and (runs or args.seed is not None) and not endless:
+        v = 4 * args.d  # as where v may be infinite, and a W is drawn
     return hidim.PLRF(
         alpha=args.alpha,
         beta=args.beta,
         d=args.d,
-        v=None if args.v is None else whole("v", args.v, minimum=1, allow_inf=True),
+        v=v,
         noise_variance=args.noise_variance or 0.0,
     )
 
@@ -87,7 +88,7 @@ def problem_text(problem: Any, args: argparse.Namespace) -> str:
             f"risk {problem.initial_risk:.6g} at the start, floor {problem.risk_floor:.6g}"
         )
     v = _v(problem, args)
-    chosen = " (4 d)" if math.isfinite(v) and args.v in (None, math.inf, 4 * args.d) else ""
+    chosen = " (4 d)" if args.v in (None, math.inf) else ""
     hidden = f"{v:,.0f}{chosen}" if math.isfinite(v) else "inf"
     noise = f", noise_variance={args.noise_variance:g}" if args.noise_variance else ""
     sample = "averaged over W" if args.seed is None else f"W of seed {args.seed}"

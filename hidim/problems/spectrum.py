@@ -159,6 +159,17 @@ class Spectrum(ByContent):
             provenance=self.provenance | {"nodes_per_octave": int(order)},
         )
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the spectrum whole or not at all; the suffix picks .json, .npz or .csv.
+
+        `load` gives back an equal one; a .csv keeps the numbers, without label and provenance.
+
+        Raises:
+            ValueError: another suffix, or a place that cannot be written.
+        """
+        names = (*spectrum_files.REQUIRED, *spectrum_files.NUMBERS, *spectrum_files.WORDS)
+        spectrum_files.write_parts(path, {name: getattr(self, name) for name in names})
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Spectrum:
         """Read a Spectrum from a .json object, an .npz archive, or a .csv with a header row.

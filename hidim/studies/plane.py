@@ -30,8 +30,8 @@ from hidim.studies.ladder import Recipe, steps_to_watch
 from hidim.support.checks import finite_array, positive, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
+from hidim.support.inputs import read_npz
 from hidim.support.progress import Progress
-from hidim.support.results import read_npz
 
 if TYPE_CHECKING:
     import xarray

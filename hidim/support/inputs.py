@@ -17,6 +17,9 @@ import numpy as np
 
 from hidim.support.checks import nearest
 
+# What the standard library says of an archive that was cut off, changed or encrypted.
+_DAMAGE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file.
@@ -83,7 +86,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_npz(
-    path: str | os.PathLike[str], wanted: Sequence[str] | None = None, *, remedy: str = "save one"
+    path: str | os.PathLike[str], wanted: Sequence[str] | None = None, *, remedy: str = "numpy.savez writes one"
 ) -> dict[str, np.ndarray]:
     """The arrays of an .npz archive.
 
@@ -99,6 +102,10 @@ def read_npz(
         with open(path, "rb") as stream:
             if not zipfile.is_zipfile(stream):
                 raise ValueError(f"{str(path)!r} is no .npz archive: {remedy}.")
+            with zipfile.ZipFile(stream) as archive:
+                bad = archive.testzip()  # before NumPy takes apart what may be damaged
+            if bad is not None:
+                raise zipfile.BadZipFile(f"{bad!r} in it is damaged")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as arrays:
                 for name in wanted or ():
@@ -107,7 +114,7 @@ def read_npz(
                 return {name: _array(path, arrays, name) for name in wanted or arrays.files}
     except FileNotFoundError:
         raise ValueError(f"there is no file {str(path)!r}.") from None
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot read {str(path)!r}: {reason}.") from None
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from hidim.support.files import write_text
+from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
 
 
@@ -112,41 +112,6 @@ def build(cls: type[Any], values: dict[str, Any]) -> Any:
         if not _fits(value, hints[name]):
             raise ValueError(f"{name!r} cannot be {str(value)[:40]!r}")
     return cls(**values)
-
-
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """The JSON data of a file.
-
-    Raises:
-        ValueError: no such file, or no JSON, in one line.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {str(path)!r}.") from None
-    except OSError as error:
-        raise ValueError(f"cannot load {str(path)!r}: {error.strerror or error}.") from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"cannot load {str(path)!r}: it is not JSON, or was cut off.") from None
-
-
-def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz archive, every byte of it checked.
-
-    Raises:
-        ValueError: no such file, no archive, or a damaged one, in one line.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {str(path)!r}.")
-    try:
-        with ZipFile(path) as archive:
-            sound = archive.testzip() is None  # NumPy reads without looking at the checksums
-        if sound:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, BadZipFile):
-        pass
-    raise ValueError(f"cannot load {str(path)!r}: it is no .npz archive, or damaged.")
 
 
 def write_json(path: str | os.PathLike[str], table: Mapping[str, Any], **options: Any) -> None:

@@ -83,6 +83,16 @@ def test_every_algorithm_is_predicted_by_its_name(capsys, name):
     assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
 
 
+def test_a_name_means_the_same_algorithm_as_in_python(capsys):
+    flags = ("--noise-variance", "1", "--seed", "3", "--algorithm", "dana-constant")
+    found = answer(capsys, "predict", *flags)
+    problem = hidim.PLRF(1.0, 0.7, 40, 160, noise_variance=1.0)
+    # On label noise the best rates depend on the horizon; on a draw, on that draw.
+    truth = hidim.predict(problem, "dana-constant", steps=20, at=found["steps"], seed=3)
+    assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+    assert found["algorithm"] == truth.provenance["algorithm"]
+
+
 @pytest.mark.parametrize("command", ["compare", "phase", "frontier"])
 def test_several_may_stand_together_or_apart(capsys, command):
     together = answer(capsys, command, "--algorithm", "sgd", "dana-constant")

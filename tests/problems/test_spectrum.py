@@ -181,3 +181,30 @@ def test_a_file_without_a_spectrum_is_refused_in_one_line(tmp_path, name, text, 
     assert words in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def made():
+    own = hidim.Spectrum([1.0, 0.1 + 0.2, 0.0], [1 / 3, 2.0, 0.5], 0.1, [1, 2, 3], 'λ, "quoted"')
+    endless = hidim.PLRF(1.0, 0.7, 1000).spectrum()  # its multiplicities are no counts
+    drawn = hidim.PLRF(0.4, 0.7, 6, 20).spectrum(seed=12345678901234567891)
+    data = hidim.Spectrum.from_data([[1.0, 0.0], [0.0, 2.0]], [1.0, 2.0]).compress()
+    return {"own": own, "endless": endless, "drawn": drawn, "data": data}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".csv", ".CSV"])
+@pytest.mark.parametrize("name", made())
+def test_a_spectrum_comes_back_from_a_file_as_it_was(tmp_path, suffix, name):
+    spectrum = made()[name]
+    spectrum.save(tmp_path / f"s{suffix}")
+    found = hidim.Spectrum.load(tmp_path / f"s{suffix}")
+    if suffix.lower() == ".csv":  # numbers alone
+        spectrum = hidim.Spectrum(
+            spectrum.eigenvalues, spectrum.error_sq, spectrum.risk_floor, spectrum.multiplicity
+        )
+    assert found == spectrum
+
+
+def test_a_spectrum_is_not_saved_under_any_name(tmp_path):
+    with pytest.raises(ValueError, match=r"\.json, \.npz or \.csv"):
+        hidim.Spectrum([1.0], [1.0], 0.0).save(tmp_path / "s.txt")
+    assert list(tmp_path.iterdir()) == []

@@ -19,8 +19,9 @@ from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
 from hidim.support.checks import finite, finite_array, non_negative, positive
+from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
-from hidim.support.results import ByContent, read_json, refusing, write_json
+from hidim.support.results import ByContent, refusing, write_json
 
 FORMAT = "hidim-law/1"
 _REACH = ("last_step", "lowest_rate", "highest_rate")

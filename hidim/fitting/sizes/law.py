@@ -18,8 +18,9 @@ import numpy as np
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.support.checks import choice, finite, finite_array, non_negative, positive
+from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
-from hidim.support.results import ByContent, read_json, refusing, write_json
+from hidim.support.results import ByContent, refusing, write_json
 
 FORMAT = "hidim-size-law/1"
 
