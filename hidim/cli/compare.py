@@ -131,20 +131,28 @@ def _report(
 
 def _summary_text(rows: Sequence[Standing]) -> str:
     first = rows[0].algorithm
+    near = ["~" if row.near else "" for row in rows]
     columns = {
         "algorithm": [row.algorithm for row in rows],
         "status": [row.status for row in rows],
         "final risk": [common.risk_text(row.final_risk) for row in rows],
-        f"steps to {first}'s end": [common.step_text(row.steps_to_first) for row in rows],
-        "times fewer": ["-" if row.speedup is None else f"{row.speedup:.3g}" for row in rows],
+        f"steps to {first}'s end": [
+            mark + common.step_text(row.steps_to_first)
+            for mark, row in zip(near, rows, strict=True)
+        ],
+        "times fewer": [
+            "-" if row.speedup is None else f"{mark}{row.speedup:.3g}"
+            for mark, row in zip(near, rows, strict=True)
+        ],
     }
+    about = [f"~ to within a thousandth of {first}'s end, for both"] if any(near) else []
     rose = [
         f"{row.algorithm} passed {common.risk_text(row.lowest_risk)} at step "
         f"{common.step_text(row.lowest_at)} and rose to {common.risk_text(row.final_risk)}"
         for row in rows
         if row.rose and row.status == "ok"
     ]
-    return "\n".join([common.table(columns), *rose])
+    return "\n".join([common.table(columns), *about, *rose])
 
 
 def _thinned(curve: hidim.Curve) -> hidim.Curve:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hidim.cli.output import check_outputs, plain, print_json, table, write_csv, write_figure
+from hidim.cli.output import check_outputs, hand_back, table, write_figure
 from hidim.support.checks import choice
 from hidim.support.extras import require
+from hidim.support.json import plain
 
 SUMMARY = "Turn a folder of runs into one table, figures and exponents with intervals over seeds."
 EXAMPLE = """example:
@@ -36,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    parser.add_argument("--csv", metavar="FILE", help="also write the table to FILE")
+    parser.add_argument(
+        "--csv", metavar="FILE", help="also write the table to FILE; - prints it instead"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         require("matplotlib", "plots")
     if args.sql:
         names, rows = measured.query(args.folder, args.sql)
-        _print_query(names, rows, args)
-        return 0
+        return _hand_back_query(names, rows, args)
     runs = measured.measured_runs(args.folder)
     missing = measured.unfinished(args.folder) if Path(args.folder).is_dir() else 0
     if missing:
@@ -65,14 +67,13 @@ def run(args: argparse.Namespace) -> int:
     if args.figures:
         groups = best_groups(runs)
         _draw(args.figures, groups, frontiers(groups), args.baseline)
-    if args.csv:
-        flat = [_flat(row) for row in answer["groups"]]
-        write_csv(args.csv, {name: [row[name] for row in flat] for name in flat[0]})
-    if args.json:
-        print_json(_data(answer))
-        return 0
-    _print(answer)
-    return 0
+    flat = [_flat(row) for row in answer["groups"]]
+    return hand_back(
+        args,
+        columns={name: [row[name] for row in flat] for name in flat[0]},
+        answer=_data(answer),
+        text=_text(answer),
+    )
 
 
 def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:
@@ -88,26 +89,29 @@ def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:
         write_figure(f"{folder}/option.png", draw, size=size)
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _text(answer: dict[str, Any]) -> str:
     base = answer["baseline"]
-    print(f"validation loss in nats per token; compute saved against {base}\n")
-    print(table(_groups(answer["groups"])))
+    parts = [
+        f"validation loss in nats per token; compute saved against {base}",
+        table(_groups(answer["groups"])),
+    ]
     if answer["frontiers"]:
-        print(
-            "\nhow fast it falls: loss ~ tokens^-slope over the last decade of every size; of the "
+        parts += [
+            "how fast it falls: loss ~ tokens^-slope over the last decade of every size; of the "
             "lower\nenvelope over sizes, loss ~ flops^-slope, and loss ~ c + A flops^-b with a c "
-            f"of its own\nor one for all (c = {answer['shared_floor']})\n"
-        )
-        print(table(_slopes(answer["frontiers"], base)))
+            f"of its own\nor one for all (c = {answer['shared_floor']})",
+            table(_slopes(answer["frontiers"], base)),
+        ]
     if answer["best_options"]:
-        print("\nbest options by size, and how far ahead of the next\n")
-        print(table(_options(answer["best_options"])))
+        parts += ["best options by size, and how far ahead of the next"]
+        parts += [table(_options(answer["best_options"]))]
     if answer["at_baseline_rate"]:
-        print(f"\nat the best rate of {base}, untuned\n")
-        print(table(_at_rate(answer["at_baseline_rate"], base)))
+        parts += [f"at the best rate of {base}, untuned"]
+        parts += [table(_at_rate(answer["at_baseline_rate"], base))]
     if answer["matched_momentum"]:
-        print("\nSGD with momentum m beside SGD at its rate / (1 - m)\n")
-        print(table(_matched(answer["matched_momentum"])))
+        parts += ["SGD with momentum m beside SGD at its rate / (1 - m)"]
+        parts += [table(_matched(answer["matched_momentum"]))]
+    return "\n\n".join(parts)
 
 
 def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -178,14 +182,16 @@ def _or_dash(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _print_query(names: list[str], rows: list[tuple[Any, ...]], args: argparse.Namespace) -> None:
+def _hand_back_query(
+    names: list[str], rows: list[tuple[Any, ...]], args: argparse.Namespace
+) -> int:
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
-    if args.csv:
-        write_csv(args.csv, columns)
-    if args.json:
-        print_json({"columns": names, "rows": [list(row) for row in rows]})
-    else:
-        print(table({name: [str(value) for value in cells] for name, cells in columns.items()}))
+    return hand_back(
+        args,
+        columns=columns,
+        answer={"columns": names, "rows": [list(row) for row in rows]},
+        text=table({name: [str(value) for value in cells] for name, cells in columns.items()}),
+    )
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.support.results import Saved
 
 # On a plateau risks ripple, and differ by the error of the curves: nobody is above another there.
 SAME = 1e-3
 
 
-@dataclass(frozen=True)
-class Standing:
+@dataclass(frozen=True, eq=False)
+class Standing(Saved, format="hidim-standing/1"):
     """How a curve ends, and when it is where a first one ends.
 
     Attributes:
@@ -31,9 +32,10 @@ class Standing:
         final_risk: risk at its last step.
         lowest_risk: the lowest risk on the way.
         lowest_at: the step of that.
-        steps_to_first: the step from which it stays at the first curve's final risk or below;
-            None where it does not end there.
-        speedup: the first curve's own `steps_to_first` over this one; 1 for the first itself.
+        steps_to_first: the step from which it stays at the first curve's final risk or below, or,
+            if `near`, at most a thousandth above it; None where it does not end there.
+        speedup: the first curve's own steps to the same risk over these; 1 for the first itself.
+        near: whether it ends above the first, but by less than a thousandth.
     """
 
     algorithm: str
@@ -44,6 +46,7 @@ class Standing:
     lowest_at: float
     steps_to_first: float | None
     speedup: float | None
+    near: bool
 
     @property
     def rose(self) -> bool:
@@ -64,10 +67,12 @@ def standings(curves: Sequence[Curve]) -> list[Standing]:
     [('slow', 100.0, 1.0), ('fast', 10.0, 10.0)]
     """
     level = float(_ascending(curves[0])[1][-1])
-    times = [settling_time(curve, level) for curve in curves]
     found = []
-    for curve, time in zip(curves, times, strict=True):
+    for curve in curves:
         steps, risk = _ascending(curve)
+        near = bool(level < risk[-1] <= level * (1 + SAME))
+        there = level * (1 + SAME) if near else level
+        time, first = settling_time(curve, there), settling_time(curves[0], there)
         lowest = int(np.argmin(risk))
         found.append(
             Standing(
@@ -78,7 +83,8 @@ def standings(curves: Sequence[Curve]) -> list[Standing]:
                 float(risk[lowest]),
                 float(steps[lowest]),
                 None if math.isnan(time) else time,
-                _ratio(times[0], time),
+                _ratio(first, time),
+                near,
             )
         )
     return found
@@ -90,19 +96,18 @@ def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
     Args:
         curve: a run; between its points log risk is linear in log(1 + step).
         level: a risk; an infinite one is never reached.
-        rtol: by how much a risk may exceed the level and still count as there.
+        rtol: by how much the risk may ripple above the level afterwards.
 
     >>> curve = Curve([0, 10, 100, 1000], [1.0, 0.1, 0.3, 0.2])
     >>> settling_time(curve, 0.3), settling_time(curve, 0.15)
     (2.50..., nan)
     """
     steps, risk = _ascending(curve)
-    above = np.flatnonzero(~(risk <= level * (1 + rtol)))
-    if math.isinf(level) or (above.size and above[-1] == len(risk) - 1):
+    if math.isinf(level) or not risk[-1] <= level:
         return math.nan
+    above = np.flatnonzero(~(risk <= level * (1 + rtol)))
     start = int(above[-1]) + 1 if above.size else 0  # from here on it is there, or ripples there
-    reached = np.flatnonzero(risk[start:] <= level)
-    after = start + int(reached[0]) if reached.size else start
+    after = start + int(np.flatnonzero(risk[start:] <= level)[0])
     # A power law between the points, but for a risk of 0 or infinity.
     if after == 0 or not 0 < risk[after] < level < risk[after - 1] < math.inf:
         return float(steps[after])

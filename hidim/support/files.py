@@ -106,8 +106,14 @@ def _pour(target: Path, content: bytes) -> None:
 def _descriptor(path: Path) -> int | None:
     """The open descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, or None.
 
-    Followed link by link: resolved whole, /dev/stdout is the file that it was redirected to.
+    Followed link by link: resolved whole, /dev/stdout is the file that it was redirected to. That
+    file by its own name stands for the descriptor too: replaced, it would lose what is printed.
     """
+    for number in (1, 2):
+        with suppress(OSError):
+            printed = os.fstat(number)
+            if stat.S_ISREG(printed.st_mode) and os.path.samestat(printed, os.stat(path)):
+                return number
     for _ in range(40):
         folder = os.path.realpath(path.parent)
         if path.name.isdecimal() and folder in ("/dev/fd", f"/proc/{os.getpid()}/fd"):

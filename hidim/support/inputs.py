@@ -86,7 +86,10 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_npz(
-    path: str | os.PathLike[str], wanted: Sequence[str] | None = None, *, remedy: str = "numpy.savez writes one"
+    path: str | os.PathLike[str],
+    wanted: Sequence[str] | None = None,
+    *,
+    remedy: str = "numpy.savez writes one",
 ) -> dict[str, np.ndarray]:
     """The arrays of an .npz archive.
 

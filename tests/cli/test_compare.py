@@ -105,9 +105,8 @@ def test_an_algorithm_against_itself_is_one_times_as_fast(capsys, first):
     rows = json.loads(capsys.readouterr().out)["summary"]
     assert rows[0]["speedup"] == 1
     for row in rows:
-        if row["speedup"] is not None:
-            assert row["speedup"] == rows[0]["steps_to_first"] / row["steps_to_first"]
-            assert row["final_risk"] <= rows[0]["final_risk"] * (1 + 1e-3)
+        as_low = row["final_risk"] <= rows[0]["final_risk"] * (1 + 1e-3)
+        assert (row["speedup"] is not None) == as_low
 
 
 def test_runs_without_v_take_four_d_in_the_prediction_too(capsys):

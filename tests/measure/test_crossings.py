@@ -61,12 +61,22 @@ def test_against_itself_a_curve_is_one_times_as_fast(risk):
         assert standing.rose == (risk[-1] > min(risk) * (1 + 1e-4))
 
 
+def test_on_one_plateau_both_are_asked_when_they_are_as_near():
+    t = np.arange(1.0, 1001)
+    first, late = Curve(t, 1 + 1e-2 / t), Curve(t, 1.0001 + 2e-2 / t)
+    one, other = standings([first, late])
+    assert (one.steps_to_first, one.near, other.near) == (1000, False, True)
+    # Within a thousandth of 1.00001: after 10 steps, and twice as many for twice the amplitude.
+    assert other.speedup == pytest.approx(0.45, abs=0.05)
+    assert other.steps_to_first == pytest.approx(22, abs=1)
+
+
 @given(risks, risks)
 def test_the_same_question_is_asked_of_both(first, second):
     one, other = standings([curve(first), curve(second)])
     ends_as_low = second[-1] <= first[-1] * (1 + 1e-3)
     assert (other.steps_to_first is not None) == ends_as_low
-    if ends_as_low and one.steps_to_first and other.steps_to_first:
+    if second[-1] <= first[-1] and one.steps_to_first and other.steps_to_first:
         assert other.speedup == one.steps_to_first / other.steps_to_first
 
 

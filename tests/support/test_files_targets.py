@@ -45,7 +45,7 @@ def written(tmp_path, target, redirect):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="descriptors as files are POSIX")
-@pytest.mark.parametrize("target", ["/dev/stdout", "/dev/fd/1", "link"])
+@pytest.mark.parametrize("target", ["/dev/stdout", "/dev/fd/1", "link", "out", "./out"])
 def test_standard_output_in_a_file_keeps_what_is_printed_around(tmp_path, target):
     (tmp_path / "link").symlink_to("/dev/stdout")
     written(tmp_path, target, "> out")
