@@ -20,6 +20,7 @@ from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
 from hidim.problems.power_law import PLRF
 from hidim.problems.spectrum import Spectrum
+from hidim.rates.recommend import resolve
 from hidim.simulation.diffusion import Homogenized
 from hidim.simulation.eigenbasis import Eigenbasis
 from hidim.simulation.raw import Raw
@@ -39,7 +40,7 @@ _LOST = 1e120
 
 def simulate(
     problem: Any,
-    algorithm: Momentum,
+    algorithm: Momentum | str,
     steps: float | None = None,
     batch_size: float = 1,
     runs: int = 16,
@@ -57,7 +58,8 @@ def simulate(
     Args:
         problem: a PLRF or another problem, of which one W is sampled, or a Spectrum. A PLRF
             with v infinite is sampled with v = 4 d, as `provenance` then says.
-        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``.
+        algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``, or a name: the
+            recommended one for the W that is drawn.
         steps: last optimizer step; with `at` alone, the largest of those.
         batch_size: samples per step; math.inf for full batches, which are deterministic.
         runs: independent runs; with one there is no standard error.
@@ -91,7 +93,7 @@ def simulate(
         >>> bool(abs(run.risk[-1] - expected.risk[-1]) < 4 * run.stderr[-1])
         True
     """
-    if not isinstance(algorithm, Momentum):
+    if not isinstance(algorithm, Momentum | str):
         raise ValueError(
             f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {algorithm!r}."
         )
@@ -106,6 +108,8 @@ def simulate(
             f"`steps` must be at most {MAX_STEPS:g} to simulate, got {asked.max():g}. "
             "hidim.predict answers at any horizon."
         )
+    last = float(asked.max())
+    algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     build = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
     setup = build(problem, algorithm, batch_size, together, seed, problem_seed)

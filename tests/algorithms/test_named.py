@@ -79,6 +79,9 @@ def test_a_name_in_place_of_an_algorithm_means_the_recommended_one(name):
     np.testing.assert_array_equal(curve.risk, hidim.predict(PROBLEM, chosen, 20, 2).risk)
     assert curve.label == name
     assert hidim.stability(PROBLEM, name, 20, 2).algorithm == chosen
+    drawn = hidim.recommend(PROBLEM, name, 2, seed=3)
+    runs = [hidim.simulate(PROBLEM, a, 20, 2, runs=3, seed=3) for a in (name.upper(), drawn)]
+    np.testing.assert_array_equal(runs[0].risk, runs[1].risk)
 
 
 def test_a_name_follows_the_seed():
