@@ -104,6 +104,8 @@ class Named:
         member: (amplitudes, kappas, d) -> algorithm, the member of the family with these
             amplitudes; None where exponents and amplitudes do not fix it.
         rates: Setting -> algorithm, where that is more than `member` at `amplitudes`.
+        read_back: algorithm -> the constructor's parameters that give it, so that some can be
+            changed and the others kept; None where there is no going back.
         takes_kappas: whether the caller may choose the exponents.
         forgetting: the constant forgetting of a momentum that is only a longer step, None of
             others.
@@ -123,6 +125,7 @@ class Named:
     member: Member | None = None
     amplitudes: Callable[[Setting], Amplitudes] | None = None
     rates: Callable[[Setting], Momentum] | None = None
+    read_back: Callable[[Momentum], Mapping[str, float]] | None = None
     takes_kappas: bool = False
     forgetting: float | None = None
     refusal: str = "it has no rule for rates"

@@ -15,6 +15,7 @@ kappa_2 = max(0, 1 - 2 alpha) at batch 1. Accelerated SGD follows Jain et al. 20
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -166,6 +167,24 @@ def _accelerated_rates(setting: Setting) -> Momentum:
     )
 
 
+def _from_schedules(algorithm: Momentum) -> dict[str, float]:
+    """The parameters of constructors that put one number or power into each schedule."""
+    second, third, forgetting = algorithm.gamma_2, algorithm.gamma_3, algorithm.forgetting
+    found = {
+        "gamma_2": second.constant,
+        "gamma_3": getattr(third, "scale", third.constant),
+        "kappa_3": getattr(third, "t_exponent", 0.0),
+        "delta": getattr(forgetting, "delta", forgetting.constant),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _from_gradient_point(algorithm: Momentum) -> dict[str, float]:
+    """gamma of Schedule-Free, whose gamma_2 is (1 - interpolation) gamma at its default."""
+    default = inspect.signature(schedule_free_sgd).parameters["interpolation"].default
+    return {"gamma": float(algorithm.gamma_2(0)) / (1 - default)}
+
+
 BUILT_IN = (
     Named(
         "sgd",
@@ -174,6 +193,7 @@ BUILT_IN = (
         exponents=_sgd_exponents,
         amplitudes=lambda setting: Amplitudes(setting.gamma_2),
         member=lambda a, kappas, d: sgd(a.gamma_2),
+        read_back=_from_schedules,
     ),
     Named(
         "sgd-momentum",
@@ -182,6 +202,7 @@ BUILT_IN = (
         exponents=_sgd_exponents,
         amplitudes=_half_through_the_momentum,
         member=lambda a, kappas, d: sgd_momentum(a.gamma_2, a.gamma_3, a.delta),
+        read_back=_from_schedules,
         forgetting=_FORGETTING,
     ),
     Named(
@@ -198,6 +219,7 @@ BUILT_IN = (
         exponents=_constant_exponents,
         amplitudes=_constant_amplitudes,
         member=lambda a, kappas, d: dana_constant(a.gamma_2, a.gamma_3, a.delta),
+        read_back=_from_schedules,
     ),
     Named(
         "dana-decaying",
@@ -206,6 +228,7 @@ BUILT_IN = (
         exponents=_decaying_exponents,
         amplitudes=_decaying_amplitudes,
         member=lambda a, kappas, d: dana_decaying(a.gamma_2, a.gamma_3, kappas.kappa_3, a.delta),
+        read_back=_from_schedules,
     ),
     Named(
         "schedule-free-sgd",
@@ -215,6 +238,7 @@ BUILT_IN = (
         amplitudes=_schedule_free_amplitudes,
         rates=_schedule_free_rates,
         member=lambda a, kappas, d: schedule_free_sgd(a.gamma_2),
+        read_back=_from_gradient_point,
     ),
     Named(
         "general-momentum",

@@ -7,9 +7,8 @@ schedule multiplies in. The flags of version 0.1, one per parameter, go on worki
 from __future__ import annotations
 
 import argparse
-import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import hidim
 from hidim.algorithms.named import lookup, names
 from hidim.cli.numbers import count, number
 from hidim.cli.problems import flag
+from hidim.rates.configure import configure, parameters_of
 from hidim.support.checks import choice, hyphenated, nearest, whole
 from hidim.support.delimited import read_numbers
 
@@ -27,8 +27,6 @@ _FLAGS = (
     *("kappa_5", "gamma_short", "gamma_long", "mixing", "averaging", "interpolation"),
     "weight_offset",
 )
-# Exponents for which the general class has recommended rates.
-_KAPPAS = {"kappa_1", "kappa_2", "kappa_3"}
 _DEFAULT = "dana-decaying"
 _KEYS = """\
 gamma_2: rate of the gradient step; gamma_3: of the momentum step, times (1 + t)^-kappa_3;
@@ -127,7 +125,12 @@ def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> hidim.Mo
     else:  # as where Python is given a name
         noisy = problem.noise_variance > 0 and args.steps > 0
         d, hints = problem.d, {"seed": args.seed, "steps": args.steps if noisy else None}
-    built = build(one, problem, batch_size=args.batch_size, d=d, hints=hints)
+    check_keys(one, parameters_of(one.name))
+    _check_ranges(one)
+    batch = args.batch_size
+    built = configure(
+        problem, one.name, one.given, batch_size=batch, d=d, hints=hints, spell=one.spell
+    )
     return _scheduled(built, args)
 
 
@@ -175,50 +178,6 @@ def _read(text: str) -> Asked:
     return Asked(known, given, f"{known}:{listing.strip()}" if given else known)
 
 
-def build(
-    one: Asked,
-    problem: Any,
-    *,
-    batch_size: float,
-    d: float,
-    hints: Mapping[str, Any],
-) -> hidim.Momentum:
-    """Construct the algorithm that was asked for; what is left out is recommended.
-
-    Args:
-        one: name and parameters.
-        problem: what rates are recommended for.
-        batch_size: samples per step.
-        d: trained parameters, where the algorithm asks for them.
-        hints: what `hidim.recommend` is told besides.
-    """
-    constructor: Any = lookup(one.name).constructor
-    known = inspect.signature(constructor).parameters
-    check_keys(one, _parameters(one.name))
-    _check_ranges(one)
-    required = inspect.Parameter.empty
-    missing = [
-        key for key in _parameters(one.name)
-        if known[key].default is required and key not in one.given
-    ]  # fmt: skip
-    values = dict(one.given)
-    if missing:
-        kappas = lookup(one.name).takes_kappas and set(one.given) <= _KAPPAS
-        told = {**hints, **(one.given if kappas else {})}
-        recommended = hidim.recommend(problem, one.name, batch_size=batch_size, **told)
-        if kappas or not one.given:
-            return recommended
-        values = {**_read_back(recommended, missing, one.spell), **one.given}
-    if "d" in known:
-        values["d"] = d
-    return constructor(**values)
-
-
-def _parameters(name: str) -> list[str]:
-    constructor: Any = lookup(name).constructor
-    return [key for key in inspect.signature(constructor).parameters if key != "d"]
-
-
 def _table_of_laws(keys: Sequence[str]) -> str:
     """The names that have a scaling law, and the keys of a command about laws."""
     lines = textwrap.wrap(", ".join(names(scaling=True)), 90, break_on_hyphens=False)
@@ -228,7 +187,7 @@ def _table_of_laws(keys: Sequence[str]) -> str:
 def _table_of_names() -> str:
     """Every name with the keys it takes, and what these are."""
     width = max(map(len, names()))
-    rows = [f"{name:<{width}}  {', '.join(_parameters(name))}" for name in names()]
+    rows = [f"{name:<{width}}  {', '.join(parameters_of(name))}" for name in names()]
     return "\n".join([*rows, _KEYS])
 
 
@@ -240,31 +199,6 @@ def _check_ranges(one: Asked) -> None:
             f"{one.spell('delta')} of sgd-momentum is the share of the momentum that a step "
             f"forgets, in (0, 1]; got {delta:g}."
         )
-
-
-def _read_back(
-    algorithm: hidim.Momentum, missing: list[str], spell: Callable[[str], str]
-) -> dict[str, float]:
-    """The recommended values of `missing`, read back from the algorithm's schedules."""
-    if algorithm.name == "general-momentum":
-        raise ValueError(
-            f"general-momentum: give {', '.join(map(spell, missing))} too, or only kappas."
-        )
-    schedules: dict[str, Any] = {
-        "gamma_2": algorithm.gamma_2.constant,
-        "gamma_3": getattr(algorithm.gamma_3, "scale", algorithm.gamma_3.constant),
-        "kappa_3": getattr(algorithm.gamma_3, "t_exponent", 0.0),
-        "delta": getattr(algorithm.forgetting, "delta", algorithm.forgetting.constant),
-    }
-    if algorithm.name == "schedule-free-sgd":
-        # gamma_2 = (1 - interpolation) gamma, at the default interpolation.
-        interpolation = inspect.signature(hidim.schedule_free_sgd).parameters["interpolation"]
-        schedules["gamma"] = float(algorithm.gamma_2(0)) / (1 - interpolation.default)
-    values = {name: schedules[name] for name in missing if schedules.get(name) is not None}
-    unknown = [spell(name) for name in missing if name not in values]
-    if unknown:
-        raise ValueError(f"{algorithm.name}: give {', '.join(unknown)} too, or no rate at all.")
-    return values
 
 
 def _scheduled(algorithm: hidim.Momentum, args: argparse.Namespace) -> hidim.Momentum:
