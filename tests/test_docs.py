@@ -76,3 +76,10 @@ def test_every_public_name_is_there():
 def test_type_checkers_see_every_public_name():
     done = subprocess.run([sys.executable, ROOT / "tools" / "stub.py", "--check"], cwd=ROOT)
     assert done.returncode == 0, "run python tools/stub.py"
+
+
+def test_the_api_page_lists_every_public_name_of_every_package():
+    for package in ("torch", "optax", "matplotlib", "xarray"):
+        pytest.importorskip(package)
+    done = subprocess.run([sys.executable, ROOT / "tools" / "api.py", "--check"], cwd=ROOT)
+    assert done.returncode == 0, "run python tools/api.py"
