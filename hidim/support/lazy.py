@@ -11,7 +11,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -62,11 +61,14 @@ class _Moved(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
-class MovedModules(MetaPathFinder, Loader):
-    """Finds modules at their old paths for one release, with a DeprecationWarning.
+class MovedModules:
+    """Finds and loads modules at their old paths for one release, with a DeprecationWarning.
 
     Asked last, so nothing that exists is hidden. A path that a public function has today is left
     out: importing the module would hide the function.
+
+    A meta path finder and a loader, without the base classes: importing `importlib.abc` takes
+    longer than importing the whole package.
 
     Args:
         package: the package whose modules moved.
@@ -83,7 +85,8 @@ class MovedModules(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if fullname not in self.moved:
             return None
-        return ModuleSpec(fullname, self, is_package=not self.moved[fullname])
+        loader: Any = self
+        return ModuleSpec(fullname, loader, is_package=not self.moved[fullname])
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Moved(spec.name, self.moved[spec.name])
