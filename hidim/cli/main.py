@@ -55,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("HIDIM_TRACEBACK"):
             raise
         return _complain(str(error), 2)
+    except (OverflowError, MemoryError) as error:
+        if os.environ.get("HIDIM_TRACEBACK"):
+            raise
+        lost = "memory" if isinstance(error, MemoryError) else "float64"
+        return _complain(f"a number given is too large for {lost}: ask for less.", 2)
 
 
 def usage() -> str:

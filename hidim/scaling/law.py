@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from hidim.algorithms import Momentum
 from hidim.algorithms.kappas import Kappas
 from hidim.algorithms.named import kappas_of, lookup
-from hidim.problems.power_law import PLRF
+from hidim.problems.power_law import MOST_EXPONENT, PLRF
 from hidim.rates.recommend import recommend
 from hidim.scaling import exponents
 from hidim.scaling.amplitudes import (
@@ -280,6 +280,12 @@ def scaling_law(
     ('II', ['F_0', 'F_ac', 'F_pp'], 0.878, 0.5122)
     """
     alpha, beta = positive("alpha", alpha), finite("beta", beta)
+    for key, exponent in (("alpha", alpha), ("beta", beta), ("kappa_b", kappa_b)):
+        if abs(finite(key, exponent)) > MOST_EXPONENT:
+            raise ValueError(
+                f"`{key}` must be at most {MOST_EXPONENT:g} in size, got {exponent:g}: its powers "
+                "leave float64."
+            )
     variant = choice("variant", variant, VARIANTS)
     record = lookup(name)
     name = record.name

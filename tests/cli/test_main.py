@@ -57,6 +57,23 @@ def test_a_typo_is_answered_with_the_nearest_name(arguments, hint, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["phase", "--alpha", "1e3", "--beta", "0.7"],
+        ["phase", "--alpha", "1", "--beta", "0.7", "--kappa-b", "1e21"],
+        ["frontier", "--alpha", "1", "--beta", "-1e6", "--flops", "1e9"],
+        ["frontier", "--alpha", "1", "--beta", "0.7", "--flops", "1e300", "--law-only"],
+        [*PREDICT, "--alpha", "1e300"],
+        [*PREDICT, "--d", "1e300"],
+        ["compare", *PREDICT[1:], "--algorithm", "sgd", "--runs", "1e20"],
+    ],
+)
+def test_numbers_beyond_all_measure_are_refused_in_one_line(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_reader_of_a_pipe_may_leave():
     script = f"{sys.executable} -m hidim --help | head -1"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=False)
