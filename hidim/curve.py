@@ -124,6 +124,15 @@ class Curve(ByContent):
             )
         return self.risk - self.risk_floor
 
+    def in_time(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps, each once and ascending, and the risk there: a curve keeps the order asked for.
+
+        >>> Curve([10, 0, 10], [0.5, 1.0, 0.5]).in_time()[0]
+        array([ 0., 10.])
+        """
+        steps, places = np.unique(np.asarray(self.steps, dtype=np.float64), return_index=True)
+        return steps, self.risk[places]
+
     @overload
     def at(self, step: SupportsFloat) -> float: ...
     @overload
@@ -146,8 +155,7 @@ class Curve(ByContent):
             wanted = np.asarray(step, dtype=np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"`step` must be a number or numbers, got {step!r}.") from None
-        order = np.argsort(self.steps, kind="stable")  # predict(at=...) keeps the order asked for
-        known = np.asarray(self.steps, dtype=np.float64)[order]
+        known, risk = self.in_time()
         outside = ~((wanted >= known[0]) & (wanted <= known[-1]))
         if outside.any():
             raise ValueError(
@@ -155,7 +163,7 @@ class Curve(ByContent):
                 "ask the engine for it with at=[...]."
             )
         with np.errstate(divide="ignore"):
-            value = np.interp(np.log1p(wanted), np.log1p(known), np.log(self.risk[order]))
+            value = np.interp(np.log1p(wanted), np.log1p(known), np.log(risk))
         return np.exp(value) if wanted.ndim else float(np.exp(value))
 
     def to_dict(self) -> dict[str, Any]:

@@ -58,13 +58,13 @@ def predict(
         >>> named.provenance["algorithm"]["gamma_3"]
         'PowerLaw(scale=0.1, t_exponent=0.5)'
     """
-    last = float(asked_steps(steps, at).max())  # refused before the spectrum is built
+    asked = asked_steps(steps, at)  # refused before the spectrum is built
+    last = float(asked.max())
     algorithm = resolve(problem, algorithm, batch_size, seed=seed, steps=last)
     return solve(
         as_spectrum(problem, seed),
         algorithm,
-        steps,
-        at=at,
+        at=asked,
         batch_size=batch_size,
         engine=engine,
         moments=moments,

@@ -119,6 +119,19 @@ class Momentum:
         return Momentum(**parts, name=self.name, readouts=readouts, rates=self.rates)
 
 
+def as_algorithm(value: Any) -> Momentum:
+    """`value` itself, if it is an algorithm.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, Momentum):
+        return value
+    raise ValueError(
+        f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {value!r}."
+    )
+
+
 def sgd(gamma_2: Rate) -> Momentum:
     """Stochastic gradient descent with rate `gamma_2`."""
     return Momentum(0.0, gamma_2, 0.0, 1.0, name="sgd")

@@ -7,6 +7,7 @@ Everything that takes a name looks it up here, so a new algorithm is one `Named`
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from hidim.algorithms.kappas import Kappas
 from hidim.algorithms.momentum import Momentum
 from hidim.support.checks import choice, non_negative, positive
 
+_NAME = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
 # The class whose exponents the caller chooses.
 GENERAL = "general-momentum"
 # The authors' practical forgetting ("delta > 5"), where beta is unknown.
@@ -37,6 +39,8 @@ class Setting:
         eigenvalues: shape (modes,), descending.
         counts: shape (modes,), modes that each entry stands for.
         given: exponents that the caller chose, by name; for the general class.
+        batch_exponent: the power of d that the batch grows with, where that is known; otherwise
+            the power that it is of this d.
     """
 
     alpha: float
@@ -48,10 +52,13 @@ class Setting:
     eigenvalues: np.ndarray
     counts: np.ndarray
     given: Mapping[str, float] = field(default_factory=dict)
+    batch_exponent: float | None = None
 
     @property
     def kappa_b(self) -> float:
-        """The batch as a power of d, between 0 and 1."""
+        """The batch as a power of d, between 0 and 1 unless it was given."""
+        if self.batch_exponent is not None:
+            return self.batch_exponent
         if self.batch_size == 1:
             return 0.0
         return 1.0 if self.batch_size >= self.d else math.log(self.batch_size) / math.log(self.d)
@@ -109,6 +116,8 @@ class Named:
         takes_kappas: whether the caller may choose the exponents.
         forgetting: the constant forgetting of a momentum that is only a longer step, None of
             others.
+        direct: share of a step that acts at once; less than 1 where the rest enters with the
+            weight 1/t of an average.
         refusal: why there are no recommended rates, where there are none.
 
     Example:
@@ -128,7 +137,21 @@ class Named:
     read_back: Callable[[Momentum], Mapping[str, float]] | None = None
     takes_kappas: bool = False
     forgetting: float | None = None
+    direct: float = 1.0
     refusal: str = "it has no rule for rates"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+            raise ValueError(f"`name` must be lower-case words with hyphens, got {self.name!r}.")
+        if not callable(self.constructor):
+            raise ValueError(f"`constructor` must be callable, got {self.constructor!r}.")
+        if self.colour and not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            raise ValueError(f'`colour` must be "#rrggbb" or empty, got {self.colour!r}.')
+        if self.exponents is not None and (self.amplitudes is None or self.member is None):
+            raise ValueError(
+                f"{self.name!r} has `exponents`, so it needs `amplitudes` and `member` too: the "
+                "constants of its law follow from them."
+            )
 
     def kappas(self, alpha: float, kappa_b: float = 0.0, **given: float | None) -> Kappas:
         """How the rates follow size and time at (alpha, kappa_b).
@@ -207,13 +230,10 @@ def register(record: Named) -> None:
     """Make `record` known by its name.
 
     Raises:
-        ValueError: no `Named`, a name that is no hyphenated word, or one that is taken.
+        ValueError: no `Named`, or a name that is taken.
     """
     if not isinstance(record, Named):
         raise ValueError(f"`algorithm` must be a hidim.Named, got {record!r}.")
-    plain = record.name.replace("-", "")
-    if not (plain.isalnum() and plain.isascii() and record.name == record.name.lower()):
-        raise ValueError(f"`name` must be lower-case words with hyphens, got {record.name!r}.")
     taken = {_squeezed(name): name for name in RECORDS}
     if _squeezed(record.name) in taken:
         raise ValueError(f"`name` {record.name!r} is taken by {taken[_squeezed(record.name)]!r}.")

@@ -38,6 +38,8 @@ from hidim.algorithms.schedules import Constant
 
 # torch's customary momentum 0.9.
 _FORGETTING = 0.1
+# How far Schedule-Free's gradient point lies towards the average, unless said.
+_INTERPOLATION = inspect.signature(schedule_free_sgd).parameters["interpolation"].default
 
 
 def _sgd_exponents(alpha: float, kappa_b: float) -> Kappas:
@@ -76,17 +78,10 @@ def _decaying_amplitudes(setting: Setting) -> Amplitudes:
     return Amplitudes(setting.gamma_2, gamma_3, setting.delta)
 
 
-def _schedule_free_rates(setting: Setting) -> Momentum:
+def _schedule_free_amplitudes(setting: Setting) -> Amplitudes:
     # The gradient point sees (1 - interpolation) gamma directly, so gamma itself may be larger
     # than SGD's; just below 1/L even without noise.
-    return schedule_free_sgd(2.5 * setting.gamma_2)
-
-
-def _schedule_free_amplitudes(setting: Setting) -> Amplitudes:
-    found = _schedule_free_rates(setting)
-    # gamma_3 = interpolation gamma / (t + 2): this much of (1 + t)^-1.
-    later = float(found.gamma_3(1e9)) * 1e9
-    return Amplitudes(float(found.gamma_2(0)), later, setting.delta)
+    return Amplitudes(2.5 * setting.gamma_2, 0.0, setting.delta)
 
 
 def _general_amplitudes(setting: Setting) -> Amplitudes:
@@ -181,8 +176,7 @@ def _from_schedules(algorithm: Momentum) -> dict[str, float]:
 
 def _from_gradient_point(algorithm: Momentum) -> dict[str, float]:
     """gamma of Schedule-Free, whose gamma_2 is (1 - interpolation) gamma at its default."""
-    default = inspect.signature(schedule_free_sgd).parameters["interpolation"].default
-    return {"gamma": float(algorithm.gamma_2(0)) / (1 - default)}
+    return {"gamma": float(algorithm.gamma_2(0)) / (1 - _INTERPOLATION)}
 
 
 BUILT_IN = (
@@ -236,7 +230,7 @@ BUILT_IN = (
         "#7a4fa0",
         exponents=_schedule_free_exponents,
         amplitudes=_schedule_free_amplitudes,
-        rates=_schedule_free_rates,
+        direct=1 - _INTERPOLATION,
         member=lambda a, kappas, d: schedule_free_sgd(a.gamma_2),
         read_back=_from_gradient_point,
     ),

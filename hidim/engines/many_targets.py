@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import Curve
 from hidim.engines.collocation import POINTS, interpolate, solve_block
 from hidim.problems.spectrum import Spectrum
@@ -51,6 +51,7 @@ def predict_targets(
     >>> [round(float(c.risk[-1]), 6) for c in predict_targets(spectra, sgd(0.1), [0, 1000])]
     [0.0, 0.0]
     """
+    as_algorithm(algorithm)
     first = spectra[0]
     for other in spectra[1:]:
         same = np.array_equal(other.eigenvalues, first.eigenvalues)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import Curve, log_spaced_steps, step_array
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
@@ -48,10 +48,7 @@ def solve(
     >>> solve(Spectrum([1.0], [1.0], 0.0), sgd(0.5), at=[0, 1], batch_size=math.inf).risk.tolist()
     [0.5, 0.125]
     """
-    if not isinstance(algorithm, Momentum):
-        raise ValueError(
-            f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {algorithm!r}."
-        )
+    as_algorithm(algorithm)
     checks.choice("engine", engine, ["auto", *ENGINES])
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     asked = asked_steps(steps, at)

@@ -66,10 +66,12 @@ def standings(curves: Sequence[Curve]) -> list[Standing]:
     >>> [(s.algorithm, s.steps_to_first, s.speedup) for s in standings([slow, fast])]
     [('slow', 100.0, 1.0), ('fast', 10.0, 10.0)]
     """
-    level = float(_ascending(curves[0])[1][-1])
+    if not curves:
+        return []
+    level = float(curves[0].in_time()[1][-1])
     found = []
     for curve in curves:
-        steps, risk = _ascending(curve)
+        steps, risk = curve.in_time()
         near = bool(level < risk[-1] <= level * (1 + SAME))
         there = level * (1 + SAME) if near else level
         time, first = settling_time(curve, there), settling_time(curves[0], there)
@@ -102,7 +104,7 @@ def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
     >>> settling_time(curve, 0.3), settling_time(curve, 0.15)
     (2.50..., nan)
     """
-    steps, risk = _ascending(curve)
+    steps, risk = curve.in_time()
     if math.isinf(level) or not risk[-1] <= level:
         return math.nan
     above = np.flatnonzero(~(risk <= level * (1 + rtol)))
@@ -113,12 +115,6 @@ def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
         return float(steps[after])
     x, y = np.log1p(steps[after - 1 : after + 1]), np.log(risk[after - 1 : after + 1])
     return float(np.expm1(np.interp(-math.log(level), -y, x)))
-
-
-def _ascending(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and risks in the order of time: a curve keeps the order it was asked for."""
-    order = np.argsort(curve.steps, kind="stable")
-    return curve.steps[order].astype(np.float64), curve.risk[order]
 
 
 def _ratio(first: float, time: float) -> float | None:
@@ -137,9 +133,9 @@ def time_to_multiple(curve: Curve, floor: float, multiple: float = 2.5) -> float
     """
     from scipy.interpolate import CubicSpline
 
-    known = np.asarray(curve.steps, dtype=np.float64)
-    use = (known >= 1) & np.isfinite(curve.risk)
-    u, gap = np.log(known[use]), np.log(curve.risk[use] / (multiple * floor))
+    known, risk = curve.in_time()
+    use = (known >= 1) & np.isfinite(risk)
+    u, gap = np.log(known[use]), np.log(risk[use] / (multiple * floor))
     below = np.nonzero(gap <= 0)[0]
     if len(below) == 0:
         return float("nan")

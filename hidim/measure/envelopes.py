@@ -44,9 +44,9 @@ def log_risk_at(curve: Curve, steps: np.ndarray) -> np.ndarray:
     """
     from scipy.interpolate import CubicSpline
 
-    known = np.asarray(curve.steps, dtype=np.float64)
-    use = (known >= 1) & np.isfinite(curve.risk)
-    spline = CubicSpline(np.log(known[use]), np.log(curve.risk[use]))
+    known, risk = curve.in_time()
+    use = (known >= 1) & np.isfinite(risk)
+    spline = CubicSpline(np.log(known[use]), np.log(risk[use]))
     inside = np.clip(np.asarray(steps, dtype=np.float64), 1.0, known[use][-1])
     return np.where(np.asarray(steps) >= 1, spline(np.log(inside)), np.nan)
 

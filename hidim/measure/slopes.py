@@ -65,8 +65,8 @@ def local_slopes(curve: Curve, steps: np.ndarray | None = None) -> np.ndarray:
     """
     from scipy.interpolate import CubicSpline
 
-    known = np.asarray(curve.steps, dtype=np.float64)
-    use = (known >= 1) & np.isfinite(curve.risk)
-    spline = CubicSpline(np.log(known[use]), np.log(curve.risk[use]))
+    known, risk = curve.in_time()
+    use = (known >= 1) & np.isfinite(risk)
+    spline = CubicSpline(np.log(known[use]), np.log(risk[use]))
     where = known[use] if steps is None else np.asarray(steps, dtype=np.float64)
     return np.asarray(spline(np.log(where), 1))

@@ -104,11 +104,12 @@ def plot_agreement(
         )
     ax = new_ax() if ax is None else ax
     for index, (points, line) in enumerate(zip(measured, predicted, strict=True)):
-        place = np.searchsorted(line.steps, points.steps).clip(max=len(line.steps) - 1)
-        if not np.array_equal(line.steps[place], points.steps):
+        steps, risk = line.in_time()
+        place = np.searchsorted(steps, points.steps).clip(max=len(steps) - 1)
+        if not np.array_equal(steps[place], points.steps):
             raise ValueError(f"`predicted` lacks some of the steps of {points.label!r}.")
-        seen = (points.steps > 0) & np.isfinite(points.risk) & np.isfinite(line.risk[place])
-        truth = line.risk[place][seen]
+        seen = (points.steps > 0) & np.isfinite(points.risk) & np.isfinite(risk[place])
+        truth = risk[place][seen]
         error = np.zeros_like(truth) if points.stderr is None else points.stderr[seen] / truth
         colour = colour_of(points.label, index=index)
         x = points.steps[seen].astype(np.float64)

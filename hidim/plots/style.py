@@ -29,8 +29,10 @@ def colour_of(name: str, *, index: int = 0) -> str:
     True
     """
     colours = {**COLOURS, **{known: lookup(known).colour for known in names()}}  # new ones too
-    found = [known for known, colour in colours.items() if colour and known in name.lower()]
-    return colours[max(found, key=len)] if found else OTHERS[index % len(OTHERS)]
+    spelt = name.lower().replace("_", "-")
+    found = [known for known in colours if known in spelt]
+    colour = colours[max(found, key=len)] if found else ""
+    return colour or OTHERS[index % len(OTHERS)]
 
 
 def new_ax() -> Axes:

@@ -171,6 +171,16 @@ class PLRF:
             return self._equivalent()
         return self.drawn()._sampled(seed, self.draw_provenance(seed))
 
+    @classmethod
+    def of_ratio(cls, alpha: float, beta: float, d: float, ratio: float) -> PLRF:
+        """The problem at d with v = ratio x d, rounded down to a whole number.
+
+        >>> PLRF.of_ratio(0.4, 0.7, 101, 2.7).v
+        272
+        """
+        v = math.inf if math.isinf(ratio) else max(int(d), int(ratio * d))
+        return cls(alpha, beta, int(d), v)
+
     def drawn(self) -> PLRF:
         """The problem that a drawn W belongs to: this one, or with v = 4 d where v is infinite."""
         return self if math.isfinite(self._v) else replace(self, v=4 * self.d)
@@ -261,9 +271,8 @@ def spectra_at(
     alpha: float, betas: Sequence[float] | np.ndarray, d: float, ratio: float
 ) -> list[Spectrum]:
     """Compressed equivalents for a row of beta, all on the same nodes."""
-    v = math.inf if math.isinf(ratio) else int(ratio * d)
     return [
-        PLRF(alpha, float(beta), int(d), v)
+        PLRF.of_ratio(alpha, float(beta), d, ratio)
         .spectrum()
         .compress(nodes_per_octave=_ROW_NODES_PER_OCTAVE)
         for beta in betas

@@ -24,15 +24,14 @@ from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 from hidim.systems.kernel_norm import kernel_norm
+from hidim.systems.momentum import ERROR
 
 # Kernel norm the recommended rates keep to: half of what is stable.
 NORM_LIMIT = 0.5
 _TIMES = np.concatenate([np.arange(32.0), np.geomspace(32.0, 1e20, 240)])
 _SMALLEST = 2.0**-40
-# A risk at the horizon this much lower is worth departing from the rule for.
-_WORTH = 1e-3
-# Accuracy of the runs that compare rates: they only have to rank them.
-_RUN_TOLERANCE = 1e-5
+# A risk above the floor that is this much lower at the horizon is worth another move.
+_WORTH = 1e-2
 
 
 def recommend(
@@ -46,6 +45,7 @@ def recommend(
     kappa_1: float | None = None,
     kappa_2: float | None = None,
     kappa_3: float | None = None,
+    kappa_b: float | None = None,
     seed: int | None = None,
     steps: float | None = None,
     scale: float | None = None,
@@ -64,11 +64,14 @@ def recommend(
         kappa_1: gamma_2 ~ d^-kappa_1; by default the smallest stable one.
         kappa_2: gamma_3 ~ d^-kappa_2; by default the smallest stable one.
         kappa_3: gamma_3 ~ (1 + t)^-kappa_3; by default DANA-decaying's.
+        kappa_b: the power of d that the batch grows with, for exponents of a ladder of sizes: 0
+            for a batch that stays as it is. By default the power that it is of this d.
         seed: the W that will be drawn, as in `hidim.predict`: the rates hold on that draw. None
             for the deterministic equivalent, whose rates one draw in some fifty of ten
             parameters does not bear.
         steps: the horizon in optimizer steps. Of the rates by factors of two below the others,
-            gamma_2 and gamma_3 apart, those with the lowest expected risk at its end.
+            gamma_2 and gamma_3 apart, those with the lowest expected risk at its end: a descent,
+            which stops where no factor of two lowers the risk above the floor by a percent.
         scale: factor on the rates that the rule and the norm give; not with `steps`. Above 1 the
             norm may pass 1/2.
 
@@ -102,7 +105,10 @@ def recommend(
             raise ValueError(
                 "`scale` fixes the rates and `steps` searches them: give one of the two."
             )
-    setting, spectrum = _setting(problem, batch_size, alpha, beta, d, given, seed)
+    if kappa_b is not None:
+        kappa_b = checks.non_negative("kappa_b", kappa_b)
+    setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed)
+    setting = replace(setting, given=given, batch_exponent=kappa_b)
     rule = replace(record.recommended(setting), name=record.name)
     held = _held(rule, spectrum, setting.batch_size)
     if scale is not None:
@@ -158,7 +164,6 @@ def _setting(
     alpha: float | None,
     beta: float | None,
     d: float | None,
-    given: dict[str, float],
     seed: int | None,
 ) -> tuple[Setting, Spectrum]:
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
@@ -168,7 +173,10 @@ def _setting(
         if value is None:
             # What is no problem at all is refused as such.
             as_spectrum(problem)
-            raise ValueError(f"`{key}` is not known for a {type(problem).__name__}; give {key}=.")
+            raise ValueError(
+                f"`{key}` is not known for a {type(problem).__name__}; give {key}= to "
+                "hidim.recommend."
+            )
         known[key] = checks.positive(key, value)
     beta = getattr(problem, "beta", None) if beta is None else beta
     spectrum = as_spectrum(problem, seed)
@@ -184,7 +192,6 @@ def _setting(
         curvature=top if isinstance(problem, Spectrum) else 1.0,
         eigenvalues=spectrum.eigenvalues,
         counts=spectrum.counts,
-        given=given,
     )
     return setting, spectrum
 
@@ -209,19 +216,17 @@ def _held(algorithm: Momentum, spectrum: Spectrum, batch_size: float) -> Momentu
 def _best_at_the_end(
     algorithm: Momentum, spectrum: Spectrum, batch_size: float, steps: float
 ) -> Momentum:
-    """Halve both rates, then each alone, as long as the risk at the horizon falls."""
+    """The rates, by factors of two below, with the least risk above the floor at the end."""
     end = np.array([float(steps)])
-    rough = spectrum.compress(nodes_per_octave=8)
 
-    def risk(factors: tuple[float, float]) -> float:
-        there = scaled(algorithm, *factors)
-        record = march(rough, there, batch_size, end, tolerance=_RUN_TOLERANCE)
-        return float(record.risk(record.sums)[-1])
+    def excess(factors: tuple[float, float]) -> float:
+        record = march(spectrum, scaled(algorithm, *factors), batch_size, end)
+        return 0.5 * float(record.sums[-1, ERROR])
 
     moves = [(0.5, 0.5)]
     if algorithm.has_momentum and not algorithm.readouts:
-        moves += [(1.0, 0.5), (0.5, 1.0)]
-    return scaled(algorithm, *_descend(risk, (1.0, 1.0), moves))
+        moves += [(1.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 1.0)]
+    return scaled(algorithm, *_descend(excess, (1.0, 1.0), moves))
 
 
 def _descend(
@@ -229,18 +234,16 @@ def _descend(
     start: tuple[float, float],
     moves: list[tuple[float, float]],
 ) -> tuple[float, float]:
-    """Repeat each move, and take it back, while that lowers `value` by what is worth it."""
-    best, lowest = start, value(start)
-    improved = True
-    while improved:
-        improved = False
-        for down in [*moves, *((1 / a, 1 / b) for a, b in moves[1:])]:
-            while True:
-                there = (best[0] * down[0], best[1] * down[1])
-                if not all(_SMALLEST <= x <= 1.0 for x in there):
-                    break
-                found = value(there)
-                if not found < lowest * (1 - _WORTH):
-                    break
-                best, lowest, improved = there, found, True
-    return best
+    """Take the move that lowers `value` most, as long as one is worth it."""
+    known = {start: value(start)}
+    best = start
+    while True:
+        around = [(best[0] * a, best[1] * b) for a, b in moves]
+        around = [place for place in around if all(_SMALLEST <= x <= 1.0 for x in place)]
+        for place in around:
+            if place not in known:
+                known[place] = value(place)
+        lowest = min(around, key=known.__getitem__, default=best)
+        if not known[lowest] < known[best] * (1 - _WORTH):
+            return best
+        best = lowest

@@ -68,13 +68,14 @@ def default_rates(
         eigenvalues=np.ones(1),
         counts=np.ones(1),
         given={f"kappa_{i}": getattr(kappas, f"kappa_{i}") for i in (1, 2, 3)},
+        batch_exponent=kappas.kappa_b,
     )
-    assert record.amplitudes is not None  # every algorithm with exponents has them
+    assert record.amplitudes is not None  # `Named` sees to it
     found = record.amplitudes(setting)
     longer = found.gamma_3 / found.delta if record.forgetting is not None else 0.0
     c_2 = (found.gamma_2 + longer) * d**kappas.kappa_1
     if math.isinf(kappas.kappa_2):
-        return Rates(c_2, 0.0, 1.0, c_b)
+        return Rates(c_2, 0.0, found.delta, c_b)
     return Rates(c_2, found.gamma_3 * d**kappas.kappa_2, found.delta, c_b)
 
 

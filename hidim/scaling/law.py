@@ -8,14 +8,15 @@
 Sources: arXiv 2405.15074 (SGD), arXiv 2505.16098 (momentum); derivations in terms.py,
 amplitudes.py and exponents.py, conventions in docs/notation.md.
 Limits: asymptotic in d and t. Exponents are exact; risks are within a constant factor: at the
-compute optimum 0.7 to 1.3 of the exact risk for d from 1e3 to 1e7 in phases Ia, II and III. For
-numbers to trust use `hidim.predict`.
+compute optimum 0.7 to 1.3 of the exact risk for d from 1e3 to 1e7 and batches from 1 to 64 in
+phases Ia, II and III, for Schedule-Free 0.6 to 1.6. For numbers to trust use `hidim.predict`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from hidim.algorithms import Momentum
 from hidim.algorithms.kappas import Kappas
-from hidim.algorithms.named import kappas_of, lookup
+from hidim.algorithms.named import Named, kappas_of, lookup
 from hidim.problems.power_law import MOST_EXPONENT, PLRF
 from hidim.rates.recommend import recommend
 from hidim.scaling import exponents
@@ -93,6 +94,15 @@ class ScalingLaw(Saved, format="hidim-scaling-law/1"):
         """2 alpha + 2 beta - 1."""
         return 2 * self.alpha + 2 * self.beta - 1
 
+    @property
+    def _acting(self) -> Rates:
+        """The amplitudes of gamma_2 and gamma_3; where a step is averaged in, of its parts."""
+        direct = lookup(self.name).direct
+        if direct == 1:
+            return self.rates
+        step = self.rates.c_2
+        return replace(self.rates, c_2=direct * step, c_3=(1 - direct) * step)
+
     def term_values(self, steps: ArrayLike, d: ArrayLike) -> dict[str, np.ndarray]:
         """Each term of the risk, with the 1/2, subleading ones included.
 
@@ -108,14 +118,15 @@ class ScalingLaw(Saved, format="hidim-scaling-law/1"):
         steps, d = finite_array("steps", steps), finite_array("d", d)
         if np.any(steps < 0) or np.any(d < 1):
             raise ValueError("`steps` must be at least 0 and `d` at least 1 everywhere.")
-        norm = noise_norm(self.alpha, self.rates, self.kappas, self.v_over_d)
+        rates = self._acting
+        norm = noise_norm(self.alpha, rates, self.kappas, self.v_over_d)
         if norm >= 1:
             raise ValueError(
                 f"`c_2` is {self.rates.c_2:g}, an unstable rate: its kernel norm is {norm:.3g} "
                 "and must be below 1. Take a smaller c_2, or leave it out."
             )
         present = {**self.terms, **self.subleading}
-        constants = term_constants(self.alpha, present, norm, self.rates)
+        constants = term_constants(self.alpha, present, norm, rates)
         values = {}
         for name, term in present.items():
             with np.errstate(divide="ignore"):  # a floor below the range of numbers is zero
@@ -142,13 +153,14 @@ class ScalingLaw(Saved, format="hidim-scaling-law/1"):
         """The effective time that a term of this power sees."""
         if term.power == 0:
             return np.ones(np.broadcast_shapes(steps.shape, d.shape))
-        theta = 1 + 2 * self.rates.c_2 * d**-self.kappas.kappa_1 * steps
-        if self.rates.c_3 > 0:
+        rates = self._acting
+        theta = 1 + 2 * rates.c_2 * d**-self.kappas.kappa_1 * steps
+        if rates.c_3 > 0:
             # A subleading term may fall faster than the friction allows; its small values then
             # only need the factor of modes that have just begun to move.
             power = term.power if term.leading else 0.0
-            factor = momentum_factor(power, self.rates.delta, self.kappas.kappa_3)
-            gamma_3 = self.rates.c_3 * d**-self.kappas.kappa_2
+            factor = momentum_factor(power, rates.delta, self.kappas.kappa_3)
+            gamma_3 = rates.c_3 * d**-self.kappas.kappa_2
             theta = theta + factor * gamma_3 * momentum_time(steps, self.kappas.kappa_3)
         return np.asarray(theta)
 
@@ -190,20 +202,23 @@ class ScalingLaw(Saved, format="hidim-scaling-law/1"):
         Momentum(gamma_1=Constant(value=1.0), gamma_2=Constant(value=0.2), ...)
         """
         rates, kappas = self.rates, self.kappas
-        if not self.chosen:
-            size = whole("d", d, minimum=1)
-            batch = max(1, round(rates.c_b * size**kappas.kappa_b))
-            v = math.inf if math.isinf(self.v_over_d) else max(size, round(self.v_over_d * size))
-            given = {}
-            if lookup(self.name).takes_kappas:
-                given = {f"kappa_{i}": getattr(kappas, f"kappa_{i}") for i in (1, 2, 3)}
-            problem = PLRF(self.alpha, self.beta, int(size), v)
-            return recommend(problem, self.name, batch, **given)
-        step = rates.c_2 * d**-kappas.kappa_1
-        # The same rate, half of it through the momentum, where that is only a longer step.
-        ratio = rates.c_3 / rates.c_2 if math.isfinite(kappas.kappa_2) else 1.0
-        delta = rates.delta if math.isfinite(kappas.kappa_2) else None
-        return lookup(self.name).at(step, ratio, delta, kappas, d)
+        record = lookup(self.name)
+        if self.chosen:
+            step = rates.c_2 * d**-kappas.kappa_1
+            # The same rate, half of it through the momentum, where that is only a longer step.
+            ratio = rates.c_3 / rates.c_2 if math.isfinite(kappas.kappa_2) else 1.0
+            return record.at(step, ratio, rates.delta, kappas, d)
+        size = int(whole("d", d, minimum=1))
+        given = {}
+        if record.takes_kappas:
+            given = {f"kappa_{i}": getattr(kappas, f"kappa_{i}") for i in (1, 2, 3)}
+        return recommend(
+            PLRF.of_ratio(self.alpha, self.beta, size, self.v_over_d),
+            self.name,
+            max(1, round(rates.c_b * size**kappas.kappa_b)),
+            kappa_b=kappas.kappa_b,
+            **given,
+        )
 
     def _refuse_trivial(self) -> None:
         if self.phase == "trivial":
@@ -270,7 +285,7 @@ def scaling_law(
         c_2: amplitude of gamma_2; by default the rule of `hidim.recommend`, as for c_3 and
             delta.
         c_3: amplitude of gamma_3.
-        delta: friction, Delta(t) = delta / (delta + t).
+        delta: friction, Delta(t) = delta / (delta + t); of "sgd-momentum" the constant forgetting.
 
     Raises:
         ValueError: an argument out of range, an unknown name, or unstable exponents.
@@ -295,12 +310,10 @@ def scaling_law(
     ratio = _checked_ratio(alpha, v_over_d)
     c_b = positive("batch_size", batch_size)
     rates = default_rates(record, alpha, beta, kappas, c_b=c_b, ratio=ratio)
-    rates = Rates(
-        rates.c_2 if c_2 is None else positive("c_2", c_2),
-        rates.c_3 if c_3 is None or math.isinf(kappas.kappa_2) else positive("c_3", c_3),
-        rates.delta if delta is None else positive("delta", delta),
-        rates.c_b,
-    )
+    asked = {"c_2": c_2, "c_3": c_3, "delta": delta}
+    given = {key: positive(key, value) for key, value in asked.items() if value is not None}
+    _refuse_idle(record, kappas, given)
+    rates = replace(rates, **given)
     phase = phase_of(alpha, beta)
     terms = terms_of(alpha, beta, kappas, variant)
     solved = _trivial() if phase == "trivial" else _solve(terms, kappas)
@@ -316,9 +329,22 @@ def scaling_law(
         boundaries=boundaries(alpha, beta),
         v_over_d=ratio,
         rates=rates,
-        chosen=any(given is not None for given in (c_2, c_3, delta)),
+        chosen=bool(given),
         **solved,
     )
+
+
+def _refuse_idle(record: Named, kappas: Kappas, given: Mapping[str, float]) -> None:
+    """Refuse an amplitude that this optimizer does not have."""
+    without = math.isinf(kappas.kappa_2) or record.direct < 1
+    idle = {"c_3"} if without else set()
+    idle |= {"delta"} if without and record.forgetting is None else set()
+    for key in given:
+        if key in idle:
+            raise ValueError(
+                f"`{key}` is no amplitude of {record.name!r}, whose rates follow from c_2: leave "
+                "it out."
+            )
 
 
 def _solve(terms: dict[str, Term], kappas: Kappas) -> dict[str, Any]:

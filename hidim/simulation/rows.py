@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
 from hidim.support import checks
 from hidim.support.progress import Progress
@@ -62,6 +62,7 @@ def simulate_rows(
         >>> bool(curve.risk[-1] < 1e-3 * curve.risk[0])
         True
     """
+    as_algorithm(algorithm)
     X = checks.finite_array("X", X, ndim=2)
     y = checks.finite_array("y", y, ndim=(1, 2))
     if len(X) != len(y) or not X.size:

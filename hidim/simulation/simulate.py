@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
@@ -93,10 +93,8 @@ def simulate(
         >>> bool(abs(run.risk[-1] - expected.risk[-1]) < 4 * run.stderr[-1])
         True
     """
-    if not isinstance(algorithm, Momentum | str):
-        raise ValueError(
-            f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {algorithm!r}."
-        )
+    if not isinstance(algorithm, str):
+        as_algorithm(algorithm)
     checks.choice("method", method, METHODS)
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))

@@ -88,10 +88,14 @@ class Recipe:
         if self.step is None:
             if v_over_d is None:
                 v_over_d = math.inf if 2 * alpha > 1 else 4.0
-            v = math.inf if math.isinf(v_over_d) else int(v_over_d * d)
-            problem = PLRF(alpha, beta, int(d), v)
-            kappa_2, kappa_3 = self.kappa_2, self.kappa_3
-            return recommend(problem, self.name, batch_size, kappa_2=kappa_2, kappa_3=kappa_3)
+            return recommend(
+                PLRF.of_ratio(alpha, beta, d, v_over_d),
+                self.name,
+                batch_size,
+                kappa_2=self.kappa_2,
+                kappa_3=self.kappa_3,
+                kappa_b=0.0,  # a ladder's batch stays as it is
+            )
         delta = self.delta
         if delta is None and record.forgetting is None:
             delta = 4 + (alpha + beta) / alpha
@@ -147,7 +151,8 @@ def run_ladder(
 
     Args:
         alpha: exponent of the data; positive.
-        beta: exponent of the target, or a row of them, which shares all the work.
+        beta: exponent of the target, or a row of them, which shares all the work: one algorithm,
+            with the friction that the largest of them asks for.
         recipe: the optimizer, or its name with default amplitudes.
         sizes: parameters; 100 to 1e7 with six per decade by default.
         v_over_d: v / d; infinite above the line 2 alpha = 1, 4 below it.

@@ -11,6 +11,7 @@ from hidim.algorithms.kappas import Kappas
 from hidim.algorithms.named import Amplitudes, kappas_of, lookup, names
 from hidim.rates.recommend import scaled
 from hidim.studies import Recipe
+from hidim.studies.frontier import exact_frontier
 
 PROBLEM = hidim.PLRF(1.0, 0.7, 50)
 RATED = [name for name in names() if name != "stochastic-nesterov"]
@@ -102,7 +103,8 @@ def test_a_bare_spectrum_says_what_a_name_needs():
 def test_laws_ladders_and_recommend_give_one_answer(name, alpha, batch_size):
     ratio = math.inf if alpha > 0.5 else 4.0
     problem = hidim.PLRF(alpha, 0.8, 200, ratio * 200)
-    chosen = hidim.recommend(problem, name, batch_size)
+    # A law's and a ladder's batch stays as it is while d grows.
+    chosen = hidim.recommend(problem, name, batch_size, kappa_b=0.0)
     assert hidim.scaling_law(alpha, 0.8, name, batch_size=batch_size).algorithm(200) == chosen
     trace = problem.spectrum().trace
     assert Recipe(name).algorithm(alpha, 0.8, 200, trace, batch_size=batch_size) == chosen
@@ -115,10 +117,29 @@ def test_the_constants_of_a_law_are_the_recommended_rates_of_large_problems(name
     whole = float(algorithm.gamma_2(0))
     if lookup(name).forgetting:
         whole += float(algorithm.gamma_3(0) / algorithm.forgetting(0))
+    whole /= lookup(name).direct  # of an average, the step that it is an average of
     assert law.rates.c_2 == pytest.approx(whole, rel=1e-6)  # the trace at d is its limit by then
-    if algorithm.has_momentum and not lookup(name).forgetting:
+    if law.rates.c_3:
         there = float(algorithm.gamma_3(1e9)) * 1e9**law.kappas.kappa_3
         assert law.rates.c_3 * 1e6**-law.kappas.kappa_2 == pytest.approx(there, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize("name", names(fixed=True))
+def test_a_law_describes_its_own_algorithm_at_any_batch(name, batch_size):
+    law = hidim.scaling_law(1.0, 0.7, name, batch_size=batch_size)
+    flops = 1e8 * batch_size
+    ratio = float(law.frontier(flops).risk / exact_frontier(law, flops).risk)
+    assert 0.7 < ratio < (1.7 if name == "schedule-free-sgd" else 1.3)  # as its docstring says
+
+
+@pytest.mark.parametrize(
+    ("name", "amplitude"),
+    [("sgd", "c_3"), ("sgd", "delta"), ("sgd-momentum", "c_3"), ("schedule-free-sgd", "delta")],
+)
+def test_an_amplitude_that_an_optimizer_does_not_have_is_refused(name, amplitude):
+    with pytest.raises(ValueError, match=f"`{amplitude}` is no amplitude of"):
+        hidim.scaling_law(1.0, 0.7, name, **{amplitude: 0.5})
 
 
 def test_explicit_amplitudes_are_taken_as_they_are():
@@ -213,6 +234,38 @@ def test_an_algorithm_from_outside_works_everywhere(registered):
     assert "half-dana" in hidim.algorithms.NAMED
     with pytest.raises(ValueError, match="half-dana"):
         lookup("nothing like it")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "-a-"},
+        {"name": "Sgd"},
+        {"constructor": None},
+        {"colour": "red"},
+        {"exponents": lambda alpha, kappa_b: Kappas()},
+    ],
+)
+def test_a_record_that_could_not_work_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"`name`|`constructor`|`colour`|`exponents`"):
+        hidim.Named(**({"name": "new", "constructor": hidim.sgd} | wrong))
+
+
+def test_a_colour_left_out_is_a_spare_one_and_spelling_does_not_matter(registered):
+    from hidim.plots import colour_of
+    from hidim.plots.style import OTHERS
+
+    hidim.register(algorithm=hidim.Named("careful-sgd", hidim.sgd))
+    assert colour_of("careful-sgd", index=1) == OTHERS[1]
+    assert colour_of("DANA_decaying") == colour_of("dana-decaying")
+
+
+def test_iterators_and_rows_take_what_they_say():
+    at = (step for step in (3, 1))
+    assert hidim.predict(PROBLEM, "sgd", at=at).steps.tolist() == [3, 1]
+    X = np.eye(4)
+    with pytest.raises(ValueError, match="`algorithm` must be a hidim algorithm"):
+        hidim.simulate_rows(X, np.ones(4), "sgd", 10)
 
 
 @pytest.mark.parametrize("name", ["SGD", "half dana", "", "half_dana!", "danadecaying"])
