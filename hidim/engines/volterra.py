@@ -14,7 +14,9 @@ With momentum, or rates that move, both are products of the 3x3 step maps of
 `hidim.systems.momentum`. Discrete steps and full curvature: the solution is the exact expected
 risk, not a continuous-time limit.
 Source: arXiv 2405.15074 (SGD), arXiv 2505.16098 (momentum), in the project's conventions.
-Limits: `CONVOLUTION_STEPS` for SGD at a constant rate, `TWO_TIME_STEPS` otherwise.
+Limits: `CONVOLUTION_STEPS` for SGD at a constant rate, `TWO_TIME_STEPS` otherwise. Rounding is all
+that is lost, except that more than 600 modes under momentum or moving rates are put on fewer nodes
+where forcing and kernel stay within 1e-9 of what they are.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.schedules import Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.convolution import apply_kernel, solve_renewal
 from hidim.engines.two_time import TwoTime
@@ -39,12 +42,18 @@ SUPPORTS = (
 )
 
 _COMPRESS_ABOVE = 600
+_COMPRESSION_ERROR = 1e-9
 _PANEL = 256
+_FASTEST_FALL = 1e-260
 
 
-def supports(algorithm: Momentum, last: float) -> str | None:
-    """Why this engine cannot reach step `last` with `algorithm`, or None if it can."""
-    limit = CONVOLUTION_STEPS if _is_convolution(algorithm) else TWO_TIME_STEPS
+def supports(algorithm: Momentum, last: float, weight: Schedule | None = None) -> str | None:
+    """Why this engine cannot reach step `last` with `algorithm`, or None if it can.
+
+    Args:
+        weight: of the point that is read; None for the iterate.
+    """
+    limit = CONVOLUTION_STEPS if _is_convolution(algorithm, weight) else TWO_TIME_STEPS
     if last <= limit:
         return None
     return (
@@ -69,14 +78,14 @@ def solve(
     """
     if moments:
         raise ValueError("engine 'volterra' follows the risk alone; use engine='exact' for moments")
-    last = _last_step(algorithm, at)
     weight = algorithm.readout(readout)
+    last = _last_step(algorithm, at, weight)
     with np.errstate(over="ignore", invalid="ignore"):
-        if _is_convolution(algorithm):
+        if _is_convolution(algorithm, weight):
             risk = _Convolution(spectrum, algorithm, batch_size).solution(last + 1)
             shown = risk[at.astype(np.int64)]
         else:
-            equation = TwoTime(_compressed(spectrum), algorithm, batch_size)
+            equation = _equation(spectrum, algorithm, batch_size, last + 1)
             risk = equation.solution(last + 1)
             shown = risk[at.astype(np.int64)]
             if weight.constant != 0.0:
@@ -157,7 +166,7 @@ def renewal_series(
             equation = _Convolution(spectrum, algorithm, batch_size)
             risk = equation.series(last + 1, terms)
         else:
-            risk = TwoTime(_compressed(spectrum), algorithm, batch_size).series(last + 1, terms)
+            risk = _equation(spectrum, algorithm, batch_size, last + 1).series(last + 1, terms)
     return _curve(steps, risk[steps], risk, spectrum.initial_risk)
 
 
@@ -167,10 +176,12 @@ class _Convolution:
     def __init__(self, spectrum: Spectrum, algorithm: Momentum, batch_size: float) -> None:
         gamma = algorithm.gamma_2.constant or 0.0
         rate = gamma * spectrum.eigenvalues
-        # log a_j; where a step removes the mode at once, far below any float instead of -inf.
+        # log a_j, each form where it keeps its digits; where a step removes the mode at once, far
+        # below any float instead of -inf.
         with np.errstate(divide="ignore"):
-            self._log = np.log1p(-rate * (2.0 - rate * (1.0 + 1.0 / batch_size)))
-        self._log = np.maximum(self._log, -1e4)
+            slow = np.log1p(-np.minimum(rate, 0.5) * (2.0 - rate * (1.0 + 1.0 / batch_size)))
+            fast = np.log((1.0 - rate) ** 2 + rate**2 / batch_size)
+        self._log = np.maximum(np.where(rate < 0.5, slow, fast), -1e4)
         self._floor = spectrum.risk_floor
         self._error = 0.5 * spectrum.eigenvalues * spectrum.error_sq
         self._noise = spectrum.counts * rate**2 / batch_size
@@ -198,7 +209,8 @@ class _Convolution:
 
     def _tables(self, size: int, growth: float) -> tuple[np.ndarray, np.ndarray]:
         forcing = _exponential_table(self._error, self._log - growth, size)
-        forcing += self._floor * np.exp(-growth * np.arange(size))
+        if self._floor > 0:  # then nothing is scaled up, see _growth
+            forcing += self._floor * np.exp(-growth * np.arange(size))
         # One factor exp(-growth) more: K(t - s - 1) spans t - s steps.
         kernel = _exponential_table(self._noise * math.exp(-growth), self._log - growth, size)
         return forcing, kernel
@@ -222,7 +234,8 @@ class _Convolution:
         low = 1e-14 * max(width, 1e-280)
         if width > 0 and excess(low) > 0 and excess(2.0 * width) < 0:
             q = top + float(brentq(excess, low, 2.0 * width, rtol=1e-14, xtol=low))
-        growth = math.log(q) if q > 0 else -1e4
+        # exp(-growth) must stay a float; a risk that falls faster is gone after the first step.
+        growth = math.log(max(q, _FASTEST_FALL))
         return max(growth, 0.0) if self._floor > 0 else growth
 
 
@@ -246,16 +259,25 @@ def _exponential_table(weights: np.ndarray, log: np.ndarray, size: int) -> np.nd
     return table.reshape(-1)[:size]
 
 
-def _is_convolution(algorithm: Momentum) -> bool:
+def _is_convolution(algorithm: Momentum, weight: Schedule | None = None) -> bool:
     return (
         not algorithm.has_momentum
-        and not algorithm.readouts
+        and (weight is None or weight.constant == 0.0)
         and algorithm.gamma_2.constant is not None
     )
 
 
-def _compressed(spectrum: Spectrum) -> Spectrum:
-    return spectrum.compress() if len(spectrum) > _COMPRESS_ABOVE else spectrum
+def _equation(spectrum: Spectrum, algorithm: Momentum, batch_size: float, size: int) -> TwoTime:
+    """The equation on fewer nodes, where these have the forcing and the kernel of all modes."""
+    full = TwoTime(spectrum, algorithm, batch_size)
+    if len(spectrum) <= _COMPRESS_ABOVE:
+        return full
+    few = TwoTime(spectrum.compress(), algorithm, batch_size)
+    forcing, kernel = full.forcing(size), full.response(0, size)
+    missed = np.abs(few.forcing(size) - forcing)
+    # The kernel counts by what the first risk, the largest, leaves behind.
+    missed += np.abs(few.response(0, size) - kernel) * forcing[0]
+    return few if np.all(missed <= _COMPRESSION_ERROR * forcing) else full
 
 
 def _steps(name: str, t: Any) -> np.ndarray:
@@ -265,9 +287,9 @@ def _steps(name: str, t: Any) -> np.ndarray:
     return steps.astype(np.int64)
 
 
-def _last_step(algorithm: Momentum, at: np.ndarray) -> int:
+def _last_step(algorithm: Momentum, at: np.ndarray, weight: Schedule | None = None) -> int:
     last = float(np.max(at, initial=0))
-    reason = supports(algorithm, last)
+    reason = supports(algorithm, last, weight)
     if reason is not None:
         raise ValueError(reason)
     return int(last)

@@ -8,6 +8,7 @@ import pytest
 
 import hidim
 from hidim.engines.volterra import forcing, kernel, renewal_series, solve
+from tests.engines.truth import recursion
 
 SPECTRUM = hidim.PLRF(1.0, 0.7, d=30, v=120).spectrum(2)
 SMALL = hidim.Spectrum([1.0, 0.4, 0.1], [1.0, 2.0, 3.0], 0.05)
@@ -43,6 +44,50 @@ def test_solution_keeps_its_digits_while_the_risk_falls_by_200_decades():
     truth = plain_recursion(spectrum, 0.1, 1, 3000)
     assert truth[-1] < 1e-200
     np.testing.assert_allclose(curve.risk, truth, rtol=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 0.49, 0.51, 0.99999, 1.0, 1.3])
+def test_full_batches_keep_their_digits_however_much_a_step_removes(gamma):
+    spectrum = hidim.Spectrum([1.0], [1.0], 0.0)
+    at = np.arange(20)
+    curve = hidim.predict(spectrum, hidim.sgd(gamma), at=at, batch_size=math.inf, engine="volterra")
+    np.testing.assert_allclose(curve.risk, 0.5 * (1 - gamma) ** (2.0 * at), rtol=1e-10)
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-2])
+@pytest.mark.parametrize(
+    "algorithm",
+    [hidim.sgd_momentum(0.05, 0.005, 0.1), hidim.sgd(0.1).scheduled(hidim.Cosine(500, 0.5))],
+    ids=["momentum", "cosine"],
+)
+def test_many_modes_are_put_on_fewer_nodes_only_where_nothing_is_lost(algorithm, floor):
+    # 620 modes between one half and one: without a floor the risk falls by 15 decades.
+    spectrum = hidim.Spectrum(np.linspace(0.5, 1, 620), np.ones(620), floor)
+    at = [0, 10, 100, 300]
+    curve = hidim.predict(spectrum, algorithm, at=at, batch_size=64, engine="volterra")
+    truth = recursion(spectrum, algorithm, 64, 300)[at]
+    np.testing.assert_allclose(curve.risk, truth, rtol=2e-9)
+
+
+def test_a_readout_that_is_not_asked_for_costs_nothing():
+    average = hidim.schedule_free_sgd(0.2, 0.0)
+    at = [0, 100, 30_000]
+    curve = hidim.predict(SMALL, average, at=at, engine="volterra")
+    np.testing.assert_array_equal(
+        curve.risk, hidim.predict(SMALL, hidim.sgd(0.2), at=at, engine="volterra").risk
+    )
+    with pytest.raises(ValueError, match="engine='exact'"):
+        hidim.predict(SMALL, average, at=at, engine="volterra", readout="average")
+
+
+def test_a_risk_may_sink_below_float_range():
+    at = [0, 100, 5000, 50_000]
+    for batch_size in (1, math.inf):
+        options = {"at": at, "batch_size": batch_size}
+        spectrum = hidim.Spectrum(np.ones(3), np.ones(3), 0.0)
+        curve = hidim.predict(spectrum, hidim.sgd(0.1), engine="volterra", **options)
+        truth = recursion(spectrum, hidim.sgd(0.1), batch_size, 5000)[at[:-1]]
+        np.testing.assert_allclose(curve.risk, [*truth, 0.0], rtol=1e-9, atol=1e-300)
 
 
 def test_divergence_is_seen_at_the_exact_step():
