@@ -1,9 +1,16 @@
 """The expected risk of a stochastic algorithm of the momentum family, exact and at any step.
 
 Iterates the second moments (error, momentum, cross) of each eigenmode: step by step where
-they move fast, by block collocation of the same difference equation where they move slowly,
-so the cost is O(modes log steps). Exact in expectation for Gaussian data, any batch and step
-size; the error of the collocation is held near 1e-9 of the risk.
+they move fast, by block collocation of the same difference equation where they move slowly
+(march.py), so the cost is O(modes log steps); full batches at constant rates by powers of each
+mode's map (powers.py). Exact in expectation for Gaussian data, any batch and step size.
+
+Accuracy, relative to the risk however far it has fallen: rounding for single steps and powers;
+3e-7 is allowed per block of steps. Against the plain recursion the error was 1e-9 in the middle of
+300 random runs, 4e-7 for one in a hundred and 6e-6 at worst. More than 300 modes add nothing to it
+(many_modes.py). Limits: schedules are trusted to be as smooth as they say (`Schedule.resolution`);
+at full batches with moving rates a part of the solution 16 digits below the risk is lost, as where
+the fast part of Schedule-Free dies and 1/t^10, many decades down, is all that remains.
 Source: arXiv 2505.16098; derivation and conventions in docs/notation.md.
 """
 
@@ -17,18 +24,13 @@ import numpy as np
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import Curve
 from hidim.engines import powers
-from hidim.engines.march import Record, empty_record, march
+from hidim.engines.march import march
+from hidim.engines.record import Record, empty_record
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.kernel_norm import growth_rate
-from hidim.systems.momentum import CROSS, ERROR, MOMENTUM
+from hidim.systems.momentum import CROSS, ERROR, MOMENTUM, followed
 
 SUPPORTS = "every member of the momentum family, any batch size, any schedule, up to 1e20 steps"
-
-# From here on the spectrum is compressed first; below, every mode is followed.
-COMPRESS_ABOVE = 300
-NODES_PER_OCTAVE = 12
-# Periods that the least damped mode rings before it dies; compression cannot follow more.
-MOST_RINGING = 8.0
 
 
 def solve(
@@ -43,35 +45,18 @@ def solve(
     """Exact curve at the steps `at` (ascending).
 
     Args:
-        moments: keep every mode's moments; the spectrum is then never compressed.
+        moments: keep every mode's moments, each solved by itself.
         readout: which point's risk to report; see `Momentum.readouts`.
     """
-    alone = powers.applies(algorithm, batch_size)
-    if alone and growth_rate(spectrum, algorithm, math.inf, 0.0) == 0.0:
+    weight = algorithm.readout(readout)
+    seen = followed(algorithm, weight, moments=moments)
+    alone = powers.applies(seen, batch_size)
+    if alone and growth_rate(spectrum, seen, math.inf, 0.0) == 0.0:
         record = empty_record(spectrum, at, keep_moments=moments)
-        record = powers.powers(spectrum, algorithm, record)
+        record = powers.powers(spectrum, seen, record)
     else:
-        if not moments and may_compress(spectrum, algorithm, batch_size, float(at[-1])):
-            spectrum = spectrum.compress(nodes_per_octave=NODES_PER_OCTAVE)
-        record = march(spectrum, algorithm, batch_size, at, keep_moments=moments)
+        record = march(spectrum, seen, batch_size, at, keep_moments=moments, readout=weight)
     return curve_from_record(record, algorithm, at, readout)
-
-
-def may_compress(spectrum: Spectrum, algorithm: Momentum, batch_size: float, last: float) -> bool:
-    """Whether fewer nodes give the same curve: many modes, none of which rings for long.
-
-    Neighbouring modes that ring drift out of phase, and no interpolation follows that. Memory
-    that fades like 1/t is exempt: its ringing dies within a few periods of any age.
-    """
-    whole = np.all(spectrum.counts >= 1) and np.all(spectrum.counts == np.floor(spectrum.counts))
-    if len(spectrum) <= COMPRESS_ABOVE or not whole or math.isinf(batch_size):
-        return False
-    t = np.geomspace(1.0, max(last, 1.0), 48)[:, None]
-    memory = algorithm.forgetting(t)
-    push = 2.0 * np.sqrt(algorithm.gamma_1(t) * algorithm.gamma_3(t) * spectrum.eigenvalues)
-    damping = memory + algorithm.gamma_2(t) * spectrum.eigenvalues
-    rings = push > 2.0 * np.pi * MOST_RINGING * damping
-    return not np.any(rings & (memory * t < 1.0))
 
 
 def curve_from_record(record: Record, algorithm: Momentum, at: np.ndarray, readout: str) -> Curve:

@@ -3,8 +3,8 @@
 Problems that differ only in the target (`error_sq` and the floor: a row of beta at one alpha and
 d) share their eigenvalues, so every block of collocation factors its matrices once and solves
 for all targets. The block length follows the hardest target.
-Same recursion, same limits as exact.py; stability does not depend on the target, so either all
-curves diverge or none.
+Same recursion as exact.py, at a tolerance per block of 1e-6 and with every mode solved; stability
+does not depend on the target, so either all curves diverge or none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import Curve
 from hidim.engines.collocation import POINTS, interpolate, solve_block
 from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import ERROR, step_by_step
+from hidim.systems.momentum import ERROR, followed, step_by_step
 
 TOLERANCE = 1e-6
 _SINGLE_STEPS = 128
@@ -99,6 +99,7 @@ def _walk(
     sums[at == 0] = error_sq @ spectrum.eigenvalues
     overflow = _OVERFLOW * float(np.max(2 * floors + error_sq @ spectrum.eigenvalues))
     edges = np.array([*algorithm.breakpoints, math.inf])
+    algorithm = followed(algorithm)
     kinds = 3 if algorithm.has_momentum else 1
     end, time, length = float(at[-1]), 0.0, float(_SINGLE_STEPS)
     patience = _SINGLE_STEPS
@@ -122,9 +123,10 @@ def _walk(
             continue
         width = min(length, room)
         width = math.floor(width) if width < 2**52 else width
+        last_time = math.nextafter(edge, 0.0)
         block = solve_block(
             spectrum, algorithm, batch_size, state[:kinds], time, width,
-            discrete=True, last_time=math.nextafter(edge, 0.0), floors=floors,
+            discrete=True, last_time=last_time, floors=floors,
         )  # fmt: skip
         factor = 0.9 * (tolerance / max(block.error, 1e-300)) ** (1 / (len(POINTS) - 1))
         if block.error > tolerance:
@@ -132,7 +134,7 @@ def _walk(
             continue
         inside = (at > time) & (at <= time + width)
         sums[inside] = interpolate(block.sums, (at[inside] - time) / width)[:, ERROR]
-        state[:kinds] = block.states[-1]
+        state[:kinds] = block.end
         time += width
         length, patience = width * min(max(factor, 0.5), 4.0), _SHORTEST_BLOCK
         if not np.all(block.sums[-1, ERROR] < overflow):

@@ -10,17 +10,24 @@ against the time of growth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
-from hidim.curve import DIVERGENCE_FACTOR
-from hidim.engines.collocation import POINTS, Block, interpolate, solve_block
+from hidim.algorithms.schedules import Constant, Schedule
+from hidim.engines.collocation import POINTS, Watch, solve_block
+from hidim.engines.many_modes import ManyModes
+from hidim.engines.record import Record, empty_record
 from hidim.problems.spectrum import Spectrum
 from hidim.support.progress import Progress
 from hidim.systems.kernel_norm import grows_faster, kernel_norm
-from hidim.systems.momentum import ERROR, initial_moments, step_by_step
+from hidim.systems.momentum import (
+    ERROR,
+    followed,
+    initial_moments,
+    step_by_step,
+)
 
 # A run this far above its start is given up: nothing comes back from there in float64.
 OVERFLOW_FACTOR = 1e18
@@ -34,91 +41,8 @@ GROWTH_PER_BLOCK = 6.0
 SHORTEST_TIME = 1e-8
 # A block costs about as much as this many single steps.
 SHORTEST_BLOCK = 128
-
-
-@dataclass
-class Record:
-    """The walk as seen at the asked steps.
-
-    Args:
-        at: (n,) asked steps, ascending.
-        sums: (n, 3) eigenvalue-weighted moments there; infinite once the run is given up.
-        states: (n, 3, modes) the moments themselves, or None.
-        crossed_at: first step whose risk exceeds the divergence factor, or None.
-        stopped_at: step at which the run was given up, or None.
-    """
-
-    at: np.ndarray
-    sums: np.ndarray
-    states: np.ndarray | None
-    floor: float
-    threshold: float
-    whole_steps: bool = True
-    crossed_at: float | None = None
-    stopped_at: float | None = None
-    last_risk: float = 0.0
-    effort: dict[str, int] = field(
-        default_factory=lambda: {"single_steps": 0, "blocks": 0, "rejected": 0}
-    )
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the run was given up or ended above the divergence threshold."""
-        return self.stopped_at is not None or self.last_risk > self.threshold
-
-    def risk(self, sums: np.ndarray) -> np.ndarray:
-        """Risk with the one half from weighted moments (..., 3)."""
-        return self.floor + 0.5 * sums[..., ERROR]
-
-    def single_steps(self, first: float, sums: np.ndarray, states: list[np.ndarray]) -> None:
-        """Record steps first, first + 1, ... from their sums (made + 1, 3)."""
-        low = np.searchsorted(self.at, first, side="left")
-        high = np.searchsorted(self.at, first + len(sums) - 1, side="right")
-        index = (self.at[low:high] - first).astype(int)
-        self.sums[low:high] = sums[index]
-        if self.states is not None:
-            for place, i in zip(range(low, high), index, strict=True):
-                self.states[place] = states[i]
-        risk = self.risk(sums)
-        over = ~(risk <= self.threshold)
-        if self.crossed_at is None and over.any():
-            self.crossed_at = first + int(np.argmax(over))
-        self.last_risk = float(risk[-1])
-
-    def block(self, start: float, length: float, block: Block) -> None:
-        """Record the asked steps inside (start, start + length]."""
-        low = np.searchsorted(self.at, start, side="right")
-        high = np.searchsorted(self.at, start + length, side="right")
-        x = (self.at[low:high] - start) / length
-        self.sums[low:high] = interpolate(block.sums, x)
-        if self.states is not None and high > low:
-            self.states[low:high, : block.states.shape[1]] = interpolate(block.states, x)
-        if self.crossed_at is None:
-            self._look_for_crossing(start, length, block)
-        self.last_risk = float(self.risk(block.sums[-1]))
-
-    def _look_for_crossing(self, start: float, length: float, block: Block) -> None:
-        x = np.union1d(POINTS, np.linspace(0.0, 1.0, 33))
-        over = self.risk(interpolate(block.sums, x)) > self.threshold
-        if not over.any():
-            return
-        first = int(np.argmax(over))
-        below, above = (x[first - 1] if first else 0.0), x[first]
-        while (above - below) * length > (1.0 if self.whole_steps else 1e-9 * length):
-            middle = 0.5 * (below + above)
-            over_here = self.risk(interpolate(block.sums, np.array([middle]))[0]) > self.threshold
-            below, above = (below, middle) if over_here else (middle, above)
-        self.crossed_at = start + above * length
-        if self.whole_steps:
-            self.crossed_at = self._first_whole_step(start, length, block, below)
-
-    def _first_whole_step(self, start: float, length: float, block: Block, x: float) -> float:
-        step = math.floor(start + x * length)
-        for candidate in range(3) if step < 2**53 else ():
-            there = np.array([min((step + candidate - start) / length, 1.0)])
-            if there[0] >= 0 and self.risk(interpolate(block.sums, there)[0]) > self.threshold:
-                return float(step + candidate)
-        return float(math.ceil(start + x * length))
+# Modes up to which every one is solved by itself.
+FEW_MODES = 300
 
 
 def march(
@@ -129,6 +53,7 @@ def march(
     *,
     discrete: bool = True,
     keep_moments: bool = False,
+    readout: Schedule | None = None,
     tolerance: float = TOLERANCE,
 ) -> Record:
     """Follow the expected moments and record them at the steps `at` (ascending).
@@ -136,28 +61,15 @@ def march(
     Args:
         discrete: the algorithm's own steps of one, or the continuous-time limit.
         keep_moments: record every mode's moments, not only the sums.
+        readout: weight w(t) of the point that will be read; None for the iterate.
+        tolerance: error allowed per block, relative to the risk.
     """
     record = empty_record(spectrum, at, discrete=discrete, keep_moments=keep_moments)
-    walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance)
+    walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance, readout)
     # A run that leaves float range is recorded as such, not warned about.
     with np.errstate(over="ignore", invalid="ignore"):
         walk.run(float(record.at[-1]))
     return record
-
-
-def empty_record(
-    spectrum: Spectrum, at: np.ndarray, *, discrete: bool = True, keep_moments: bool = False
-) -> Record:
-    """A record of the steps `at`, still to be filled."""
-    asked = np.asarray(at, dtype=np.float64)
-    return Record(
-        asked,
-        np.full((len(asked), 3), np.inf),
-        np.full((len(asked), 3, len(spectrum)), np.inf) if keep_moments else None,
-        spectrum.risk_floor,
-        DIVERGENCE_FACTOR * max(spectrum.initial_risk, 1e-300),
-        whole_steps=discrete,
-    )
 
 
 class _Walk:
@@ -171,8 +83,13 @@ class _Walk:
         record: Record,
         discrete: bool,
         tolerance: float,
+        readout: Schedule | None,
     ) -> None:
+        algorithm = followed(algorithm, readout, moments=record.states is not None)
+        self.kinds = 1 if algorithm.gamma_1.constant == 0.0 else 3
+        self.readout = None if readout is None or readout.constant == 0.0 else readout
         self.problem = (spectrum, algorithm, batch_size)
+        self.many = _nodes_if_fewer(spectrum) if record.states is None else None
         self.record = record
         self.discrete = discrete
         self.tolerance = tolerance
@@ -238,22 +155,22 @@ class _Walk:
         spectrum, algorithm, batch_size = self.problem
         if self.discrete:
             length = math.floor(length) if length < 2**52 else length
-        visible = self._growth_limit(length)
+        # Schedules may jump at an edge: the block before it sees the formula that ends there.
+        last_time = math.nextafter(edge, 0.0)
+        visible = self._growth_limit(length, last_time)
         if visible < length:
             self.length = visible
             return
-        # Schedules may jump at an edge: the block before it sees the formula that ends there.
-        last_time = math.nextafter(edge, 0.0)
-        alone = not algorithm.has_momentum and self.record.states is None
-        block = solve_block(
-            spectrum,
+        solve = partial(solve_block, spectrum) if self.many is None else self.many.solve_block
+        block = solve(
             algorithm,
             batch_size,
-            self.state[:1] if alone else self.state,
+            self.state[: self.kinds],
             self.time,
             length,
             discrete=self.discrete,
             last_time=last_time,
+            watch=self._watch(length),
         )
         order = len(POINTS) - 1
         factor = 0.9 * (self.tolerance / max(block.error, 1e-300)) ** (1.0 / order)
@@ -266,20 +183,44 @@ class _Walk:
         self.record.effort["blocks"] += 1
         self.patience = SHORTEST_BLOCK
         self.record.block(self.time, length, block)
-        self.state[: block.states.shape[1]] = block.states[-1]
+        self.state[: self.kinds] = block.end
         self.time += length
         self.length = length * min(max(factor, 0.5), 4.0)
         if not block.sums[-1, ERROR] < self.overflow:
             self.record.stopped_at = self.time
 
-    def _growth_limit(self, length: float) -> float:
+    def _watch(self, length: float) -> Watch | None:
+        kept = self.record.states is not None
+        if self.readout is None and not kept:
+            return None
+        weight = Constant(0.0) if self.readout is None else self.readout
+        return Watch(weight(self.time + length * POINTS), momentum=kept)
+
+    def _growth_limit(self, length: float, last_time: float) -> float:
         """The longest block on which frozen growth, if there is any, stays visible."""
-        times = np.array([self.time, self.time + length])
-        if np.all(kernel_norm(*self.problem, times) < 1.0):
-            return length
+        times = self._telling_times(length, last_time)
+        times = times[~(kernel_norm(*self.problem, times) < 1.0)]
         while length > 1.0 and any(
-            grows_faster(*self.problem, t, GROWTH_PER_BLOCK / length)
-            for t in (self.time, self.time + length)
+            grows_faster(*self.problem, t, GROWTH_PER_BLOCK / length) for t in times
         ):
             length *= 0.7
         return length
+
+    def _telling_times(self, length: float, last_time: float) -> np.ndarray:
+        """Both ends of the block, and where a rate is higher than at either."""
+        algorithm = self.problem[1]
+        times = np.minimum(self.time + length * POINTS, last_time)
+        told = {0, len(times) - 1}
+        for rate in (algorithm.gamma_2, algorithm.gamma_1, algorithm.gamma_3):
+            if rate.constant is None:
+                told.add(int(np.argmax(rate(times))))
+        return times[sorted(told)]
+
+
+def _nodes_if_fewer(spectrum: Spectrum) -> ManyModes | None:
+    """Nodes for blocks of many modes, where these save work."""
+    if len(spectrum) <= FEW_MODES:
+        return None
+    many = ManyModes(spectrum)
+    # Interpolating costs about a third of solving.
+    return many if len(many) < 0.7 * len(spectrum) else None

@@ -1,10 +1,10 @@
 """The continuous-time limit of the moments, in closed correspondence with the exact engine.
 
 Integrates d(moments)/dt = (step map - identity) moments with the same block collocation
-(Radau IIA, order 13, adaptive), from t = 0 on. It is the differential equation of
-arXiv 2505.16098 with its curvature terms kept, so fixed points and stability thresholds are
-those of the discrete recursion; the curves differ by some percent over the first hundred
-steps and agree as steps grow or rates shrink.
+(Radau IIA, order 13, adaptive, 3e-7 of the risk per block), from t = 0 on. It is the differential
+equation of arXiv 2505.16098 with its curvature terms kept, so fixed points and stability
+thresholds are those of the discrete recursion. The curves differ by some ten percent up to step 30
+or so, twofold at worst, and by 0.2 % after, 4 % at worst; they agree as rates shrink.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from hidim.algorithms.momentum import Momentum
 from hidim.curve import Curve
-from hidim.engines.exact import NODES_PER_OCTAVE, curve_from_record, may_compress
+from hidim.engines.exact import curve_from_record
 from hidim.engines.march import march
 from hidim.problems.spectrum import Spectrum
 
@@ -30,7 +30,8 @@ def solve(
     readout: str = "gradient",
 ) -> Curve:
     """Continuous-time curve at the times `at` (ascending, in optimizer steps)."""
-    if not moments and may_compress(spectrum, algorithm, batch_size, float(at[-1])):
-        spectrum = spectrum.compress(nodes_per_octave=NODES_PER_OCTAVE)
-    record = march(spectrum, algorithm, batch_size, at, discrete=False, keep_moments=moments)
+    record = march(
+        spectrum, algorithm, batch_size, at,
+        discrete=False, keep_moments=moments, readout=algorithm.readout(readout),
+    )  # fmt: skip
     return curve_from_record(record, algorithm, at, readout)

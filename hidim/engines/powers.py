@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
-from hidim.engines.march import Record
+from hidim.engines.record import Record
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.momentum import increment, initial_moments
 

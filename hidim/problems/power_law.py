@@ -34,7 +34,8 @@ _LARGEST_SAMPLE = 2.5e8
 MOST_EXPONENT = 20.0
 MOST_PARAMETERS = 1e20
 MOST_POWER = 1e250  # of d^(2 alpha): eigenvalues this far apart leave float64
-_ROW_NODES_PER_OCTAVE = 10  # 1e-9 of the risk
+# Some 1e-9 of the risk; 1e-5 at worst, momentum on spectra that fall faster than j^-2.
+_ROW_NODES_PER_OCTAVE = 10
 
 
 @dataclass(frozen=True)

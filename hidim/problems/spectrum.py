@@ -141,6 +141,10 @@ class Spectrum(ByContent):
         interpolation. Octaves with few eigenvalues stay as they are. Node weights may be
         negative: a compressed spectrum predicts curves and cannot be simulated.
 
+        Good for the curves of power laws, to 1e-9 or so; not for a risk that falls by many
+        decades without a floor, nor for momentum that rings for long (problems/compress.py).
+        Prediction needs none of it: `predict` follows every mode at this price.
+
         >>> many = Spectrum(np.geomspace(1, 1e-3, 2000), np.ones(2000), 0.0)
         >>> few = many.compress()
         >>> len(few) < 200, abs(few.trace / many.trace - 1) < 1e-12

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
 
 ERROR, MOMENTUM, CROSS = 0, 1, 2
@@ -48,6 +49,24 @@ def initial_moments(spectrum: Spectrum) -> np.ndarray:
     state = np.zeros((3, len(spectrum)))
     state[ERROR] = spectrum.error_sq
     return state
+
+
+def followed(
+    algorithm: Momentum, readout: Schedule | None = None, *, moments: bool = False
+) -> Momentum:
+    """What an engine must follow: plain SGD where the momentum neither acts nor is read.
+
+    Momentum that only a readout sees, as the average of SGD is, has to be carried along; momentum
+    that nobody sees need not, and may grow past float range.
+
+    Args:
+        readout: weight of the point that is read; None for the iterate.
+        moments: whether every moment is kept.
+    """
+    read = moments or (readout is not None and readout.constant != 0.0)
+    if algorithm.has_momentum or (read and algorithm.gamma_1.constant != 0.0):
+        return algorithm
+    return Momentum(0.0, algorithm.gamma_2, 0.0, 1.0, name=algorithm.name)
 
 
 def increment(
@@ -115,30 +134,42 @@ def step_by_step(
     """
     c = Coefficients.at(algorithm, first + np.arange(count, dtype=np.float64))
     eigenvalues = spectrum.eigenvalues
-    curve = (1.0 + 1.0 / batch_size) * eigenvalues**2
+    square = eigenvalues**2
+    spread = square / batch_size  # the batch's own share of E g^2
     per_risk = spectrum.counts * eigenvalues / batch_size
     floor = 2.0 * np.asarray(spectrum.risk_floor if floors is None else floors)
     error, momentum, cross = state
-    sums = np.empty((count + 1, 3, *state.shape[1:-1]))
+    sums = np.zeros((count + 1, 3, *state.shape[1:-1]))
     sums[0] = state @ eigenvalues
     states = [state]
     made = count
+    alone = not (np.any(c.gamma_1) or np.any(state[1:]))  # no momentum, nor will there be any
     for i in range(count):
         gamma_1, gamma_3, total, keep = c.gamma_1[i], c.gamma_3[i], c.total[i], c.keep[i]
-        along = eigenvalues * error
-        square = curve * error + per_risk * (floor + sums[i, ERROR])[..., None]
-        carried = keep * eigenvalues * cross
-        kept = (keep * keep) * momentum
-        new_cross = gamma_1 * (along - total * square) - gamma_3 * kept
-        new_cross += keep * cross - (total + gamma_1 * gamma_3) * carried
-        error = error + total * (total * square - 2.0 * along) + (gamma_3 * gamma_3) * kept
-        error += (2.0 * gamma_3) * (total * carried - keep * cross)
-        momentum = (gamma_1 * gamma_1) * square + kept + (2.0 * gamma_1) * carried
-        cross = new_cross
-        sums[i + 1] = error @ eigenvalues, momentum @ eigenvalues, cross @ eigenvalues
+        # (1 - G lambda)^2 as one factor after the other: no sum of three that cancels where a step
+        # removes nearly all error, and no 1 - G lambda whose rounding every step would repeat.
+        pull = total * eigenvalues
+        noise = spread * error + per_risk * (floor + sums[i, ERROR])[..., None]
+        left = error - pull * error
+        if alone:
+            error = left - pull * left + (total * total) * noise
+            sums[i + 1, ERROR] = error @ eigenvalues
+        else:
+            kept = (keep * keep) * momentum
+            moved = keep * cross
+            along = eigenvalues * moved
+            held = moved - total * along
+            cross = gamma_1 * (eigenvalues * left - total * noise) - gamma_3 * kept
+            cross += held - (gamma_1 * gamma_3) * along
+            momentum = (gamma_1 * gamma_1) * (square * error + noise) + kept
+            momentum += (2.0 * gamma_1) * along
+            error = left - pull * left + (total * total) * noise
+            error += gamma_3 * (gamma_3 * kept - 2.0 * held)
+            sums[i + 1] = error @ eigenvalues, momentum @ eigenvalues, cross @ eigenvalues
         if keep_states:
             states.append(np.stack([error, momentum, cross]))
-        if not np.all(np.abs(sums[i + 1, ERROR]) < overflow):
+        within = np.abs(sums[i + 1, ERROR]) < overflow
+        if not (within.all() if within.ndim else within):
             made = i + 1
             break
     return np.stack([error, momentum, cross]), sums[: made + 1], states
