@@ -17,6 +17,7 @@ import numpy as np
 from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import Curve
 from hidim.engines.collocation import POINTS, interpolate, solve_block
+from hidim.engines.probe import seen_length, unknown_schedules
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.momentum import ERROR, followed, step_by_step
 
@@ -101,6 +102,7 @@ def _walk(
     edges = np.array([*algorithm.breakpoints, math.inf])
     algorithm = followed(algorithm)
     kinds = 3 if algorithm.has_momentum else 1
+    unknown = unknown_schedules(algorithm)
     end, time, length = float(at[-1]), 0.0, float(_SINGLE_STEPS)
     patience = _SINGLE_STEPS
     while time < end:
@@ -124,6 +126,9 @@ def _walk(
         width = min(length, room)
         width = math.floor(width) if width < 2**52 else width
         last_time = math.nextafter(edge, 0.0)
+        length = seen_length(unknown, time, width, _SHORTEST_BLOCK, last_time)
+        if length < width:
+            continue
         block = solve_block(
             spectrum, algorithm, batch_size, state[:kinds], time, width,
             discrete=True, last_time=last_time, floors=floors,

@@ -18,6 +18,7 @@ from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.engines.collocation import POINTS, Watch, solve_block
 from hidim.engines.many_modes import ManyModes
+from hidim.engines.probe import seen_length, unknown_schedules
 from hidim.engines.record import Record, empty_record
 from hidim.problems.spectrum import Spectrum
 from hidim.support.progress import Progress
@@ -95,6 +96,7 @@ class _Walk:
         self.tolerance = tolerance
         self.overflow = 2.0 * OVERFLOW_FACTOR * max(spectrum.initial_risk, 1e-300)
         self.edges = np.array([*algorithm.breakpoints, math.inf])
+        self.unknown = unknown_schedules(algorithm)
         self.state = initial_moments(spectrum)
         self.time = 0.0
         self.patience = SHORTEST_BLOCK
@@ -157,7 +159,10 @@ class _Walk:
             length = math.floor(length) if length < 2**52 else length
         # Schedules may jump at an edge: the block before it sees the formula that ends there.
         last_time = math.nextafter(edge, 0.0)
-        visible = self._growth_limit(length, last_time)
+        shortest = SHORTEST_BLOCK if self.discrete else SHORTEST_TIME
+        visible = seen_length(self.unknown, self.time, length, shortest, last_time)
+        if visible == length:
+            visible = self._growth_limit(length, last_time)
         if visible < length:
             self.length = visible
             return
