@@ -99,7 +99,7 @@ class _Walk:
         self.unknown = unknown_schedules(algorithm)
         self.state = initial_moments(spectrum)
         self.time = 0.0
-        self.patience = SHORTEST_BLOCK
+        self.patience = self.shortest = SHORTEST_BLOCK
         self.length = float(SINGLE_STEPS) if discrete else 1e-2
 
     def run(self, end: float) -> None:
@@ -117,13 +117,20 @@ class _Walk:
     def _advance(self, end: float) -> None:
         edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
         room = min(edge, end) - self.time
-        if self.discrete and min(self.length, room) < SHORTEST_BLOCK:
+        if self.discrete and min(self.length, room) < self.shortest:
             self._single_steps(min(end - self.time, self.patience))
-            self.length = max(self.length, 1.5 * SHORTEST_BLOCK)
-            # Where blocks keep failing, try them more and more rarely.
+            self.length = max(self.length, 1.5 * self.shortest)
+            # Where blocks keep failing, try them more and more rarely, and shorter.
             self.patience = min(2 * self.patience, 4096)
+            if self.patience > 4 * SHORTEST_BLOCK:
+                self.shortest = max(self.shortest // 2, self._worthwhile_block())
         else:
             self._try_block(min(self.length, room), edge)
+
+    def _worthwhile_block(self) -> int:
+        """Steps that cost as much as one block, from timings: 25 at best, 128 with many modes."""
+        modes = len(self.problem[0] if self.many is None else self.many)
+        return min(SHORTEST_BLOCK, (25 if self.kinds == 1 else 32) + modes * self.kinds // 6)
 
     def _single_steps(self, count: float) -> None:
         if count <= 0:
@@ -159,7 +166,7 @@ class _Walk:
             length = math.floor(length) if length < 2**52 else length
         # Schedules may jump at an edge: the block before it sees the formula that ends there.
         last_time = math.nextafter(edge, 0.0)
-        shortest = SHORTEST_BLOCK if self.discrete else SHORTEST_TIME
+        shortest = self.shortest if self.discrete else SHORTEST_TIME
         visible = seen_length(self.unknown, self.time, length, shortest, last_time)
         if visible == length:
             visible = self._growth_limit(length, last_time)

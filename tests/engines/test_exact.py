@@ -9,6 +9,7 @@ import hidim
 from tests.engines.truth import (
     matrix_powers,
     plain_recursion,
+    recursion,
     recursions,
     sampled_spectrum,
 )
@@ -188,6 +189,29 @@ def test_every_step_asked_for_agrees_inside_the_blocks_too():
     algorithm = hidim.dana_constant(0.15, 0.002, 8.0)
     curve = hidim.predict(spectrum, algorithm, at=range(5001))
     np.testing.assert_allclose(curve.risk, plain_recursion(spectrum, algorithm, 1, 5000), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        hidim.sgd(0.013),
+        hidim.sgd_momentum(0.0065, 0.0065, 1.0),
+        hidim.sgd_momentum(0.0065, 6.5e-4, 0.1),
+        hidim.accelerated_sgd(0.013, 0.02, 0.9, 0.5),
+    ],
+    ids=lambda algorithm: f"{algorithm.name}-{algorithm.forgetting.constant}",
+)
+def test_a_run_without_a_floor_sinks_to_zero_by_blocks(algorithm):
+    spectrum = hidim.Spectrum(np.linspace(0.5, 1, 30), np.ones(30), 0.0)
+    at = [3000, 10_000, 20_000, 10**5]
+    curve = hidim.predict(spectrum, algorithm, at=at)
+    truth = recursion(spectrum, algorithm, 1, 20_000)[at[:-1]]
+    assert truth[-1] < 1e-50
+    # Hundreds of blocks, 3e-7 each and forgotten slowly by a risk that only falls.
+    np.testing.assert_allclose(curve.risk[:-1], truth, rtol=1e-6)
+    assert curve.risk[-1] < 1e-290
+    # The risk falls e-fold within a hundred steps: blocks are short, and still pay.
+    assert curve.provenance["effort"]["single_steps"] < 5000
 
 
 def test_moments_add_up_to_the_risk_and_the_readout():
