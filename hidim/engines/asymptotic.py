@@ -18,7 +18,8 @@ built up so far, which makes the law of SGD right to its constant.
 
 Source: arXiv 2505.16098, theorem and effective time; constants derived in
 docs/theory/scaling.md. Limits: up to constants for momentum, none of which depends on d or t;
-no account of how a run becomes unstable, so unstable rates are refused.
+no account of how a run becomes unstable, so unstable rates are refused; rates are read 32 times
+per octave of t and at their breakpoints.
 """
 
 from __future__ import annotations

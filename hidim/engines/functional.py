@@ -7,7 +7,8 @@ kernel K(T) = sum multiplicity lambda^2 e^(-2 lambda T),
 Source: arXiv 2509.19189, 2602.06797; constants from docs/notation.md conventions (P with the
 1/2, data exponent alpha, target exponent beta; in those papers' letters
 beta_F = 2 alpha and s = (2 alpha + 2 beta - 1) / (2 alpha)).
-Limits: SGD in continuous time.
+Limits: SGD in continuous time; rates are read `points_per_decade` times per decade of t and at
+their breakpoints.
 """
 
 from __future__ import annotations
