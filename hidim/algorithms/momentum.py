@@ -133,15 +133,30 @@ def as_algorithm(value: Any) -> Momentum:
 
 
 def sgd(gamma_2: Rate) -> Momentum:
-    """Stochastic gradient descent with rate `gamma_2`."""
+    """Stochastic gradient descent: theta <- theta - gamma_2 g.
+
+    Args:
+        gamma_2: rate, a number at least 0 or a schedule of the step.
+
+    >>> sgd(0.1).gamma_2
+    Constant(value=0.1)
+    """
     return Momentum(0.0, gamma_2, 0.0, 1.0, name="sgd")
 
 
 def sgd_momentum(gamma_2: Rate, gamma_3: Rate, delta: Rate) -> Momentum:
-    """SGD with classical momentum: constant forgetting `delta`, usually in (0, 1].
+    """SGD with classical momentum, which forgets a constant share of itself at every step.
 
     Its risk follows SGD's at rate gamma_2 + gamma_3 / delta. torch's SGD(lr, momentum=mu) is
     gamma_2 = 0, gamma_3 = lr, delta = 1 - mu.
+
+    Args:
+        gamma_2: rate of the gradient step, at least 0, or a schedule.
+        gamma_3: rate of the momentum step, at least 0, or a schedule.
+        delta: share of the momentum that a step forgets, 1 - momentum; usually in (0, 1].
+
+    >>> float(sgd_momentum(0.0, 0.1, delta=0.1).forgetting(0))
+    0.1
     """
     return Momentum(1.0, gamma_2, gamma_3, delta, name="sgd-momentum")
 
@@ -222,14 +237,35 @@ def accelerated_sgd(
 
 
 def dana_constant(gamma_2: Rate, gamma_3: Rate, delta: float) -> Momentum:
-    """DANA-constant: momentum rate fixed (of order 1/d), forgetting delta / (delta + t)."""
+    """DANA-constant: a fixed momentum rate, and forgetting delta / (delta + t).
+
+    Args:
+        gamma_2: rate of the gradient step, at least 0, or a schedule.
+        gamma_3: rate of the momentum step, of the order of 1/d to be stable; or a schedule.
+        delta: friction, positive.
+
+    Source: arXiv 2505.16098.
+
+    >>> dana_constant(0.2, 0.001, delta=8.0).forgetting
+    Forgetting(delta=8.0, offset=None)
+    """
     return Momentum(1.0, gamma_2, gamma_3, Forgetting(delta), name="dana-constant")
 
 
 def dana_decaying(gamma_2: Rate, gamma_3: float, kappa_3: float, delta: float) -> Momentum:
     """DANA-decaying: gamma_3(t) = gamma_3 (1 + t)^-kappa_3, forgetting delta / (delta + t).
 
-    On PLRF kappa_3 = 1 / (2 alpha) is the verge of stability (for 2 alpha > 1).
+    Args:
+        gamma_2: rate of the gradient step, at least 0, or a schedule.
+        gamma_3: rate of the momentum step at step 0, at least 0.
+        kappa_3: its power of time; on PLRF 1 / (2 alpha) is the verge of stability at batch 1
+            (for 2 alpha > 1).
+        delta: friction, positive.
+
+    Source: arXiv 2505.16098.
+
+    >>> dana_decaying(0.2, 0.1, kappa_3=0.5, delta=8.0).gamma_3
+    PowerLaw(scale=0.1, t_exponent=0.5)
     """
     decay = PowerLaw(
         checks.non_negative("gamma_3", gamma_3), checks.non_negative("kappa_3", kappa_3)
@@ -284,6 +320,17 @@ def general_momentum(
     gamma_2 d^-kappa_1, gamma_3 d^-kappa_2 (1 + t)^-kappa_3, and forgetting
     delta d^-kappa_4 (1 + t)^-kappa_5; with kappa_4 = 0 and kappa_5 = 1 the forgetting is
     delta / (delta + t), which stays in (0, 1].
+
+    Args:
+        d: trained parameters.
+        gamma_2: amplitude of the gradient step.
+        gamma_3: amplitude of the momentum step.
+        delta: friction, positive.
+        kappa_1: power of d in gamma_2.
+        kappa_2: power of d in gamma_3.
+        kappa_3: power of time in gamma_3.
+        kappa_4: power of d in the forgetting.
+        kappa_5: power of time in the forgetting.
 
     >>> general_momentum(100, 0.1, 1.0, 8.0, kappa_2=1.0) == dana_constant(0.1, 0.01, 8.0)
     True

@@ -36,17 +36,27 @@ _PER_OCTAVE = 32
 _CHUNK = 1 << 20
 
 
-def solve(spectrum: Spectrum, algorithm: Momentum, batch_size: float, at: np.ndarray) -> Curve:
+def solve(
+    spectrum: Spectrum,
+    algorithm: Momentum,
+    batch_size: float,
+    at: np.ndarray,
+    *,
+    moments: bool = False,
+    readout: str = "gradient",
+) -> Curve:
     """The law's risk at the steps `at`, for any spectrum and stable schedules.
 
     Raises:
-        ValueError: the rates are unstable at the end of the run, where no law holds.
+        ValueError: moments, or another point than the iterate, of which no law speaks; or rates
+            that are unstable at the end of the run, where none holds.
 
     >>> from hidim.algorithms import sgd
     >>> spectrum = Spectrum([1.0, 0.1], [1.0, 1.0], 0.0)
     >>> solve(spectrum, sgd(0.1), 1, np.array([0, 10])).risk.round(3)
     array([0.55 , 0.118])
     """
+    _refuse_what_a_law_lacks(moments, readout)
     times = np.asarray(at, dtype=np.float64)
     last = float(times.max(initial=0.0))
     norm = float(kernel_norm(spectrum, algorithm, batch_size, last))
@@ -63,6 +73,19 @@ def solve(spectrum: Spectrum, algorithm: Momentum, batch_size: float, at: np.nda
         part = slice(start, start + rows)
         risk[part] = _risk(spectrum, theta[part], noise[part])
     return Curve(steps=at, risk=risk)
+
+
+def _refuse_what_a_law_lacks(moments: bool, readout: str) -> None:
+    if moments:
+        raise ValueError(
+            "`moments` must be False with engine='asymptotic', which knows the risk alone; "
+            "for every mode's moments use engine='exact'."
+        )
+    if readout != "gradient":
+        raise ValueError(
+            f"`readout` must be 'gradient' with engine='asymptotic', got {readout!r}; "
+            "for other points of the algorithm use engine='exact'."
+        )
 
 
 def effective_time(algorithm: Momentum, at: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ import importlib
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from hidim.curve import Curve, log_spaced_steps, step_array
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 
-# Engine name -> module with `solve(spectrum, algorithm, batch_size, at, ...) -> Curve`.
+# Engine name -> module with
+# `solve(spectrum, algorithm, batch_size, at, *, moments, readout) -> Curve`, steps ascending.
 ENGINES = {
     "exact": "hidim.engines.exact",
     "ode": "hidim.engines.ode",
@@ -54,13 +54,9 @@ def solve(
     asked = asked_steps(steps, at)
     algorithm.readout(readout)
     chosen = "exact" if engine == "auto" else engine
-    options: dict[str, Any] = {"moments": moments, "readout": readout}
-    if chosen == "asymptotic":
-        _refuse_what_a_law_lacks(moments, readout)
-        options = {}
     ascending, back = np.unique(asked, return_inverse=True)
     curve = importlib.import_module(ENGINES[chosen]).solve(
-        spectrum, algorithm, batch_size, ascending, **options
+        spectrum, algorithm, batch_size, ascending, moments=moments, readout=readout
     )
     return replace(
         curve,
@@ -82,19 +78,6 @@ def solve(
         }
         | curve.provenance,
     )
-
-
-def _refuse_what_a_law_lacks(moments: bool, readout: str) -> None:
-    if moments:
-        raise ValueError(
-            "`moments` must be False with engine='asymptotic', which knows the risk alone; "
-            "for every mode's moments use engine='exact'."
-        )
-    if readout != "gradient":
-        raise ValueError(
-            f"`readout` must be 'gradient' with engine='asymptotic', got {readout!r}; "
-            "for other points of the algorithm use engine='exact'."
-        )
 
 
 def asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:

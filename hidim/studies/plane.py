@@ -15,13 +15,16 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hidim._version import __version__
+from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.named import lookup
+from hidim.algorithms.records import BUILT_IN
 from hidim.curve import log_steps
 from hidim.engines.many_targets import predict_targets
 from hidim.measure import envelope, measure_exponent
@@ -49,6 +52,35 @@ class _Task:
     reach: float
     batch_size: float
     v_over_d: float
+    # Per recipe the algorithm and the last step, where other processes do not know its name.
+    known: tuple[tuple[Momentum, float] | None, ...] = ()
+
+    def run(self, r: int, trace: float) -> tuple[Momentum, float]:
+        """The algorithm of recipe `r` and the last step it is followed to."""
+        if self.known and (known := self.known[r]) is not None:
+            return known
+        recipe = self.recipes[r]
+        algorithm = recipe.algorithm(
+            self.alpha,
+            max(self.betas),
+            self.d,
+            trace,
+            v_over_d=self.v_over_d,
+            batch_size=self.batch_size,
+        )
+        laws = [recipe.law(self.alpha, beta) for beta in self.betas]
+        return algorithm, self.reach * max(
+            steps_to_watch(law, recipe, self.d, trace) for law in laws
+        )
+
+    def for_others(self) -> _Task:
+        """The same task for a fresh process, which knows the built-in names only."""
+        own = [lookup(recipe.name) in BUILT_IN for recipe in self.recipes]
+        if all(own):
+            return self
+        trace = spectra_at(self.alpha, self.betas[:1], self.d, self.v_over_d)[0].trace
+        known = [None if here else self.run(r, trace) for r, here in enumerate(own)]
+        return replace(self, known=tuple(known))
 
     def file(self, folder: Path) -> Path:
         """Where its curves are kept: a readable name, and a hash of everything."""
@@ -241,7 +273,8 @@ def _results(
 ) -> Iterator[tuple[Any, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Each task's steps, risks and floors as they become known, from files first."""
     left = {}
-    for key, task in tasks.items():
+    for key, given in tasks.items():
+        task = given.for_others()
         file = None if home is None else task.file(home)
         if file is not None and file.is_file():
             saved = read_npz(file)
@@ -271,17 +304,8 @@ def _solve(task: _Task, home: Path | None) -> tuple[np.ndarray, np.ndarray, np.n
     trace = spectra[0].trace
     steps = np.full((len(task.recipes), task.points), np.nan)
     risk = np.full((len(task.recipes), len(task.betas), task.points), np.nan)
-    for r, recipe in enumerate(task.recipes):
-        algorithm = recipe.algorithm(
-            task.alpha,
-            max(task.betas),
-            task.d,
-            trace,
-            v_over_d=task.v_over_d,
-            batch_size=task.batch_size,
-        )
-        laws = [recipe.law(task.alpha, beta) for beta in task.betas]
-        last = task.reach * max(steps_to_watch(law, recipe, task.d, trace) for law in laws)
+    for r in range(len(task.recipes)):
+        algorithm, last = task.run(r, trace)
         at = log_steps(last, points=task.points)
         curves = predict_targets(spectra, algorithm, at, batch_size=task.batch_size)
         steps[r, : len(at)] = at

@@ -12,6 +12,7 @@ from hidim.algorithms.named import Amplitudes, kappas_of, lookup, names
 from hidim.rates.recommend import scaled
 from hidim.studies import Recipe
 from hidim.studies.frontier import exact_frontier
+from hidim.studies.plane import run_plane
 
 PROBLEM = hidim.PLRF(1.0, 0.7, 50)
 RATED = [name for name in names() if name != "stochastic-nesterov"]
@@ -234,6 +235,14 @@ def test_an_algorithm_from_outside_works_everywhere(registered):
     assert "half-dana" in hidim.algorithms.NAMED
     with pytest.raises(ValueError, match="half-dana"):
         lookup("nothing like it")
+
+
+def test_other_processes_are_told_what_a_registered_name_means(registered):
+    pytest.importorskip("xarray")
+    options = {"sizes": [40, 60], "points": 16, "recipes": ["half-dana", "sgd"], "progress": False}
+    apart = run_plane([1.0], [0.7], workers=2, **options)
+    here = run_plane([1.0], [0.7], workers=1, **options)
+    np.testing.assert_array_equal(apart.risk, here.risk)
 
 
 @pytest.mark.parametrize(
