@@ -1,7 +1,7 @@
 """How should a budget be split between parameters and steps, on exact curves?
 
-For each budget the exact risk after flops / (d x batch) steps is minimised over the size d by
-Brent's method in log d, around the size that the scaling law names, with the law's rates. The
+For each budget the exact risk after flops / (d x batch) steps is minimised over the size d with
+the law's rates, by cubics in log d that start around the size that the scaling law names. The
 search reads cheaper curves, of looser tolerance; the risk at the size it finds is exact.
 Limits: one valley is assumed, which the law's own frontier was searched for; d is found to some
 percent, where the risk is flat to 1e-4; at most 1e20 steps and 1e15 parameters.
@@ -21,12 +21,12 @@ from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
 from hidim.support.checks import finite_array
 
-# The law's size is mostly right within the first factor, and within the last wherever it was tried.
-_WIDTHS = (math.log(2.5), math.log(8.0))
-_PRECISION = 0.03
+_FACTOR = 8.0  # the law's size is right within this factor wherever it was tried
+_STEP = 0.3  # between the first sizes tried, in log d
+_PRECISION = 0.012
 _SEARCH = 1e-3  # tolerance per block of steps; the risk is then right to a few 1e-5
 _MOST_STEPS, _MOST_PARAMETERS = 1e20, 1e15
-_TRIES = 8  # about as many sizes are tried for a budget
+_TRIES = 6  # about as many sizes are tried for a budget
 
 
 def exact_frontier(
@@ -94,7 +94,7 @@ def check_reach(law: ScalingLaw, flops: ArrayLike) -> np.ndarray:
 
 def _reached(law: ScalingLaw, best: Frontier) -> np.ndarray:
     # The search looks around the law's size: for more steps, and for powers of more parameters.
-    around = math.exp(_WIDTHS[-1])
+    around = _FACTOR
     d, steps = np.asarray(best.d, dtype=np.float64), np.asarray(best.steps, dtype=np.float64)
     powers = 2 * law.alpha * np.log10(d * around) <= math.log10(MOST_POWER)
     return (d <= _MOST_PARAMETERS) & (steps * around <= _MOST_STEPS) & powers
@@ -114,10 +114,8 @@ def _largest(law: ScalingLaw) -> float:
 def _search(
     law: ScalingLaw, flops: float, guess: float, tick: Callable[[int], object]
 ) -> tuple[float, float, float]:
-    from scipy.optimize import minimize_scalar
-
     known: dict[float, float] = {}
-    most = math.log(flops / law.rates.c_b)  # one step is left at this log d
+    most = flops / law.rates.c_b  # parameters that leave one step
 
     def log_risk(log_d: float) -> float:
         d = max(2.0, float(round(math.exp(log_d))))
@@ -126,19 +124,46 @@ def _search(
             tick(len(known))
         return math.log(known[d])
 
-    for width in _WIDTHS:
-        low, high = max(math.log(2.0), math.log(guess) - width), min(most, math.log(guess) + width)
-        options = {"xatol": _PRECISION}
-        minimize_scalar(log_risk, bounds=(low, high), method="bounded", options=options)
-        best = min(known, key=lambda d: known[d])
-        if min(math.log(best) - low, high - math.log(best)) > 3 * _PRECISION:
-            break  # not held back by the ends
+    low, high = max(2.0, guess / _FACTOR), min(most, guess * _FACTOR)
+    _descend(log_risk, math.log(guess), math.log(low), math.log(high))
+    best = min(known, key=lambda d: known[d])
     if not math.isfinite(known[best]):
         raise ValueError(
             f"`c_2` {law.rates.c_2:g} and `c_3` {law.rates.c_3:g} diverge at d = {best:g}; "
             "take smaller ones."
         )
     return best, _steps(law, flops, best), _risk(law, flops, best, TOLERANCE)
+
+
+def _descend(value: Callable[[float], float], start: float, low: float, high: float) -> None:
+    """Try points until the lowest has neighbours on both sides, then where cubics are lowest."""
+    points = {x: value(x) for x in (start, max(low, start - _STEP), min(high, start + _STEP))}
+    for _ in range(20):
+        x = sorted(points)
+        k = min(range(len(x)), key=lambda i: points[x[i]])
+        if k == 0:
+            there = max(low, x[0] - 2 * _STEP)
+        elif k == len(x) - 1:
+            there = min(high, x[-1] + 2 * _STEP)
+        else:
+            there = _lowest(x[k - 1 : k + 2], x[k], points)
+        if min(abs(there - p) for p in x) < _PRECISION:
+            return
+        points[there] = value(there)
+
+
+def _lowest(bracket: list[float], best: float, points: dict[float, float]) -> float:
+    """Where the cubic through the four points nearest to the best is lowest, in the bracket."""
+    near = sorted(points, key=lambda p: abs(p - best))[:4]
+    values = np.array([points[p] for p in near])
+    left, middle, right = bracket
+    if np.all(np.isfinite(values)):
+        cubic = np.polyfit(np.array(near) - best, values, len(near) - 1)
+        for turn in np.roots(np.polyder(cubic)):
+            upwards = turn.imag == 0 and np.polyval(np.polyder(cubic, 2), turn.real) > 0
+            if upwards and left < best + turn.real < right:
+                return float(best + turn.real)
+    return (left + middle) / 2 if middle - left > right - middle else (middle + right) / 2
 
 
 def _risk(law: ScalingLaw, flops: float, d: float, tolerance: float) -> float:
