@@ -253,6 +253,8 @@ def lookup(name: object, *, what: str = "name") -> Named:
     ('sgd', 'dana-decaying', 'dana-decaying')
     """
     if isinstance(name, str):
+        if name in RECORDS:
+            return RECORDS[name]
         squeezed = _squeezed(name)
         for known, record in RECORDS.items():
             if _squeezed(known) == squeezed:
