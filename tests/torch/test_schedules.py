@@ -163,7 +163,7 @@ def test_capturable_steps_are_the_plain_ones(name):
     )
 
 
-@pytest.mark.parametrize("schedule", [OWN[0], 0.5 * SlowWarmup(7), Wave(3.0)], ids=str)
+@pytest.mark.parametrize("schedule", [OWN[0], 0.5 * SlowWarmup(7), Wave(3.0)], ids=["own", "product", "callable"])
 def test_a_schedule_that_torch_cannot_evaluate_is_refused_before_training(schedule):
     with pytest.raises(ValueError, match=r"Ramp|SlowWarmup|Wave"):
         momentum(schedule, capturable=True)
@@ -184,7 +184,7 @@ def test_a_weights_only_checkpoint_brings_the_same_schedule_back(schedule):
     assert from_plain(torch.load(stream, weights_only=True)) == schedule
 
 
-@pytest.mark.parametrize("schedule", OWN, ids=str)
+@pytest.mark.parametrize("schedule", OWN, ids=lambda s: type(s).__name__)
 def test_a_users_schedule_survives_a_weights_only_checkpoint(schedule):
     other = momentum(1.0)
     other.load_state_dict(saved(momentum(0.5 * schedule, gamma_3=schedule)))
