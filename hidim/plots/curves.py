@@ -5,6 +5,7 @@ Everything is read from the curves; no engine is called here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from hidim.support.checks import choice
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LINES = ("-", "--", "-.", ":")
 UNITS = {"steps": "optimizer steps", "flops": "flops = steps x parameters x batch"}
 
 
@@ -55,6 +57,7 @@ def plot_curves(
         raise ValueError("`curves` is empty: give at least one Curve.")
     ax = new_ax() if ax is None else ax
     lines = {curve.label for curve in curves if curve.stderr is None}
+    drawn: Counter[str] = Counter()
     for index, curve in enumerate(curves):
         colour = colour_of(curve.label, index=index)
         label = curve.label or f"curve {index + 1}"
@@ -65,7 +68,10 @@ def plot_curves(
         seen = seen[np.argsort(x[seen], kind="stable")]
         if curve.stderr is None:
             alone = "o" if seen.size == 1 else None  # a line of one point is not seen
-            style: dict[str, Any] = {"linewidth": 1.8, "label": label, "zorder": 2}
+            # A second variant of one algorithm has its colour, so its dashes tell it apart.
+            dashes = LINES[drawn[colour] % len(LINES)]
+            drawn[colour] += 1
+            style: dict[str, Any] = {"linewidth": 1.8, "label": label, "zorder": 2, "ls": dashes}
             ax.plot(x[seen], curve.risk[seen], color=colour, marker=alone, **style)
         else:
             known = "_nolegend_" if curve.label in lines else label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,14 @@ def test_theory_is_a_line_and_measurement_points_with_bars_in_the_same_colour(ax
     assert points.lines[0].get_linestyle() == "None"
     assert line.get_color() == points.lines[0].get_color() == colour_of("sgd")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["sgd"]
+
+
+def test_two_variants_of_one_algorithm_are_told_apart(ax):
+    variants = [curve(), replace(curve(), label="sgd:gamma_2=0.1"), replace(curve(), label="adam")]
+    plot_curves(variants, ax)
+    looks = [(line.get_color(), line.get_linestyle()) for line in ax.lines]
+    assert len(set(looks)) == 3
+    assert [style for _, style in looks] == ["-", "--", "-"]
 
 
 def test_every_algorithm_has_its_own_colour():

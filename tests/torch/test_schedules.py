@@ -163,7 +163,9 @@ def test_capturable_steps_are_the_plain_ones(name):
     )
 
 
-@pytest.mark.parametrize("schedule", [OWN[0], 0.5 * SlowWarmup(7), Wave(3.0)], ids=["own", "product", "callable"])
+@pytest.mark.parametrize(
+    "schedule", [OWN[0], 0.5 * SlowWarmup(7), Wave(3.0)], ids=["own", "product", "callable"]
+)
 def test_a_schedule_that_torch_cannot_evaluate_is_refused_before_training(schedule):
     with pytest.raises(ValueError, match=r"Ramp|SlowWarmup|Wave"):
         momentum(schedule, capturable=True)
