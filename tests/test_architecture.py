@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from dataclasses import dataclass
@@ -104,3 +105,23 @@ def test_a_divergence_is_an_outcome_and_bad_input_is_refused_before_work():
 def test_laws_of_sizes_stand_in_one_table():
     assert set(forms.FORMS) == {"broken", "chinchilla", "power", "saturating"}
     assert all(form.name == name for name, form in forms.FORMS.items())
+
+
+def test_no_positional_argument_of_version_0_1_has_moved():
+    promised = {
+        hidim.predict: "problem algorithm steps batch_size engine seed at",
+        hidim.simulate: "problem algorithm steps batch_size runs seed",
+        hidim.stability: "problem algorithm steps batch_size seed",
+        hidim.recommend: "problem name batch_size",
+        hidim.scaling_law: "alpha beta name",
+        hidim.simulate_rows: "X y algorithm steps",
+        hidim.PLRF: "alpha beta d v noise_variance",
+        hidim.Spectrum: "eigenvalues error_sq risk_floor multiplicity label provenance",
+        hidim.Momentum: "gamma_1 gamma_2 gamma_3 forgetting",
+        hidim.Curve: "steps risk stderr status diverged_at label dimension batch_size provenance "
+        "moments",
+    }
+    for call, names in promised.items():
+        parameters = inspect.signature(call).parameters.values()
+        places = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+        assert places[: len(names.split())] == names.split(), call
