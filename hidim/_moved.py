@@ -64,6 +64,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "lab.store": ("lab.training.store",),
     "lab.sweep": ("lab.sweeps.sweep",),
     "lab.tokens": ("lab.text.tokens",),
+    "problems.data": ("problems.spectrum",),
     "problems.panels": ("problems.equivalent.panels",),
     "problems.power_sums": ("problems.equivalent.power_sums",),
     "problems.resolvent": ("problems.equivalent.resolvent",),

@@ -93,6 +93,11 @@ class Curve(ByContent):
                 raise ValueError(f"`stderr` must have the shape of `risk`, got {stderr.shape}.")
             object.__setattr__(self, "stderr", stderr)
         checks.choice("status", self.status, ("ok", "diverged"))
+        for name in ("dimension", "batch_size", "risk_floor"):
+            value = getattr(self, name)
+            if value is not None and value != math.inf:
+                check = checks.positive if name == "batch_size" else checks.non_negative
+                check(name, value)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -152,9 +157,13 @@ class Curve(ByContent):
         if not len(self):
             raise ValueError("this curve has no points.")
         try:
-            wanted = np.asarray(step, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"`step` must be a number or numbers, got {step!r}.") from None
+            given = np.asarray(step)
+            if step is None or given.dtype.kind not in "iufO":
+                raise TypeError
+            wanted = given.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            text = checks.shown(step)
+            raise ValueError(f"`step` must be a number or numbers, got {text}.") from None
         known, risk = self.in_time()
         outside = ~((wanted >= known[0]) & (wanted <= known[-1]))
         if outside.any():
@@ -201,7 +210,7 @@ class Curve(ByContent):
             ValueError: another suffix, a place that cannot be written, or a provenance that no
                 file can keep.
         """
-        suffix = Path(path).suffix
+        suffix = Path(path).suffix.lower()
         if suffix == ".csv":
             files.write_text(path, self.to_csv())
             return
@@ -229,7 +238,7 @@ class Curve(ByContent):
         Raises:
             ValueError: the file is missing, of another kind, or damaged.
         """
-        suffix = Path(path).suffix
+        suffix = Path(path).suffix.lower()
         if suffix not in (".json", ".npz"):
             raise ValueError(f"cannot load {str(path)!r}: the name must end in .json or .npz")
         table = read_json(path) if suffix == ".json" else _with_header(read_npz(path))

@@ -143,3 +143,24 @@ def test_excess_is_the_risk_above_the_floor_of_the_problem(engine):
     assert run.risk_floor == problem.spectrum(seed=1).risk_floor
     with pytest.raises(ValueError, match="risk_floor"):
         Curve([0], [1.0]).excess  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dimension": -1}, {"batch_size": -1}, {"batch_size": 0}, {"risk_floor": -1.0}]
+)
+def test_what_no_run_has_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
+        Curve([0, 1], [1.0, 0.5], **wrong)
+
+
+@pytest.mark.parametrize("step", [True, "5", 1j, None, [True], 10**400])
+def test_only_numbers_are_steps(step):
+    with pytest.raises(ValueError, match="`step` must be"):
+        Curve([0, 1, 10], [1.0, 0.5, 0.2]).at(step)
+
+
+@pytest.mark.parametrize("name", ["a.JSON", "a.Npz"])
+def test_the_case_of_a_suffix_does_not_matter(name, tmp_path):
+    curve = Curve([0, 1], [1.0, 0.5])
+    curve.save(tmp_path / name)
+    assert Curve.load(tmp_path / name) == curve

@@ -151,6 +151,12 @@ def check_keys(one: Asked, known: Iterable[str], *, why: str = "") -> None:
     """Refuse a parameter that is not one of `known`."""
     names = list(known)
     for key in one.given:
+        if key not in names and key in parameters_of(one.name):
+            takes = ", ".join(map(one.spell, names)) or "none"
+            raise ValueError(
+                f"{one.name} has no {one.spell(key)} here{why}; it takes {takes}. hidim predict "
+                f"takes {one.spell(key)}."
+            )
         if key not in names:
             near = nearest(key, names)
             takes = f"it takes {', '.join(map(one.spell, names))}" if names else "it takes none"
@@ -167,6 +173,8 @@ def _read(text: str) -> Asked:
     for item in filter(None, (part.strip() for part in listing.split(","))):
         key, _, value = item.partition("=")
         key = key.strip().lower().replace("-", "_")
+        if not key:
+            raise ValueError(f"cannot read {item!r} in {text!r}; write {_FORM}.")
         try:
             read = number(value)
         except argparse.ArgumentTypeError as error:
@@ -218,7 +226,9 @@ def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table |
     is_table = args.schedule.lower().endswith(".csv")
     if "." in args.schedule and not is_table:
         raise ValueError(f"a table of a schedule must end in .csv, got {args.schedule!r}.")
-    kind = args.schedule if is_table else choice("schedule", hyphenated(args.schedule), SCHEDULES)
+    named = hyphenated(args.schedule)
+    named = "constant" if named in ("none", "no", "off") else named
+    kind = args.schedule if is_table else choice("schedule", named, SCHEDULES)
     allowed = {"cosine": ("final",), "wsd": ("final", "decay_fraction")}.get(kind, ())
     options = {}
     for key in ("final", "decay_fraction"):

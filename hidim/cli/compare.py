@@ -36,7 +36,7 @@ DEFAULT = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    common.add_problem_flags(parser)
+    common.add_problem_flags(parser, seed="sample one W (average over W; 0 with --runs)")
     common.add_algorithm_flags(parser, several=" ".join(DEFAULT))
     common.add_schedule_flags(parser)
     common.add_run_flags(parser, steps=1_000_000)

@@ -29,31 +29,55 @@ KEYS = ("rate", "ratio", "delta", "kappa_2", "kappa_3")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim exponents`."""
     problem = parser.add_argument_group("problem")
-    problem.add_argument("--alpha", type=number, required=True, help="data exponent, positive")
-    problem.add_argument("--beta", type=number, required=True, help="target exponent")
-    problem.add_argument("--v-over-d", type=number, help="v / d (inf; 4 when 2 alpha <= 1)")
+    problem.add_argument(
+        "--alpha", type=number, metavar="X", required=True, help="data exponent, positive"
+    )
+    problem.add_argument("--beta", type=number, metavar="X", required=True, help="target exponent")
+    problem.add_argument(
+        "--v-over-d", type=number, metavar="X", help="v / d (inf; 4 when 2 alpha <= 1)"
+    )
     add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
     what = parser.add_argument_group("rates of all of them (recommended ones)")
-    what.add_argument("--rate", type=number, help="gamma_2 x trace (0.5 beside a ratio)")
-    what.add_argument("--ratio", type=number, help="gamma_3 / gamma_2 (0.5 beside a rate)")
-    what.add_argument("--batch-size", type=count, default=1, help="samples per step (1)")
+    what.add_argument(
+        "--rate", type=number, metavar="X", help="gamma_2 x trace (0.5 beside a ratio)"
+    )
+    what.add_argument(
+        "--ratio", type=number, metavar="X", help="gamma_3 / gamma_2 (0.5 beside a rate)"
+    )
+    what.add_argument(
+        "--batch-size", type=count, metavar="B", default=1, help="samples per step (1)"
+    )
     for old in ("--step", "--kappa-2", "--kappa-3"):  # now --rate and keys of the algorithm
         what.add_argument(old, type=number, help=argparse.SUPPRESS)
     ladder = parser.add_argument_group("ladder of sizes")
-    ladder.add_argument("--d-min", type=number, default=100, help="smallest size (100)")
-    ladder.add_argument("--d-max", type=number, default=1e6, help="largest size (1e6)")
-    ladder.add_argument("--per-decade", type=number, default=6, help="sizes per decade (6)")
     ladder.add_argument(
-        "--last-decades", type=number, default=2, help="decades of flops that powers are fitted to"
+        "--d-min", type=number, metavar="X", default=100, help="smallest size (100)"
+    )
+    ladder.add_argument("--d-max", type=number, metavar="X", default=1e6, help="largest size (1e6)")
+    ladder.add_argument(
+        "--per-decade", type=number, metavar="N", default=6, help="sizes per decade (6)"
     )
     ladder.add_argument(
-        "--multiple", type=number, default=2.5, help="of the floor, for the time to it (2.5)"
+        "--last-decades",
+        type=number,
+        metavar="X",
+        default=2,
+        help="decades of flops that powers are fitted to",
+    )
+    ladder.add_argument(
+        "--multiple",
+        type=number,
+        metavar="X",
+        default=2.5,
+        help="of the floor, for the time to it (2.5)",
     )
     add_output_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per optimizer: measured and theoretical exponents."""
+    from hidim.studies.ladder import sizes_between
+
     check_outputs(args)
     named = [_with_old_flags(one, args) for one in asked(args, DEFAULT)]
     for one in named:
@@ -64,7 +88,17 @@ def run(args: argparse.Namespace) -> int:
             f"`d-min` and `d-max` must lie between 10 and 1e12, at least a factor 30 apart, got "
             f"{low:g} and {high:g}."
         )
-    found = [_measure(args, one, low, high) for one in named]
+    for name, size in (("d-min", low), ("d-max", high)):
+        whole(name, size)
+    per_decade, args.last_decades, args.multiple = (
+        positive(name, getattr(args, name.replace("-", "_")))
+        for name in ("per-decade", "last-decades", "multiple")
+    )
+    if args.multiple <= 1:
+        raise ValueError(f"`multiple` of the floor must exceed 1, got {args.multiple:g}.")
+    args.sizes = sizes_between(low, high, per_decade)
+    args.batch_size = whole("batch-size", args.batch_size, minimum=1)
+    found = [_measure(args, one) for one in named]
     labels = [one.label for one in named]
     rows = [{**one.to_dict(), "algorithm": k} for one, k in zip(found, labels, strict=True)]
     if args.plot is not None:
@@ -90,9 +124,8 @@ def _with_old_flags(one: Asked, args: argparse.Namespace) -> Asked:
     return one._replace(given={k: v for k, v in old.items() if v is not None} | one.given)
 
 
-def _measure(args: argparse.Namespace, one: Asked, low: float, high: float) -> LadderExponents:
+def _measure(args: argparse.Namespace, one: Asked) -> LadderExponents:
     from hidim.studies import Recipe, measure_ladder, run_ladder
-    from hidim.studies.ladder import sizes_between
 
     given = {"step": args.step, "rate": args.rate, "ratio": args.ratio} | one.given
     for key in ("step", "rate", "ratio"):
@@ -101,20 +134,22 @@ def _measure(args: argparse.Namespace, one: Asked, low: float, high: float) -> L
     rate = given.pop("rate")
     given["step"] = given["step"] if rate is None else rate
     recipe = Recipe(one.name, **given)
-    sizes = sizes_between(low, high, positive("per-decade", args.per_decade))
-    with Progress(len(sizes), one.label) as bar:
+    with Progress(len(args.sizes), one.label) as bar:
         ladder = run_ladder(
             args.alpha,
             args.beta,
             recipe,
-            sizes=sizes,
+            sizes=args.sizes,
             v_over_d=args.v_over_d,
-            batch_size=whole("batch-size", args.batch_size, minimum=1),
+            batch_size=args.batch_size,
             done=bar.advance,
         )
-    return measure_ladder(
-        cast("Ladder", ladder), last_decades=args.last_decades, multiple=args.multiple
-    )
+    try:
+        return measure_ladder(
+            cast("Ladder", ladder), last_decades=args.last_decades, multiple=args.multiple
+        )
+    except ValueError as error:  # the flag's name
+        raise ValueError(str(error).replace("step=", "rate=")) from None
 
 
 def _frontiers(found: list[LadderExponents], labels: list[str]) -> dict[str, list[float | None]]:

@@ -17,6 +17,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
+from hidim.cli.problems import flag
 from hidim.fitting.logs.readers import parse_columns, read_run
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.errors import errors_by_curve
@@ -24,8 +25,8 @@ from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS
 from hidim.fitting.sizes.forms import FORMS
-from hidim.support.checks import non_negative
-from hidim.support.files import check_writable
+from hidim.support.checks import given_seed, non_negative
+from hidim.support.files import check_writable, is_stream
 
 SUMMARY = "Fit a law of the loss to logs of training runs; says how well it predicts held-out runs."
 EXAMPLE = """example:
@@ -100,10 +101,20 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args)
     if args.out:
         check_writable(args.out)
+        if not (is_stream(args.out) or args.out.lower().endswith(".json")):
+            raise ValueError(
+                f"--out keeps a law as JSON: its name must end in .json, got {args.out!r}."
+            )
+    given_seed("seed", args.seed)
     if args.law in FORMS:
         from hidim.cli.fit_sizes import run_sizes
 
         return run_sizes(args)
+    for name, usual in (("drop_highest", 0), ("bootstrap", 1000), ("seed", 0)):
+        if getattr(args, name) != usual:
+            raise ValueError(
+                f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."
+            )
     runs = read_logs(args)
     start = time.perf_counter()
     law = fit(runs, args.law, force=args.force)

@@ -25,8 +25,10 @@ KEYS = ("kappa_1", "kappa_2", "kappa_3", "c_2", "c_3", "delta")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim frontier`."""
-    parser.add_argument("--alpha", type=number, required=True, help="data exponent, positive")
-    parser.add_argument("--beta", type=number, required=True, help="target exponent")
+    parser.add_argument(
+        "--alpha", type=number, metavar="X", required=True, help="data exponent, positive"
+    )
+    parser.add_argument("--beta", type=number, metavar="X", required=True, help="target exponent")
     parser.add_argument(
         "--flops",
         type=number,
@@ -36,8 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="budgets: steps x parameters x batch",
     )
     add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
-    parser.add_argument("--batch-size", type=count, default=1, help="samples per step (1)")
-    parser.add_argument("--v-over-d", type=number, help="v / d (inf; 4 when 2 alpha <= 1)")
+    parser.add_argument(
+        "--batch-size", type=count, metavar="B", default=1, help="samples per step (1)"
+    )
+    parser.add_argument(
+        "--v-over-d", type=number, metavar="X", help="v / d (inf; 4 when 2 alpha <= 1)"
+    )
     parser.add_argument(
         "--law-only", action="store_true", help="the closed form alone, without exact curves"
     )

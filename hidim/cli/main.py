@@ -15,6 +15,7 @@ import hidim
 from hidim.cli.parser import Parser, hyphenate, join_negative_values
 from hidim.support.checks import choice
 from hidim.support.extras import MissingExtra
+from hidim.support.files import FULL
 
 # Name of the subcommand, which is also its file in this folder, and what it does in one line.
 COMMANDS: dict[str, str] = {
@@ -39,6 +40,9 @@ COMMANDS: dict[str, str] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line given by `arguments` (default: sys.argv) and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for name in ("stdout", "stderr"):  # None where the shell closed it, as `hidim ... >&-` does
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = _dispatch(given)
         sys.stdout.flush()
@@ -54,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, MissingExtra, OSError) as error:
         if os.environ.get("HIDIM_TRACEBACK"):
             raise
-        return _complain(str(error), 2)
+        text = str(error)
+        if isinstance(error, OSError) and error.errno in FULL:
+            where = "standard output" if error.filename is None else repr(error.filename)
+            text = f"cannot write {where}: {error.strerror}"
+        return _complain(text, 2)
     except (OverflowError, MemoryError) as error:
         if os.environ.get("HIDIM_TRACEBACK"):
             raise
@@ -81,6 +89,8 @@ def usage() -> str:
 
 
 def _dispatch(given: list[str]) -> int:
+    if given[:1] == ["help"] and len(given) > 1:  # as `hidim COMMAND --help`
+        given = [given[1], "--help"]
     if given and given[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -100,7 +110,10 @@ def _dispatch(given: list[str]) -> int:
     except ValueError as error:
         if os.environ.get("HIDIM_TRACEBACK"):
             raise
-        raise ValueError(in_flags(str(error), parser.flags)) from None
+        message = in_flags(str(error), parser.flags)
+        if isinstance(getattr(args, "d", None), int | float):  # a number that can be typed
+            message = re.sub(r"\b(\d+)\*d\b", lambda found: f"{int(found[1]) * args.d:g}", message)
+        raise ValueError(message) from None
 
 
 def in_flags(message: str, flags: Sequence[str]) -> str:
@@ -110,17 +123,23 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
     'Give v, for example --v 4*d, or no --seed.'
     """
     if "--algorithm" in flags:  # the `name` of an algorithm
-        message = message.replace("`name`", "`algorithm`").replace(" name=", " algorithm=")
+        message = message.replace("`name`", "`algorithm`")
 
     def spelled(found: re.Match[str]) -> str:
-        flag = "--" + found["name"].replace("_", "-")
+        if found["quoted"]:  # what the user wrote stays as it was
+            return found[0]
+        name = found["name"]
+        if name == "name" and "--algorithm" in flags:
+            name = "algorithm"
+        flag = "--" + name.replace("_", "-")
         if flag not in flags:
             return found[0]
         value = found["value"].strip("'\"")
         return f"no {flag}" if value == "None" else f"{flag} {value}".rstrip()
 
     # Not inside a word, a quotation, or an algorithm's key=value.
-    pattern = r"(?<![\w`'\":;,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
+    quoted = r"(?P<quoted>(?<![\w=])'[^']*')|"
+    pattern = quoted + r"(?<![\w`'\":;,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
     return re.sub(pattern, spelled, message)
 
 

@@ -20,6 +20,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("optimizer", "optimiser", "opt"), ("--algorithm", "--optimizer")),
     **dict.fromkeys(("iterations", "iters", "horizon", "epochs", "updates", "t"), ("--steps",)),
     **dict.fromkeys(("batch", "bs", "b"), ("--batch-size",)),
+    "at": ("--steps",),
     **dict.fromkeys(("samples", "repeats", "trials"), ("--runs",)),
     **dict.fromkeys(("budget", "compute"), ("--flops",)),
     **dict.fromkeys(("dim", "dimension", "params"), ("--d",)),
@@ -97,7 +98,8 @@ def join_negative_values(arguments: Sequence[str]) -> list[str]:
     """
     joined: list[str] = []
     for argument in arguments:
-        if argument.startswith("-") and _is_number(argument) and joined:
+        numbers = all(map(_is_number, argument.split(",")))
+        if argument.startswith("-") and numbers and joined:
             last = joined[-1]
             if last.startswith("--") and "=" not in last:
                 joined[-1] = f"{last}={argument}"

@@ -40,8 +40,10 @@ _WHY = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim phase`."""
     problem = parser.add_argument_group("problem")
-    problem.add_argument("--alpha", type=number, required=True, help="data exponent, positive")
-    problem.add_argument("--beta", type=number, required=True, help="target exponent")
+    problem.add_argument(
+        "--alpha", type=number, metavar="X", required=True, help="data exponent, positive"
+    )
+    problem.add_argument("--beta", type=number, metavar="X", required=True, help="target exponent")
     problem.add_argument(
         "--variant",
         type=one_of("variant", VARIANTS),
@@ -63,8 +65,10 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args)
     named = asked(args, names(fixed=True))
     kappas = {key: value for key in KEYS if (value := getattr(args, key)) is not None}
-    if kappas:
-        named.append(Asked(GENERAL, kappas, GENERAL))
+    if kappas:  # for the general class where it is named without its own, else a further row
+        bare = [lookup(one.name).takes_kappas and not one.given for one in named]
+        named = [o._replace(given=kappas) if b else o for o, b in zip(named, bare, strict=True)]
+        named += [] if any(bare) else [Asked(GENERAL, kappas, GENERAL)]
     laws = {}
     for one in named:
         check_keys(one, KEYS if lookup(one.name).takes_kappas else ())

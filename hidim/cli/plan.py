@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 import hidim
@@ -19,6 +17,8 @@ from hidim.cli.output import (
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import best_schedule
 from hidim.fitting.sizes.law import FORMAT, SizeLaw
+from hidim.support.checks import whole
+from hidim.support.inputs import read_json
 
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
@@ -50,10 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_size_law(path: str) -> bool:
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(f"{path!r} is not a JSON file of a fitted law.") from None
+    data = read_json(path)
     return isinstance(data, dict) and data.get("format") == FORMAT
 
 
@@ -94,9 +91,10 @@ def _cell(value: float | None) -> str:
 
 
 def _plan_schedule(args: argparse.Namespace) -> int:
+    law = FittedLaw.load(args.law)
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
-    law = FittedLaw.load(args.law)
+    args.steps = whole("steps", args.steps, minimum=1)
     plan = best_schedule(
         law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
     )

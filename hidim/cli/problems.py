@@ -16,7 +16,9 @@ from hidim.support.inputs import read_npz
 PLRF_ONLY = ("v", "noise_variance")
 
 
-def add_problem_flags(parser: argparse.ArgumentParser) -> None:
+def add_problem_flags(
+    parser: argparse.ArgumentParser, *, seed: str = "sample one W (average over W)"
+) -> None:
     """Add the flags of PLRF, and --spectrum and --data for problems that were measured."""
     group = parser.add_argument_group("problem: power-law random features, or a file")
     group.add_argument("--alpha", type=number, metavar="X", help="data: x_j ~ N(0, j^(-2 alpha))")
@@ -26,7 +28,7 @@ def add_problem_flags(parser: argparse.ArgumentParser) -> None:
         "--v", type=count, metavar="X", help="hidden dimension, may be inf (inf; 4 d for runs)"
     )
     group.add_argument("--noise-variance", type=number, metavar="X", help="label noise (0)")
-    group.add_argument("--seed", type=count, metavar="N", help="sample one W (average over W)")
+    group.add_argument("--seed", type=count, metavar="N", help=seed)
     group.add_argument(
         "--spectrum",
         metavar="FILE",

@@ -31,7 +31,7 @@ the raw algorithm on W x, instead of the equal and faster walk in the eigenbasis
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    common.add_problem_flags(parser)
+    common.add_problem_flags(parser, seed="of the sampled W and of the noise (0)")
     common.add_algorithm_flags(parser)
     common.add_schedule_flags(parser)
     common.add_run_flags(parser, steps=10_000)

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hidim.curve import Curve
+from hidim.support.checks import finite_array
 from hidim.support.results import Saved
 
 _MARGIN = 1.5  # in log d: how far from the ends of the ladder an optimum must stay
@@ -60,12 +62,13 @@ def risks_at_budgets(curves: Sequence[Curve], flops: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def envelope(curves: Sequence[Curve], flops: Sequence[float] | np.ndarray) -> MeasuredFrontier:
+def envelope(curves: Sequence[Curve], flops: ArrayLike) -> MeasuredFrontier:
     """The lowest risk over sizes at each budget, between the sizes by a cubic spline.
 
     Args:
         curves: runs of the same problem at several sizes, at least four.
-        flops: budgets; those whose best size lies at an end of the ladder are left out.
+        flops: one budget or a row of them; those whose best size lies at an end of the ladder
+            are left out.
     """
     from scipy.interpolate import CubicSpline
 
@@ -80,14 +83,13 @@ def envelope(curves: Sequence[Curve], flops: Sequence[float] | np.ndarray) -> Me
     return _frontier(curves, flops, vertex)
 
 
-def isoflop(
-    curves: Sequence[Curve], flops: Sequence[float] | np.ndarray, *, decades: float = 1.0
-) -> MeasuredFrontier:
+def isoflop(curves: Sequence[Curve], flops: ArrayLike, *, decades: float = 1.0) -> MeasuredFrontier:
     """The vertex of a parabola fitted to log risk against log d at each budget.
 
     Args:
         curves: runs of the same problem at several sizes.
-        flops: budgets; those whose vertex lies near an end of the ladder are left out.
+        flops: one budget or a row of them; those whose vertex lies near an end of the ladder
+            are left out.
         decades: width in d of the window around the best size that the parabola sees.
     """
 
@@ -108,7 +110,12 @@ def _frontier(curves: Sequence[Curve], flops, vertex) -> MeasuredFrontier:  # ty
     if len(curves) < 4:
         raise ValueError(f"`curves` must hold at least 4 sizes, got {len(curves)}.")
     curves = sorted(curves, key=lambda curve: curve.dimension or 0.0)
-    budgets = np.asarray(flops, dtype=np.float64)
+    for curve in curves:
+        if curve.dimension is None:
+            raise ValueError("`curves` must say their `dimension`, and one does not.")
+    budgets = np.atleast_1d(finite_array("flops", flops, ndim=(0, 1)))
+    if np.any(budgets <= 0):
+        raise ValueError(f"`flops` must be positive, got {budgets.min():g}.")
     x = np.log(np.array([curve.dimension for curve in curves], dtype=np.float64))
     table = risks_at_budgets(curves, budgets)
     found = []

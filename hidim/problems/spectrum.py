@@ -19,6 +19,9 @@ from hidim.problems.compress import onto_fewer_nodes
 from hidim.support import checks
 from hidim.support.results import ByContent
 
+# Of the risk at the start and of the trace: engines compare with multiples and form products.
+_LARGEST = 1e150
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum(ByContent):
@@ -66,7 +69,9 @@ class Spectrum(ByContent):
         eigenvalues = np.atleast_1d(checks.finite_array("eigenvalues", eigenvalues))
         error_sq = np.atleast_1d(checks.finite_array("error_sq", error_sq))
         floor = checks.non_negative("risk_floor", risk_floor)
-        if eigenvalues.ndim != 1 or eigenvalues.size == 0:
+        if eigenvalues.size == 0:
+            raise ValueError("`eigenvalues` is empty: a spectrum has at least one mode.")
+        if eigenvalues.ndim != 1:
             raise ValueError(f"`eigenvalues` must be one row, got shape {eigenvalues.shape}.")
         if multiplicity is None:
             count = np.ones_like(eigenvalues)
@@ -79,6 +84,8 @@ class Spectrum(ByContent):
             )
         if np.any(eigenvalues < 0):
             raise ValueError(f"`eigenvalues` must not be negative, got {eigenvalues.min():g}.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            _check_counts(count, eigenvalues)
         simple = (count > 0) & (count == np.floor(count))
         if np.any(error_sq[simple] < 0):
             raise ValueError(f"`error_sq` must not be negative, got {error_sq[simple].min():g}.")
@@ -94,8 +101,16 @@ class Spectrum(ByContent):
         object.__setattr__(self, "risk_floor", floor)
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "provenance", {} if provenance is None else provenance)
-        if self.initial_risk < 0:
-            raise ValueError(f"the initial risk is negative ({self.initial_risk:g}).")
+        with np.errstate(over="ignore"):
+            start, trace = self.initial_risk, float(count @ eigenvalues)
+        if start < 0:
+            raise ValueError(f"the initial risk is negative ({start:g}).")
+        for what, size in (("risk at the start", start), ("trace of the Hessian", trace)):
+            if not size <= _LARGEST:
+                raise ValueError(
+                    f"the {what} is {size:g}, which leaves float64 on the way: it must be at most "
+                    f"{_LARGEST:g}. Measure in other units."
+                )
 
     def __len__(self) -> int:
         return len(self.eigenvalues)
@@ -219,12 +234,15 @@ class Spectrum(ByContent):
         else:
             if not np.allclose(K, K.T, rtol=1e-10, atol=1e-12 * np.abs(K).max(initial=0)):
                 raise ValueError("`K` must be symmetric.")
-            eigenvalues, vectors = np.linalg.eigh(0.5 * (K + K.T))
+            eigenvalues, vectors = np.linalg.eigh(0.5 * K + 0.5 * K.T)
             modes = vectors.T @ target
         tolerance = 1e-10 * np.abs(eigenvalues).max(initial=0)
         if np.any(eigenvalues < -tolerance):
             raise ValueError(f"`K` has a negative eigenvalue ({eigenvalues.min():g}).")
-        error_sq = np.sum(modes.reshape(len(modes), -1) ** 2, axis=1)
+        with np.errstate(over="ignore"):
+            error_sq = np.sum(modes.reshape(len(modes), -1) ** 2, axis=1)
+        if not np.isfinite(error_sq).all():
+            raise ValueError("the squares of `target` leave float64. Measure in other units.")
         return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * noise, label=label)
 
     @classmethod
@@ -268,12 +286,44 @@ class Spectrum(ByContent):
         residual = targets - left @ projected
         eigenvalues = np.zeros(d)
         error_sq = np.zeros(d)
-        eigenvalues[: len(singular)] = singular**2 / rows
-        error_sq[: len(singular)] = np.sum((projected / singular[:, None]) ** 2, axis=1)
+        with np.errstate(over="ignore"):
+            eigenvalues[: len(singular)] = singular**2 / rows
+            error_sq[: len(singular)] = np.sum((projected / singular[:, None]) ** 2, axis=1)
+            floor = 0.5 * float(np.sum(residual**2)) / rows
+        if not (np.isfinite(eigenvalues).all() and np.isfinite(error_sq).all()):
+            raise ValueError(
+                f"the squares of `X` (up to {np.abs(X).max():g}) or `y` (up to "
+                f"{np.abs(y).max():g}) leave float64. Measure in other units."
+            )
         return cls(
             eigenvalues,
             error_sq,
-            0.5 * float(np.sum(residual**2)) / rows,
+            floor,
             label=label,
             provenance={"problem": "data", "rows": rows, "d": d, "outputs": targets.shape[1]},
         )
+
+
+def _check_counts(count: np.ndarray, eigenvalues: np.ndarray) -> None:
+    """Refuse multiplicities that neither modes nor the nodes of a quadrature can have."""
+    total = float(np.sum(count))
+    if total <= 0:
+        raise ValueError(
+            f"`multiplicity` must add up to a positive number of modes, got {total:g}."
+        )
+    # Weights of a quadrature may be negative, and then they are not all whole.
+    if np.all(count == np.floor(count)) and np.any(count < 0) and np.abs(count).max() < 2**52:
+        raise ValueError(
+            f"`multiplicity` counts modes, so none may be negative, got {count.min():g}."
+        )
+    trace, size = float(count @ eigenvalues), float(np.abs(count) @ eigenvalues)
+    if trace < -1e-9 * size:
+        raise ValueError(
+            f"`multiplicity` makes the trace of the Hessian negative ({trace:g}): leave out modes "
+            "that are not there."
+        )
+
+
+def spectrum_from_data(X: Any, y: Any, label: str = "data") -> Spectrum:
+    """`Spectrum.from_data`, by its name in version 0.1."""
+    return Spectrum.from_data(X, y, label=label)

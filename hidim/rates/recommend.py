@@ -138,7 +138,10 @@ def resolve(
             f"fix: give hidim.recommend(spectrum, {name!r}, alpha=..., d=...) instead."
         )
     noisy = float(getattr(problem, "noise_variance", 0.0)) > 0 and steps
-    return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
+    try:
+        return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
+    except ValueError as error:  # what is `name` there is `algorithm` here
+        raise ValueError(str(error).replace("`name`", "`algorithm`")) from None
 
 
 def scaled(algorithm: Momentum, second: float, third: float) -> Momentum:

@@ -143,7 +143,10 @@ class Stability(Saved, format="hidim-stability/1"):
             norm = kernel_norm(self.spectrum, scaled(factor), self.batch_size, times)
             return float(np.max(norm))
 
-        return peak * _where_norm_is_one(highest)
+        scale, top = 1.0, float(self.spectrum.eigenvalues[0])
+        if top > 0 and not 1e-20 < peak * top < 1e20:  # a search from such a rate would end early
+            scale = 1.0 / peak / top
+        return peak * scale * _where_norm_is_one(lambda factor: highest(scale * factor))
 
     def _edge(self, name: str, scaled: Callable[[float], Momentum]) -> float | None:
         by_norm = self._norm_edge(name, scaled)
@@ -208,7 +211,10 @@ def stability(
     run = solve(spectrum, algorithm, steps, batch_size=batch_size, engine="exact", seed=seed)
     grid = _grid(float(run.steps[-1]), algorithm)
     norm = kernel_norm(spectrum, algorithm, batch_size, grid)
-    growth = growth_rate(spectrum, algorithm, batch_size, float(grid[-1]))
+    try:
+        growth = growth_rate(spectrum, algorithm, batch_size, float(grid[-1]))
+    except OverflowError:  # absurd rates grow beyond float64 in a step
+        growth = math.inf
     start = float(run.risk[0])
     highest = float(np.max(run.risk)) / start if start > 0 else 1.0
     holds = run.status == "ok"

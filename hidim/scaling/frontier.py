@@ -72,6 +72,8 @@ def minimise(
             step count would be below 4; or beyond 1e120.
     """
     budgets = finite_array("flops", flops)
+    if not budgets.size:
+        raise ValueError("`flops` is empty: give at least one budget.")
     for flop in budgets.ravel():
         if not 0 < flop <= _LARGEST:
             raise ValueError(f"`flops` must be positive and at most {_LARGEST:g}, got {flop:g}.")

@@ -16,6 +16,7 @@ from hidim._version import __version__
 from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
 from hidim.support import checks
+from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
 
 # Rows are drawn and schedules evaluated for this many steps at once.
@@ -74,6 +75,7 @@ def simulate_rows(
     if marks.size == 0 or marks[-1] > last:
         raise ValueError(f"`at` must name steps within 0..{last}.")
     progress = Progress(float(marks[-1]), f"{algorithm.name} on rows")
+    check_runs_fit(runs, 2 * X.shape[1] * (y.size // len(y)) + len(marks))
     # A diverging run overflows on purpose: what is not finite any more is infinite.
     with progress, np.errstate(over="ignore", invalid="ignore"):
         risks = _run(X, y.reshape(len(y), -1), algorithm, marks, batch, runs, seed, progress)

@@ -26,6 +26,7 @@ from hidim.simulation.eigenbasis import Eigenbasis
 from hidim.simulation.raw import Raw
 from hidim.simulation.walk import Walk, bundles
 from hidim.support import checks
+from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
 
 METHODS = ("eigenbasis", "raw", "sde")
@@ -109,6 +110,9 @@ def simulate(
     last = float(asked.max())
     algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
+    d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
+    # Parameters and momentum of every run, its risks at the marks, and a block of them.
+    check_runs_fit(together, 2 * d + len(asked) + _BLOCK)
     build = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
     setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
     marks, back = np.unique(asked, return_inverse=True)

@@ -27,7 +27,7 @@ from hidim.engines.many_targets import predict_targets
 from hidim.problems.power_law import PLRF, spectra_at
 from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law
-from hidim.support.checks import finite_array, positive
+from hidim.support.checks import finite, finite_array, non_negative, positive, shown, whole
 from hidim.support.results import Saved
 
 
@@ -55,8 +55,31 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", lookup(self.name).name)
+        for key in ("step", "ratio", "delta"):
+            if getattr(self, key) is not None:
+                check = positive if key == "step" else non_negative
+                object.__setattr__(self, key, check(key, getattr(self, key)))
+        for key in ("kappa_2", "kappa_3"):
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, finite(key, getattr(self, key)))
         if self.step is None and (self.ratio, self.delta) != (None, None):
             object.__setattr__(self, "step", 0.5)
+
+    @classmethod
+    def of(cls, recipe: Recipe | str) -> Recipe:
+        """The recipe itself, or that of a name.
+
+        Raises:
+            ValueError: neither of them, or an unknown name.
+        """
+        if isinstance(recipe, cls):
+            return recipe
+        if not isinstance(recipe, str):
+            raise ValueError(
+                f"`recipe` must be a name such as 'sgd' or a hidim.studies.Recipe, got "
+                f"{shown(recipe)}."
+            )
+        return cls(recipe)
 
     def law(self, alpha: float, beta: float) -> ScalingLaw:
         """The scaling law this recipe should show."""
@@ -126,6 +149,20 @@ class Ladder(Saved, format="hidim-ladder/1"):
     floors: np.ndarray
 
 
+def check_sizes(sizes: Iterable[float], *, needed: bool = True) -> list[float]:
+    """Sizes as whole numbers, at least 2.
+
+    Raises:
+        ValueError: none, or something that is no size.
+    """
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise ValueError(f"`sizes` must be a row of numbers, got {shown(sizes)}.")
+    found = [whole("sizes", d, minimum=2) for d in sizes]
+    if needed and not found:
+        raise ValueError("`sizes` is empty: give at least one.")
+    return found
+
+
 def sizes_between(low: float, high: float, per_decade: float = 6) -> np.ndarray:
     """Whole sizes evenly spread in log d, both ends included.
 
@@ -166,8 +203,12 @@ def run_ladder(
     Raises:
         ValueError: an argument out of range, or a problem in the trivial phase.
     """
-    recipe = Recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = Recipe.of(recipe)
+    reach = positive("reach", reach)
+    batch_size = whole("batch_size", batch_size, minimum=1, allow_inf=True)
     betas = np.atleast_1d(finite_array("beta", beta, ndim=(0, 1)))
+    if not betas.size:
+        raise ValueError("`beta` is empty: give at least one.")
     laws = [recipe.law(alpha, float(b)) for b in betas]
     for law in laws:
         if law.phase == "trivial":
@@ -177,7 +218,9 @@ def run_ladder(
     ratio = positive("v_over_d", v_over_d) if v_over_d not in (None, math.inf) else v_over_d
     if ratio is None:
         ratio = math.inf if 2 * alpha > 1 else 4.0
-    steps_of = np.asarray(sizes_between(100, 1e7) if sizes is None else list(sizes), dtype=float)
+    steps_of = np.array(
+        sizes_between(100, 1e7) if sizes is None else check_sizes(sizes), dtype=float
+    )
     rows: list[list[Curve]] = []
     floors = []
     for d in steps_of:

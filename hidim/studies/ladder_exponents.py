@@ -23,6 +23,7 @@ from hidim.measure import (
     time_to_multiple,
 )
 from hidim.studies.ladder import Ladder
+from hidim.support.checks import finite, positive
 from hidim.support.results import Saved
 
 _BUDGETS = 10 ** np.arange(3, 45, 0.125)
@@ -79,10 +80,17 @@ def measure_ladder(
     Raises:
         ValueError: a curve diverges, or the ladder is too short to hold a compute-optimal size.
     """
+    last_decades, multiple = positive("last_decades", last_decades), finite("multiple", multiple)
+    if multiple <= 1:
+        raise ValueError(f"`multiple` of the floor must exceed 1, got {multiple:g}.")
     for curve in ladder.curves:
         if curve.status == "diverged":
+            keys = ("step", "ratio", "delta", "kappa_2", "kappa_3")
+            given = {key: getattr(ladder.recipe, key) for key in keys}
+            rates = ", ".join(f"{k}={v:g}" for k, v in given.items() if v is not None)
             raise ValueError(
-                f"{ladder.recipe.name} diverges at d = {curve.dimension:g} with {ladder.recipe}. "
+                f"{ladder.recipe.name} diverges at d = {curve.dimension:g} with "
+                f"{rates or 'the recommended rates'}. "
                 "Take smaller rates, or leave them out for the recommended ones."
             )
     first, second = envelope(ladder.curves, _BUDGETS), isoflop(ladder.curves, _BUDGETS)

@@ -29,8 +29,8 @@ from hidim.curve import log_steps
 from hidim.engines.many_targets import predict_targets
 from hidim.measure import envelope, measure_exponent
 from hidim.problems.power_law import spectra_at
-from hidim.studies.ladder import Recipe, steps_to_watch
-from hidim.support.checks import finite_array, positive, whole
+from hidim.studies.ladder import Recipe, check_sizes, steps_to_watch
+from hidim.support.checks import finite_array, positive, shown, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
 from hidim.support.inputs import read_npz
@@ -93,7 +93,7 @@ def run_plane(
     alphas: Iterable[float],
     betas: Iterable[float],
     *,
-    recipes: Sequence[Recipe | str] = ("sgd",),
+    recipes: Sequence[Recipe | str] | Recipe | str = ("sgd",),
     sizes: Iterable[float] = (),
     folder: str | os.PathLike[str] | None = None,
     points: int = 128,
@@ -112,8 +112,8 @@ def run_plane(
     Args:
         alphas: exponents of the data.
         betas: exponents of the target; points with alpha + beta <= 1/2 stay NaN.
-        recipes: optimizers, by name or as `Recipe`; a list of general-momentum recipes makes an
-            axis of kappa_2 or kappa_3.
+        recipes: one or several optimizers, by name or as `Recipe`; a list of general-momentum
+            recipes makes an axis of kappa_2 or kappa_3.
         sizes: parameters; ten from 100 to 51,200 by default.
         folder: where finished tasks are kept, made if missing; None keeps nothing.
         points: steps per curve, evenly spread in log.
@@ -132,10 +132,17 @@ def run_plane(
         MissingExtra: xarray is not installed.
     """
     xarray = require("xarray", "studies")
-    alphas = [positive("alphas", a) for a in alphas]
-    betas = finite_array("betas", list(betas), ndim=1)
-    chosen = [Recipe(r) if isinstance(r, str) else r for r in recipes]
-    ladder = [whole("sizes", d, minimum=2) for d in sizes] or [100 * 2**i for i in range(10)]
+    alphas = [positive("alphas", a) for a in _row("alphas", alphas)]
+    betas = finite_array("betas", _row("betas", betas), ndim=1)
+    named = [recipes] if isinstance(recipes, str | Recipe) else recipes
+    chosen = [Recipe.of(recipe) for recipe in _row("recipes", named)]
+    ladder = check_sizes(sizes, needed=False) or [100 * 2**i for i in range(10)]
+    reach = positive("reach", reach)
+    batch_size = whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    if v_over_d not in (None, math.inf):
+        v_over_d = positive("v_over_d", v_over_d)
+    if workers is not None:
+        workers = int(whole("workers", workers, minimum=1))
     points = int(whole("points", points, minimum=16))
     for alpha in alphas:
         for recipe in chosen:
@@ -256,6 +263,16 @@ def plane_exponents(
     return xarray.Dataset(data, coords=coords)
 
 
+def _row(name: str, given: Any) -> list[Any]:
+    """What was given as a list that is not empty."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"`{name}` must be a row, got {shown(given)}.")
+    found = list(given)
+    if not found:
+        raise ValueError(f"`{name}` is empty: give at least one.")
+    return found
+
+
 def _names(recipes: Sequence[Recipe]) -> list[str]:
     """Labels of the recipe axis: the name, with the exponents that tell equal names apart."""
     labels = []
@@ -281,7 +298,7 @@ def _results(
             yield key, (saved["steps"], saved["risk"], saved["floor"])
         else:
             left[key] = task
-    count = min(len(left), _cores() if workers is None else int(whole("workers", workers)))
+    count = min(len(left), _cores() if workers is None else workers)
     if count <= 1:
         for key, task in left.items():
             yield key, _solve(task, home)

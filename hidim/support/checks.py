@@ -18,7 +18,7 @@ def finite(name: str, value: Any) -> float:
     """A finite real number."""
     number = _number(name, value)
     if not math.isfinite(number):
-        raise ValueError(f"`{name}` must be a finite number, got {value!r}.")
+        raise ValueError(f"`{name}` must be a finite number, got {shown(value)}.")
     return number
 
 
@@ -26,7 +26,7 @@ def positive(name: str, value: Any) -> float:
     """A finite number above zero."""
     number = finite(name, value)
     if number <= 0:
-        raise ValueError(f"`{name}` must be positive, got {value!r}.")
+        raise ValueError(f"`{name}` must be positive, got {shown(value)}.")
     return number
 
 
@@ -34,7 +34,7 @@ def non_negative(name: str, value: Any) -> float:
     """A finite number, zero allowed."""
     number = finite(name, value)
     if number < 0:
-        raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+        raise ValueError(f"`{name}` must not be negative, got {shown(value)}.")
     return number
 
 
@@ -48,9 +48,9 @@ def whole(name: str, value: Any, *, minimum: float = 0, allow_inf: bool = False)
     if allow_inf and number == math.inf:
         return math.inf
     if not math.isfinite(number) or number != math.floor(number):
-        raise ValueError(f"`{name}` must be a whole number, got {value!r}.")
+        raise ValueError(f"`{name}` must be a whole number, got {shown(value)}.")
     if number < minimum:
-        raise ValueError(f"`{name}` must be at least {minimum}, got {value!r}.")
+        raise ValueError(f"`{name}` must be at least {minimum}, got {shown(value)}.")
     return int(number) if abs(number) <= 2**53 else number
 
 
@@ -60,7 +60,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if isinstance(value, str) and value in names:
         return value
     hint = f" Did you mean {near!r}?" if (near := nearest(value, names)) else ""
-    raise ValueError(f"`{name}` must be one of {', '.join(names)}; got {value!r}.{hint}")
+    raise ValueError(f"`{name}` must be one of {', '.join(names)}; got {shown(value)}.{hint}")
 
 
 def nearest(value: Any, names: Iterable[str]) -> str | None:
@@ -70,7 +70,10 @@ def nearest(value: Any, names: Iterable[str]) -> str | None:
     'risk_floor'
     """
     folded = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(value).lower(), folded, n=1)
+    written = str(value).lower()
+    close = difflib.get_close_matches(written, folded, n=1)
+    if not close and len(written) >= 4:  # a part of a name, as nesterov is
+        close = [name for name in folded if written in name]
     return folded[close[0]] if close else None
 
 
@@ -84,7 +87,9 @@ def seed(name: str, value: Any) -> int | None:
     try:
         return None if value is None else given_seed(name, value)
     except ValueError:
-        raise ValueError(f"`{name}` must be a whole number >= 0 or None, got {value!r}.") from None
+        raise ValueError(
+            f"`{name}` must be a whole number >= 0 or None, got {shown(value)}."
+        ) from None
 
 
 def given_seed(name: str, value: Any) -> int:
@@ -101,8 +106,16 @@ def given_seed(name: str, value: Any) -> int:
 def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """A float64 array without NaN or infinity, of the given number of dimensions."""
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        if array.dtype.kind in "cmM":  # NumPy would drop the imaginary part or the unit
+            kind = "complex" if array.dtype.kind == "c" else "times"
+            raise ValueError(f"`{name}` must hold real numbers, got {kind}: {array.dtype}.")
+        array = array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"`{name}` holds a number too large for float64.") from None
+    except (TypeError, ValueError) as error:
+        if str(error).startswith(f"`{name}`"):
+            raise
         raise ValueError(f"`{name}` must be an array of numbers.") from None
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and array.ndim not in allowed:
@@ -114,10 +127,30 @@ def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = 
     return array
 
 
+def shown(value: Any) -> str:
+    """A value as a message of one line quotes it, however long it is.
+
+    >>> shown(2.5), shown(10**5000)
+    ('2.5', 'a whole number beyond float64')
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+        try:
+            return f"{float(value):g}"
+        except OverflowError:
+            return "a whole number beyond float64"
+    try:
+        text = repr(value)
+    except ValueError:  # it holds a whole number of more digits than Python prints
+        return f"a {type(value).__name__} with numbers beyond float64"
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool | np.bool_ | complex | np.complexfloating):
-        raise ValueError(f"`{name}` must be a number, got {value!r}.")
+    if isinstance(value, bool | np.bool_ | complex | np.complexfloating) or (
+        isinstance(value, np.ndarray) and value.dtype.kind in "bc"
+    ):
+        raise ValueError(f"`{name}` must be a number, got {shown(value)}.")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"`{name}` must be a number, got {value!r}.") from None
+        raise ValueError(f"`{name}` must be a number, got {shown(value)}.") from None

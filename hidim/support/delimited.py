@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,8 +30,8 @@ class Table(NamedTuple):
     encoding: str
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
-    """The names of the columns, and the rows still to be read.
+def open_table(path: str | os.PathLike[str], example: str = "step,lr,loss") -> Table:
+    """The names of the columns, and the rows still to be read; `example` is a header to advise.
 
     Raises:
         ValueError: no such file, no text, no header row, or one name twice.
@@ -47,8 +48,15 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     if any(_is_number(name) for name in names):
         raise ValueError(
             f"{str(path)!r} has no header row: its first line holds numbers. Add one line that "
-            "names the columns, such as step,lr,loss."
+            f"names the columns, such as {example}."
         )
+    if len(names) == 1 and re.search(r"[|\s]", names[0]):
+        raise ValueError(
+            f"{str(path)!r} has one column, {names[0][:60]!r}: columns must be parted by commas, "
+            "tabs or semicolons."
+        )
+    while len(names) > 1 and not names[-1]:  # a comma at the end of the line
+        names.pop()
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"column {name!r} appears twice in {str(path)!r}.")
@@ -56,18 +64,21 @@ def open_table(path: str | os.PathLike[str]) -> Table:
 
 
 def read_cells(
-    path: str | os.PathLike[str], keep: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    keep: Sequence[str] | None = None,
+    example: str = "step,lr,loss",
 ) -> dict[str, list[str | None]]:
     """The columns as text under their names; a blank cell is None and blank rows are left out.
 
     Args:
         path: the file.
         keep: names worth reading; None reads all.
+        example: a header to advise where there is none.
 
     Raises:
         ValueError: a row of another length than the header, or what `open_table` refuses.
     """
-    table = open_table(path)
+    table = open_table(path, example)
     names = table.names
     wanted = [name for name in names if keep is None or name in keep]
     columns: dict[str, list[str | None]] = {name: [] for name in wanted}
@@ -75,6 +86,8 @@ def read_cells(
         for row in table.rows:
             if not row or (len(row) == 1 and not row[0].strip()):
                 continue
+            while len(row) > len(names) and not row[-1].strip():
+                row.pop()
             if len(row) != len(names):
                 raise ValueError(
                     f"row {table.rows.line_num} of {str(path)!r} has {len(row)} cells, the header "
@@ -101,7 +114,7 @@ def read_numbers(
     Raises:
         ValueError: another column, a missing one, no row, or a cell that is no finite number.
     """
-    cells = read_cells(path)
+    cells = read_cells(path, example=",".join(required))
     check_names(path, list(cells), required=required, optional=optional)
     if not cells[required[0]]:
         raise ValueError(f"{str(path)!r} has a header and no rows.")

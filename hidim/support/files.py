@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+# What a device says that has no room for what is written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -22,8 +26,18 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
 
     Raises:
         ValueError: the folder is missing or cannot be written, named in one line.
+        OSError: the device is full; its `filename` is `path`.
     """
     target = check_writable(path)
+    try:
+        yield from _filled(target, mode)
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(target)  # so that a message can name it
+        raise
+
+
+def _filled(target: Path, mode: str) -> Iterator[IO[Any]]:
     if is_stream(target):
         buffer: Any = io.BytesIO() if "b" in mode else io.StringIO()
         yield buffer  # filled first: a writer may seek, and one that fails leaves nothing

@@ -5,6 +5,7 @@ Nothing here unpickles, and a name that is misspelt or comes twice is never pass
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -76,9 +77,17 @@ def read_json(path: str | os.PathLike[str]) -> Any:
                 raise ValueError(f"{str(path)!r} names {name!r} twice.")
         return dict(pairs)
 
+    def integer(digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError:  # more digits than Python reads
+            raise ValueError(
+                f"{str(path)!r} holds a whole number of {len(digits)} digits, beyond float64."
+            ) from None
+
     text = read_text(path)
     try:
-        return json.loads(text, object_pairs_hook=once)
+        return json.loads(text, object_pairs_hook=once, parse_int=integer)
     except json.JSONDecodeError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
     except RecursionError:
@@ -102,7 +111,7 @@ def read_npz(
         ValueError: no archive, a damaged one, one that lacks a name, or arrays of Python objects.
     """
     try:
-        with open(path, "rb") as stream:
+        with io.BytesIO(read_bytes(path)) as stream:  # a pipe cannot be sought in
             if not zipfile.is_zipfile(stream):
                 raise ValueError(f"{str(path)!r} is no .npz archive: {remedy}.")
             with zipfile.ZipFile(stream) as archive:
@@ -115,8 +124,6 @@ def read_npz(
                     if name not in arrays.files:
                         raise ValueError(_lacks(path, name, arrays.files, remedy))
                 return {name: _array(path, arrays, name) for name in wanted or arrays.files}
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {str(path)!r}.") from None
     except _DAMAGE as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot read {str(path)!r}: {reason}.") from None

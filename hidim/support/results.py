@@ -60,7 +60,7 @@ class Saved(ByContent):
         Raises:
             ValueError: another suffix, or a place that cannot be written.
         """
-        if Path(path).suffix != ".json":
+        if Path(path).suffix.lower() != ".json":
             raise ValueError(f"cannot save {str(path)!r}: the name must end in .json")
         kind = type(self).__name__
         kept = {

@@ -106,7 +106,7 @@ def test_sizes_are_fitted_and_planned(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         (["fit", "none.csv"], "no file"),
         (["forecast", "none.json", "none.csv"], "no file"),
-        (["plan", "none.json", "--steps", "10"], "not a JSON file"),
+        (["plan", "none.json", "--steps", "10"], "no file"),
         (["fit", "--law", "fls", "none.csv"], "fsl"),
     ],
 )

@@ -101,3 +101,16 @@ def test_ctrl_c_ends_long_work_with_one_line_and_code_130(tmp_path):
     assert work.returncode == 130
     assert error == "hidim: stopped\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_device_is_named_in_one_line(capsys):
+    assert main([*PREDICT, "--csv", "/dev/full"]) == 2
+    assert capsys.readouterr().err.startswith("hidim: cannot write '/dev/full': No space left")
+
+
+@pytest.mark.parametrize("arguments", [PREDICT, (*PREDICT, "--csv", "-"), ("--help",)])
+def test_a_closed_standard_output_is_no_error(arguments, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)  # as Python sets it for `hidim ... >&-`
+    assert main(list(arguments)) == 0
+    sys.stdout.close()

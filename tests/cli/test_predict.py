@@ -208,7 +208,7 @@ def test_csv_and_figure_are_written_beside_the_table(capsys, tmp_path):
         ((*PLRF, "--steps", "1e400"), ("--steps", "1e400")),
         ((*PLRF, "--batch-size", "1e400"), ("--batch-size", "1e400")),
         ((*PLRF[:4], "--d", 50_000, "--seed", 1), ("too large", "no --seed")),
-        (("--alpha", 0.4, "--beta", 0.7, "--d", 60), ("--v 4*d",)),
+        (("--alpha", 0.4, "--beta", 0.7, "--d", 60), ("--v 240",)),
         ((*PLRF, "--schedule", "cosin"), ("cosine",)),
         ((*PLRF, "--schedule", "none.csv"), ("none.csv",)),
         ((*PLRF, "--readout", "average"), ("readout", "average")),

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import hidim.torch
+from hidim.lab import Settings
+from hidim.lab.training.names import spelled
 from hidim.lab.training.optimizers import make_optimizer, names
 
 
@@ -26,11 +28,25 @@ def test_every_named_optimizer_takes_a_step(name):
 
 def test_class_names_and_hyphens_name_the_same():
     weight = [torch.nn.Parameter(torch.zeros(2))]
-    for name in ("dana-decaying", "DANADecaying", "danadecaying"):
+    for name in ("dana-decaying", "DANADecaying", "danadecaying", "dana_decaying", "DANA Decaying"):
         assert type(make_optimizer(name, weight, lr=0.1)) is hidim.torch.DANADecaying
     assert type(make_optimizer("AdamW", weight, lr=0.1)) is torch.optim.AdamW
-    momentum = make_optimizer("sgd-momentum", weight, lr=0.1)
-    assert momentum.param_groups[0]["momentum"] == 0.9
+    for name in ("sgd-momentum", "SGD_Momentum", "sgd momentum"):
+        assert make_optimizer(name, weight, lr=0.1).param_groups[0]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "name", ["DANA-decaying", "dana_decaying", "DANADecaying", "dana decaying"]
+)
+def test_settings_spell_a_name_in_one_way(name):
+    given = Settings(optimizer=name, model="LSTM", schedule="Cosine", precision="Float32")
+    usual = Settings(optimizer="dana-decaying", schedule="cosine", precision="float32")
+    assert given == usual
+    assert given.fingerprint == usual.fingerprint
+
+
+def test_every_name_is_spelled_as_it_is_listed():
+    assert [spelled(name) for name in names()] == names()
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "sparse-adam", "optimizer", "", "dana"])

@@ -159,15 +159,15 @@ def test_a_damaged_text_is_named(small, tmp_path):
 
 @pytest.fixture
 def tiny(small):
-    """SGD and SGD with momentum at two sizes with two seeds."""
+    """SGD, SGD with momentum and DANA-constant at two sizes with two seeds."""
     base = LADDERS["lstm-ladder"]
-    return Ladder("", small.replace(steps=8), (4, 8), base.entries[:2], seeds=(0, 1))
+    return Ladder("", small.replace(steps=8), (4, 8), base.entries[:3], seeds=(0, 1))
 
 
 def test_a_ladder_tunes_and_then_trains_the_best_rate(tiny, tmp_path):
     sweep = Sweep(tmp_path)
     first = list(tiny.stage(sweep))
-    assert len(first) == 2 * 2 * 3  # optimizers, sizes, rates
+    assert len(first) == 3 * 2 * 3  # optimizers, sizes, rates
     work(sweep, stage=tiny.stage)
     runs = list(sweep.settings().values())
     losses = {sweep.settings()[n].fingerprint: r["validation_loss"] for n, r in

@@ -205,7 +205,7 @@ def test_weight_decay_without_parameters_says_what_is_missing() -> None:
 def test_accumulated_micro_batches_count_as_one_update() -> None:
     inner = hx.dana_decaying(0.1)
     accumulating = optax.MultiSteps(inner, every_k_schedule=2)
-    params, state = steps(accumulating, 6, jit=True)
+    params, state = steps(accumulating, 6)
     assert state.inner_opt_state.count == 3
     assert_close(params, steps(inner, 3)[0])
 

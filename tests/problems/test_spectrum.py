@@ -208,3 +208,42 @@ def test_a_spectrum_is_not_saved_under_any_name(tmp_path):
     with pytest.raises(ValueError, match=r"\.json, \.npz or \.csv"):
         hidim.Spectrum([1.0], [1.0], 0.0).save(tmp_path / "s.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("multiplicity", [[-3.0, 1.0], [0.0, 0.0], [-1.0, 3.0], [3.5, -3.2]])
+def test_multiplicities_that_no_modes_have_are_refused(multiplicity):
+    with pytest.raises(ValueError, match="`multiplicity`"):
+        hidim.Spectrum([1.0, 2.0], [1.0, 1.0], 0.0, multiplicity)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: hidim.Spectrum([1e308, 1e308], [1.0, 1.0], 0.0),
+        lambda: hidim.Spectrum([1.0], [1e308], 0.0),
+        lambda: hidim.Spectrum([1.0], [1.0], 1e308),
+        lambda: hidim.Spectrum([10**400], [1.0], 0.0),
+        lambda: hidim.Spectrum([1.0], [1.0], 10**5000),
+        lambda: hidim.Spectrum.from_data(1e200 * np.eye(3), [1.0, 2.0, 3.0]),
+        lambda: hidim.Spectrum.from_data(np.eye(3), [1e200, 2.0, 3.0]),
+        lambda: hidim.Spectrum.from_covariance(np.diag([1e308, 1e308]), [1.0, 1.0]),
+        lambda: hidim.Spectrum.from_covariance(np.eye(2), [1e200, 1.0]),
+    ],
+)
+def test_numbers_beyond_float64_are_refused_in_one_line_before_any_work(build):
+    with pytest.raises(ValueError) as caught:  # warnings are errors here
+        build()
+    assert "float64" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("kind", ["complex", "timedelta64[s]"])
+def test_numbers_that_are_not_real_are_refused_instead_of_cut(kind):
+    wrong = np.ones(3).astype(kind)
+    for build in (
+        lambda: hidim.Spectrum(wrong, np.ones(3), 0.0),
+        lambda: hidim.Spectrum.from_data(np.diag(wrong), np.ones(3)),
+        lambda: hidim.Spectrum.from_covariance(np.ones(3), wrong),
+    ):
+        with pytest.raises(ValueError, match="real numbers"):
+            build()

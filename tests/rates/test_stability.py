@@ -231,3 +231,13 @@ def test_bad_input_is_refused():
         hidim.stability(power_law(), "sgd", 10)
     with pytest.raises(ValueError, match="problem"):
         hidim.stability(None, hidim.sgd(0.1), 10)
+
+
+@pytest.mark.parametrize("rate", [1e-200, 1e160, 1e300])
+def test_rates_of_any_size_get_a_verdict_and_the_same_edge(rate):
+    spectrum = power_law()
+    found = hidim.stability(spectrum, hidim.sgd(rate), 100)
+    assert found.stable == (rate < 1)
+    # The edge of SGD does not depend on the rate that it is searched from, but for the root's 1e-9.
+    assert found.largest_gamma_2 == pytest.approx(sgd_threshold(spectrum), rel=1e-9)
+    json.dumps(found.to_dict(), allow_nan=False)

@@ -204,3 +204,9 @@ def test_ctrl_c_clears_the_bar_and_passes_on(monkeypatch, capsys):
     with pytest.raises(KeyboardInterrupt):
         hidim.simulate(SMALL, hidim.sgd(0.1), 10, progress=True)
     assert "simulating" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["eigenbasis", "raw"])
+def test_more_runs_than_memory_holds_are_refused_with_a_number(method):
+    with pytest.raises(ValueError, match=r"`runs` is 1e\+12.*GB.*Give at most"):
+        hidim.simulate(hidim.PLRF(1.0, 0.7, 50), hidim.sgd(0.1), 10, runs=10**12, method=method)

@@ -99,3 +99,9 @@ def test_a_file_that_others_may_not_read_stays_so(tmp_path):
     path.chmod(0o600)
     files.write_text(path, "new")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_device_is_named():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        files.write_text("/dev/full", "new")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 import zipfile
 
 import numpy as np
@@ -119,3 +121,22 @@ def test_json_with_a_name_twice_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"a": {"b": 1, "b": 2}}')
     with pytest.raises(ValueError, match="'b' twice"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_whole_number_of_thousands_of_digits_is_refused_naming_the_file(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"d": 1' + 5000 * "0" + "}")
+    with pytest.raises(ValueError, match=r"a\.json.*5001 digits"):
+        read_json(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_an_archive_is_read_from_a_pipe(tmp_path):
+    path = tmp_path / "p.npz"
+    stored = io.BytesIO()
+    np.savez(stored, X=np.arange(3.0))
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(stored.getvalue(),))
+    writer.start()
+    assert read_npz(path)["X"].tolist() == [0.0, 1.0, 2.0]
+    writer.join()

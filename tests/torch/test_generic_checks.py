@@ -126,7 +126,8 @@ def test_bad_parameters_are_refused_as_torch_does(info):
 
 
 @each
-@pytest.mark.parametrize(("contiguous", "schedulers"), [(True, 0), (False, 1), (True, 2)])
+@pytest.mark.parametrize("contiguous", [True, False])
+@pytest.mark.parametrize("schedulers", [0, 1, 2])
 def test_the_for_loop_goes_in_the_right_direction(info, contiguous, schedulers):
     for given in info.optim_inputs_func("cpu"):
         generator = torch.Generator().manual_seed(1)

@@ -190,7 +190,8 @@ def numbers(cells: Any, name: str, source: str) -> np.ndarray:
             out[i] = float(cell)
         except (TypeError, ValueError):
             raise ValueError(
-                f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number."
+                f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
+                + (": write decimals with a point." if "," in str(cell) else ".")
             ) from None
         if not math.isfinite(out[i]):
             raise ValueError(_not_finite(i, name, cell, source))

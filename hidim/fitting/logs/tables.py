@@ -98,7 +98,7 @@ def _json_lines(path: Path) -> Columns:
             continue
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:  # also a number of more digits than Python reads
             if number == len(lines) and records:
                 break  # a run killed while it wrote its last line
             raise ValueError(f"line {number} of {str(path)!r} is not JSON.") from None
@@ -108,7 +108,7 @@ def _json_lines(path: Path) -> Columns:
 def _json(path: Path) -> Columns:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except ValueError:
         raise ValueError(f"{str(path)!r} is not JSON: a truncated file?") from None
     if isinstance(data, dict) and isinstance(data.get("log_history"), list):
         return _records(data["log_history"], path)

@@ -212,7 +212,11 @@ class FittedLaw(ByContent):
         Raises:
             ValueError: no such file, not JSON, or no fitted law.
         """
-        return cls.from_dict(read_json(path))
+        data = read_json(path)
+        try:
+            return cls.from_dict(data)
+        except ValueError as error:
+            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     def _asked(self, schedule: Any, steps: Any, warmup_steps: float) -> tuple[Rate, np.ndarray]:
         if steps is None:

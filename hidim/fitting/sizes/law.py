@@ -156,7 +156,11 @@ class SizeLaw(ByContent):
         Raises:
             ValueError: no such file, or no law of sizes.
         """
-        return cls.from_dict(read_json(path))
+        data = read_json(path)
+        try:
+            return cls.from_dict(data)
+        except ValueError as error:
+            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SizeLaw:

@@ -2,4 +2,4 @@
 
 from hidim.support.lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"train": "entry"})
+__getattr__, __dir__, __all__ = attach(__name__, {"train": "entry", "load_tokens": "entry"})

@@ -14,25 +14,11 @@ from typing import Any
 import torch
 
 import hidim.torch
+from hidim.lab.training.names import OURS, PRESETS, spelled
 from hidim.support.checks import choice, positive
 
 # One pass over memory and no compiler needed: these use it unless told otherwise.
 _FUSED = ("DANADecaying", "DANAConstant", "SGD", "Adam", "AdamW")
-_PRESETS: Mapping[str, tuple[str, dict[str, Any]]] = {"sgd-momentum": ("SGD", {"momentum": 0.9})}
-# hidim.torch's classes under the names they have everywhere in hidim.
-_OURS = {
-    "accelerated-sgd": "AcceleratedSGD",
-    "adana": "ADANA",
-    "dana-constant": "DANAConstant",
-    "dana-decaying": "DANADecaying",
-    "dana-mk4": "DanaMK4",
-    "dana-star": "DanaStar",
-    "dana-star-mk4": "DanaStarMK4",
-    "general-momentum": "GeneralMomentum",
-    "log-time-ademamix": "LogTimeAdEMAMix",
-    "sign-sgd": "SignSGD",
-    "stochastic-nesterov": "StochasticNesterov",
-}
 # These cannot take a plain step: one needs closures, the other sparse gradients.
 _NOT_HERE = ("LBFGS", "SparseAdam", "Optimizer")
 # torch's code of these works in place on what a DTensor cannot do in place.
@@ -41,7 +27,7 @@ _NOT_IN_PARTS = ("Adafactor", "Rprop")
 
 def names() -> list[str]:
     """Every name that `make_optimizer` knows."""
-    return sorted({*_PRESETS, *_classes()})
+    return sorted({*PRESETS, *_classes()})
 
 
 def make_optimizer(
@@ -50,7 +36,7 @@ def make_optimizer(
     """The optimizer of that name.
 
     Args:
-        name: hyphenated or class name; case and hyphens do not matter.
+        name: hyphenated or class name; case, hyphens, underscores and spaces do not matter.
         parameters: of the model.
         lr: peak learning rate.
         options: further arguments of the optimizer, such as kappa_3.
@@ -92,11 +78,9 @@ def check_optimizer(name: str, lr: float, options: Mapping[str, Any]) -> None:
 def _resolve(name: str) -> tuple[Any, dict[str, Any]]:
     if not isinstance(name, str):
         choice("optimizer", name, names())
-    key, options = _PRESETS.get(name, (name, {}))
-    plain = key.replace("-", "").lower()
-    for known, kind in _classes().items():
-        if plain == known.replace("-", ""):
-            return kind, dict(options)
+    key, options = PRESETS.get(spelled(name), (name, {}))
+    if (kind := _classes().get(spelled(key))) is not None:
+        return kind, dict(options)
     choice("optimizer", name, names())
     raise AssertionError("unreachable: choice refuses the name")
 
@@ -109,4 +93,4 @@ def _classes() -> dict[str, Any]:
         and issubclass(value, torch.optim.Optimizer)
         and name not in _NOT_HERE
     }
-    return found | {name: getattr(hidim.torch, known) for name, known in _OURS.items()}
+    return found | {name: getattr(hidim.torch, known) for name, known in OURS.items()}

@@ -15,7 +15,16 @@ from typing import Any
 
 from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
 from hidim.lab.text.tokens import parse_kind
-from hidim.support.checks import choice, finite, given_seed, non_negative, positive, whole
+from hidim.lab.training.names import spelled
+from hidim.support.checks import (
+    choice,
+    finite,
+    given_seed,
+    hyphenated,
+    non_negative,
+    positive,
+    whole,
+)
 
 SCHEDULES = ("constant", "cosine", "wsd")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -94,12 +103,16 @@ class Settings:
                 f"`evaluation_growth` must exceed 1, got {self.evaluation_growth}; 1.1 is usual."
             )
         parse_kind(str(self.tokens))
-        choice("model", self.model, ("lstm", "transformer"))
-        choice("schedule", self.schedule, SCHEDULES)
-        choice("precision", self.precision, PRECISIONS)
+        for name, known in (
+            ("model", ("lstm", "transformer")),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            put(name, choice(name, hyphenated(getattr(self, name)), known))
         for name in ("data", "optimizer"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be a name, got {getattr(self, name)!r}.")
+        put("optimizer", spelled(self.optimizer))
         put("options", _plain(self.options))
         if self.batch_size % self.accumulation:
             raise ValueError(
