@@ -17,15 +17,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hidim.support import checks, files
-from hidim.support.inputs import read_json, read_npz
 from hidim.support.json import decode, encode, numbers, plain
 from hidim.support.results import ByContent, build, refusing, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Status = Literal["ok", "diverged"]
 
@@ -241,6 +242,8 @@ class Curve(ByContent):
         suffix = Path(path).suffix.lower()
         if suffix not in (".json", ".npz"):
             raise ValueError(f"cannot load {str(path)!r}: the name must end in .json or .npz")
+        from hidim.support.inputs import read_json, read_npz  # on use: it needs archives
+
         table = read_json(path) if suffix == ".json" else _with_header(read_npz(path))
         known = isinstance(table, Mapping) and {"steps", "risk", "batch_size"} <= set(table)
         if not known or table.get("format", _FORMAT) != _FORMAT:

@@ -19,7 +19,6 @@ from hidim.cli.numbers import count, number
 from hidim.cli.problems import flag
 from hidim.rates.configure import configure, parameters_of
 from hidim.support.checks import choice, hyphenated, nearest, whole
-from hidim.support.delimited import read_numbers
 
 # Parameters that have a flag of their own. No more are added: new ones are keys.
 _FLAGS = (
@@ -242,6 +241,8 @@ def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table |
             f"--final is the factor at the end of a decay, 0 to 1; got {args.final:g}."
         )
     if is_table:
+        from hidim.support.delimited import read_numbers
+
         table = read_numbers(kind, required=("step", "factor"))
         try:
             return hidim.Table(tuple(table["step"].tolist()), tuple(table["factor"].tolist()))

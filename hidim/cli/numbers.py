@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 from hidim.support.checks import choice
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 def number(text: str) -> float:
@@ -67,6 +70,8 @@ def one_of(what: str, names: Iterable[str]) -> Callable[[str], str]:
 
 
 def _decimal(text: str) -> Decimal:
+    from decimal import Decimal, InvalidOperation  # on use, so that a command starts sooner
+
     try:
         value = Decimal(text.strip())
     except InvalidOperation:

@@ -9,7 +9,6 @@ from typing import Any
 import hidim
 from hidim.cli.numbers import count, number
 from hidim.support.checks import given_seed, whole
-from hidim.support.inputs import read_npz
 
 # What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where the
 # recommended rates need them.
@@ -129,6 +128,8 @@ def _v(problem: hidim.PLRF, args: argparse.Namespace) -> float:
 def load_data(path: str) -> hidim.Spectrum:
     """The Spectrum measured on the arrays X and y of an .npz archive."""
     remedy = "--data wants an .npz with X (rows are samples) and y, as numpy.savez writes it"
+    from hidim.support.inputs import read_npz
+
     arrays = read_npz(path, ("X", "y"), remedy=remedy)
     try:
         return hidim.Spectrum.from_data(arrays["X"], arrays["y"])

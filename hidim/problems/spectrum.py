@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from hidim.problems import spectrum_files
 from hidim.problems.compress import onto_fewer_nodes
 from hidim.support import checks
 from hidim.support.results import ByContent
 
 # Of the risk at the start and of the trace: engines compare with multiples and form products.
 _LARGEST = 1e150
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,8 @@ class Spectrum(ByContent):
         Raises:
             ValueError: another suffix, or a place that cannot be written.
         """
+        from hidim.problems import spectrum_files  # on use: it needs archives
+
         names = (*spectrum_files.REQUIRED, *spectrum_files.NUMBERS, *spectrum_files.WORDS)
         spectrum_files.write_parts(path, {name: getattr(self, name) for name in names})
 
@@ -199,6 +202,8 @@ class Spectrum(ByContent):
             ValueError: the file is missing, of another kind, or holds another name, which is
                 answered with the nearest known one.
         """
+        from hidim.problems import spectrum_files
+
         parts = spectrum_files.read_parts(path)
         try:
             return cls(**parts)

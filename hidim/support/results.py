@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 import numpy as np
 
 from hidim.support.files import write_text
-from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
 
 
@@ -77,6 +76,8 @@ class Saved(ByContent):
         Raises:
             ValueError: no such file, not of this kind, or damaged.
         """
+        from hidim.support.inputs import read_json  # on use: it needs archives
+
         table = read_json(path)
         if not isinstance(table, dict) or table.pop("format", None) != cls._format:
             raise ValueError(f"cannot load {str(path)!r}: it holds no {cls.__name__}.")
