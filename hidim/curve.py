@@ -50,7 +50,7 @@ class Curve(ByContent):
         stderr: shape (n,) standard error of `risk`, or None for an exact value.
         status: "ok" or "diverged".
         diverged_at: first step whose risk exceeds 1000 times the start on a run that did
-            not come back, or None.
+            not come back, or was given up on its way; None otherwise.
         label: what a table or legend calls this curve.
         dimension: number of trained parameters, None when unknown.
         batch_size: samples per step; math.inf is the full-batch limit.

@@ -42,8 +42,8 @@ def predict(
             "average" for Schedule-Free; "asymptotic" has the iterate only.
 
     Returns:
-        A Curve. A run that grows past float range has infinite risk from there on and
-        status "diverged".
+        A Curve. A run that grows past 1e18 times its start is given up: its risk is infinite
+        from there on and its status "diverged", even where later rates would bring it back.
 
     Raises:
         ValueError: an argument is out of range or unknown.

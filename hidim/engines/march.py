@@ -30,7 +30,7 @@ from hidim.systems.momentum import (
     step_by_step,
 )
 
-# A run this far above its start is given up: nothing comes back from there in float64.
+# A run this far above its start is given up: following it further would only cost time.
 OVERFLOW_FACTOR = 1e18
 TOLERANCE = 3e-7
 SINGLE_STEPS = 256

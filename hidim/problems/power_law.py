@@ -174,12 +174,12 @@ class PLRF:
 
     @classmethod
     def of_ratio(cls, alpha: float, beta: float, d: float, ratio: float) -> PLRF:
-        """The problem at d with v = ratio x d, rounded down to a whole number.
+        """The problem at d with v = ratio x d, rounded to a whole number.
 
         >>> PLRF.of_ratio(0.4, 0.7, 101, 2.7).v
-        272
+        273
         """
-        v = math.inf if math.isinf(ratio) else max(int(d), int(ratio * d))
+        v = math.inf if math.isinf(ratio) else max(int(d), round(ratio * d))
         return cls(alpha, beta, int(d), v)
 
     def drawn(self) -> PLRF:
