@@ -101,8 +101,11 @@ def test_blocks_agree_with_the_plain_recursion_to_300_000_steps(phase):
     for i, (algorithm, batch_size) in enumerate(pairs):
         curve = hidim.predict(spectrum, algorithm, 300_000, batch_size)
         error = np.max(np.abs(curve.risk / truth[curve.steps, i] - 1))
-        # What a block may err by; heavy ball in phase IV comes to 1e-7.
-        assert (curve.status, error < 3e-7) == ("ok", True), (algorithm.name, batch_size, error)
+        name = list(runs)[i][0]
+        # Heavy ball forgets the errors of its blocks so slowly that one run is 1.03e-7 off, as it
+        # was in version 0.1.
+        most = 1.1e-7 if (phase, name, batch_size) == ("IV", "heavy-ball", 2) else 1e-7
+        assert (curve.status, error < most) == ("ok", True), (name, batch_size, error)
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,11 @@ def test_exact_curves_of_sgd_show_its_exponents():
     assert xi == pytest.approx(ladder.law.xi, abs=0.02)
 
 
-def test_sgd_momentum_and_schedule_free_reach_the_floor_when_sgd_does():
+# At the recommended rates, where Schedule-Free starts slower, the limit is near at larger sizes.
+@pytest.mark.parametrize(("step", "sizes"), [(0.5, (1e3, 1e4)), (None, (1e4, 1e5))])
+def test_sgd_momentum_and_schedule_free_reach_the_floor_when_sgd_does(step, sizes):
     for name in ("sgd-momentum", "schedule-free-sgd"):
-        ladder = run_ladder(1.0, 0.7, Recipe(name, step=0.5), sizes=(1e3, 1e4))
+        ladder = run_ladder(1.0, 0.7, Recipe(name, step=step), sizes=sizes)
         times = [time_to_multiple(c, f) for c, f in zip(ladder.curves, ladder.floors, strict=True)]
         slope = np.log10(times[1] / times[0])
         # H of the notes: within .05 of 2 at these sizes for SGD itself.
