@@ -152,43 +152,63 @@ def run_plane(
         home.mkdir(parents=True, exist_ok=True)
     tasks = {}
     for i, alpha in enumerate(alphas):
-        inside = np.flatnonzero(alpha + betas > 0.5 + 1e-9)
         ratio = (math.inf if 2 * alpha > 1 else 4.0) if v_over_d is None else float(v_over_d)
-        row = tuple(float(b) for b in betas[inside])
+        row = tuple(float(b) for b in betas[_scaling(alpha, betas)])
         for k, d in enumerate(ladder) if row else ():
-            task = _Task(alpha, row, tuple(chosen), d, points, reach, batch_size, ratio)
-            tasks[i, k] = task, inside
-    shape = (len(alphas), len(betas), len(chosen), len(ladder))
-    steps = np.full((shape[0], *shape[2:], points), np.nan)
-    risk = np.full((*shape, points), np.nan)
-    floor = np.full((shape[0], shape[1], shape[3]), np.nan)
+            tasks[i, k] = _Task(alpha, row, tuple(chosen), d, points, reach, batch_size, ratio)
     with Progress(len(tasks), "plane", enabled=progress) as bar:
         # The largest first: no core waits for a late long task.
         order = sorted(tasks, key=lambda key: (-key[1], key))
-        for key, (t, p, f) in _results({key: tasks[key][0] for key in order}, home, workers):
-            i, k = key
-            steps[i, :, k] = t
-            risk[i, tasks[key][1], :, k] = p.transpose(1, 0, 2)
-            floor[i, tasks[key][1], k] = f
+        found = {}
+        for key, answer in _results({key: tasks[key] for key in order}, home, workers):
+            found[key] = answer
             bar.advance()
+    coords = {
+        "alpha": alphas,
+        "beta": betas,
+        "recipe": _names(chosen),
+        "d": np.array(ladder, dtype=np.float64),
+    }
+    attrs = {
+        "hidim": __version__,
+        "batch_size": float(batch_size),
+        "reach": float(reach),
+        "recipes": json.dumps([asdict(recipe) for recipe in chosen]),
+    }
+    return _dataset(xarray, found, points, coords, attrs)
+
+
+def _scaling(alpha: float, betas: np.ndarray) -> np.ndarray:
+    """Which betas have a scaling law: those above the trivial phase."""
+    return np.flatnonzero(alpha + betas > 0.5 + 1e-9)
+
+
+def _dataset(
+    xarray: Any,
+    found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    points: int,
+    coords: dict[str, Any],
+    attrs: dict[str, Any],
+) -> xarray.Dataset:
+    """The answers of all tasks (alpha, size) as one labelled plane."""
+    alphas, betas = coords["alpha"], coords["beta"]
+    shape = (len(alphas), len(betas), len(coords["recipe"]), len(coords["d"]))
+    steps = np.full((shape[0], *shape[2:], points), np.nan)
+    risk = np.full((*shape, points), np.nan)
+    floor = np.full((shape[0], shape[1], shape[3]), np.nan)
+    for (i, k), (t, p, f) in found.items():
+        inside = _scaling(alphas[i], betas)
+        steps[i, :, k] = t
+        risk[i, inside, :, k] = p.transpose(1, 0, 2)
+        floor[i, inside, k] = f
     return xarray.Dataset(
         {
             "steps": (("alpha", "recipe", "d", "point"), steps, {"units": "optimizer steps"}),
             "risk": (("alpha", "beta", "recipe", "d", "point"), risk, {"units": "risk, with 1/2"}),
             "floor": (("alpha", "beta", "d"), floor, {"units": "risk, with 1/2"}),
         },
-        coords={
-            "alpha": alphas,
-            "beta": betas,
-            "recipe": _names(chosen),
-            "d": np.array(ladder, dtype=np.float64),
-        },
-        attrs={
-            "hidim": __version__,
-            "batch_size": float(batch_size),
-            "reach": float(reach),
-            "recipes": json.dumps([asdict(recipe) for recipe in chosen]),
-        },
+        coords=coords,
+        attrs=attrs,
     )
 
 
