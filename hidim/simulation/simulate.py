@@ -101,22 +101,16 @@ def simulate(
     runs = int(checks.whole("runs", runs, minimum=1))
     seed = checks.given_seed("seed", seed)
     problem_seed = _seed_of_w(seed, problem_seed, draw)
-    asked = asked_steps(steps, at)
-    if asked.max() > MAX_STEPS:
-        raise ValueError(
-            f"`steps` must be at most {MAX_STEPS:g} to simulate, got {asked.max():g}. "
-            "hidim.predict answers at any horizon."
-        )
-    last = float(asked.max())
+    marks, back = np.unique(_within_reach(asked_steps(steps, at)), return_inverse=True)
+    last = float(marks[-1])
     algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
-    check_runs_fit(together, 2 * d + len(asked) + _BLOCK)
+    check_runs_fit(together, 2 * d + len(marks) + _BLOCK)
     build = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
     setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
-    marks, back = np.unique(asked, return_inverse=True)
-    bar = Progress(float(marks[-1]), f"simulating {algorithm.name}", enabled=progress)
+    bar = Progress(last, f"simulating {algorithm.name}", enabled=progress)
     # A diverging run overflows on purpose: what is not finite any more is infinite.
     with bar, np.errstate(over="ignore", invalid="ignore"):
         record = _walk(setup, algorithm.readout(readout), marks, bar)
@@ -144,6 +138,16 @@ def simulate(
             "readout": readout,
         },
     )
+
+
+def _within_reach(asked: np.ndarray) -> np.ndarray:
+    """The asked steps, refused where no simulation gets to the last of them."""
+    if asked.max() > MAX_STEPS:
+        raise ValueError(
+            f"`steps` must be at most {MAX_STEPS:g} to simulate, got {asked.max():g}. "
+            "hidim.predict answers at any horizon."
+        )
+    return asked
 
 
 def _seed_of_w(seed: int, problem_seed: int | None, draw: int | None) -> int:
