@@ -179,7 +179,7 @@ class PLRF:
         >>> PLRF.of_ratio(0.4, 0.7, 101, 2.7).v
         273
         """
-        v = math.inf if math.isinf(ratio) else max(int(d), round(ratio * d))
+        v = math.inf if math.isinf(ratio) else round(ratio * d)
         return cls(alpha, beta, int(d), v)
 
     def drawn(self) -> PLRF:

@@ -80,3 +80,10 @@ def test_equivalent_keeps_dimension_trace_and_initial_risk(
     low, high = problem.edges
     assert low * (1 - 1e-9) < spectrum.eigenvalues.min()
     assert spectrum.eigenvalues.max() < high * (1 + 1e-9)
+
+
+def test_v_follows_d_by_a_ratio_of_at_least_one():
+    assert PLRF.of_ratio(1.0, 0.7, 100, 1.15).v == 115  # though 1.15 * 100 < 115 in floats
+    assert PLRF.of_ratio(1.0, 0.7, 100, math.inf).v == math.inf
+    with pytest.raises(ValueError, match="`v` must be at least d"):
+        PLRF.of_ratio(1.0, 0.7, 100, 0.5)
