@@ -8,12 +8,13 @@ Any high-dimensional quadratic reduces to this, and every engine reads nothing e
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hidim.problems.compress import onto_fewer_nodes
+from hidim.problems.law import DataLaw
 from hidim.support import checks
 from hidim.support.results import ByContent
 
@@ -40,6 +41,11 @@ class Spectrum(ByContent):
             node in proportion to it.
         label: name for tables and legends.
         provenance: what reproduces the spectrum.
+        kurtosis: E s^4 of elliptical rows s z, z Gaussian and E s^2 = 1; 1 for Gaussian rows.
+        noise_kurtosis: E e^2 s^2 / E e^2 of what `risk_floor` stands for, e; 1 if e and s are
+            independent, `kurtosis` if s scales e.
+        noise: law of label noise on top of the floor, for theories that read it.
+        law: all of this and more as one `DataLaw`, in place of these three.
 
     Raises:
         ValueError: lengths differ, a number is not finite, or the risk would be negative.
@@ -56,6 +62,7 @@ class Spectrum(ByContent):
     multiplicity: np.ndarray
     label: str
     provenance: dict[str, Any]
+    law: DataLaw
 
     # Written out because what is given may be a list, or None, and what is kept is an array.
     def __init__(
@@ -66,7 +73,18 @@ class Spectrum(ByContent):
         multiplicity: ArrayLike | None = None,
         label: str = "",
         provenance: dict[str, Any] | None = None,
+        *,
+        kurtosis: float = 1.0,
+        noise_kurtosis: float = 1.0,
+        noise: Any = None,
+        law: DataLaw | None = None,
     ) -> None:
+        given = DataLaw(kurtosis, noise_kurtosis, noise)
+        if law is not None and given != DataLaw():
+            raise ValueError(
+                f"`law` holds the kurtosis and the noise: give {', '.join(given.described)} there, "
+                "or leave `law` out."
+            )
         eigenvalues = np.atleast_1d(checks.finite_array("eigenvalues", eigenvalues))
         error_sq = np.atleast_1d(checks.finite_array("error_sq", error_sq))
         floor = checks.non_negative("risk_floor", risk_floor)
@@ -102,6 +120,7 @@ class Spectrum(ByContent):
         object.__setattr__(self, "risk_floor", floor)
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "provenance", {} if provenance is None else provenance)
+        object.__setattr__(self, "law", given if law is None else law)
         with np.errstate(over="ignore"):
             start, trace = self.initial_risk, float(count @ eigenvalues)
         if start < 0:
@@ -121,7 +140,7 @@ class Spectrum(ByContent):
         return (
             f"Spectrum({self.label or 'unnamed'}: {len(self)} nodes for {self.dimension:g} modes, "
             f"eigenvalues {bottom:.3g}..{top:.3g}, risk {self.initial_risk:.4g} -> floor "
-            f"{self.risk_floor:.4g})"
+            f"{self.risk_floor:.4g}{''.join(f', {part}' for part in self.law.described)})"
         )
 
     @property
@@ -177,6 +196,7 @@ class Spectrum(ByContent):
             counts,
             label=self.label,
             provenance=self.provenance | {"nodes_per_octave": int(order)},
+            law=self.law.of_nodes(),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -185,18 +205,21 @@ class Spectrum(ByContent):
         `load` gives back an equal one; a .csv keeps the numbers, without label and provenance.
 
         Raises:
-            ValueError: another suffix, or a place that cannot be written.
+            ValueError: another suffix, a place that cannot be written, or a law of the data that
+                such a file cannot keep.
         """
         from hidim.problems import spectrum_files  # on use: it needs archives
 
-        names = (*spectrum_files.REQUIRED, *spectrum_files.NUMBERS, *spectrum_files.WORDS)
-        spectrum_files.write_parts(path, {name: getattr(self, name) for name in names})
+        spectrum_files.write_parts(
+            path, {one.name: getattr(self, one.name) for one in fields(self)}
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Spectrum:
         """Read a Spectrum from a .json object, an .npz archive, or a .csv with a header row.
 
-        Each holds `eigenvalues`, `error_sq` and, if known, `risk_floor` and `multiplicity`.
+        Each holds `eigenvalues`, `error_sq` and, if known, `risk_floor`, `multiplicity`,
+        `kurtosis` and `noise_kurtosis`.
 
         Raises:
             ValueError: the file is missing, of another kind, or holds another name, which is

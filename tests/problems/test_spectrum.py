@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hidim
+from hidim.problems.law import DataLaw
 
 
 def test_from_covariance_predicts_the_descent_of_that_quadratic():
@@ -247,3 +248,62 @@ def test_numbers_that_are_not_real_are_refused_instead_of_cut(kind):
     ):
         with pytest.raises(ValueError, match="real numbers"):
             build()
+
+
+ELLIPTICAL = hidim.Spectrum([1.0, 0.5], [1.0, 2.0], 0.1, kurtosis=3.0, noise_kurtosis=2.0)
+
+
+def test_a_spectrum_has_gaussian_rows_unless_it_says_otherwise():
+    gaussian = hidim.Spectrum([1.0, 0.5], [1.0, 2.0], 0.1)
+    assert gaussian.law == DataLaw()
+    assert gaussian.law.gaussian
+    assert gaussian != ELLIPTICAL
+    assert hidim.Spectrum([1.0, 0.5], [1.0, 2.0], 0.1, law=ELLIPTICAL.law) == ELLIPTICAL
+    assert "kurtosis" not in repr(gaussian)
+    assert repr(ELLIPTICAL).endswith("floor 0.1, kurtosis=3, noise_kurtosis=2)")
+
+
+def test_a_law_shares_out_the_noise_of_a_batch():
+    law = ELLIPTICAL.law
+    assert (law.own(10), law.shared(10), law.constant(10)) == (0.5, 0.3, -0.1)
+    assert law.own(math.inf) == law.shared(math.inf) == law.constant(math.inf) == 0
+    amounts = np.random.default_rng(0).random(100)
+    for batch in (1, 3, 7, 10):
+        np.testing.assert_array_equal(DataLaw().own(batch, amounts), amounts / batch)
+        np.testing.assert_array_equal(DataLaw().shared(batch, amounts), amounts / batch)
+        assert not np.any(DataLaw().constant(batch, amounts))
+
+
+def test_fewer_nodes_keep_the_kurtosis_and_drop_what_speaks_of_modes():
+    law = DataLaw(3.0, 2.0, noise="any", rows=np.eye(2), basis=np.eye(2))
+    few = hidim.Spectrum([1.0, 0.5], [1.0, 2.0], 0.1, law=law).compress()
+    assert few.law == DataLaw(3.0, 2.0, noise="any")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".csv"])
+def test_a_file_keeps_the_law_of_the_data(tmp_path, suffix):
+    path = tmp_path / f"spectrum{suffix}"
+    ELLIPTICAL.save(path)
+    assert hidim.Spectrum.load(path).law == ELLIPTICAL.law
+    carried = hidim.Spectrum([1.0], [1.0], 0.0, law=DataLaw(2.0, noise=0.5, basis=np.eye(1)))
+    if suffix == ".csv":
+        with pytest.raises(ValueError, match="noise, basis"):
+            carried.save(path)
+        return
+    carried.save(path)
+    assert hidim.Spectrum.load(path) == carried
+
+
+def test_a_kurtosis_in_a_file_is_checked(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("eigenvalues,error_sq,kurtosis\n1,1,2\n0.5,1,3\n")
+    with pytest.raises(ValueError, match="one `kurtosis`"):
+        hidim.Spectrum.load(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"kurtosis": 0.9}, {"noise_kurtosis": -1}, {"kurtosis": 2, "law": DataLaw()}]
+)
+def test_a_law_that_no_rows_have_is_refused(options):
+    with pytest.raises(ValueError, match=r"`(kurtosis|noise_kurtosis|law)`"):
+        hidim.Spectrum([1.0], [1.0], 0.0, **options)
