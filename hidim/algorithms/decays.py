@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.arrays import as_time
 from hidim.algorithms.schedules import Schedule
 from hidim.support.checks import non_negative, positive
 
@@ -32,8 +33,8 @@ class PolynomialDecay(Schedule):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         object.__setattr__(self, "power", non_negative("power", self.power))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        left = np.clip(1 - np.asarray(t, dtype=np.float64) / self.steps, 0.0, 1.0)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        left = xp.clip(1.0 - as_time(t, xp) / self.steps, 0.0, 1.0)
         return self.peak * left**self.power
 
     @property
@@ -65,9 +66,10 @@ class ExponentialDecay(Schedule):
         if self.final > 1:
             raise ValueError(f"`final` must be at most 1, a share of the peak; got {self.final:g}.")
 
-    def __call__(self, t: Any) -> np.ndarray:
-        share = (np.asarray(t, dtype=np.float64) - self.start) / (self.steps - self.start)
-        return self.peak * np.exp(math.log(self.final) * np.clip(share, 0.0, 1.0))
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        share = (as_time(t, xp) - self.start) / (self.steps - self.start)
+        left = xp.exp(math.log(self.final) * xp.clip(share, 0.0, 1.0))
+        return self.peak * left
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

@@ -3,22 +3,39 @@
 A schedule maps a step t >= 0 to a value. Engines evaluate it at real t between the steps,
 so each is a smooth formula between its `breakpoints`. Schedules multiply: a learning-rate
 schedule is a factor like any other, ``0.1 * Warmup(100) * Cosine(10_000)``.
+
+Each formula is written once, against the array library `xp` that is to evaluate it: NumPy in
+theory and simulation, torch and jax.numpy where an optimizer's step is compiled (see arrays.py).
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from hidim.algorithms.arrays import (
+    as_time,
+    at_least,
+    at_most,
+    beside,
+    filled,
+    interpolate,
+    last_index,
+)
 from hidim.algorithms.schedule_classes import register
 from hidim.support import checks
 
 
 class Schedule:
     """Base of all schedules: implement `__call__` and, where it has kinks, `breakpoints`.
+
+    ``__call__(self, t)`` with NumPy is enough for theory, simulation and eager optimizers. One
+    that torch captures or compiles, or JAX traces without a call to the host, takes the array
+    library as a second argument, ``__call__(self, t, xp=numpy)``, and asks it for its functions.
 
     Written as a frozen dataclass of plain fields, a schedule of one's own goes everywhere, into
     the checkpoints of `hidim.torch` too: there it is read back once its module is imported.
@@ -30,16 +47,30 @@ class Schedule:
     t / 4000 steps may then be stepped over.
     """
 
+    _takes_xp: ClassVar[bool] = True
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__call__" in vars(cls) and "constant" not in vars(cls):
             # A child with a formula of its own: what its parent says of the old one does not hold.
             cls.constant = Schedule.constant  # type: ignore[method-assign]
+        # Once for the class, and not at every step of an optimizer.
+        cls._takes_xp = "xp" in inspect.signature(cls.__call__).parameters
         register(cls)
 
-    def __call__(self, t: Any) -> np.ndarray:
-        """Value at step(s) `t`, any shape, float64."""
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        """Value at step(s) `t`, any shape.
+
+        Args:
+            xp: the library that `t` is of and that evaluates the formula: numpy (in float64),
+                torch (in the type of the tensor) or jax.numpy (in its default float).
+        """
         raise NotImplementedError
+
+    @property
+    def numpy_only(self) -> Schedule | None:
+        """The part that knows no library but NumPy, this schedule or a factor; None without one."""
+        return None if self._takes_xp else self
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -81,8 +112,8 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", checks.non_negative("value", self.value))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        return np.full(np.shape(t), self.value)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return filled(self.value, t, xp)
 
     @property
     def constant(self) -> float | None:
@@ -104,8 +135,8 @@ class PowerLaw(Schedule):
         object.__setattr__(self, "scale", checks.non_negative("scale", self.scale))
         object.__setattr__(self, "t_exponent", checks.finite("t_exponent", self.t_exponent))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        return self.scale * (1.0 + np.asarray(t, dtype=np.float64)) ** -self.t_exponent
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return self.scale * (1.0 + as_time(t, xp)) ** -self.t_exponent
 
     @property
     def constant(self) -> float | None:
@@ -131,9 +162,9 @@ class Forgetting(Schedule):
         if self.offset is not None:
             object.__setattr__(self, "offset", checks.positive("offset", self.offset))
 
-    def __call__(self, t: Any) -> np.ndarray:
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
         offset = self.delta if self.offset is None else self.offset
-        return self.delta / (offset + np.asarray(t, dtype=np.float64))
+        return self.delta / (offset + as_time(t, xp))
 
 
 @dataclass(frozen=True)
@@ -145,8 +176,8 @@ class NesterovWeight(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", checks.non_negative("scale", self.scale))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        time = np.asarray(t, dtype=np.float64)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        time = as_time(t, xp)
         return self.scale * (time * ((time + 1.0) / (time + 2.0)))
 
 
@@ -159,8 +190,8 @@ class AverageWeight(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "offset", checks.non_negative("offset", self.offset))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        return 1.0 / np.maximum(np.asarray(t, dtype=np.float64) + self.offset, 1.0)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return 1.0 / at_least(as_time(t, xp) + self.offset, 1.0, xp)
 
 
 @dataclass(frozen=True)
@@ -169,8 +200,12 @@ class Complement(Schedule):
 
     schedule: Schedule
 
-    def __call__(self, t: Any) -> np.ndarray:
-        return 1.0 - self.schedule(t)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return 1.0 - (self.schedule(t) if xp is np else self.schedule(t, xp))
+
+    @property
+    def numpy_only(self) -> Schedule | None:
+        return self.schedule.numpy_only
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -194,8 +229,8 @@ class Warmup(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        return np.minimum((np.asarray(t, dtype=np.float64) + 1.0) / self.steps, 1.0)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return at_most((as_time(t, xp) + 1.0) / float(self.steps), 1.0, xp)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -221,10 +256,11 @@ class Cosine(Schedule):
         object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
         object.__setattr__(self, "final", checks.non_negative("final", self.final))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        share = np.minimum(np.asarray(t, dtype=np.float64) / self.steps, 1.0)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        share = at_most(as_time(t, xp) / float(self.steps), 1.0, xp)
         # cos^2(pi x / 2) instead of (1 + cos(pi x)) / 2: no cancellation at the end.
-        return self.final + (1.0 - self.final) * np.cos(0.5 * np.pi * share) ** 2
+        root = xp.cos(0.5 * math.pi * share)
+        return self.final + (1.0 - self.final) * root**2
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -273,13 +309,15 @@ class WSD(Schedule):
     def _decay_start(self) -> float:
         return float(self.steps) * (1.0 - self.decay_fraction)
 
-    def __call__(self, t: Any) -> np.ndarray:
-        time = np.asarray(t, dtype=np.float64)
-        share = np.clip((time - self._decay_start) / (self.steps - self._decay_start), 0.0, 1.0)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        time = as_time(t, xp)
+        start = self._decay_start
+        share = xp.clip((time - start) / (float(self.steps) - start), 0.0, 1.0)
         linear = self.shape == "linear"
         down = 1.0 - (1.0 - self.final) * share if linear else self.final**share
-        up = np.minimum((time + 1.0) / self.warmup, 1.0) if self.warmup else 1.0
-        return up * down
+        if not self.warmup:
+            return down
+        return at_most((time + 1.0) / float(self.warmup), 1.0, xp) * down
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -323,12 +361,15 @@ class Table(Schedule):
         # Arrays beside the hashable tuples: a long measured table is looked up often.
         object.__setattr__(self, "_arrays", (steps, values))
 
-    def __call__(self, t: Any) -> np.ndarray:
-        time = np.asarray(t, dtype=np.float64)
-        steps, values = self._arrays  # type: ignore[attr-defined]
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        time = as_time(t, xp)
+        if xp is np:
+            steps, values = self._arrays  # type: ignore[attr-defined]
+        else:
+            steps, values = beside(self.steps, time, xp), beside(self.values, time, xp)
         if self.interpolation == "linear":
-            return np.interp(time, steps, values)
-        return values[np.maximum(np.searchsorted(steps, time, side="right") - 1, 0)]
+            return interpolate(time, steps, values, xp)
+        return values[last_index(steps, time, xp)]
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -345,11 +386,19 @@ class Product(Schedule):
 
     factors: tuple[Schedule, ...]
 
-    def __call__(self, t: Any) -> np.ndarray:
-        value = self.factors[0](t)
-        for factor in self.factors[1:]:
-            value = value * factor(t)
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        value: Any = None
+        for factor in self.factors:  # one's own factor may know NumPy alone
+            one = factor(t) if xp is np else factor(t, xp)
+            value = one if value is None else value * one
         return value
+
+    @property
+    def numpy_only(self) -> Schedule | None:
+        for factor in self.factors:  # a loop: torch.compile cannot follow a generator
+            if factor.numpy_only is not None:
+                return factor.numpy_only
+        return None
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

@@ -89,6 +89,24 @@ def test_an_unknown_schedule_is_evaluated_on_the_host() -> None:
         np.testing.assert_allclose(inside, own(np.arange(5)), rtol=1e-6)  # float32
 
 
+@dataclass(frozen=True)
+class Ripple(s.Schedule):
+    """One's own, written for any array library."""
+
+    period: float
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        return 1 + xp.cos(xp.asarray(t, dtype=float) / self.period) ** 2
+
+
+def test_a_users_formula_for_any_library_leaves_nothing_to_the_host(x64: None) -> None:
+    schedule = 0.1 * hidim.Warmup(50) * Ripple(3.0)
+    ours, steps = hx.as_optax_schedule(schedule), jnp.asarray(STEPS)
+    np.testing.assert_allclose(jax.jit(ours)(steps), schedule(STEPS), rtol=1e-13)
+    assert "callback" not in str(jax.make_jaxpr(ours)(steps))
+    assert "callback" in str(jax.make_jaxpr(hx.as_optax_schedule(0.5 * SlowWarmup(4)))(steps))
+
+
 def test_serves_optimizers_of_others_and_injection() -> None:
     rate = hx.as_optax_schedule(hidim.Warmup(10))
     for optimizer in (optax.sgd(rate), optax.inject_hyperparams(optax.sgd)(learning_rate=rate)):

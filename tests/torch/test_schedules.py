@@ -146,6 +146,24 @@ def test_every_schedule_is_traced_whole_by_the_compiler():
     np.testing.assert_allclose(traced, expected, rtol=1e-13, atol=1e-15)
 
 
+@dataclass(frozen=True)
+class Ripple(Schedule):
+    """One's own, written for any array library."""
+
+    period: float
+
+    def __call__(self, t, xp=np):
+        return 1 + xp.cos(xp.asarray(t, dtype=xp.float64) / self.period) ** 2
+
+
+def test_a_users_formula_for_any_library_is_traced_whole_by_the_compiler():
+    schedule = 0.1 * Warmup(5) * Ripple(3.0)
+    times = torch.arange(20, dtype=torch.float64)
+    traced = torch.compile(lambda t: value_at(schedule, t), fullgraph=True, backend="eager")
+    np.testing.assert_allclose(traced(times), schedule(times.numpy()), rtol=1e-13)
+    torch.testing.assert_close(steps_of(schedule, capturable=True), steps_of(schedule))
+
+
 def steps_of(schedule, **path):
     optimizer = momentum(schedule, lr=0.1, **path)
     (p,) = optimizer.param_groups[0]["params"]
