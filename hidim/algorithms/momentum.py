@@ -24,6 +24,7 @@ from hidim.algorithms.schedules import (
     Schedule,
     as_schedule,
 )
+from hidim.algorithms.update import MomentumUpdate
 from hidim.support import checks
 
 Rate = float | Schedule
@@ -101,6 +102,10 @@ class Momentum:
         0.05
         """
         return self._replace_rates(lambda rate: rate * schedule)
+
+    def update(self) -> MomentumUpdate:
+        """The rule itself, ready to run from step 0."""
+        return MomentumUpdate(self)
 
     def readout(self, name: str) -> Schedule:
         """Weight w(t) of the point theta_t + w(t) y_{t-1} called `name`; "gradient" is 0."""

@@ -24,6 +24,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hidim.algorithms.update import momentum_step
+
 Array = np.ndarray
 Schedule = Callable[[float], float] | float
 
@@ -70,12 +72,13 @@ class GeneralMomentum:
             p = p * (1 - self.lr * self.weight_decay)
         elif self.weight_decay:
             g = g + self.weight_decay * p
-        previous = np.zeros_like(p) if self.y is None else self.y
-        forgetting = value_at(self.forgetting, t)
-        self.y = (1 - forgetting) * previous + value_at(self.gamma_1, t) * g
+        self.y = np.zeros_like(p) if self.y is None else self.y
         self.t += 1
-        gamma_2, gamma_3 = value_at(self.gamma_2, t), value_at(self.gamma_3, t)
-        return p - self.lr * gamma_2 * g - self.lr * gamma_3 * self.y
+        rates = (self.lr * value_at(gamma, t) for gamma in (self.gamma_2, self.gamma_3))
+        values = (value_at(self.gamma_1, t), *rates, 1 - value_at(self.forgetting, t))
+        moved = np.array(p, dtype=np.float64)
+        momentum_step(moved, self.y, np.array(g, dtype=np.float64), values)
+        return moved
 
 
 class DANADecaying(GeneralMomentum):

@@ -17,7 +17,8 @@ import math
 import numpy as np
 
 from hidim.algorithms import Momentum
-from hidim.simulation.walk import CHUNK, Walk, generator, row_dots, schedule_values
+from hidim.algorithms.update import momentum_step
+from hidim.simulation.walk import CHUNK, Walk, generator, row_dots
 
 _TINY = 1e-300
 
@@ -47,12 +48,11 @@ class Eigenbasis(Walk):
         seed: int,
         bundle: int,
     ) -> None:
-        self._algorithm, self._batch, self._floor = algorithm, batch_size, risk_floor
+        self._update, self._batch, self._floor = algorithm.update(), batch_size, risk_floor
         self._eigenvalues = eigenvalues
         self._w = np.tile(np.sqrt(eigenvalues) * error, (runs, 1))  # (runs, modes)
         self._y = np.zeros_like(self._w)  # sqrt(eigenvalues) * momentum
-        # An average can be read from a momentum that never moves the parameters.
-        self._momentum = algorithm.has_momentum or bool(algorithm.readouts)
+        self._momentum = self._update.keeps_momentum
         self._xi, self._xi_0, self._chi = (generator(seed, bundle, part) for part in range(3))
         self._ahead = max(1, CHUNK // max(self._w.size, 1))
         # Kept from block to block: fresh pages cost as much as the arithmetic on them.
@@ -71,8 +71,8 @@ class Eigenbasis(Walk):
             step = self._descend
         for start in range(0, count, self._ahead):
             stop = min(start + self._ahead, count)
-            t = np.arange(first + start, first + stop, dtype=np.float64)
-            step(schedule_values(self._algorithm, t), squares[start : stop + 1])
+            values = self._update.coefficients(first + start, stop - start)
+            step(values, squares[start : stop + 1])
         return self._floor + 0.5 * squares[1:]
 
     def _draw(self, schedules: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -97,7 +97,7 @@ class Eigenbasis(Walk):
             gradient *= (root[i] * s)[:, None]
             np.multiply(w, (mean[i] - root[i] * along)[:, None], out=self._scratch)
             gradient += self._scratch
-            self._update(w, self._y, gradient, values, self._scratch)
+            self._move(w, self._y, gradient, values, self._scratch)
             squares[i + 1] = row_dots(w, w)
 
     def _step_one(self, schedules: np.ndarray, squares: np.ndarray) -> None:
@@ -117,7 +117,7 @@ class Eigenbasis(Walk):
             along = (float(w.dot(gradient)) + residual) / s
             gradient *= factor * s
             gradient += np.multiply(w, drift - factor * along, out=scratch)
-            self._update(w, y, gradient, values, scratch)
+            self._move(w, y, gradient, values, scratch)
             square = float(w.dot(w))
             squares[i + 1] = square
 
@@ -126,10 +126,10 @@ class Eigenbasis(Walk):
         gradient = np.empty_like(self._w)
         for i, values in enumerate(schedules.tolist()):
             np.multiply(self._w, 1.0 if self._momentum else values[1], out=gradient)
-            self._update(self._w, self._y, gradient, values, self._scratch)
+            self._move(self._w, self._y, gradient, values, self._scratch)
             squares[i + 1] = row_dots(self._w, self._w)
 
-    def _update(
+    def _move(
         self,
         w: np.ndarray,
         y: np.ndarray,
@@ -140,9 +140,6 @@ class Eigenbasis(Walk):
         """Move w and y; without momentum `gradient` already carries its rate."""
         gradient *= self._eigenvalues
         if self._momentum:
-            gamma_1, gamma_2, gamma_3, keep = values
-            y *= keep
-            y += gradient if gamma_1 == 1.0 else np.multiply(gradient, gamma_1, out=scratch)
-            w -= np.multiply(y, gamma_3, out=scratch)
-            gradient *= gamma_2
-        w -= gradient
+            momentum_step(w, y, gradient, values, scratch)
+        else:
+            w -= gradient

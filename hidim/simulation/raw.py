@@ -1,7 +1,7 @@
 """The algorithm as it is written: features W^T x and target <x, b> drawn for every sample.
 
-O(B v d) per step. It shares nothing with the walk in the eigenbasis but the schedules, which is
-its use.
+O(B v d) per step. It runs any algorithm that has an update, and shares nothing with the walk in the
+eigenbasis but that update, which is its use.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from hidim.algorithms import Momentum
-from hidim.simulation.walk import Walk, generator, row_dots, schedule_values
+from hidim.algorithms.base import Algorithm
+from hidim.simulation.walk import Walk, generator, row_dots
 
 
 class Raw(Walk):
@@ -33,23 +33,24 @@ class Raw(Walk):
         scale: np.ndarray,
         target: np.ndarray,
         noise_variance: float,
-        algorithm: Momentum,
+        algorithm: Algorithm,
         batch_size: int,
         *,
         runs: int,
         seed: int,
         bundle: int,
     ) -> None:
-        self._algorithm, self._batch, self._noise = algorithm, batch_size, noise_variance
+        self._update, self._batch, self._noise = algorithm.update(), batch_size, noise_variance
         self._features = scale[:, None] * W  # (v, d)
         self._labels = scale * target  # (v,)
         self._theta = np.zeros((runs, W.shape[1]))
-        self._y = np.zeros_like(self._theta)
+        self._state = self._update.start(self._theta)
         self._x, self._label_noise = generator(seed, bundle, 0), generator(seed, bundle, 1)
         self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
 
     def risk(self, weight: float) -> np.ndarray:
-        return self._risks(self._theta + weight * self._y)
+        # Only momentum is read at other points than theta, and it is the first of the state.
+        return self._risks(self._theta + weight * self._state[0] if weight else self._theta)
 
     def _risks(self, theta: np.ndarray) -> np.ndarray:
         miss = theta @ self._features.T - self._labels
@@ -72,10 +73,9 @@ class Raw(Walk):
         phi = (x @ self._features).reshape(count, runs, self._batch, d)
         labels = (x @ self._labels).reshape(count, runs, self._batch)
         labels += math.sqrt(self._noise) * self._label_noise.standard_normal(labels.shape)
-        t = np.arange(first, first + count, dtype=np.float64)
-        for i, (gamma_1, gamma_2, gamma_3, keep) in enumerate(schedule_values(self._algorithm, t)):
+        for i in range(count):
             miss = np.einsum("rbd,rd->rb", phi[i], self._theta) - labels[i]
             gradient = np.einsum("rb,rbd->rd", miss, phi[i]) / self._batch
-            self._y = keep * self._y + gamma_1 * gradient
-            self._theta = self._theta - gamma_2 * gradient - gamma_3 * self._y
-            trail[i] = self._theta
+            moved = self._update.step(first + i, self._theta, gradient, self._state)
+            trail[i], self._state = moved
+            self._theta = moved[0]

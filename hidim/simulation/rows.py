@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum, as_algorithm
+from hidim.algorithms.base import Algorithm, runnable
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
@@ -29,7 +29,7 @@ _LOST = 1e120
 def simulate_rows(
     X: Any,
     y: Any,
-    algorithm: Momentum,
+    algorithm: Algorithm,
     steps: float,
     *,
     batch_size: int = 1,
@@ -42,7 +42,8 @@ def simulate_rows(
     Args:
         X: (rows, d) features.
         y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
-        algorithm: member of the family; each output has its own parameters and momentum.
+        algorithm: a member of the family or anything else with an `update`; each output has its
+            own parameters and momentum.
         steps: optimizer steps.
         batch_size: rows per step, finite.
         runs: independent runs, at least 2 for a standard error.
@@ -63,7 +64,7 @@ def simulate_rows(
         >>> bool(curve.risk[-1] < 1e-3 * curve.risk[0])
         True
     """
-    as_algorithm(algorithm)
+    runnable(algorithm)
     X = checks.finite_array("X", X, ndim=2)
     y = checks.finite_array("y", y, ndim=(1, 2))
     if len(X) != len(y) or not X.size:
@@ -131,7 +132,7 @@ def tail_ratio(X: Any) -> float:
 def _run(
     X: np.ndarray,
     y: np.ndarray,
-    algorithm: Momentum,
+    algorithm: Algorithm,
     marks: np.ndarray,
     batch: int,
     runs: int,
@@ -143,12 +144,12 @@ def _run(
     rows, d = X.shape
     outputs = y.shape[1]
     theta = np.zeros((runs, d, outputs))
-    momentum = np.zeros_like(theta)
+    update = algorithm.update()
+    state = update.start(theta)
     risks = np.full((runs, len(marks)), math.inf)
     reached = 0
     for start in range(0, int(marks[-1]) + 1, _BLOCK):
         times = np.arange(start, start + _BLOCK)
-        gains = _gains(algorithm, times)
         order = rng.integers(rows, size=(_BLOCK, runs, batch))
         for i, t in enumerate(times):
             while reached < len(marks) and marks[reached] == t:
@@ -159,31 +160,12 @@ def _run(
             x = X[order[i]]  # (runs, batch, d)
             error = x @ theta - y[order[i]]  # (runs, batch, outputs)
             gradient = np.swapaxes(x, 1, 2) @ error
-            keep, gamma_1, gamma_2, gamma_3 = gains[i]
             gradient /= batch
-            theta -= gamma_2 * gradient
-            if gamma_3 or gamma_1:
-                momentum *= keep
-                momentum += gamma_1 * gradient
-                theta -= gamma_3 * momentum
+            theta, state = update.step(int(t), theta, gradient, state)
         progress.to(float(times[-1]))
         if not np.all(np.abs(theta) < math.sqrt(_LOST)):
             return risks  # the rest stays infinite
     return risks
-
-
-def _gains(algorithm: Momentum, times: np.ndarray) -> list[tuple[float, float, float, float]]:
-    """1 - forgetting, gamma_1, gamma_2 and gamma_3 at each time."""
-    columns = np.stack(
-        [
-            1.0 - algorithm.forgetting(times),
-            algorithm.gamma_1(times),
-            algorithm.gamma_2(times),
-            algorithm.gamma_3(times),
-        ],
-        axis=1,
-    )
-    return [(float(a), float(b), float(c), float(e)) for a, b, c, e in columns]
 
 
 def _risk(theta: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:

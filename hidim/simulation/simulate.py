@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum, as_algorithm
+from hidim.algorithms.base import Algorithm, runnable
+from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
@@ -41,7 +43,7 @@ _LOST = 1e120
 
 def simulate(
     problem: Any,
-    algorithm: Momentum | str,
+    algorithm: Algorithm | str,
     steps: float | None = None,
     batch_size: float = 1,
     runs: int = 16,
@@ -60,7 +62,7 @@ def simulate(
         problem: a PLRF or another problem, of which one W is sampled, or a Spectrum. A PLRF
             with v infinite is sampled with v = 4 d, as `provenance` then says.
         algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``, or a name: the
-            recommended one for the W that is drawn.
+            recommended one for the W that is drawn. method="raw" runs anything with an `update`.
         steps: last optimizer step; with `at` alone, the largest of those.
         batch_size: samples per step; math.inf for full batches, which are deterministic.
         runs: independent runs; with one there is no standard error.
@@ -94,26 +96,28 @@ def simulate(
         >>> bool(abs(run.risk[-1] - expected.risk[-1]) < 4 * run.stderr[-1])
         True
     """
-    if not isinstance(algorithm, str):
-        as_algorithm(algorithm)
     checks.choice("method", method, METHODS)
+    if not isinstance(algorithm, str):
+        algorithm = _runs_by(method, algorithm)
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))
     seed = checks.given_seed("seed", seed)
     problem_seed = _seed_of_w(seed, problem_seed, draw)
     marks, back = np.unique(_within_reach(asked_steps(steps, at)), return_inverse=True)
     last = float(marks[-1])
-    algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
+    if isinstance(algorithm, str):
+        algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
     check_runs_fit(together, 2 * d + len(marks) + _BLOCK)
-    build = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
+    weight = _readout(algorithm, readout)
+    build: Any = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
     setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
     bar = Progress(last, f"simulating {algorithm.name}", enabled=progress)
     # A diverging run overflows on purpose: what is not finite any more is infinite.
     with bar, np.errstate(over="ignore", invalid="ignore"):
-        record = _walk(setup, algorithm.readout(readout), marks, bar)
+        record = _walk(setup, weight, marks, bar)
     mean, stderr = _mean_and_error(record.risks, runs, setup.start)
     return Curve(
         steps=marks[back],
@@ -138,6 +142,23 @@ def simulate(
             "readout": readout,
         },
     )
+
+
+def _runs_by(method: str, algorithm: Any) -> Algorithm:
+    known = runnable(algorithm)
+    if method != "raw" and not isinstance(known, Momentum):
+        raise ValueError(
+            f"`method`={method!r} runs the momentum family alone, not {known.name}. Use "
+            'method="raw", which runs whatever has an update.'
+        )
+    return known
+
+
+def _readout(algorithm: Algorithm, readout: str) -> Schedule:
+    if isinstance(algorithm, Momentum):
+        return algorithm.readout(readout)
+    checks.choice("readout", readout, ["gradient"])
+    return Constant(0.0)
 
 
 def _within_reach(asked: np.ndarray) -> np.ndarray:
@@ -174,7 +195,7 @@ class _Record(NamedTuple):
     diverged_at: float | None
 
 
-def _walk(setup: _Setup, weight: Any, marks: np.ndarray, bar: Progress) -> _Record:
+def _walk(setup: _Setup, weight: Schedule, marks: np.ndarray, bar: Progress) -> _Record:
     """Step all bundles from 0 to the last mark, reading the risk of every run at the marks."""
     threshold = DIVERGENCE_FACTOR * setup.start
     crossed: int | None = None
@@ -275,7 +296,7 @@ def _sde(
 
 def _raw(
     problem: Any,
-    algorithm: Momentum,
+    algorithm: Algorithm,
     batch_size: float,
     runs: int,
     seed: int,

@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from hidim.algorithms import Momentum
-
 # Numbers per array: small enough to stay in cache, large enough to drown the call overhead.
 CHUNK = 2**14
 _VECDOT = getattr(np, "vecdot", None)
@@ -40,14 +38,6 @@ def bundles(runs: int, modes: int) -> list[int]:
     """How many runs step together, bundle by bundle, so that their arrays stay in cache."""
     size = max(1, min(runs, CHUNK // max(modes, 1)))
     return [size] * (runs // size) + ([runs % size] if runs % size else [])
-
-
-def schedule_values(algorithm: Momentum, t: np.ndarray) -> np.ndarray:
-    """gamma_1, gamma_2, gamma_3 and 1 - forgetting at steps t, shape (len(t), 4)."""
-    parts = (algorithm.gamma_1, algorithm.gamma_2, algorithm.gamma_3, algorithm.forgetting)
-    values = np.stack([part(t) for part in parts], axis=1)
-    values[:, 3] = 1.0 - values[:, 3]
-    return values
 
 
 def row_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Claims about simulate(): exact in law, honest errors, divergence as a status."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -210,3 +211,45 @@ def test_ctrl_c_clears_the_bar_and_passes_on(monkeypatch, capsys):
 def test_more_runs_than_memory_holds_are_refused_with_a_number(method):
     with pytest.raises(ValueError, match=r"`runs` is 1e\+12.*GB.*Give at most"):
         hidim.simulate(hidim.PLRF(1.0, 0.7, 50), hidim.sgd(0.1), 10, runs=10**12, method=method)
+
+
+@dataclass(frozen=True)
+class HeavyBall:
+    """Momentum by differences of iterates: known to nobody but by its update."""
+
+    rate: float
+    held: float
+    name = "heavy-ball"
+
+    def scheduled(self, schedule):
+        raise NotImplementedError
+
+    def update(self):
+        return self
+
+    def to_dict(self):
+        return {"name": self.name, "rate": self.rate, "held": self.held}
+
+    def start(self, theta):
+        return (theta.copy(),)
+
+    def step(self, t, theta, g, state):
+        return theta - self.rate * g + self.held * (theta - state[0]), (theta,)
+
+
+def test_whatever_has_an_update_runs_on_drawn_samples_and_on_rows():
+    problem, at = hidim.PLRF(1.0, 0.7, d=6, v=24), [0, 1, 10, 60]
+    own, ours = HeavyBall(0.05, 0.8), hidim.sgd_momentum(0.0, 0.05, 0.2)
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    for run in (
+        lambda one: hidim.simulate(problem, one, at=at, runs=5, method="raw"),
+        lambda one: hidim.simulation.rows.simulate_rows(X, X[:, 0], one, 60, runs=5, at=at),
+    ):
+        # One recursion in two forms over 60 steps: float64 rounding.
+        np.testing.assert_allclose(run(own).risk, run(ours).risk, rtol=1e-10)
+    with pytest.raises(ValueError, match='method="raw"'):
+        hidim.simulate(problem, own, 10)
+    with pytest.raises(ValueError, match="`readout`"):
+        hidim.simulate(problem, own, 10, method="raw", readout="average")
+    with pytest.raises(ValueError, match="`algorithm`"):
+        hidim.simulate(problem, 0.1, 10, method="raw")
