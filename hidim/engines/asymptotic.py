@@ -3,7 +3,7 @@
 The theorem behind the laws: with F the risk of noiseless descent, K the noise kernel and
 vartheta the effective time,
 
-    P(t) ~ F(vartheta(t)) + (gamma/B) K(vartheta(t)),
+    P(t) ~ F(vartheta(t)) + (gamma/B) K(vartheta(t)),      kurtosis gamma / B for elliptical rows,
     2 F(x) = 2 P_inf + sum_j lambda_j error_sq_j e^(-lambda_j x),
     K(x) = sum_j n_j lambda_j^2 e^(-lambda_j x).
 
@@ -66,12 +66,13 @@ def solve(
             f"is {norm:.3g}, not below 1. Lower the rates, or use engine='exact'."
         )
     theta = effective_time(algorithm, times)
-    noise = _noise_rate(algorithm, times) / batch_size
+    rate, law = _noise_rate(algorithm, times), spectrum.law
+    noise, more = law.shared(batch_size, rate), law.constant(batch_size, rate)
     risk = np.empty(times.shape)
     rows = max(1, _CHUNK // len(spectrum))
     for start in range(0, len(times), rows):
         part = slice(start, start + rows)
-        risk[part] = _risk(spectrum, theta[part], noise[part])
+        risk[part] = _risk(spectrum, theta[part], noise[part], more[part])
     return Curve(steps=at, risk=risk)
 
 
@@ -138,13 +139,16 @@ def _noise_rate(algorithm: Momentum, times: np.ndarray) -> np.ndarray:
     return np.asarray(rate)
 
 
-def _risk(spectrum: Spectrum, theta: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _risk(spectrum: Spectrum, theta: np.ndarray, noise: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """The law with `noise` per risk; the floor alone makes `more` than that."""
     values = spectrum.eigenvalues
     decay = np.exp(-theta[:, None] * values)  # (times, modes)
     forcing = spectrum.risk_floor + 0.5 * decay @ (values * spectrum.error_sq)
     kernel = decay @ (spectrum.counts * values**2)
     settled = 1 - decay
     area = 0.25 * settled @ spectrum.error_sq  # of F, times gamma
-    built_up = 0.5 * noise * (settled @ (spectrum.counts * values))
+    seen = settled @ (spectrum.counts * values)
+    built_up = 0.5 * noise * seen
+    forcing = forcing + 0.5 * more * seen * spectrum.risk_floor
     gain = 1 / (1 - np.minimum(built_up, 0.9))
     return np.asarray(gain * forcing + gain**2 * noise * kernel * area)

@@ -6,9 +6,12 @@ F (the forcing) is the risk of the same run without gradient noise, K(t, s) the 
 that noise of unit risk at step s leaves behind. Both come from the spectrum alone. For SGD at
 a constant rate gamma, K(t, s) = K(t - s - 1):
 
-    a_j = 1 - 2 gamma lambda_j + (1 + 1/B) gamma^2 lambda_j^2
+    a_j = 1 - 2 gamma lambda_j + (1 + own) gamma^2 lambda_j^2
     F(t) = risk_floor + 1/2 sum_j lambda_j error_sq_j a_j^t
-    K(m) = (gamma^2 / B) sum_j n_j lambda_j^2 a_j^m
+    K(m) = gamma^2 shared sum_j n_j lambda_j^2 a_j^m
+
+with own = shared = 1/B for Gaussian rows (problems/law.py; what the law adds for the floor alone is
+part of F).
 
 With momentum, or rates that move, both are products of the 3x3 step maps of
 `hidim.systems.momentum`. Discrete steps and full curvature: the solution is the exact expected
@@ -175,19 +178,25 @@ class _Convolution:
 
     def __init__(self, spectrum: Spectrum, algorithm: Momentum, batch_size: float) -> None:
         gamma = algorithm.gamma_2.constant or 0.0
-        rate = gamma * spectrum.eigenvalues
+        rate, law = gamma * spectrum.eigenvalues, spectrum.law
         # log a_j, each form where it keeps its digits; where a step removes the mode at once, far
         # below any float instead of -inf.
         with np.errstate(divide="ignore"):
-            slow = np.log1p(-np.minimum(rate, 0.5) * (2.0 - rate * (1.0 + 1.0 / batch_size)))
-            fast = np.log((1.0 - rate) ** 2 + rate**2 / batch_size)
+            slow = np.log1p(-np.minimum(rate, 0.5) * (2.0 - rate * (1.0 + law.own(batch_size))))
+            fast = np.log((1.0 - rate) ** 2 + law.own(batch_size, rate**2))
         self._log = np.maximum(np.where(rate < 0.5, slow, fast), -1e4)
-        self._floor = spectrum.risk_floor
+        self._level = spectrum.risk_floor  # what the forcing falls to
         self._error = 0.5 * spectrum.eigenvalues * spectrum.error_sq
-        self._noise = spectrum.counts * rate**2 / batch_size
+        self._noise = law.shared(batch_size, spectrum.counts * rate**2)
+        if not law.gaussian:
+            # The floor's own noise is no part of the loop: it fills each mode up as 1 - a_j^t.
+            gap = -np.expm1(self._log)
+            full = law.constant(batch_size, spectrum.counts * rate**2) * self._level
+            full = np.divide(full, gap, out=np.zeros_like(gap), where=gap != 0)
+            self._level, self._error = self._level + float(full.sum()), self._error - full
 
     def forcing(self, t: np.ndarray) -> np.ndarray:
-        return self._floor + _exponentials(self._error, self._log, t)
+        return self._level + _exponentials(self._error, self._log, t)
 
     def kernel(self, lag: np.ndarray) -> np.ndarray:
         return _exponentials(self._noise, self._log, lag)
@@ -209,8 +218,8 @@ class _Convolution:
 
     def _tables(self, size: int, growth: float) -> tuple[np.ndarray, np.ndarray]:
         forcing = _exponential_table(self._error, self._log - growth, size)
-        if self._floor > 0:  # then nothing is scaled up, see _growth
-            forcing += self._floor * np.exp(-growth * np.arange(size))
+        if self._level != 0:  # then nothing is scaled up, see _growth
+            forcing += self._level * np.exp(-growth * np.arange(size))
         # One factor exp(-growth) more: K(t - s - 1) spans t - s steps.
         kernel = _exponential_table(self._noise * math.exp(-growth), self._log - growth, size)
         return forcing, kernel
@@ -236,7 +245,7 @@ class _Convolution:
             q = top + float(brentq(excess, low, 2.0 * width, rtol=1e-14, xtol=low))
         # exp(-growth) must stay a float; a risk that falls faster is gone after the first step.
         growth = math.log(max(q, _FASTEST_FALL))
-        return max(growth, 0.0) if self._floor > 0 else growth
+        return max(growth, 0.0) if self._level != 0 else growth
 
 
 def _exponentials(weights: np.ndarray, log: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -4,7 +4,11 @@ Noise injected into a mode is amplified by its transfer T_j before it reaches th
 and the risk makes the noise. The loop is stable in mean square if and only if every mode is
 stable alone and the loop's gain, the kernel norm, is below one:
 
-    N = (1/B) sum_j n_j T_j / (1 - T_j/B) < 1,        T_j < B for every j.
+    N = (1/B) sum_j n_j T_j / (1 - T_j/B) < 1,        T_j < B for every j;
+
+and for elliptical rows, with `shared` and `own` of problems/law.py in place of 1/B,
+
+    N = sum_j n_j shared T_j / (1 - own T_j) < 1,          own T_j < 1 for every j.
 
 With a = gamma_2 lambda, b = gamma_1 gamma_3 lambda, D = 1 - forgetting, p = a forgetting + b:
 
@@ -194,10 +198,12 @@ def _loop_gain(spectrum: Spectrum, modes: _Modes, batch_size: float, w: float) -
     transfer = _transfer(modes, w)
     # An infinite batch carries no noise, and leaves the modes their own stability.
     finite = np.isfinite(transfer)
-    share = np.where(finite, np.where(finite, transfer, 0.0) / batch_size, np.inf)
-    alive = (share < 1.0).all(axis=-1)
-    share = np.where(share < 1.0, share, 0.0)
-    return np.where(alive, (share / (1.0 - share)) @ spectrum.counts, np.inf)
+    transfer = np.where(finite, transfer, 0.0)
+    own = np.where(finite, spectrum.law.own(batch_size, transfer), np.inf)
+    alive = (own < 1.0).all(axis=-1)
+    own = np.where(own < 1.0, own, 0.0)
+    passed_on = spectrum.law.shared(batch_size, transfer)
+    return np.where(alive, (passed_on / (1.0 - own)) @ spectrum.counts, np.inf)
 
 
 def _exact_norm(
@@ -213,7 +219,8 @@ def _expanded_norm(
     damping = a + forgetting
     held = np.divide(b, damping, out=np.zeros_like(damping), where=damping > 0)
     damped = ((damping > 0) | (b == 0)).all(axis=-1)
-    return np.where(damped, (0.5 * (a + held) / batch_size) @ spectrum.counts, np.inf)
+    passed_on = spectrum.law.shared(batch_size, 0.5 * (a + held))
+    return np.where(damped, passed_on @ spectrum.counts, np.inf)
 
 
 def _over_times(
