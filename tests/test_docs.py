@@ -15,6 +15,7 @@ from hidim.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/tutorial.md")
+THEORY = ("moments.md", "equivalent.md", "integral-equation.md")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -53,8 +54,28 @@ def test_the_python_shown_to_the_reader_runs(page, tmp_path, monkeypatch):
         exec(compile(block, page, "exec"), names)
 
 
+@pytest.mark.parametrize("page", THEORY)
+def test_the_identities_of_a_page_of_theory_hold(page):
+    names: dict[str, object] = {}
+    for block in blocks(f"docs/theory/{page}", "python"):
+        exec(compile(block, page, "exec"), names)
+
+
+def test_the_theory_names_tests_that_exist():
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    for page in (ROOT / "docs" / "theory").glob("*.md"):
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")):
+            assert f"def {name}(" in source, f"{page.name} names {name}"
+
+
+def test_every_page_that_a_docstring_cites_exists():
+    for path in (ROOT / "hidim").rglob("*.py"):
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / page).exists(), f"{path.name} cites {page}"
+
+
 def test_every_link_to_a_file_leads_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

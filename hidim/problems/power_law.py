@@ -8,7 +8,8 @@ features W^T x, W_ij ~ N(0, 1/d), and minimises
 `spectrum(seed)` is one draw of W; `spectrum()` its deterministic equivalent, of the same
 cost at any d and v (see resolvent and equivalent). A draw has finitely many rows: where v is
 infinite, it has 4 d of them.
-Source: arXiv 2505.16098, arXiv 2405.15074; conventions in docs/notation.md.
+Source: arXiv 2505.16098, arXiv 2405.15074; conventions in docs/notation.md, the equivalent derived
+in docs/theory/equivalent.md.
 """
 
 from __future__ import annotations

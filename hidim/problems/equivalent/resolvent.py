@@ -15,8 +15,8 @@ z in the upper half plane corresponds to u in {Im u < 0, sum_j 1/|1 + u j^(2 alp
 Along a ray -u = r e^(i phi) that sum falls in phi, so the border, where z is a real point of
 the spectrum, is a graph phi(r): one bracketed root each, no continuation.
 
-Source: arXiv 2505.16098 (resolvent), derivation in docs/notation.md. Cost is independent of
-d and v (see power_sums). Limits: v >= d, and 2 alpha > 1 when v is infinite.
+Source: arXiv 2505.16098 (resolvent); derivation in docs/theory/equivalent.md. Cost is independent
+of d and v (see power_sums). Limits: v >= d, and 2 alpha > 1 when v is infinite.
 """
 
 from __future__ import annotations
