@@ -79,16 +79,21 @@ class DataLaw:
         >>> DataLaw(kurtosis=2.5).described
         ('kurtosis=2.5',)
         """
-        numbers = {"kurtosis": self.kurtosis, "noise_kurtosis": self.noise_kurtosis}
-        known = [f"{name}={value:g}" for name, value in numbers.items() if value != 1]
+        known = [f"{name}={value:g}" for name, value in self.numbers.items()]
         known += [f"noise={self.noise!r}"] if self.noise is not None else []
         carried = {"rows": self.rows, "basis": self.basis}
         return (*known, *(f"{name}=..." for name, value in carried.items() if value is not None))
 
     @property
+    def numbers(self) -> dict[str, float]:
+        """The kurtoses that are not 1, by name."""
+        both = {"kurtosis": self.kurtosis, "noise_kurtosis": self.noise_kurtosis}
+        return {name: value for name, value in both.items() if value != 1}
+
+    @property
     def gaussian(self) -> bool:
         """Whether the gradient's second moments are those of Gaussian rows and noise."""
-        return self.kurtosis == 1 and self.noise_kurtosis == 1
+        return not self.numbers
 
     # Each takes what it multiplies: `of` / batch is rounded once, `of` times 1 / batch twice.
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hidim.problems.equivalent.power_sums import power_sum
+from hidim.problems.law import DataLaw
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 
@@ -50,6 +51,10 @@ class PLRF:
         v: latent dimension, at least d; None or ``math.inf`` for the limit, which needs
             2*alpha > 1 and alpha + beta > 1/2. A drawn W has v = 4 d there.
         noise_variance: variance of independent label noise; half of it adds to the floor.
+        kurtosis: E s^4 of elliptical data x = s z, z Gaussian with E s^2 = 1; 1 is Gaussian. What
+            the features miss of the target is scaled by s with the rest.
+        noise_kurtosis: E e^2 s^2 / E e^2 of the label noise e alone; 1 for noise that is
+            independent of s.
 
     Raises:
         ValueError: an exponent or size outside the ranges above.
@@ -66,6 +71,8 @@ class PLRF:
     d: int
     v: float | None = None
     noise_variance: float = 0.0
+    kurtosis: float = field(default=1.0, kw_only=True)
+    noise_kurtosis: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
         alpha = checks.positive("alpha", self.alpha)
@@ -98,15 +105,18 @@ class PLRF:
                 f"got d={d:g} with alpha={alpha:g}: its eigenvalues leave float64."
             )
         noise = checks.non_negative("noise_variance", self.noise_variance)
+        law = DataLaw(self.kurtosis, self.noise_kurtosis)
         accepted = {"alpha": alpha, "beta": beta, "d": d, "v": v, "noise_variance": noise}
+        accepted |= {"kurtosis": law.kurtosis, "noise_kurtosis": law.noise_kurtosis}
         for name, value in accepted.items():
             object.__setattr__(self, name, value)
 
     @property
     def label(self) -> str:
         """Name for tables and legends."""
-        noise = f", noise_variance={self.noise_variance:g}" if self.noise_variance else ""
-        return f"PLRF(alpha={self.alpha:g}, beta={self.beta:g}, d={self.d:g}, v={self.v:g}{noise})"
+        noise = [f"noise_variance={self.noise_variance:g}"] if self.noise_variance else []
+        rest = "".join(f", {one}" for one in (*noise, *self._tails.described))
+        return f"PLRF(alpha={self.alpha:g}, beta={self.beta:g}, d={self.d:g}, v={self.v:g}{rest})"
 
     @property
     def trace(self) -> float:
@@ -227,7 +237,20 @@ class PLRF:
             "v": self._v,
             "noise_variance": self.noise_variance,
             "seed": seed,
-        }
+        } | self._tails.numbers
+
+    @property
+    def _tails(self) -> DataLaw:
+        return DataLaw(self.kurtosis, self.noise_kurtosis)
+
+    def _law(self, risk_floor: float) -> DataLaw:
+        """The law with the noise's kurtosis of the whole floor: what features miss has x's own."""
+        noise = self.noise_variance
+        missed = max(2.0 * risk_floor - noise, 0.0)
+        if missed + noise == 0:
+            return self._tails
+        whole = self.kurtosis * missed + self.noise_kurtosis * noise
+        return DataLaw(self.kurtosis, whole / (missed + noise))
 
     def _equivalent(self) -> Spectrum:
         from hidim.problems.equivalent.nodes import equivalent_nodes
@@ -235,13 +258,15 @@ class PLRF:
         eigenvalues, error_sq, multiplicity = equivalent_nodes(
             self.alpha, self.beta, self.d, self._v
         )
+        floor = self.risk_floor
         return Spectrum(
             eigenvalues,
             error_sq,
-            self.risk_floor,
+            floor,
             multiplicity,
             label=self.label,
             provenance=self._provenance(None),
+            law=self._law(floor),
         )
 
     def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:
@@ -266,6 +291,7 @@ class PLRF:
             floor + 0.5 * self.noise_variance,
             label=self.label,
             provenance=provenance,
+            law=self._law(floor + 0.5 * self.noise_variance),
         )
 
 

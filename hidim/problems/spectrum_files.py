@@ -45,7 +45,7 @@ def write_parts(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> None:
         raise ValueError(f"cannot save {str(path)!r}: the name must end in {_ANY}")
     law = parts["law"]
     numbers = {name: np.asarray(parts[name]) for name in (*REQUIRED, *NUMBERS)}
-    numbers |= {name: np.array(value) for name in KURTOSES if (value := getattr(law, name)) != 1}
+    numbers |= {name: np.array(value) for name, value in law.numbers.items()}
     carried = {name: value for name in CARRIED if (value := getattr(law, name)) is not None}
     if suffix == ".csv":
         if carried:

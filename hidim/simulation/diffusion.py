@@ -2,7 +2,9 @@
 
     dTheta = -gamma grad P dt + gamma sqrt(2 P K / B) dB,    one unit of time per step
 
-Source: arXiv 2206.07252. Limits: SGD alone, at small rates.
+with `shared` 2 P + `constant` 2 P_inf of problems/law.py in place of 2 P / B for elliptical rows.
+Source: arXiv 2206.07252. Limits: SGD alone, at small rates; nothing is drawn of a row's length, so
+every kurtosis goes.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import math
 import numpy as np
 
 from hidim.algorithms import Momentum
+from hidim.problems.law import DataLaw
 from hidim.simulation.walk import Walk, generator, row_dots
 
 
@@ -30,6 +33,7 @@ class Homogenized(Walk):
         eigenvalues: np.ndarray,
         error: np.ndarray,
         risk_floor: float,
+        law: DataLaw,
         algorithm: Momentum,
         batch_size: float,
         *,
@@ -38,7 +42,7 @@ class Homogenized(Walk):
         bundle: int,
     ) -> None:
         self._gamma, self._batch, self._floor = algorithm.gamma_2, batch_size, risk_floor
-        self._eigenvalues = eigenvalues
+        self._eigenvalues, self._law = eigenvalues, law
         self._w = np.tile(np.sqrt(eigenvalues) * error, (runs, 1))
         self._normals = generator(seed, bundle, 0)
 
@@ -61,14 +65,19 @@ class Homogenized(Walk):
 
     def _diffuse(self, gamma: float, span: float) -> None:
         rate = gamma * self._eigenvalues  # (modes,)
-        share = 0.5 * gamma * self._eigenvalues / self._batch  # stationary variance per 2 P
+        share = 0.5 * gamma * self._eigenvalues  # stationary variance per unit of noise
+        floor = 2.0 * self._floor
 
         def spread(elapsed: float) -> np.ndarray:
             return -share * np.expm1(-2.0 * elapsed * rate)
 
+        def noise_of(square: np.ndarray) -> np.ndarray:
+            shared = self._law.shared(self._batch, square + floor)
+            return np.asarray(shared + self._law.constant(self._batch, floor))
+
         squares = self._w**2
-        half = squares @ np.exp(-span * rate) + 2.0 * self._floor
-        middle = half + spread(0.5 * span).sum() * (squares.sum(axis=1) + 2.0 * self._floor)
+        half = squares @ np.exp(-span * rate)
+        middle = noise_of(half + spread(0.5 * span).sum() * noise_of(squares.sum(axis=1)))
         self._w *= np.exp(-span * rate)
         if not math.isinf(self._batch):
             deviation = np.sqrt(spread(span))

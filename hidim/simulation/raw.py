@@ -11,6 +11,8 @@ import math
 import numpy as np
 
 from hidim.algorithms.base import Algorithm
+from hidim.problems.law import DataLaw
+from hidim.simulation.lengths import Lengths
 from hidim.simulation.walk import Walk, generator, row_dots
 
 
@@ -22,6 +24,7 @@ class Raw(Walk):
         scale: shape (v,), standard deviation of each coordinate of x.
         target: shape (v,), b.
         noise_variance: variance of the label noise.
+        law: of the rows x, and of that noise.
     """
 
     # Numbers drawn at once: one matrix product per block instead of one per sample.
@@ -33,6 +36,7 @@ class Raw(Walk):
         scale: np.ndarray,
         target: np.ndarray,
         noise_variance: float,
+        law: DataLaw,
         algorithm: Algorithm,
         batch_size: int,
         *,
@@ -46,6 +50,10 @@ class Raw(Walk):
         self._theta = np.zeros((runs, W.shape[1]))
         self._state = self._update.start(self._theta)
         self._x, self._label_noise = generator(seed, bundle, 0), generator(seed, bundle, 1)
+        self._lengths, self._kinds = (
+            Lengths.of(law, noisy=self._noise > 0),
+            generator(seed, bundle, 2),
+        )
         self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
 
     def risk(self, weight: float) -> np.ndarray:
@@ -72,7 +80,14 @@ class Raw(Walk):
         x = self._x.standard_normal((count * runs * self._batch, len(self._labels)))
         phi = (x @ self._features).reshape(count, runs, self._batch, d)
         labels = (x @ self._labels).reshape(count, runs, self._batch)
-        labels += math.sqrt(self._noise) * self._label_noise.standard_normal(labels.shape)
+        noise = math.sqrt(self._noise) * self._label_noise.standard_normal(labels.shape)
+        if self._lengths is not None:
+            share, squares, variances = self._lengths
+            long = (self._kinds.random(labels.shape) < share).astype(np.intp)
+            phi *= np.sqrt(squares)[long][..., None]
+            labels *= np.sqrt(squares)[long]
+            noise *= np.sqrt(variances)[long]
+        labels += noise
         for i in range(count):
             miss = np.einsum("rbd,rd->rb", phi[i], self._theta) - labels[i]
             gradient = np.einsum("rb,rbd->rd", miss, phi[i]) / self._batch

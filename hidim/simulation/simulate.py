@@ -20,6 +20,7 @@ from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
+from hidim.problems.law import DataLaw
 from hidim.problems.power_law import PLRF
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import resolve
@@ -266,6 +267,7 @@ def _eigenbasis(
             eigenvalues,
             error,
             spectrum.risk_floor,
+            spectrum.law,
             algorithm,
             batch_size,
             runs=size,
@@ -313,9 +315,9 @@ def _raw(
     j = np.arange(1, len(W) + 1, dtype=np.float64)
     options = {"runs": runs, "seed": seed, "bundle": 0}
     noise = float(problem.noise_variance)
-    walker = Raw(
-        W, j**-problem.alpha, j**-problem.beta, noise, algorithm, int(batch_size), **options
-    )
+    law = DataLaw(problem.kurtosis, problem.noise_kurtosis)
+    scale, target = j**-problem.alpha, j**-problem.beta
+    walker = Raw(W, scale, target, noise, law, algorithm, int(batch_size), **options)
     start = float(walker.risk(0.0)[0])
     # The floor of this W would need the decomposition that this method is a check of.
     return _Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), None)

@@ -167,3 +167,20 @@ def test_a_million_steps_are_quick_and_right():
     curve = hidim.predict(equivalent, hidim.sgd(gamma), engine="volterra", at=at)
     exact = hidim.predict(equivalent, hidim.sgd(gamma), at=at)
     np.testing.assert_allclose(curve.risk, exact.risk, rtol=1e-7)  # the collocation's own error
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, math.inf])
+@pytest.mark.parametrize(("kurtosis", "ratio"), [(3.0, 1.0), (3.0, 3.0), (1.5, 4.0)])
+def test_sgd_on_elliptical_rows_is_the_recursion_of_their_law(kurtosis, ratio, batch_size):
+    plain = hidim.PLRF(1.0, 0.7, d=30, v=120, noise_variance=0.5).spectrum(2)
+    spectrum = hidim.Spectrum(
+        plain.eigenvalues,
+        plain.error_sq,
+        plain.risk_floor,
+        kurtosis=kurtosis,
+        noise_kurtosis=ratio,
+    )
+    for gamma in (0.02, 0.25, 0.9):  # the last diverges at small batches
+        curve = solve(spectrum, hidim.sgd(gamma), batch_size, np.arange(301))
+        truth = recursion(spectrum, hidim.sgd(gamma), batch_size, 300)
+        np.testing.assert_allclose(curve.risk, truth, rtol=1e-10)

@@ -97,13 +97,15 @@ def recursions(spectrum, runs, steps, readout="gradient"):
     )  # (steps + 1, runs, 1)
     keep, inverse = 1 - forgetting, np.array([[1 / batch] for _, batch in runs])
     lam, n = spectrum.eigenvalues, spectrum.counts
+    kappa, kappa_e = spectrum.law.kurtosis, spectrum.law.noise_kurtosis
     rr = np.tile(spectrum.error_sq, (len(runs), 1))
     yy, ry = np.zeros_like(rr), np.zeros_like(rr)
     shown = np.empty((steps + 1, len(runs)))
     for k in range(steps + 1):
         shown[k] = spectrum.risk_floor + 0.5 * (rr + 2 * w[k] * ry + w[k] ** 2 * yy) @ lam
         two_p = 2 * spectrum.risk_floor + (rr @ lam)[:, None]
-        gg = (1 + inverse) * lam**2 * rr + inverse * n * lam * two_p  # E g^2
+        seen = kappa * (two_p - 2 * spectrum.risk_floor) + kappa_e * 2 * spectrum.risk_floor
+        gg = (1 + (2 * kappa - 1) * inverse) * lam**2 * rr + inverse * n * lam * seen  # E g^2
         rg, yg = lam * rr, lam * ry  # E r g, E y g
         # y' = keep y + g1 g;  r' = r - g2 g - g3 y'
         yy_new = keep[k] ** 2 * yy + 2 * keep[k] * g1[k] * yg + g1[k] ** 2 * gg
