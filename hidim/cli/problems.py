@@ -12,7 +12,7 @@ from hidim.support.checks import given_seed, whole
 
 # What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where the
 # recommended rates need them.
-PLRF_ONLY = ("v", "noise_variance")
+PLRF_ONLY = ("v", "noise_variance", "kurtosis", "noise_kurtosis")
 
 
 def add_problem_flags(
@@ -27,12 +27,14 @@ def add_problem_flags(
         "--v", type=count, metavar="X", help="hidden dimension, may be inf (inf; 4 d for runs)"
     )
     group.add_argument("--noise-variance", type=number, metavar="X", help="label noise (0)")
+    group.add_argument("--kurtosis", type=number, metavar="X", help="E s^4 of data s z (1)")
+    group.add_argument("--noise-kurtosis", type=number, metavar="X", help="of label noise (1)")
     group.add_argument("--seed", type=count, metavar="N", help=seed)
     group.add_argument(
         "--spectrum",
         metavar="FILE",
-        help=".json, .npz or .csv with eigenvalues, error_sq and, if known, risk_floor and "
-        "multiplicity",
+        help=".json, .npz or .csv with eigenvalues, error_sq and, if known, risk_floor, "
+        "multiplicity, kurtosis and noise_kurtosis",
     )
     group.add_argument(
         "--data", metavar="FILE", help=".npz with X (rows are samples) and y: measure the spectrum"
@@ -77,6 +79,7 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
         d=args.d,
         v=v,
         noise_variance=args.noise_variance or 0.0,
+        **_kurtoses(args),
     )
 
 
@@ -92,6 +95,7 @@ def problem_text(problem: Any, args: argparse.Namespace) -> str:
     chosen = " (4 d)" if args.v in (None, math.inf) else ""
     hidden = f"{v:,.0f}{chosen}" if math.isfinite(v) else "inf"
     noise = f", noise_variance={args.noise_variance:g}" if args.noise_variance else ""
+    noise += "".join(f", {name}={value:g}" for name, value in _kurtoses(args).items())
     sample = "averaged over W" if args.seed is None else f"W of seed {args.seed}"
     return (
         f"PLRF(alpha={args.alpha:g}, beta={args.beta:g}, d={args.d:,.0f}, v={hidden}{noise}), "
@@ -114,8 +118,15 @@ def problem_data(problem: Any, args: argparse.Namespace) -> dict[str, Any]:
         "d": whole("d", args.d),
         "v": _v(problem, args) if math.isfinite(_v(problem, args)) else "inf",
         "noise_variance": args.noise_variance or 0.0,
+        **_kurtoses(args),
         "seed": args.seed,
     }
+
+
+def _kurtoses(args: argparse.Namespace) -> dict[str, float]:
+    """Those that were given."""
+    both = {name: getattr(args, name) for name in ("kurtosis", "noise_kurtosis")}
+    return {name: value for name, value in both.items() if value is not None}
 
 
 def _v(problem: hidim.PLRF, args: argparse.Namespace) -> float:

@@ -50,6 +50,17 @@ def test_it_answers_what_python_answers(capsys, seed):
     assert found["status"] == "ok"
 
 
+def test_the_kurtosis_of_data_and_noise_are_the_problems(capsys):
+    flags = ("--noise-variance", 0.5, "--kurtosis", 3, "--noise-kurtosis", 2)
+    found = answer(capsys, "simulate", *PLRF, *SGD, *flags, "--at", "0,10", "--runs", 3)
+    plrf = hidim.PLRF(1.0, 0.7, 60, 240, 0.5, kurtosis=3.0, noise_kurtosis=2.0)
+    curve = hidim.simulate(plrf, hidim.sgd(0.3), at=[0, 10], runs=3)
+    assert found["risk"] == pytest.approx(list(curve.risk), rel=1e-12)
+    assert (found["problem"]["kurtosis"], found["problem"]["noise_kurtosis"]) == (3, 2)
+    assert main(["predict", *PLRF, *SGD, *map(str, flags), "--at", "10"]) == 0
+    assert "noise_variance=0.5, kurtosis=3, noise_kurtosis=2" in capsys.readouterr().out
+
+
 def test_every_rate_flag_is_the_parameter_it_names(capsys):
     found = answer(capsys, "predict", *PLRF, *RATES, "--steps", 100)
     assert found["algorithm"] == hidim.dana_decaying(0.2, 0.05, 0.5, 6.0).to_dict()
@@ -196,6 +207,8 @@ def test_csv_and_figure_are_written_beside_the_table(capsys, tmp_path):
         ((*PLRF, "--schedule", "lr.txt"), (".csv", "lr.txt")),
         ((*PLRF, "--at", "1e4", "--steps", 100), ("at", "100")),
         ((*PLRF, "--seed", -1), ("seed", "-1")),
+        ((*PLRF, "--kurtosis", 0.5), ("kurtosis", "at least 1")),
+        (("--spectrum", "a.json", "--kurtosis", 2), ("one problem", "--kurtosis")),
         ((*PLRF, "--kappa-3", 0.5), ("sgd has no --kappa-3", "--gamma-2")),
         ((*PLRF, "--final", 0.5), ("--final", "constant")),
         ((*PLRF, "--schedule", "cosine", "--final", 5), ("--final", "0 to 1", "5")),
