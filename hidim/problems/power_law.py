@@ -27,7 +27,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 
 if TYPE_CHECKING:
-    from hidim.problems.equivalent.resolvent import Resolvent
+    from hidim.problems.equivalent.nodes import Equivalent
 
 # Entries of W: 2 GB, and at most a quarter of an hour of decomposition on one core.
 _LARGEST_SAMPLE = 2.5e8
@@ -131,12 +131,12 @@ class PLRF:
     @property
     def risk_floor(self) -> float:
         """Risk no theta goes below, with the 1/2, in the deterministic equivalent."""
-        return self._resolvent.floor(self.beta) + 0.5 * self.noise_variance
+        return self._equivalent.floor(self.beta) + 0.5 * self.noise_variance
 
     @property
     def edges(self) -> tuple[float, float]:
         """Lowest and highest eigenvalue of the deterministic equivalent's support."""
-        return self._resolvent.edges
+        return self._equivalent.resolvent.edges
 
     def m(self, z: Any) -> np.ndarray:
         """m(z) of the deterministic equivalent diag(1 / (j^(-2 alpha) m(z) - z)).
@@ -150,7 +150,7 @@ class PLRF:
         z = np.asarray(z, dtype=np.complex128)
         if not np.all(np.isfinite(z)):
             raise ValueError("`z` must be finite, got NaN or infinity.")
-        return self._resolvent.m_of(z)
+        return self._equivalent.resolvent.m_of(z)
 
     def density(self, x: Any) -> np.ndarray:
         """Fraction of the d eigenvalues per unit of eigenvalue at x (integrates to 1).
@@ -161,7 +161,7 @@ class PLRF:
         Returns:
             Density of the deterministic equivalent, the same shape, 0 in its gaps.
         """
-        return self._resolvent.density(checks.finite_array("x", x))
+        return self._equivalent.resolvent.density(checks.finite_array("x", x))
 
     def spectrum(self, seed: int | None = None) -> Spectrum:
         """Eigenvalues with the error that starts in each: one draw of W, or the equivalent.
@@ -180,7 +180,7 @@ class PLRF:
         """
         seed = checks.seed("seed", seed)
         if seed is None:
-            return self._equivalent()
+            return self._at()
         return self.drawn()._sampled(seed, self.draw_provenance(seed))
 
     @classmethod
@@ -223,10 +223,10 @@ class PLRF:
         return self.v
 
     @property
-    def _resolvent(self) -> Resolvent:
-        from hidim.problems.equivalent.resolvent import resolvent
+    def _equivalent(self) -> Equivalent:
+        from hidim.problems.equivalent.nodes import equivalent
 
-        return resolvent(self.alpha, float(self.d), float(self._v))
+        return equivalent(self.alpha, float(self.d), float(self._v))
 
     def _provenance(self, seed: int | None) -> dict[str, Any]:
         return {
@@ -252,13 +252,10 @@ class PLRF:
         whole = self.kurtosis * missed + self.noise_kurtosis * noise
         return DataLaw(self.kurtosis, whole / (missed + noise))
 
-    def _equivalent(self) -> Spectrum:
-        from hidim.problems.equivalent.nodes import equivalent_nodes
-
-        eigenvalues, error_sq, multiplicity = equivalent_nodes(
-            self.alpha, self.beta, self.d, self._v
-        )
-        floor = self.risk_floor
+    def _at(self) -> Spectrum:
+        equivalent = self._equivalent
+        eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta)
+        floor = equivalent.floor(self.beta) + 0.5 * self.noise_variance
         return Spectrum(
             eigenvalues,
             error_sq,

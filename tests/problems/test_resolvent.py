@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hidim.problems.equivalent.resolvent import resolvent
+from hidim.problems.equivalent.resolvent import Resolvent
 from hidim.problems.power_law import PLRF
 
 
@@ -24,18 +24,18 @@ def test_floor_is_the_fixed_point(alpha: float, d: int, v: int) -> None:
             high = tau
     weight = eigenvalues * np.arange(1, v + 1.0) ** (-2 * beta)
     floor = 0.5 * np.sum(weight / (1 + tau * eigenvalues))
-    assert resolvent(alpha, d, v).floor(beta) == pytest.approx(floor, rel=1e-8)
+    assert Resolvent(alpha, d, v).floor(beta) == pytest.approx(floor, rel=1e-8)
 
 
 @pytest.mark.parametrize("z", [0.1 + 0.01j, 0.1 - 0.01j, 0.01, -1.0, 5j])
 def test_m_solves_its_equation(z: complex) -> None:
     eigenvalues = np.arange(1, 801.0) ** -2
-    m = complex(resolvent(1.0, 200.0, 800.0).m_of(np.array(z)))
+    m = complex(Resolvent(1.0, 200.0, 800.0).m_of(np.array(z)))
     assert m == pytest.approx(1 / (1 + np.sum(eigenvalues / (eigenvalues * m - z)) / 200), rel=1e-9)
 
 
 def test_density_integrates_to_one() -> None:
-    equivalent = resolvent(0.6, 30.0, 90.0)
+    equivalent = Resolvent(0.6, 30.0, 90.0)
     x = np.geomspace(*equivalent.edges, 3001)
     # the trapezoid over square-root edges leaves some 1e-5
     assert np.trapezoid(equivalent.density(x) * x, np.log(x)) == pytest.approx(1.0, rel=1e-4)
@@ -43,7 +43,7 @@ def test_density_integrates_to_one() -> None:
 
 def test_m_is_found_on_the_axis_and_in_gaps_at_any_size() -> None:
     for alpha, d, v in [(1.0, 1e9, math.inf), (0.3, 1000.0, 1001.0), (1.5, 1e6, 4e6)]:
-        equivalent = resolvent(alpha, d, v)
+        equivalent = Resolvent(alpha, d, v)
         low, high = equivalent.edges
         z = np.geomspace(low / 2, high * 1.2, 25) + 0j
         u = equivalent.solve(z)

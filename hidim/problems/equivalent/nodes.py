@@ -21,13 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.problems.equivalent.panels import WIDTH, Panels, panels
+from hidim.problems.equivalent.gauss import fewer_points, gauss_rules
+from hidim.problems.equivalent.panels import Panels, panels
 from hidim.problems.equivalent.power_sums import power_sum
-from hidim.problems.equivalent.resolvent import Resolvent, resolvent
+from hidim.problems.equivalent.resolvent import Resolvent
 
+FREQUENCY = 25.0  # radians per unit of log eigenvalue
 _ACCURACY = 1e-9  # error of the rules on the fastest oscillation they are made for
+_WIDTH = 3.0  # log-width of a panel; rounding in its moments ends it at a frequency near 50
 _LINEAR_NODES = 4
-_NOISE = 1e-11  # squared norm of a monic polynomial below which moments are rounding
 
 
 @dataclass(frozen=True)
@@ -35,89 +37,175 @@ class _Rule:
     """Nodes of all panels, and how an energy on the panels' moments reaches them.
 
     Attributes:
-        x: Gauss nodes of each panel, in its variable.
+        sizes: (panels,) Gauss nodes of each panel.
+        vander: for each size, the panels that have it and their (panels, size, size) matrices of
+            Chebyshev polynomials at the nodes.
         reductions: matrices (fewer, nodes) with the range of nodes each replaces, or None.
         eigenvalues, multiplicity: (modes,) after reduction.
     """
 
-    x: list[np.ndarray]
+    sizes: np.ndarray
+    vander: list[tuple[np.ndarray, np.ndarray]]
     reductions: list[tuple[slice, np.ndarray | None]]
     eigenvalues: np.ndarray
     multiplicity: np.ndarray
 
+    def energy(self, moments: np.ndarray) -> np.ndarray:
+        """(modes,) energies of the nodes whose panels have the Chebyshev moments (panels, .)."""
+        start = np.cumsum(self.sizes) - self.sizes
+        found = np.empty(int(self.sizes.sum()))
+        for rows, vander in self.vander:
+            size = vander.shape[1]
+            values = np.linalg.solve(vander.transpose(0, 2, 1), moments[rows, :size, None])
+            found[start[rows][:, None] + np.arange(size)] = values[..., 0]
+        return np.concatenate(
+            [found[part] if m is None else m @ found[part] for part, m in self.reductions]
+        )
 
-def equivalent_nodes(
-    alpha: float, beta: float, d: float, v: float = math.inf, *, frequency: float = 25.0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eigenvalues, error_sq and multiplicity that stand for the deterministic equivalent.
+
+class Equivalent:
+    """The deterministic equivalent of (alpha, d, v): its resolvent, its panels and its rules.
+
+    What does not depend on the target (beta) is worked out once, on first use.
 
     Args:
         alpha: data exponent, positive; above 1/2 when v is infinite.
-        beta: target exponent, any real (alpha + beta > 1/2 when v is infinite).
         d: number of parameters, at least 1.
         v: latent dimension, at least d, or ``math.inf``.
-        frequency: fastest oscillation, in radians per unit of log eigenvalue, that the nodes
-            resolve. Momentum makes each mode oscillate as its age grows; more nodes, in
-            proportion, follow it further, until rounding in the moments ends it near 50.
 
-    Returns:
-        Three arrays (modes,), eigenvalues falling: multiplicity sums to d, the risk is
-        floor + 1/2 sum eigenvalues * error_sq.
+    >>> eigenvalues, error_sq, multiplicity = Equivalent(1.0, 10**9, math.inf).nodes(0.7)
+    >>> eigenvalues.size < 1000, bool(abs(multiplicity.sum() / 1e9 - 1) < 1e-10)
+    (True, True)
+    """
+
+    def __init__(self, alpha: float, d: float, v: float) -> None:
+        self.resolvent = Resolvent(alpha, d, v)
+        kept = functools.lru_cache(maxsize=2)
+        self._cuts = kept(functools.partial(panels, self.resolvent))
+        self._counts, self._energies = kept(self._count_moments), kept(self._energy_moments)
+        self._rule = functools.lru_cache(maxsize=4)(self._new_rule)
+
+    def nodes(
+        self, beta: float, frequency: float = FREQUENCY, accuracy: float = _ACCURACY
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues, error_sq and multiplicity that stand for the spectrum.
+
+        Args:
+            beta: target exponent, any real (alpha + beta > 1/2 when v is infinite).
+            frequency: fastest oscillation, in radians per unit of log eigenvalue, that the nodes
+                resolve. Momentum makes each mode oscillate as its age grows; more nodes, in
+                proportion, follow it further.
+            accuracy: error on that oscillation.
+
+        Returns:
+            Three arrays (modes,), eigenvalues falling: multiplicity sums to d, the risk is
+            floor + 1/2 sum eigenvalues * error_sq.
+        """
+        width = _WIDTH * min(1.0, FREQUENCY / frequency)
+        rule = self._rule(width, frequency, accuracy)
+        energy = rule.energy(self._energies(width, beta))
+        return rule.eigenvalues.copy(), energy / rule.eigenvalues, rule.multiplicity.copy()
+
+    def floor(self, beta: float) -> float:
+        """Risk no parameters go below, with the 1/2."""
+        return self.resolvent.floor(beta)
+
+    def _orders(self, width: float, frequency: float, accuracy: float) -> np.ndarray:
+        """(panels,) Gauss nodes of each panel."""
+        cuts = self._cuts(width)
+        spans = cuts.top - cuts.bottom
+        # A band that stands alone has relative width 4/sqrt(d), and needs nodes for that only.
+        spans[: cuts.cells] = np.minimum(spans[: cuts.cells], self._band)
+        orders = [_order(h, frequency, accuracy) for h in spans[: spans.size - cuts.linear]]
+        return np.array(orders + [_LINEAR_NODES] * cuts.linear)
+
+    @property
+    def _band(self) -> float:
+        return 4.5 / math.sqrt(self.resolvent.d)
+
+    def _most(self, width: float) -> np.ndarray:
+        """(panels,) nodes of the finest rule on panels of that width: moments serve all rules."""
+        return self._orders(width, FREQUENCY * _WIDTH / width, _ACCURACY)
+
+    def _count_moments(self, width: float) -> np.ndarray:
+        """Moments of the number of eigenvalues, (panels, degrees)."""
+        cuts, d = self._cuts(width), self.resolvent.d
+        # tr (K-z)^-1 dz = d/u dz = -d m dlog z; the constant -d of m = 1 - S_0/d is real on the
+        # axis and integrates to nothing, so it is left out where S_0 is the small part.
+        small = cuts.largest(cuts.ratio) < 0.5
+        form = d * cuts.dlog_z * np.where(small, cuts.ratio, -np.exp(cuts.log_m))
+        return cuts.moments(form, 2 * self._most(width))
+
+    def _energy_moments(self, width: float, beta: float) -> np.ndarray:
+        """Moments of the energy lambda * error_sq, (panels, degrees)."""
+        cuts, res = self._cuts(width), self.resolvent
+        moments = cuts.moments(_energy_form(res, beta, cuts), self._most(width))
+        if cuts.linear:
+            # The path of the last panel goes round z = 0, where the floor sits.
+            moments[-1] -= 2 * res.floor(beta) * (-1.0) ** np.arange(moments.shape[1])
+        return moments
+
+    def _new_rule(self, width: float, frequency: float, accuracy: float) -> _Rule:
+        """Gauss rules of the counting measure, bands that share a panel joined."""
+        cuts, moments = self._cuts(width), self._counts(width)
+        orders = self._orders(width, frequency, accuracy)
+        x: list[np.ndarray] = [np.empty(0)] * cuts.count
+        weights = x.copy()
+        for order in np.unique(orders):
+            rows = np.flatnonzero(orders == order)
+            for row, rule in zip(rows, gauss_rules(moments[rows, : 2 * order]), strict=True):
+                x[row], weights[row] = rule
+        sizes = np.array([t.size for t in x])
+        top, bottom = np.repeat(cuts.top, sizes), np.repeat(cuts.bottom, sizes)
+        flat, counts = np.concatenate(x), np.concatenate(weights)
+        place = ((1 + flat) * top + (1 - flat) * bottom) / 2
+        if cuts.linear:
+            place[-sizes[-1] :] = np.log(place[-sizes[-1] :])
+        reductions = []
+        new_place, new_counts = [], []
+        for part, joined in _groups(cuts, sizes, self._band, frequency, accuracy):
+            p, n, matrix = place[part], counts[part], None
+            if joined:
+                p, n, matrix = fewer_points(p, n, _order(float(np.ptp(p)), frequency, accuracy))
+            reductions.append((part, matrix))
+            new_place.append(p)
+            new_counts.append(n)
+        eigenvalues = self.resolvent.center * np.exp(np.concatenate(new_place))
+        chebvander, vander = np.polynomial.chebyshev.chebvander, []
+        for size in np.unique(sizes):
+            rows = np.flatnonzero(sizes == size)
+            vander.append((rows, chebvander(np.stack([x[row] for row in rows]), size - 1)))
+        return _Rule(sizes, vander, reductions, eigenvalues, np.concatenate(new_counts))
+
+
+@functools.lru_cache(maxsize=16)
+def equivalent(alpha: float, d: float, v: float) -> Equivalent:
+    """The Equivalent of (alpha, d, v), kept for the next call."""
+    return Equivalent(alpha, d, v)
+
+
+def equivalent_nodes(
+    alpha: float, beta: float, d: float, v: float = math.inf, *, frequency: float = FREQUENCY
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Equivalent.nodes` by the numbers of the problem.
 
     >>> eigenvalues, error_sq, multiplicity = equivalent_nodes(1.0, 0.7, 10**9)
     >>> eigenvalues.size < 1000, bool(abs(multiplicity.sum() / 1e9 - 1) < 1e-10)
     (True, True)
     """
-    rule = _rule(float(alpha), float(d), float(v), float(frequency))
-    energy = _energy(float(alpha), float(beta), float(d), float(v), rule)
-    return rule.eigenvalues.copy(), energy / rule.eigenvalues, rule.multiplicity.copy()
+    return equivalent(float(alpha), float(d), float(v)).nodes(float(beta), float(frequency))
 
 
-@functools.lru_cache(maxsize=16)
-def _rule(alpha: float, d: float, v: float, frequency: float) -> _Rule:
-    """Gauss rules of the counting measure, bands that share a panel joined."""
-    cuts, res = panels(alpha, d, v), resolvent(alpha, d, v)
-    # tr (K-z)^-1 dz = d/u dz = -d m dlog z; the constant -d of m = 1 - S_0/d is real on the
-    # axis and integrates to nothing, so it is left out where S_0 is the small part.
-    small = cuts.largest(cuts.ratio) < 0.5
-    form = d * cuts.dlog_z * np.where(small, cuts.ratio, -np.exp(cuts.log_m))
-    width = cuts.top - cuts.bottom
-    # A band that stands alone has relative width 4/sqrt(d), and needs nodes for that only.
-    width[: cuts.cells] = np.minimum(width[: cuts.cells], 4.5 / math.sqrt(d))
-    orders = np.array([_order(h, frequency) for h in width[: width.size - cuts.linear]])
-    if cuts.linear:
-        orders = np.append(orders, _LINEAR_NODES)
-    moments = cuts.moments(form, 2 * int(orders.max()))
-    rules = [_gauss(moments[i, : 2 * k]) for i, k in enumerate(orders)]
-    x, counts = [r[0] for r in rules], np.concatenate([r[1] for r in rules])
-    place = np.concatenate(
-        [((1 + t) * a + (1 - t) * b) / 2 for t, a, b in zip(x, cuts.top, cuts.bottom, strict=True)]
-    )
-    if cuts.linear:
-        place[-x[-1].size :] = np.log(place[-x[-1].size :])
-    reductions = []
-    new_place, new_counts = [], []
-    for part, joined in _groups(cuts, [t.size for t in x], 4.5 / math.sqrt(d), frequency):
-        p, n, matrix = place[part], counts[part], None
-        if joined:
-            p, n, matrix = _reduce(p, n, _order(float(np.ptp(p)), frequency))
-        reductions.append((part, matrix))
-        new_place.append(p)
-        new_counts.append(n)
-    eigenvalues = res.center * np.exp(np.concatenate(new_place))
-    return _Rule(x, reductions, eigenvalues, np.concatenate(new_counts))
-
-
-def _order(width: float, frequency: float) -> int:
+def _order(width: float, frequency: float, accuracy: float) -> int:
     """Gauss nodes for a panel of that log-width: (f w/4)^2k / (2k)! under the accuracy."""
     k = 1
-    while 2 * k * math.log(frequency * width / 4) - math.lgamma(2 * k + 1) > math.log(_ACCURACY):
+    while 2 * k * math.log(frequency * width / 4) - math.lgamma(2 * k + 1) > math.log(accuracy):
         k += 1
     return k
 
 
 def _groups(
-    cuts: Panels, sizes: list[int], band: float, frequency: float
+    cuts: Panels, sizes: np.ndarray, band: float, frequency: float, accuracy: float
 ) -> list[tuple[slice, bool]]:
     """Ranges of nodes, and whether each holds enough bands to be worth joining."""
     start = np.concatenate([[0], np.cumsum(sizes)])
@@ -129,96 +217,14 @@ def _groups(
     first = 0
     while first < cuts.cells:
         last = first
-        while last + 1 < cuts.cells and cuts.top[first] - cuts.bottom[last + 1] <= WIDTH:
+        while last + 1 < cuts.cells and cuts.top[first] - cuts.bottom[last + 1] <= cuts.width:
             last += 1
-        order = _order(float(cuts.top[first] - cuts.bottom[last]), frequency)
+        order = _order(float(cuts.top[first] - cuts.bottom[last]), frequency, accuracy)
         enough = int(support[first : last + 1].sum()) > 1.5 * order
         groups.append((slice(start[first], start[last + 1]), enough))
         first = last + 1
     groups.append((slice(start[cuts.cells], start[-1]), False))
     return groups
-
-
-def _reduce(
-    place: np.ndarray, counts: np.ndarray, order: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gauss nodes of a discrete measure (Lanczos), and the matrix that carries another to them."""
-    middle, half = (place.max() + place.min()) / 2, np.ptp(place) / 2
-    x = (place - middle) / half
-    basis = np.zeros((x.size, order))
-    basis[:, 0] = np.sqrt(counts / counts.sum())
-    jacobi = np.zeros((order, order))
-    for k in range(order):
-        column = x * basis[:, k]
-        jacobi[k, k] = basis[:, k] @ column
-        for _ in range(2):  # twice is enough to stay orthogonal
-            column -= basis[:, : k + 1] @ (basis[:, : k + 1].T @ column)
-        if k + 1 < order:
-            jacobi[k, k + 1] = jacobi[k + 1, k] = np.linalg.norm(column)
-            basis[:, k + 1] = column / jacobi[k, k + 1]
-    nodes, vectors = np.linalg.eigh(jacobi)
-    nodes, weight = nodes[::-1], vectors[0, ::-1] ** 2
-    chebvander = np.polynomial.chebyshev.chebvander
-    matrix = np.linalg.solve(chebvander(nodes, order - 1).T, chebvander(x, order - 1).T)
-    return middle + half * nodes, counts.sum() * weight, matrix
-
-
-def _gauss(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss rule of a positive measure on [-1, 1] from its Chebyshev moments (Wheeler).
-
-    The measure may be much narrower than [-1, 1]; then rounding in the moments ends the
-    recurrence early, at a degree whose polynomial the measure cannot tell from zero.
-    """
-    wanted = moments.size // 2
-    total = moments[0]
-    above = moments / total / 2.0 ** np.maximum(np.arange(moments.size) - 1, 0)
-    earlier = np.zeros_like(above)
-    known = np.full(moments.size, 0.25)  # recurrence of the monic Chebyshev polynomials
-    known[:2] = 0.0, 0.5
-    diagonal: list[float] = [above[1]]
-    off: list[float] = []
-    scale = 1.0
-    for k in range(1, wanted):
-        now = np.zeros_like(above)
-        beta = off[-1] if off else 0.0
-        span = slice(k, 2 * wanted - k)
-        now[span] = (
-            above[k + 1 : 2 * wanted - k + 1]
-            - diagonal[-1] * above[span]
-            - beta * earlier[span]
-            + known[span] * above[k - 1 : 2 * wanted - k - 1]
-        )
-        scale *= 0.25 if k > 1 else 0.5  # the same norm for a measure that fills [-1, 1]
-        if now[k] <= _NOISE * scale:
-            break
-        diagonal.append(now[k + 1] / now[k] - above[k] / above[k - 1])
-        off.append(now[k] / above[k - 1])
-        earlier, above = above, now
-    while True:
-        root = np.sqrt(off)
-        jacobi = np.diag(diagonal) + np.diag(root, 1) + np.diag(root, -1)
-        x, vectors = np.linalg.eigh(jacobi)
-        if np.all(np.abs(x) < 1) or not off:
-            return x[::-1], total * vectors[0, ::-1] ** 2
-        diagonal.pop()
-        off.pop()
-
-
-def _energy(alpha: float, beta: float, d: float, v: float, rule: _Rule) -> np.ndarray:
-    """Energy lambda * error_sq of every node, from the panels' moments."""
-    cuts, res = panels(alpha, d, v), resolvent(alpha, d, v)
-    moments = cuts.moments(_energy_form(res, beta, cuts), max(t.size for t in rule.x))
-    if cuts.linear:
-        # The path of the last panel goes round z = 0, where the floor sits.
-        moments[-1] -= 2 * res.floor(beta) * (-1.0) ** np.arange(moments.shape[1])
-    parts = [
-        np.linalg.solve(np.polynomial.chebyshev.chebvander(t, t.size - 1).T, row[: t.size])
-        for t, row in zip(rule.x, moments, strict=True)
-    ]
-    energy = np.concatenate(parts)
-    return np.concatenate(
-        [energy[part] if m is None else m @ energy[part] for part, m in rule.reductions]
-    )
 
 
 def _energy_form(res: Resolvent, beta: float, cuts: Panels) -> np.ndarray:
@@ -229,15 +235,17 @@ def _energy_form(res: Resolvent, beta: float, cuts: Panels) -> np.ndarray:
     """
     # A quarter of a step short of p = 1 - 2 alpha, where the infinite sum would diverge.
     steps = max(0, math.ceil((2 * beta - 1) / res.exponent - 0.25))
-    inner = (cuts.largest(cuts.u) < 0.3)[:, 0] & (steps > 0)
+    outer_sums, inner_sums = cuts.sums
     form = np.empty_like(cuts.u)
-    u = cuts.u[~inner]
-    form[~inner] = -u * res.sums(u, [2 * beta])[0]
-    if np.any(inner):
-        u, log_m = cuts.u[inner], cuts.log_m[inner]
-        total = (-u) ** (steps + 1) * res.sums(u, [2 * beta - steps * res.exponent])[0]
+    form[~cuts.inner] = -outer_sums.u * outer_sums([2 * beta])[0]
+    u = inner_sums.u
+    if steps == 0:
+        form[cuts.inner] = -u * inner_sums([2 * beta])[0]
+    elif u.size:
+        log_m = cuts.log_m[cuts.inner]
+        total = (-u) ** (steps + 1) * inner_sums([2 * beta - steps * res.exponent])[0]
         for k in range(steps):
             coefficient = power_sum(2 * beta - k * res.exponent, res.v)
             total -= coefficient * (-u) ** (k + 1) * np.expm1((k + 1) * log_m)
-        form[inner] = total
+        form[cuts.inner] = total
     return form * cuts.dlog_z

@@ -17,15 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.problems.equivalent.resolvent import Resolvent, resolvent
+from hidim.problems.equivalent.power_sums import PointSums
+from hidim.problems.equivalent.resolvent import Resolvent
 
-WIDTH = 3.0  # log-width of a panel
 _BANDS = 30  # bands per unit of log eigenvalue from which panels hold many bands
 _SEGMENT = 16  # Gauss-Legendre points per piece of a path
 _HEIGHT = 0.15  # height of a path over a panel, in log r: |T_55| stays under 4000 on it
 _CELL_HEIGHT = 0.25  # the same over a single band, where degrees are lower
 _CUT = 1e-30  # below this fraction of the top a hard edge is one panel, linear in lambda
 _EDGE = 1e-8  # and so far below the smallest j^(-2 alpha)
+_INNER = 0.3  # |u| below which sums of large powers are mostly polynomials in u
 _TOUCH = 0.25  # spacing in log r at which a path follows the border
 
 
@@ -36,10 +37,13 @@ class Panels:
     Logarithms of eigenvalues are relative to the resolvent's `center`.
 
     Attributes:
+        width: the largest log-width of a panel that holds many bands.
         top, bottom: (panels,) ends in log lambda (in lambda itself for a linear last panel).
         linear: whether the last panel is [0, top], with polynomials in lambda.
         cells: how many of the first panels are single bands.
         piece: (panels,) first piece of each panel's path.
+        inner: (pieces,) whether the path of the piece's panel keeps to small u.
+        sums: S_p on the pieces that are not inner, and on those that are.
         u: (pieces, points), as are all below.
         ratio: S_0(u)/d.
         log_m: log(1 - S_0/d).
@@ -47,11 +51,14 @@ class Panels:
         x: panel variable, real and in [-1, 1] on the panel itself.
     """
 
+    width: float
     top: np.ndarray
     bottom: np.ndarray
     linear: bool
     cells: int
     piece: np.ndarray
+    inner: np.ndarray
+    sums: tuple[PointSums, PointSums]
     u: np.ndarray
     ratio: np.ndarray
     log_m: np.ndarray
@@ -63,29 +70,38 @@ class Panels:
         """Number of panels."""
         return self.top.size
 
-    def moments(self, form: np.ndarray, degrees: int) -> np.ndarray:
-        """(panels, degrees) Chebyshev moments of the measure with resolvent one-form `form`."""
-        total = np.empty((self.count, degrees))
-        before, now = np.ones_like(self.x), self.x
-        for degree in range(degrees):
-            along = np.sum((before * form).imag, axis=1)
-            total[:, degree] = -np.add.reduceat(along, self.piece) / math.pi
-            before, now = now, 2 * self.x * now - before
-        return total
+    def moments(self, form: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+        """Chebyshev moments of the measure with resolvent one-form `form`.
+
+        Args:
+            degrees: (panels,) how many each panel needs.
+
+        Returns:
+            (panels, largest of degrees), zero beyond a panel's own.
+        """
+        total = np.zeros((self.count, int(degrees.max())))
+        sizes = np.diff(np.append(self.piece, self.x.shape[0]))
+        for count in np.unique(degrees):
+            rows = np.flatnonzero(degrees == count)
+            part = np.repeat(degrees == count, sizes)
+            start = np.cumsum(sizes[rows]) - sizes[rows]
+            x, along = self.x[part], form[part]
+            twice_x, before, now = 2 * x, np.zeros_like(x), along
+            for degree in range(count):
+                total[rows, degree] = np.add.reduceat(now.imag.sum(axis=1), start)
+                step = x if degree == 0 else twice_x
+                before, now = now, step * now - before
+        return -total / math.pi
 
     def largest(self, value: np.ndarray) -> np.ndarray:
         """(pieces, 1) largest modulus of `value` over the whole panel of each piece."""
-        size = np.maximum.reduceat(np.abs(value).max(axis=1), self.piece)
-        repeats = np.diff(np.append(self.piece, value.shape[0]))
-        return np.repeat(size, repeats)[:, None]
+        return _largest(value, self.piece)
 
 
-@functools.lru_cache(maxsize=8)
-def panels(alpha: float, d: float, v: float) -> Panels:
-    """The panels of (alpha, d, v), kept for the next call: they do not depend on beta."""
-    res = resolvent(alpha, d, v)
+def panels(res: Resolvent, width: float) -> Panels:
+    """Cut the spectrum of `res`, with panels of log-width `width` where bands are many."""
     cells = _cell_cuts(res)
-    bulk, linear = _bulk_cuts(res, float(cells[-1]))
+    bulk, linear = _bulk_cuts(res, float(cells[-1]), width)
     log_r = np.concatenate([cells, *(part[1:] for part in bulk)])
     cuts = np.cumsum([0] + [1] * (cells.size - 1) + [part.size - 1 for part in bulk])
     phi, place = res.border(log_r)
@@ -102,7 +118,7 @@ def panels(alpha: float, d: float, v: float) -> Panels:
     if linear:
         paths.append(log_r[-1] + 1j * np.linspace(phi[-1], math.pi, 7))
         top, bottom = np.append(top, math.exp(edge[-1])), np.append(bottom, 0.0)
-    return _evaluate(res, top, bottom, linear, cells.size - 1, paths)
+    return _evaluate(res, width, top, bottom, linear, cells.size - 1, paths)
 
 
 def _cell_cuts(res: Resolvent) -> np.ndarray:
@@ -115,7 +131,7 @@ def _cell_cuts(res: Resolvent) -> np.ndarray:
     return np.concatenate([[res.log_r_max + gap], between])
 
 
-def _bulk_cuts(res: Resolvent, start: float) -> tuple[list[np.ndarray], bool]:
+def _bulk_cuts(res: Resolvent, start: float, width: float) -> tuple[list[np.ndarray], bool]:
     """Touching points of each panel below log r = `start`, and whether a linear one follows."""
     low, high = res.log_edges
     end, linear = res.log_r_min, False
@@ -129,7 +145,7 @@ def _bulk_cuts(res: Resolvent, start: float) -> tuple[list[np.ndarray], bool]:
     place = res.border(grid)[1]
     if not linear:
         floor = place[-1] = low
-    count = max(1, math.ceil((place[0] - floor) / WIDTH))
+    count = max(1, math.ceil((place[0] - floor) / width))
     cuts = np.interp(-np.linspace(place[0], floor, count + 1), -place, grid)
     parts = [
         np.linspace(a, b, 1 + max(4, math.ceil((a - b) / _TOUCH)))
@@ -163,11 +179,11 @@ def _path(res: Resolvent, log_r: np.ndarray, phi: np.ndarray, cell: bool, last: 
 
 def _refine(line: np.ndarray, longest: float) -> np.ndarray:
     """The same polyline in equal pieces no longer than `longest`."""
-    parts = [
-        np.linspace(a, b, 1 + math.ceil(abs(b - a) / longest))[:-1]
-        for a, b in itertools.pairwise(line)
-    ]
-    return np.concatenate([*parts, line[-1:]])
+    step = np.diff(line)
+    count = np.ceil(np.abs(step) / longest).astype(int)
+    ahead = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    points = np.repeat(line[:-1], count) + np.repeat(step / count, count) * ahead
+    return np.append(points, line[-1])
 
 
 def _ladder(start: float, stop: float, step: float) -> np.ndarray:
@@ -181,6 +197,7 @@ def _ladder(start: float, stop: float, step: float) -> np.ndarray:
 
 def _evaluate(
     res: Resolvent,
+    width: float,
     top: np.ndarray,
     bottom: np.ndarray,
     linear: bool,
@@ -191,20 +208,35 @@ def _evaluate(
     stop = np.concatenate([path[1:] for path in paths])
     sizes = [path.size - 1 for path in paths]
     piece = np.cumsum([0, *sizes[:-1]])
-    t, weight = np.polynomial.legendre.leggauss(_SEGMENT)
+    t, weight, slope = _segment()
     half = (stop - start)[:, None] / 2
     w = (stop + start)[:, None] / 2 + half * t
     u = -np.exp(w)
-    ratio, log_m, log_z = res.logs(u, w)
-    # Differentiate what is not w itself through its Legendre interpolant on the piece.
-    legendre = np.polynomial.legendre
-    slope = legendre.legder(np.eye(_SEGMENT), axis=0)
-    slope = legendre.legvander(t, _SEGMENT - 2) @ slope
-    slope = slope @ np.linalg.inv(legendre.legvander(t, _SEGMENT - 1))
-    dlog_z = weight * (log_z @ slope.T if res.narrow else half + log_m @ slope.T)
+    inner = (_largest(u, piece) < _INNER)[:, 0]
+    sums = res.sums.at(u[~inner]), res.sums.at(u[inner])
+    ratio, log_m, log_z = np.empty_like(u), np.empty_like(u), np.empty_like(u)
+    for part, points in zip((~inner, inner), sums, strict=True):
+        ratio[part], log_m[part], log_z[part] = res.logs(points, w[part])
+    dlog_z = weight * (log_z @ slope if res.narrow else half + log_m @ slope)
     owner = np.repeat(np.arange(top.size), sizes)[:, None]
     place = log_z
     if linear:
         place = np.where(owner == top.size - 1, np.exp(log_z), log_z)
     x = (2 * place - top[owner] - bottom[owner]) / (top[owner] - bottom[owner])
-    return Panels(top, bottom, linear, cells, piece, u, ratio, log_m, dlog_z, x)
+    return Panels(width, top, bottom, linear, cells, piece, inner, sums, u, ratio, log_m, dlog_z, x)
+
+
+def _largest(value: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    size = np.maximum.reduceat(np.abs(value).max(axis=1), piece)
+    return np.repeat(size, np.diff(np.append(piece, value.shape[0])))[:, None]
+
+
+@functools.cache
+def _segment() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gauss-Legendre points and weights of a piece, and the matrix values @ matrix = slopes."""
+    legendre = np.polynomial.legendre
+    t, weight = legendre.leggauss(_SEGMENT)
+    # Differentiate what is not w itself through its Legendre interpolant on the piece.
+    slope = legendre.legvander(t, _SEGMENT - 2) @ legendre.legder(np.eye(_SEGMENT), axis=0)
+    slope = slope @ np.linalg.inv(legendre.legvander(t, _SEGMENT - 1))
+    return t, weight, slope.T

@@ -17,6 +17,7 @@ Limits: u outside the closed positive axis' mirror, that is Im u <= 0 and u not 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -27,7 +28,8 @@ _MIDPOINT = (-1 / 24, 7 / 5760, -31 / 967680, 127 / 154828800, -73 / 3503554560)
 _EXPLICIT = 32  # integers summed one by one before the panels start
 _PANEL_NODES = 12
 _NEAR = 1.0  # |Im log x*|, in panels, below which a panel sees the pole: pi/(2 alpha) is above
-_CHUNK = 400_000  # matrix entries held at once: some 6 MB, which stays in cache
+_CHUNK = 60_000  # matrix entries held at once: half a megabyte, which stays in cache
+_SQUARABLE = 1e-140  # moduli from here to its inverse have squares in float64
 
 
 def power_sum(s: float, v: float = math.inf, start: int = 1) -> float:
@@ -105,9 +107,11 @@ class PoleSums:
             end = self.tail = math.floor(4 * largest * 10 ** (4.5 / self.exponent)) + 0.5
         self._x = np.arange(1, first + 1, dtype=np.float64)
         self._weights = np.ones(first)
-        self._edges = np.array([first + 0.5])
+        self.edges = np.array([first + 0.5])
         if first < v:
             self._add_panels(first + 0.5, end)
+        self._inverse = self._x**-self.exponent
+        self.of_power = functools.lru_cache(maxsize=8)(self._of_power)
 
     def _add_panels(self, start: float, end: float) -> None:
         width = min(1.0, 3.0 / self.exponent)
@@ -123,8 +127,8 @@ class PoleSums:
         weights[0] -= _end_correction(x[0], edges[0])
         if end < 1e9:  # beyond, the correction is under rounding
             weights[-1] += _end_correction(x[-1], edges[-1])
-        self._edges = edges
-        self._first_panel = self._x.size
+        self.edges = edges
+        self.panel_nodes = x, weights
         self._x = np.concatenate([self._x, x.ravel()])
         self._weights = np.concatenate([self._weights, weights.ravel()])
 
@@ -140,63 +144,113 @@ class PoleSums:
             u: complex numbers with Im u <= 0, away from the poles -j^(-2 alpha).
             powers: the exponents p; p + 2*alpha > 1 when v is infinite.
         """
-        shape = np.shape(u)
-        flat = np.atleast_1d(np.asarray(u, dtype=np.complex128)).ravel()
-        result = np.empty((len(powers), flat.size), dtype=np.complex128)
-        growth = self._x**self.exponent
-        columns = np.stack([self._weights * self._x**-p for p in powers], axis=1)
-        rows = max(1, _CHUNK // self._x.size)
-        for begin in range(0, flat.size, rows):
-            part = flat[begin : begin + rows]
-            matrix = np.multiply.outer(part, growth)
-            matrix += 1.0
-            np.reciprocal(matrix, out=matrix)
-            result.real[:, begin : begin + rows] = (matrix.real @ columns).T
-            result.imag[:, begin : begin + rows] = (matrix.imag @ columns).T
-        if self._edges.size > 1:
-            self._add_poles(flat, powers, result)
+        return self.at(u)(powers)
+
+    def at(self, u: complex | np.ndarray) -> PointSums:
+        """The same for fixed u, with what does not depend on the power worked out once."""
+        return PointSums(self, np.asarray(u, dtype=np.complex128))
+
+    def _of_power(self, p: float) -> tuple[np.ndarray, np.ndarray]:
+        """(terms, 2) coefficients of 1/|u + x^(-2 alpha)|^2, and those of the tail series."""
+        column = self._weights * self._x ** -(p + self.exponent)
+        tail = np.zeros(0)
         if self.tail < math.inf:
-            for row, p in zip(result, powers, strict=True):
-                row += self._tail_series(flat, p)
-        return result.reshape((len(powers), *shape))
-
-    def _tail_series(self, u: np.ndarray, p: float) -> np.ndarray:
-        """Sum over j > tail, where |u j^(2 alpha)| is large, in powers of its inverse."""
-        total = np.zeros_like(u)
-        ratio = self.tail**-self.exponent / u
-        factor = ratio * self.tail ** (1 - p)
-        for k in range(5):
             # tail^(s-1) sum_{j>tail} j^-s, so that no power overflows
-            total += factor * _midpoint_tail(p + self.exponent * (k + 1), 1.0, math.inf, self.tail)
-            factor *= -ratio
-        return total
+            terms = [
+                (-1) ** k * _midpoint_tail(p + self.exponent * (k + 1), 1.0, math.inf, self.tail)
+                for k in range(5)
+            ]
+            tail = self.tail ** (1 - p) * np.array([0.0, *terms])
+        return np.stack([column, column * self._inverse], axis=1), tail
 
-    def _add_poles(self, u: np.ndarray, powers: Sequence[float], result: np.ndarray) -> None:
-        """Add back what the panels around each pole x* miss of the sum of 1/(j - x*)."""
-        log_pole = -np.log(-u) / self.exponent
-        y = np.log(self._edges)
-        near = np.abs(log_pole.imag) < _NEAR * min(1.0, 3.0 / self.exponent)
+    def _all_terms(self, u: np.ndarray, powers: Sequence[float]) -> np.ndarray:
+        """The sums over all nodes, (powers, points).
+
+        1/(1 + u x^(2 alpha)) = g (g + conj u) / |g + u|^2 with g = x^(-2 alpha): one matrix of
+        reals serves both parts and every power.
+        """
+        result = np.empty((len(powers), u.size), dtype=np.complex128)
+        columns = np.concatenate([self.of_power(p)[0] for p in powers], axis=1)
+        size = np.abs(u)
+        if size.size and (size.min() < _SQUARABLE or size.max() > 1 / _SQUARABLE):
+            return self._all_terms_unsquared(u, columns, result)
+        real, imag = u.real.copy(), u.imag.copy()
+        squares = (imag * imag)[:, None]
+        rows = max(1, _CHUNK // self._x.size)
+        buffer = np.empty((min(rows, u.size), self._x.size))
+        for begin in range(0, u.size, rows):
+            part = slice(begin, begin + rows)
+            matrix = buffer[: squares[part].size]
+            np.add.outer(real[part], self._inverse, out=matrix)
+            np.multiply(matrix, matrix, out=matrix)
+            matrix += squares[part]
+            np.reciprocal(matrix, out=matrix)
+            both = (matrix @ columns).T
+            result.real[:, part] = both[1::2] + real[part] * both[::2]
+            result.imag[:, part] = -imag[part] * both[::2]
+        return result
+
+    def _all_terms_unsquared(
+        self, u: np.ndarray, columns: np.ndarray, result: np.ndarray
+    ) -> np.ndarray:
+        """The same at three times the cost, where |g + u|^2 leaves float64."""
+        rows = max(1, _CHUNK // self._x.size)
+        for begin in range(0, u.size, rows):
+            part = slice(begin, begin + rows)
+            matrix = 1.0 / np.add.outer(u[part], self._inverse)
+            result.real[:, part] = (matrix.real @ columns[:, ::2]).T
+            result.imag[:, part] = (matrix.imag @ columns[:, ::2]).T
+        return result
+
+
+class PointSums:
+    """S_p at fixed points u, for one list of powers after another."""
+
+    def __init__(self, sums: PoleSums, u: np.ndarray) -> None:
+        self.sums, self.u, self._flat = sums, u, np.atleast_1d(u).ravel()
+        self._near = np.zeros(0, dtype=int)
+        if sums.edges.size > 1:
+            self._find_poles()
+
+    def __call__(self, powers: Sequence[float]) -> np.ndarray:
+        """As `PoleSums.__call__`."""
+        sums, u = self.sums, self._flat
+        result = sums._all_terms(u, powers)
+        if self._near.size:
+            for row, p in zip(result, powers, strict=True):
+                row[self._near] -= np.exp((1 - p) * self._log_pole) * self._missed
+        if sums.tail < math.inf:
+            # Over j > tail |u j^(2 alpha)| is large: powers of its inverse.
+            ratio = sums.tail**-sums.exponent / u
+            for row, p in zip(result, powers, strict=True):
+                row += np.polynomial.polynomial.polyval(ratio, sums.of_power(p)[1])
+        return result.reshape((len(powers), *self.u.shape))
+
+    def _find_poles(self) -> None:
+        """What the panels around each pole x* miss of the sum of 1/(j - x*)."""
+        sums, edges = self.sums, self.sums.edges
+        log_pole = -np.log(-self._flat) / sums.exponent
+        y = np.log(edges)
+        near = np.abs(log_pole.imag) < _NEAR * min(1.0, 3.0 / sums.exponent)
         near &= (log_pole.real > y[0] - 1.0) & (log_pole.real < y[-1] + 1.0)
-        index = np.flatnonzero(near)
-        if index.size == 0:
+        self._near = np.flatnonzero(near)
+        if self._near.size == 0:
             return
-        log_pole = log_pole[index]
+        self._log_pole = log_pole = log_pole[self._near]
         pole = np.exp(log_pole)
-        panels = self._edges.size - 1
+        panels = edges.size - 1
         panel = np.clip(np.searchsorted(y, log_pole.real) - 1, 0, panels - 1)
         low, high = np.maximum(panel - 1, 0), np.minimum(panel + 1, panels - 1)
         # Panel sums telescope, so the corrections to the integral enter at the outer ends only.
-        exact = _half_digamma(self._edges[high + 1] - pole, high == panels - 1)
-        exact -= _half_digamma(self._edges[low] - pole, low == 0)
-        x = self._x[self._first_panel :].reshape(panels, -1)
-        weights = self._weights[self._first_panel :].reshape(panels, -1)
+        exact = _half_digamma(edges[high + 1] - pole, high == panels - 1)
+        exact -= _half_digamma(edges[low] - pole, low == 0)
+        x, weights = sums.panel_nodes
         for shift in (-1, 0, 1):
             here = panel + shift
             inside = (here >= 0) & (here < panels)
             here, rows = here[inside], np.flatnonzero(inside)
             exact[rows] -= np.sum(weights[here] / (x[here] - pole[rows, None]), axis=1)
-        for row, p in zip(result, powers, strict=True):
-            row[index] -= np.exp((1 - p) * log_pole) / self.exponent * exact
+        self._missed = exact / sums.exponent
 
 
 def _end_correction(x: np.ndarray, at: float) -> np.ndarray:

@@ -27,10 +27,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hidim.problems.equivalent.power_sums import PoleSums, power_sum
+from hidim.problems.equivalent.power_sums import PointSums, PoleSums, power_sum
+from hidim.support.roots import bracketed_root
 
 _TINY = 1e-30  # imaginary step of the complex-step derivative
-_LOWEST = -700.0  # log of the smallest r looked at
+_LOWEST = -630.0  # log of the smallest r looked at: _TINY times it is a float still
 
 
 class Resolvent:
@@ -62,20 +63,29 @@ class Resolvent:
             spread = math.sqrt(power_sum(2 * self.exponent, self.v) / self.d)
             if middle > 30 * max(1.0, spread):
                 self.narrow, self.center = True, middle
-        self.log_r_max = _bisect(lambda y: self.crowding(-np.exp(y)), 0.0, 80.0)
+        self.log_r_max = bracketed_root(self._log_crowd(-1.0), 0.0, 80.0, xtol=1e-16)
         # Below this the spectrum has ended (and the tail series too).
-        lowest = -self.exponent * math.log(4 * self.d) if v == math.inf else _LOWEST
+        if self.v == math.inf:
+            lowest = -self.exponent * math.log(4 * self.d)
+        else:
+            missing = math.log(max(self.v - self.d, 1.0) / 4)
+            lowest = max(_LOWEST, missing - (self.exponent + 1) * math.log(self.v))
         if self.v == self.d:
             self.u_0, self.log_r_min = 0.0, -math.inf
         else:
-            self.log_r_min = _bisect(lambda y: self.crowding(np.exp(y)), lowest, 80.0)
-            self.u_0 = math.exp(_bisect(self._below_zero, lowest, 80.0))
+            self.log_r_min = bracketed_root(self._log_crowd(1.0), lowest, 80.0)
+            self.u_0 = math.exp(bracketed_root(self._below_zero, lowest, 80.0))
+
+    def _log_crowd(self, sign: float) -> Callable[[float], float]:
+        """log of the sum over d at u = sign e^y: in logarithms it is nearly straight."""
+        return lambda y: float(_log1p(self.crowding(sign * math.exp(y))))
 
     def _below_zero(self, y: float) -> float:
+        """log of what falls through 1 where z = -u m passes zero."""
         u = complex(math.exp(y))
         if not self.nearly_square:
-            return float(self.sums(u, [0.0])[0].real) - self.d
-        return (self.v - self.d) - float((u * self.sums(u, [-self.exponent])[0]).real)
+            return math.log(float(self.sums(u, [0.0])[0].real) / self.d)
+        return math.log((self.v - self.d) / float((u * self.sums(u, [-self.exponent])[0]).real))
 
     def crowding(self, u: float | complex | np.ndarray) -> np.ndarray:
         """(1/d) sum_j 1/|1 + u j^(2 alpha)|^2 - 1: negative exactly where u belongs to some z.
@@ -94,28 +104,29 @@ class Resolvent:
         direct = (u * sums[0]).imag / (self.d * u.imag) - 1.0
         return np.where(np.abs(sums[0]) < 0.5 * self.d, direct, other)
 
-    def m(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pair (S_0(u)/d, m), each without cancellation."""
+    def m(self, sums: PointSums) -> tuple[np.ndarray, np.ndarray]:
+        """The pair (S_0(u)/d, m) at the points of `sums`, each without cancellation."""
         if not self.nearly_square:
-            ratio = self.sums(u, [0.0])[0] / self.d
+            ratio = sums([0.0])[0] / self.d
             return ratio, 1.0 - ratio
-        sums = self.sums(u, [0.0, -self.exponent])
-        ratio = sums[0] / self.d
-        other = (u * sums[1] - (self.v - self.d)) / self.d
+        both = sums([0.0, -self.exponent])
+        ratio = both[0] / self.d
+        other = (sums.u * both[1] - (self.v - self.d)) / self.d
         return ratio, np.where(np.abs(ratio) < 0.5, 1.0 - ratio, other)
 
     def z(self, u: np.ndarray) -> np.ndarray:
         """z(u) = -u m(u)."""
-        return -u * self.m(u)[1]
+        return -u * self.m(self.sums.at(u))[1]
 
-    def logs(self, u: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """S_0/d, log m and log(z/center) at u = -exp(w), the last two without cancellation."""
+    def logs(self, sums: PointSums, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """S_0/d, log m and log(z/center) where u = -exp(w), the last two without cancellation."""
         if self.narrow:
-            offset = -u - self.sums(u, [self.exponent])[0] / self.d
+            u = sums.u
+            offset = -u - sums([self.exponent])[0] / self.d
             log_z = np.log1p(offset / self.center)
             m = -(self.center + offset) / u
             return 1.0 - m, np.log(m), log_z
-        ratio, m = self.m(u)
+        ratio, m = self.m(sums)
         small = np.abs(ratio) < 0.5
         log_m = np.where(small, np.log1p(-np.where(small, ratio, 0)), np.log(m))
         return ratio, log_m, w + log_m
@@ -131,10 +142,10 @@ class Resolvent:
         """log(lambda/center) at the edges (-inf for the lowest when v = d)."""
         w = np.array([self.log_r_max, max(self.log_r_min, _LOWEST) + 1j * math.pi])
         u = np.array([-1.0, 1.0]) * np.exp(w.real) - 0j
-        high = float(self.logs(u[:1], w[:1])[2][0].real)
+        high = float(self.logs(self.sums.at(u[:1]), w[:1])[2][0].real)
         if self.v == self.d:
             return -math.inf, high
-        return float(self.logs(u[1:], w[1:])[2][0].real), high
+        return float(self.logs(self.sums.at(u[1:]), w[1:])[2][0].real), high
 
     def border(self, log_r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Angles phi and eigenvalues of the real points of the spectrum at given log r.
@@ -152,15 +163,15 @@ class Resolvent:
         inside = np.flatnonzero(self.crowding(-np.exp(log_r)) >= 0)
         y = log_r[inside]
 
-        low = np.full_like(y, math.log(1e-14))
-        high = np.full_like(y, math.log(math.pi))
-        for _ in range(52):
-            middle = (low + high) / 2
-            above = self.crowding(-np.exp(y + 1j * np.exp(middle))) > 0
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        phi[inside] = np.exp((low + high) / 2)
+        def crowd(log_phi: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return _log1p(self.crowding(-np.exp(y[rows] + 1j * np.exp(log_phi))))
+
+        # Where many j share the ray, Im S_0 = pi J/(2 alpha) per unit of phi, with J = r^(-1/2a).
+        usual = math.log(math.pi / (self.exponent * self.d)) - y / self.exponent
+        guess = np.clip(usual, math.log(1e-13), 0.4)
+        phi[inside] = np.exp(_falling_roots(crowd, math.log(1e-14), math.log(math.pi), guess))
         w = log_r + 1j * phi
-        return phi, self.logs(-np.exp(w), w)[2].real
+        return phi, self.logs(self.sums.at(-np.exp(w)), w)[2].real
 
     def solve(self, z: np.ndarray) -> np.ndarray:
         """u at points z of the closed upper half plane (limits from above on the real axis).
@@ -224,20 +235,56 @@ class Resolvent:
         return 0.5 * self.u_0 * float(self.sums(complex(self.u_0), [2 * beta])[0].real)
 
 
-@functools.lru_cache(maxsize=64)
-def resolvent(alpha: float, d: float, v: float) -> Resolvent:
-    """The Resolvent of (alpha, d, v), kept for the next call: it does not depend on beta."""
-    return Resolvent(alpha, d, v)
+def _log1p(x: np.ndarray) -> np.ndarray:
+    """log(1 + x), for an x that is -1 to rounding too."""
+    return np.log1p(np.maximum(x, -1 + 1e-15))
 
 
-def _bisect(function: Callable[[float], float | np.ndarray], low: float, high: float) -> float:
-    """Root of a falling function between low and high, to the last bit."""
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        if float(function(middle)) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+def _falling_roots(
+    f: Callable[[np.ndarray, np.ndarray], np.ndarray], low: float, high: float, guess: np.ndarray
+) -> np.ndarray:
+    """Roots of many falling functions at once, (n,), by Chandrupatla's method.
+
+    Args:
+        f: values at x (k,) of the functions with the indices (k,).
+        low, high: ends between which every function falls through zero; `f` is not asked there.
+        guess: (n,) where a root is likely.
+    """
+    rows = np.arange(guess.size)
+    a, b = guess.copy(), guess.copy()
+    f_a = f(a, rows)
+    f_b = f_a.copy()
+    step = np.where(f_a > 0, 0.5, -0.5)
+    while rows.size:  # outwards, in growing steps, until the sign changes
+        b[rows] = np.clip(b[rows] + step[rows], low, high)
+        f_b[rows] = f(b[rows], rows)
+        inside = (b[rows] > low) & (b[rows] < high)
+        rows = rows[((f_b[rows] > 0) == (f_a[rows] > 0)) & inside]
+        a[rows], f_a[rows] = b[rows], f_b[rows]
+        step[rows] *= 3
+    root = b.copy()  # an end, where the function stays on its side to rounding
+    rows = np.flatnonzero((f_a > 0) != (f_b > 0))
+    a, b, f_a, f_b = a[rows], b[rows], f_a[rows], f_b[rows]
+    fraction = f_a / (f_a - f_b)
+    while rows.size:
+        x = a + fraction * (b - a)
+        f_x = f(x, rows)
+        same = (f_x > 0) == (f_a > 0)
+        c, f_c = np.where(same, a, b), np.where(same, f_a, f_b)
+        b, f_b = np.where(same, b, a), np.where(same, f_b, f_a)
+        a, f_a = x, f_x
+        best = np.where(np.abs(f_a) < np.abs(f_b), a, b)
+        narrowest = 1e-15 * (1 + np.abs(best))
+        width = np.abs(b - a)
+        root[rows] = best
+        left = (f_a != 0) & (width > 2 * narrowest)
+        rows, a, b, c = rows[left], a[left], b[left], c[left]
+        f_a, f_b, f_c = f_a[left], f_b[left], f_c[left]
+        xi, rise = (a - b) / (c - b), (f_a - f_b) / (f_c - f_b)
+        quadratic = (rise**2 < xi) & ((1 - rise) ** 2 < 1 - xi)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = f_a / (f_b - f_a) * f_c / (f_b - f_c)
+            inverse += (c - a) / (b - a) * f_a / (f_c - f_a) * f_b / (f_c - f_b)
+        edge = (narrowest / width)[left]
+        fraction = np.clip(np.where(quadratic, inverse, 0.5), edge, 1 - edge)
+    return root
