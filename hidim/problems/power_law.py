@@ -14,6 +14,7 @@ in docs/theory/equivalent.md.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -180,7 +181,13 @@ class PLRF:
         """
         seed = checks.seed("seed", seed)
         if seed is None:
-            return self._at()
+            from hidim.problems.equivalent.nodes import COARSER
+
+            spectrum = self._nodes()
+            # Bound to the problem, not to its spectrum: it is pickled with it, and small.
+            coarser = functools.partial(self._nodes, *COARSER)
+            object.__setattr__(spectrum, "_make_coarser", coarser)
+            return spectrum
         return self.drawn()._sampled(seed, self.draw_provenance(seed))
 
     @classmethod
@@ -252,18 +259,17 @@ class PLRF:
         whole = self.kurtosis * missed + self.noise_kurtosis * noise
         return DataLaw(self.kurtosis, whole / (missed + noise))
 
-    def _at(self) -> Spectrum:
-        equivalent = self._equivalent
-        eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta)
-        floor = equivalent.floor(self.beta) + 0.5 * self.noise_variance
+    def _nodes(self, *resolution: float) -> Spectrum:
+        """The equivalent at a `resolution` of its quadrature, see `Equivalent.nodes`."""
+        eigenvalues, error_sq, multiplicity = self._equivalent.nodes(self.beta, *resolution)
         return Spectrum(
             eigenvalues,
             error_sq,
-            floor,
+            self.risk_floor,
             multiplicity,
             label=self.label,
             provenance=self._provenance(None),
-            law=self._law(floor),
+            law=self._law(self.risk_floor),
         )
 
     def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:

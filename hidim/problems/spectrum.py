@@ -7,9 +7,10 @@ Any high-dimensional quadratic reduces to this, and every engine reads nothing e
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -63,6 +64,10 @@ class Spectrum(ByContent):
     label: str
     provenance: dict[str, Any]
     law: DataLaw
+
+    # Makes `coarser`; set by problems whose nodes are a quadrature. Not content: a copy with other
+    # numbers, and what is read from a file, has none.
+    _make_coarser: ClassVar[Any] = None  # () -> Spectrum
 
     # Written out because what is given may be a list, or None, and what is kept is an array.
     def __init__(
@@ -163,6 +168,22 @@ class Spectrum(ByContent):
     def initial_risk(self) -> float:
         """Risk at theta = 0, with the one half."""
         return self.risk_floor + 0.5 * float(self.eigenvalues @ self.error_sq)
+
+    @functools.cached_property
+    def coarser(self) -> Spectrum | None:
+        """The same problem at a lower resolution of its quadrature, made on first use.
+
+        Two predictions that differ by less than a tolerance are both nearer to the truth than
+        that, as a rule: the finer by far. None where there is nothing to leave out: modes that
+        are the modes themselves, nodes that were compressed, and what is coarser already.
+
+        >>> import hidim
+        >>> spectrum = hidim.PLRF(1.0, 0.7, 1000).spectrum()
+        >>> len(spectrum.coarser) < 0.9 * len(spectrum), spectrum.coarser.coarser is None
+        (True, True)
+        """
+        coarser: Spectrum | None = self._make_coarser() if self._make_coarser else None
+        return coarser
 
     def spectrum(self, seed: int | None = None) -> Spectrum:
         """Itself: a Spectrum is a problem already reduced, and draws nothing from a seed."""

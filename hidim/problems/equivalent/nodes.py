@@ -27,6 +27,7 @@ from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.equivalent.resolvent import Resolvent
 
 FREQUENCY = 25.0  # radians per unit of log eigenvalue
+COARSER = 20.0, 1e-8  # frequency and accuracy of the rule that the usual one is compared with
 _ACCURACY = 1e-9  # error of the rules on the fastest oscillation they are made for
 _WIDTH = 3.0  # log-width of a panel; rounding in its moments ends it at a frequency near 50
 _LINEAR_NODES = 4

@@ -128,7 +128,17 @@ class PoleSums:
         if end < 1e9:  # beyond, the correction is under rounding
             weights[-1] += _end_correction(x[-1], edges[-1])
         self.edges = edges
-        self.panel_nodes = x, weights
+        # The nodes that see a pole in a panel: its own and both neighbours', in units of its edge.
+        unit = edges[:-1]
+        apart = (
+            np.full((panels, 3, _PANEL_NODES), 2.0 * x[-1, -1]),
+            np.zeros((panels, 3, _PANEL_NODES)),
+        )
+        for window, own in zip(apart, (x, weights), strict=True):
+            window[:, 1] = own
+            window[1:, 0], window[:-1, 2] = own[:-1], own[1:]
+            window /= unit[:, None, None]
+        self.windows = apart[0].reshape(panels, -1), apart[1].reshape(panels, -1), unit
         self._x = np.concatenate([self._x, x.ravel()])
         self._weights = np.concatenate([self._weights, weights.ravel()])
 
@@ -244,12 +254,15 @@ class PointSums:
         # Panel sums telescope, so the corrections to the integral enter at the outer ends only.
         exact = _half_digamma(edges[high + 1] - pole, high == panels - 1)
         exact -= _half_digamma(edges[low] - pole, low == 0)
-        x, weights = sums.panel_nodes
-        for shift in (-1, 0, 1):
-            here = panel + shift
-            inside = (here >= 0) & (here < panels)
-            here, rows = here[inside], np.flatnonzero(inside)
-            exact[rows] -= np.sum(weights[here] / (x[here] - pole[rows, None]), axis=1)
+        x, weights, unit = sums.windows
+        real, imag = pole.real / unit[panel], pole.imag / unit[panel]
+        ahead = x[panel]
+        ahead -= real[:, None]
+        share = ahead * ahead
+        share += (imag * imag)[:, None]
+        np.divide(weights[panel], share, out=share)
+        exact.real -= np.einsum("ij,ij->i", share, ahead)
+        exact.imag -= imag * share.sum(axis=1)
         self._missed = exact / sums.exponent
 
 
@@ -284,10 +297,11 @@ def _half_digamma(w: np.ndarray, corrected: np.ndarray) -> np.ndarray:
     flip = w.real < 0
     w = np.where(flip, -w, w)
     total = np.zeros_like(w)
-    small = corrected & (np.abs(w) < 12)
-    for i in range(12):
-        total[small] -= 1.0 / (w[small] + (i + 0.5))
-    shifted = np.where(small, w + 12, w)
+    small = np.flatnonzero(corrected & (np.abs(w) < 12))
+    near = w[small]
+    shifted = w.copy()
+    shifted[small] += 12
+    total[small] -= sum(1.0 / (near + (i + 0.5)) for i in range(12))
     q = 1.0 / (shifted * shifted)
     series = q * (1 / 24 - q * (7 / 960 - q * (31 / 8064 - q * (127 / 30720 - q * 511 / 67584))))
     total += np.log(shifted) + np.where(corrected, series, 0.0)

@@ -285,6 +285,6 @@ def _falling_roots(
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = f_a / (f_b - f_a) * f_c / (f_b - f_c)
             inverse += (c - a) / (b - a) * f_a / (f_c - f_a) * f_b / (f_c - f_b)
-        edge = (narrowest / width)[left]
+        edge = narrowest[left] / width[left]
         fraction = np.clip(np.where(quadratic, inverse, 0.5), edge, 1 - edge)
     return root
