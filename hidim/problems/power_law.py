@@ -14,7 +14,6 @@ in docs/theory/equivalent.md.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -181,13 +180,9 @@ class PLRF:
         """
         seed = checks.seed("seed", seed)
         if seed is None:
-            from hidim.problems.equivalent.nodes import COARSER
-
-            spectrum = self._nodes()
-            # Bound to the problem, not to its spectrum: it is pickled with it, and small.
-            coarser = functools.partial(self._nodes, *COARSER)
-            object.__setattr__(spectrum, "_make_coarser", coarser)
-            return spectrum
+            usual = self._nodes(0)
+            assert usual is not None
+            return usual
         return self.drawn()._sampled(seed, self.draw_provenance(seed))
 
     @classmethod
@@ -259,18 +254,26 @@ class PLRF:
         whole = self.kurtosis * missed + self.noise_kurtosis * noise
         return DataLaw(self.kurtosis, whole / (missed + noise))
 
-    def _nodes(self, *resolution: float) -> Spectrum:
-        """The equivalent at a `resolution` of its quadrature, see `Equivalent.nodes`."""
-        eigenvalues, error_sq, multiplicity = self._equivalent.nodes(self.beta, *resolution)
-        return Spectrum(
+    def _nodes(self, level: int) -> Spectrum | None:
+        """The equivalent at one of the `RESOLUTIONS` of its quadrature, None beyond them."""
+        from hidim.problems.equivalent.nodes import RESOLUTIONS
+
+        if level not in RESOLUTIONS:
+            return None
+        equivalent = self._equivalent
+        eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta, *RESOLUTIONS[level])
+        spectrum = Spectrum(
             eigenvalues,
             error_sq,
-            self.risk_floor,
+            equivalent.floor(self.beta) + 0.5 * self.noise_variance,
             multiplicity,
             label=self.label,
             provenance=self._provenance(None),
             law=self._law(self.risk_floor),
         )
+        # A bound method is small and travels to other processes with the spectrum.
+        object.__setattr__(spectrum, "_resolution", (self._nodes, level))
+        return spectrum
 
     def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:
         W = self.draw(seed)

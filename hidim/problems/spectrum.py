@@ -65,9 +65,9 @@ class Spectrum(ByContent):
     provenance: dict[str, Any]
     law: DataLaw
 
-    # Makes `coarser`; set by problems whose nodes are a quadrature. Not content: a copy with other
-    # numbers, and what is read from a file, has none.
-    _make_coarser: ClassVar[Any] = None  # () -> Spectrum
+    # (make, level), with make(level) -> Spectrum | None; set by problems whose nodes are a
+    # quadrature. Not content: a copy with other numbers, and what is read from a file, has none.
+    _resolution: ClassVar[Any] = None
 
     # Written out because what is given may be a list, or None, and what is kept is an array.
     def __init__(
@@ -173,17 +173,28 @@ class Spectrum(ByContent):
     def coarser(self) -> Spectrum | None:
         """The same problem at a lower resolution of its quadrature, made on first use.
 
-        Two predictions that differ by less than a tolerance are both nearer to the truth than
-        that, as a rule: the finer by far. None where there is nothing to leave out: modes that
-        are the modes themselves, nodes that were compressed, and what is coarser already.
+        How far the two predictions lie apart bounds the error of this one, but for some 1e-11
+        that both share. None where modes are the modes themselves or were compressed, and
+        where the resolution is the lowest already.
 
         >>> import hidim
         >>> spectrum = hidim.PLRF(1.0, 0.7, 1000).spectrum()
-        >>> len(spectrum.coarser) < 0.9 * len(spectrum), spectrum.coarser.coarser is None
-        (True, True)
+        >>> len(spectrum.coarser) < len(spectrum) < len(spectrum.finer)
+        True
         """
-        coarser: Spectrum | None = self._make_coarser() if self._make_coarser else None
-        return coarser
+        return self._beside(-1)
+
+    @functools.cached_property
+    def finer(self) -> Spectrum | None:
+        """The same problem at a higher resolution, for momentum that rings long; else None."""
+        return self._beside(1)
+
+    def _beside(self, step: int) -> Spectrum | None:
+        if self._resolution is None:
+            return None
+        make, level = self._resolution
+        neighbour: Spectrum | None = make(level + step)
+        return neighbour
 
     def spectrum(self, seed: int | None = None) -> Spectrum:
         """Itself: a Spectrum is a problem already reduced, and draws nothing from a seed."""

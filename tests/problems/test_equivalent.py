@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hidim import Spectrum, predict, sgd
-from hidim.problems.equivalent.nodes import COARSER, equivalent, equivalent_nodes
+from hidim.problems.equivalent.nodes import RESOLUTIONS, equivalent, equivalent_nodes
 from hidim.problems.power_law import PLRF
 
 GRID = [
@@ -113,7 +113,7 @@ def test_curves_of_few_nodes_agree_with_finer_nodes(
     np.testing.assert_allclose(curves(25.0), curves(50.0), rtol=1e-7)
     # The usual rule is nearer to the truth than to the coarser one it is compared with.
     usual, finest = curves(25.0), curves(50.0)
-    coarser = np.abs(curves(*COARSER) - usual).max(axis=-1)
+    coarser = np.abs(curves(*RESOLUTIONS[-1]) - usual).max(axis=-1)
     assert np.all(np.abs(usual - finest).max(axis=-1) < np.maximum(coarser, 1e-11 * usual[:, 0]))
 
 
@@ -140,6 +140,7 @@ def test_the_coarser_spectrum_is_the_same_problem_on_fewer_nodes(
     assert coarser is not None
     assert coarser is spectrum.coarser
     assert coarser.coarser is None
+    assert coarser.finer == spectrum
     assert len(coarser) < 0.9 * len(spectrum)
     assert np.all(coarser.counts > 0)
     assert coarser.risk_floor == spectrum.risk_floor
@@ -166,7 +167,7 @@ def test_only_nodes_of_a_quadrature_have_a_coarser_spectrum(tmp_path: Path) -> N
         Spectrum.from_data(X, X[:, 0]),
         Spectrum([1.0], [1.0], 0.0),
     ):
-        assert other.coarser is None
+        assert other.coarser is other.finer is None
     travelled = pickle.loads(pickle.dumps(spectrum))  # to another process, say
     assert travelled.coarser == spectrum.coarser
 
@@ -180,3 +181,30 @@ def test_a_rule_of_any_frequency_keeps_the_totals(frequency: float) -> None:
     removed = problem.initial_risk - problem.risk_floor
     assert 0.5 * eigenvalues @ error_sq == pytest.approx(removed, rel=1e-10)
     assert np.all(counts > 0)
+
+
+def test_finer_nodes_follow_momentum_that_rings() -> None:
+    # DANA-constant in continuous time with delta = 4, whose amplitude falls like 1/phase^2 only:
+    # momentum mode Gamma(nu+1) (2/z)^nu J_nu(z) at nu = 3/2, damped by exp(-gamma_2 t lambda).
+    times = np.geomspace(1e6, 1e12, 61)[:, None]
+    rules: list[Spectrum] = []
+    spectrum: Spectrum | None = PLRF(1.2, 0.3, 10**6).spectrum()
+    while spectrum is not None:
+        rules.append(spectrum)
+        spectrum = spectrum.finer
+
+    def curve(nodes: Spectrum) -> np.ndarray:
+        z = np.maximum(times * np.sqrt(1e-7 * nodes.eigenvalues), 1e-2)
+        mode = 3 * (np.sin(z) - z * np.cos(z)) / z**3
+        energy = nodes.eigenvalues * nodes.error_sq
+        return 2 * nodes.risk_floor + (mode**2 * np.exp(-times * nodes.eigenvalues)) @ energy
+
+    curves = [curve(nodes) for nodes in rules]
+    errors = [np.max(np.abs(c / curves[-1] - 1)) for c in curves[:-1]]
+    assert [len(nodes) for nodes in rules] == sorted(len(nodes) for nodes in rules)
+    assert len(rules) == 5
+    assert errors[0] < 1e-3
+    assert errors[2] < 1e-2 * errors[0]
+    # Each finer rule measures the error of the one before it.
+    for k in range(3):
+        assert np.max(np.abs(curves[k + 1] / curves[k] - 1)) > 0.5 * errors[k]

@@ -27,10 +27,12 @@ from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.equivalent.resolvent import Resolvent
 
 FREQUENCY = 25.0  # radians per unit of log eigenvalue
-COARSER = 20.0, 1e-8  # frequency and accuracy of the rule that the usual one is compared with
 _ACCURACY = 1e-9  # error of the rules on the fastest oscillation they are made for
 _WIDTH = 3.0  # log-width of a panel; rounding in its moments ends it at a frequency near 50
 _LINEAR_NODES = 4
+
+# Frequency and accuracy of the usual rule (0), of the one below, and of those above it.
+RESOLUTIONS = {-1: (20.0, 1e-8)} | {k: (FREQUENCY * 2**k, _ACCURACY) for k in range(5)}
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class Equivalent:
         return _Rule(sizes, vander, reductions, eigenvalues, np.concatenate(new_counts))
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=8)
 def equivalent(alpha: float, d: float, v: float) -> Equivalent:
     """The Equivalent of (alpha, d, v), kept for the next call."""
     return Equivalent(alpha, d, v)
