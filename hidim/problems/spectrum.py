@@ -173,9 +173,9 @@ class Spectrum(ByContent):
     def coarser(self) -> Spectrum | None:
         """The same problem at a lower resolution of its quadrature, made on first use.
 
-        How far the two predictions lie apart bounds the error of this one, but for some 1e-11
-        that both share. None where modes are the modes themselves or were compressed, and
-        where the resolution is the lowest already.
+        The largest distance of two predictions up to a step measures the error of this one there,
+        mostly from above (docs/log.md), but for some 1e-11 that both share. None where modes are
+        the modes themselves or were compressed, and at the lowest resolution.
 
         >>> import hidim
         >>> spectrum = hidim.PLRF(1.0, 0.7, 1000).spectrum()

@@ -32,7 +32,7 @@ def gauss_rules(moments: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     rules: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(moments)
     left = np.arange(len(moments))
     while left.size:
-        for size in np.unique(sizes[left]):
+        for size in sorted(set(sizes[left].tolist())):
             rows = left[sizes[left] == size]
             jacobi = np.zeros((rows.size, size, size))
             i = np.arange(size)

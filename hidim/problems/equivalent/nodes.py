@@ -154,7 +154,7 @@ class Equivalent:
         orders = self._orders(width, frequency, accuracy)
         x: list[np.ndarray] = [np.empty(0)] * cuts.count
         weights = x.copy()
-        for order in np.unique(orders):
+        for order in sorted(set(orders.tolist())):
             rows = np.flatnonzero(orders == order)
             for row, rule in zip(rows, gauss_rules(moments[rows, : 2 * order]), strict=True):
                 x[row], weights[row] = rule
@@ -175,7 +175,7 @@ class Equivalent:
             new_counts.append(n)
         eigenvalues = self.resolvent.center * np.exp(np.concatenate(new_place))
         chebvander, vander = np.polynomial.chebyshev.chebvander, []
-        for size in np.unique(sizes):
+        for size in sorted(set(sizes.tolist())):
             rows = np.flatnonzero(sizes == size)
             vander.append((rows, chebvander(np.stack([x[row] for row in rows]), size - 1)))
         return _Rule(sizes, vander, reductions, eigenvalues, np.concatenate(new_counts))

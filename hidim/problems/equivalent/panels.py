@@ -81,7 +81,7 @@ class Panels:
         """
         total = np.zeros((self.count, int(degrees.max())))
         sizes = np.diff(np.append(self.piece, self.x.shape[0]))
-        for count in np.unique(degrees):
+        for count in sorted(set(degrees.tolist())):
             rows = np.flatnonzero(degrees == count)
             part = np.repeat(degrees == count, sizes)
             start = np.cumsum(sizes[rows]) - sizes[rows]
