@@ -38,6 +38,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "recommend": "rates.recommend",
         "Named": "algorithms.named",
         "register": "registration",
+        "System": "systems.base",
         "stability": "rates.stability",
         "Stability": "rates.stability",
         "ScalingLaw": "scaling.law",

@@ -45,3 +45,4 @@ from hidim.scaling.law import scaling_law as scaling_law
 from hidim.simulation.rows import simulate_rows as simulate_rows
 from hidim.simulation.rows import tail_ratio as tail_ratio
 from hidim.simulation.simulate import simulate as simulate
+from hidim.systems.base import System as System

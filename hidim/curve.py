@@ -3,8 +3,9 @@
 `risk` carries the factor one half of the project's convention (docs/notation.md), and
 `steps[i]` counts the optimizer updates made before `risk[i]` was read.
 
-Files hold the columns as plain lists, in which null is a risk (or a standard error) that is
-infinite; moments and provenance as `hidim.support.json` keeps any value.
+Files hold steps, risk and stderr as plain lists, in which null is a risk (or a standard error) that
+is infinite; moments, provenance and every other column, under "column:" and its name, as
+`hidim.support.json` keeps any value.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, get_args, overload
 
 import numpy as np
 
@@ -28,12 +29,14 @@ from hidim.support.results import ByContent, build, refusing, write_json
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Status = Literal["ok", "diverged"]
+Status = Literal["ok", "diverged", "inaccurate"]
 
 # A run counts as diverged when its risk exceeds this multiple of the start and stays there.
 DIVERGENCE_FACTOR = 1e3
 
 _FORMAT = "hidim-curve/2"  # files of version 0.1 name none
+_COLUMN = "column:"  # before its name in a file
+_OWN = ("", "step", "risk", "stderr")  # no name of a column: what a CSV has already
 _PER_DECADE = 24
 _LONGEST = 1e19
 
@@ -48,7 +51,8 @@ class Curve(ByContent):
         steps: shape (n,), optimizer updates made; int64 up to 2**53, float64 beyond.
         risk: shape (n,), risk with the one half; infinite once a run has left float range.
         stderr: shape (n,) standard error of `risk`, or None for an exact value.
-        status: "ok" or "diverged".
+        status: "ok", "diverged", or "inaccurate" where the relative error asked for (`rtol`)
+            could not be kept; how large it may be is in provenance["error"].
         diverged_at: first step whose risk exceeds 1000 times the start on a run that did
             not come back, or was given up on its way; None otherwise.
         label: what a table or legend calls this curve.
@@ -57,6 +61,8 @@ class Curve(ByContent):
         provenance: version, parameters, seed: whatever reproduces the curve.
         moments: shape (n, 3, modes): error, momentum and cross second moments, or None.
         risk_floor: risk that no parameters go below, None when unknown.
+        columns: what else was read at the steps by name, each shape (n,): another readout, or
+            d_<parameter>, the derivative of the log risk. Names are printable text.
 
     Example:
         >>> curve = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.5, 0.05, 0.005])
@@ -75,6 +81,7 @@ class Curve(ByContent):
     provenance: dict[str, Any] = field(default_factory=dict)
     moments: np.ndarray | None = None
     risk_floor: float | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps = step_array(self.steps)
@@ -93,7 +100,8 @@ class Curve(ByContent):
             if stderr.shape != risk.shape:
                 raise ValueError(f"`stderr` must have the shape of `risk`, got {stderr.shape}.")
             object.__setattr__(self, "stderr", stderr)
-        checks.choice("status", self.status, ("ok", "diverged"))
+        object.__setattr__(self, "columns", _columns(self.columns, risk.shape))
+        checks.choice("status", self.status, get_args(Status))
         for name in ("dimension", "batch_size", "risk_floor"):
             value = getattr(self, name)
             if value is not None and value != math.inf:
@@ -106,7 +114,11 @@ class Curve(ByContent):
     def __repr__(self) -> str:
         end = "" if not len(self) else f", risk {self.risk[0]:.4g} -> {self.risk[-1]:.4g}"
         last = "" if not len(self) else f", {float(self.steps[-1]):.4g} steps"
-        outcome = "" if self.status == "ok" else f", diverged at step {self.diverged_at}"
+        outcome = "" if self.status == "ok" else f", {self.status}"
+        if self.status == "diverged":
+            outcome += f" at step {self.diverged_at}"
+        elif outcome and isinstance(error := self.provenance.get("error"), float):
+            outcome += f": off by up to {error:.1e}"
         return f"Curve({self.label or 'unnamed'}{last}{end}{outcome})"
 
     @property
@@ -183,6 +195,7 @@ class Curve(ByContent):
         """
         table = self._header() | {"steps": [_plain(step) for step in self.steps], "risk": self.risk}
         table |= {} if self.stderr is None else {"stderr": self.stderr}
+        table |= {"columns": dict(self.columns)} if self.columns else {}
         strict: dict[str, Any] = plain(table | {"provenance": self.provenance})
         return strict
 
@@ -193,13 +206,15 @@ class Curve(ByContent):
         return {name: getattr(self, name) for name in names}
 
     def to_csv(self) -> str:
-        """The curve as CSV text with a header row: step, risk and, if measured, stderr."""
+        """The curve as CSV text with a header row: step, risk, stderr if measured, the columns."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["step", "risk"] + (["stderr"] if self.stderr is not None else []))
-        for i, (step, risk) in enumerate(zip(self.steps, self.risk, strict=True)):
-            row = [_plain(step), repr(float(risk))]
-            writer.writerow(row + ([] if self.stderr is None else [repr(float(self.stderr[i]))]))
+        numbers = {"risk": self.risk}
+        numbers |= {} if self.stderr is None else {"stderr": self.stderr}
+        numbers |= self.columns
+        writer.writerow(["step", *numbers])
+        for i, step in enumerate(self.steps):
+            writer.writerow([_plain(step), *(repr(float(v[i])) for v in numbers.values())])
         return stream.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -226,6 +241,7 @@ class Curve(ByContent):
         arrays = {"steps": self.steps, "risk": self.risk}
         arrays |= {} if self.stderr is None else {"stderr": self.stderr}
         arrays |= {} if self.moments is None else {"moments": np.asarray(self.moments)}
+        arrays |= {_COLUMN + name: values for name, values in self.columns.items()}
         if suffix == ".json":
             write_json(path, header | {name: _written(name, arrays[name]) for name in arrays})
         else:
@@ -249,17 +265,37 @@ class Curve(ByContent):
         if not known or table.get("format", _FORMAT) != _FORMAT:
             raise ValueError(f"cannot load {str(path)!r}: it is not a saved curve.")
         with refusing(f"cannot load {str(path)!r}: the curve in it"):
-            columns = ("steps", "risk", "stderr", "moments")
-            fields = {name: decode(v) for name, v in table.items() if name not in columns}
-            fields |= {name: _read(table[name]) for name in columns if table.get(name) is not None}
+            rows = ("steps", "risk", "stderr", "moments")
+            others = [name for name in table if name.startswith(_COLUMN)]
+            plainly = [name for name in table if name not in rows and name not in others]
+            fields = {name: decode(table[name]) for name in plainly}
+            fields |= {name: _read(table[name]) for name in rows if table.get(name) is not None}
+            fields["columns"] = {n.removeprefix(_COLUMN): _read(table[n]) for n in others}
             fields.pop("format", None)
             fields["batch_size"] = math.inf if table["batch_size"] is None else fields["batch_size"]
             return build(cls, fields)
 
 
+def _columns(given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Columns as float64 rows under names that every file can keep."""
+    columns = {}
+    for name, values in given.items():
+        if not isinstance(name, str) or not name.isprintable() or name in _OWN:
+            raise ValueError(
+                f"`columns` must be called by printable text other than {', '.join(_OWN)}, got "
+                f"{checks.shown(name)}."
+            )
+        columns[name] = np.asarray(values, dtype=np.float64)
+        if columns[name].shape != shape:
+            raise ValueError(
+                f"column {name!r} must have the shape of `risk`, got {columns[name].shape}."
+            )
+    return columns
+
+
 def _written(name: str, array: np.ndarray) -> Any:
-    """A column as a list with null for infinity, as in version 0.1; moments as any array."""
-    if name == "moments":
+    """A column as a list with null for infinity, as in version 0.1; others as any array."""
+    if name == "moments" or name.startswith(_COLUMN):
         return encode(array)
     return [None if entry == "inf" else entry for entry in numbers(array)]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import hidim
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 from hidim.plots import colour_of, dress
 from hidim.scaling.amplitudes import trace_constant
 from hidim.scaling.law import scaling_law

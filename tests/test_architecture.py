@@ -14,6 +14,8 @@ import hidim
 from hidim.algorithms.schedules import Schedule
 from hidim.cli import main as command
 from hidim.engines import solve
+from hidim.engines.control import Controlled
+from hidim.engines.record import Record
 from hidim.fitting.sizes import forms
 
 
@@ -72,15 +74,23 @@ def test_a_schedule_from_outside_is_followed_through_its_kinks():
 def test_an_engine_from_outside_is_one_module_and_one_line(monkeypatch):
     module = types.ModuleType("constant_engine")
 
-    def answer(spectrum, algorithm, batch_size, at, *, moments=False, readout="gradient"):
-        return hidim.Curve(at, np.full(len(at), spectrum.initial_risk))
+    def answer(system, at, *, rtol, shown="risk", moments=False, sensitivity=()):
+        risk = system.readouts(at[:1], system.start()[None], system.order(system.start())[None])
+        columns = {"risk": np.full(len(at), risk["risk"][0])}
+        record = Record(at, np.array(np.inf), columns=columns, last_risk=columns["risk"][-1])
+        return Controlled(record, 0.0, True)
 
+    module.refuses = lambda system, last: "too far." if last > 10 else None
     module.solve = answer
     monkeypatch.setitem(sys.modules, "constant_engine", module)
     monkeypatch.setitem(solve.ENGINES, "constant", "constant_engine")
-    curve = hidim.predict(Ellipse(1.0), hidim.sgd(0.1), at=[5, 2], engine="constant")
+    problem = Ellipse(1.0)
+    curve = hidim.predict(problem, hidim.sgd(0.1), at=[5, 2], engine="constant")
     assert curve.steps.tolist() == [5, 2]
+    assert curve.risk.tolist() == [problem.spectrum().initial_risk] * 2
     assert curve.provenance["engine"] == "constant"
+    with pytest.raises(ValueError, match=r"too far\."):
+        hidim.predict(problem, hidim.sgd(0.1), at=[11], engine="constant")
 
 
 def test_a_subcommand_from_outside_is_one_file_and_one_line(monkeypatch, capsys):

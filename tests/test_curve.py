@@ -82,6 +82,60 @@ def test_damaged_files_are_named(tmp_path):
             Curve.load(tmp_path / name)
 
 
+COLUMNS = {"d_gamma_2": [0.0, -0.5, math.nan], "d_gamma_2.values[3]": [0.0, math.inf, 1.0]}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_columns_are_kept_in_files_and_count_for_equality(tmp_path, suffix):
+    curve = Curve([0, 1, 10], [1.0, 0.5, 0.1], columns=COLUMNS)
+    path = tmp_path / f"c{suffix}"
+    curve.save(path)
+    back = Curve.load(path)
+    assert back == curve
+    assert hash(back) == hash(curve)
+    for name, values in COLUMNS.items():
+        np.testing.assert_array_equal(back.columns[name], values)
+    assert curve != Curve([0, 1, 10], [1.0, 0.5, 0.1])
+    assert curve != Curve([0, 1, 10], [1.0, 0.5, 0.1], columns={**COLUMNS, "lr": [1.0, 1.0, 1.0]})
+    assert curve != Curve(
+        [0, 1, 10], [1.0, 0.5, 0.1], columns={**COLUMNS, "d_gamma_2": [0.0, -0.5, 0.0]}
+    )
+
+
+def test_columns_stand_beside_the_risk_in_csv_and_json():
+    curve = Curve([0, 1, 10], [1.0, 0.5, 0.1], stderr=[0.0, 0.1, 0.1], columns=COLUMNS)
+    lines = curve.to_csv().splitlines()
+    assert lines[0] == "step,risk,stderr,d_gamma_2,d_gamma_2.values[3]"
+    assert lines[2] == "1,0.5,0.1,-0.5,inf"
+    found = json.loads(json.dumps(curve.to_dict(), allow_nan=False))
+    assert found["columns"] == {
+        "d_gamma_2": [0.0, -0.5, None],
+        "d_gamma_2.values[3]": [0.0, None, 1.0],
+    }
+    assert "columns" not in Curve([0], [1.0]).to_dict()
+
+
+@pytest.mark.parametrize("name", ["", "step", "risk", "stderr", "a\nb", "a\0", 3])
+def test_names_that_no_file_can_keep_are_no_columns(name):
+    with pytest.raises(ValueError, match="`columns`"):
+        Curve([0, 1], [1.0, 0.5], columns={name: [0.0, 1.0]})
+
+
+def test_a_column_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="'lr' must have the shape"):
+        Curve([0, 1], [1.0, 0.5], columns={"lr": [0.0]})
+
+
+def test_a_curve_says_how_it_went():
+    rows = {"steps": [0, 100], "risk": [1.0, 0.5]}
+    assert repr(Curve(**rows)) == "Curve(unnamed, 100 steps, risk 1 -> 0.5)"
+    missed = Curve(**rows, status="inaccurate", provenance={"error": 3.2e-7})
+    assert repr(missed).endswith("-> 0.5, inaccurate: off by up to 3.2e-07)")
+    assert repr(Curve(**rows, status="inaccurate")).endswith("-> 0.5, inaccurate)")
+    lost = Curve(**rows, status="diverged", diverged_at=7)
+    assert repr(lost).endswith("-> 0.5, diverged at step 7)")
+
+
 @pytest.mark.parametrize(
     ("steps", "risk"), [([0, 1], [1.0]), ([0, 1], [1.0, math.nan]), ([0.5], [1.0]), ([-1], [1.0])]
 )

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 import hidim
 from hidim import fitting, measure
 from hidim.curve import Curve
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 from hidim.fitting import FittedLaw, OptimalSize, PlannedSchedule, Run, SizeLaw, SizeTable
 from hidim.lab.reports import frontiers as reports
 from hidim.lab.reports.groups import Estimate, Group
@@ -54,6 +54,8 @@ CURVES = {
     "far": lambda: hidim.predict(PLRF, DANA, 1e20),
     "in any order": lambda: hidim.predict(SMALL, DANA, at=[100, 0, 7]),
     "moments": lambda: hidim.predict(SMALL, DANA, 20, moments=True),
+    "sensitivity": lambda: hidim.predict(SMALL, DANA, 20, sensitivity=["gamma_2", "kappa_3"]),
+    "inaccurate": lambda: hidim.predict(SMALL, DANA, 20, rtol=1e-12, engine="volterra"),
     "average": lambda: hidim.predict(SMALL, AVERAGED, 20, readout="average"),
     "no step": lambda: hidim.predict(SMALL, DANA, 0),
     "simulated": lambda: hidim.simulate(PLRF, DANA, 50, runs=3),
@@ -404,11 +406,12 @@ def curves(draw):
     steps = draw(hnp.arrays(kind, n, elements=st.integers(0, last)))
     level = st.floats(0, math.inf)
     row = hnp.arrays(np.float64, n, elements=level)
+    names = some.filter(lambda name: name.isprintable() and name not in ("", "step", "risk"))
     return Curve(
         steps=steps,
         risk=draw(row),
         stderr=draw(st.none() | hnp.arrays(np.float64, n, elements=st.floats(0))),
-        status=draw(st.sampled_from(["ok", "diverged"])),
+        status=draw(st.sampled_from(["ok", "diverged", "inaccurate"])),
         diverged_at=draw(st.none() | st.integers(0, 2**60) | st.floats(0)),
         label=draw(some),
         dimension=draw(st.none() | st.floats(0) | st.integers(0, 2**70)),
@@ -416,6 +419,7 @@ def curves(draw):
         provenance=draw(st.dictionaries(some, values, max_size=4)),
         moments=draw(st.none() | hnp.arrays(np.float64, (n, 3, 2))),
         risk_floor=draw(st.none() | level),
+        columns=draw(st.dictionaries(names, hnp.arrays(np.float64, n), max_size=2)),
     )
 
 

@@ -1,5 +1,6 @@
 """How it is learned: schedules as data, and the momentum family built from them."""
 
+from hidim.algorithms.base import Algorithm
 from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
 from hidim.algorithms.momentum import (
     Momentum,
@@ -34,6 +35,7 @@ NAMED = Constructors()
 __all__ = [
     "NAMED",
     "WSD",
+    "Algorithm",
     "Constant",
     "Cosine",
     "ExponentialDecay",

@@ -33,7 +33,11 @@ class Update(Protocol):
 
 
 class Algorithm(Protocol):
-    """A frozen, hashable description, as `Momentum` is."""
+    """A frozen, hashable description, as `Momentum` is.
+
+    A theory of one's own needs the name alone. What else is missing is asked for where it is
+    needed: `scheduled` for schedules and searches of rates, `update` to be simulated.
+    """
 
     @property
     def name(self) -> str:
@@ -59,8 +63,40 @@ def runnable(value: Any) -> Algorithm:
     Raises:
         ValueError: it is none.
     """
-    if all(callable(getattr(value, part, None)) for part in ("update", "to_dict")):
+    if is_named(value):
+        require(value, "update", "it cannot be simulated")
         return value
     raise ValueError(
         f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {shown(value)}."
     )
+
+
+def is_named(value: Any) -> bool:
+    """Whether this may be an algorithm of anybody: an object with a name."""
+    return not isinstance(value, type) and isinstance(getattr(value, "name", None), str)
+
+
+def require(algorithm: Any, method: str, otherwise: str) -> Any:
+    """The method of an algorithm that not every one has.
+
+    Raises:
+        ValueError: this one has it not; `otherwise` says what cannot be done then.
+    """
+    found = _own(algorithm, method)
+    if found is None:
+        raise ValueError(f"{algorithm.name} has no `{method}`: {otherwise}.")
+    return found
+
+
+def described(algorithm: Any) -> Any:
+    """Name and parameters as plain values; as text where the algorithm does not say."""
+    told = _own(algorithm, "to_dict")
+    return repr(algorithm) if told is None else told()
+
+
+def _own(algorithm: Any, method: str) -> Any:
+    """A method that is more than the outline in `Algorithm`, or None."""
+    if getattr(type(algorithm), method, None) is getattr(Algorithm, method):
+        return None
+    found = getattr(algorithm, method, None)
+    return found if callable(found) else None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.base import is_named
 from hidim.algorithms.schedules import (
     AverageWeight,
     Complement,
@@ -132,6 +133,10 @@ def as_algorithm(value: Any) -> Momentum:
     """
     if isinstance(value, Momentum):
         return value
+    if is_named(value):
+        raise ValueError(
+            f"`algorithm` must be of the momentum family here, got {value.name}, which is not."
+        )
     raise ValueError(
         f"`algorithm` must be a hidim algorithm such as hidim.sgd(0.1), got {value!r}."
     )

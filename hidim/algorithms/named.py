@@ -10,12 +10,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hidim.algorithms.kappas import Kappas
-from hidim.algorithms.momentum import Momentum
 from hidim.support.checks import choice, non_negative, positive
 
 _NAME = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
@@ -41,6 +40,7 @@ class Setting:
         given: exponents that the caller chose, by name; for the general class.
         batch_exponent: the power of d that the batch grows with, where that is known; otherwise
             the power that it is of this d.
+        kurtosis: of the data, 1 for Gaussian rows.
     """
 
     alpha: float
@@ -53,6 +53,12 @@ class Setting:
     counts: np.ndarray
     given: Mapping[str, float] = field(default_factory=dict)
     batch_exponent: float | None = None
+    kurtosis: float = 1.0
+
+    @property
+    def noise_batch(self) -> float:
+        """The batch of Gaussian rows with as much noise: kurtosis times smaller."""
+        return self.batch_size / self.kurtosis
 
     @property
     def kappa_b(self) -> float:
@@ -65,12 +71,12 @@ class Setting:
 
     @property
     def rate(self) -> float:
-        """min(1/L, B / tr K): of the order of SGD's largest stable rate."""
-        return min(1.0 / self.curvature, self.batch_size / self.trace)
+        """min(1/L, B / (kurtosis tr K)): of the order of SGD's largest stable rate."""
+        return min(1.0 / self.curvature, self.noise_batch / self.trace)
 
     @property
     def gamma_2(self) -> float:
-        """The reference rate of the gradient step, 0.375 min(1/L, B / tr K)."""
+        """The reference rate of the gradient step, 0.375 min(1/L, B / (kurtosis tr K))."""
         return 0.375 * self.rate
 
     @property
@@ -92,7 +98,7 @@ class Amplitudes(NamedTuple):
 
 
 Exponents = Callable[..., Kappas]
-Member = Callable[[Amplitudes, Kappas, float], Momentum]
+Member = Callable[[Amplitudes, Kappas, float], Any]
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,8 @@ class Named:
 
     Args:
         name: hyphenated; what tables, figures and the command line call it.
-        constructor: builds it from its own parameters.
+        constructor: builds it from its own parameters: a `Momentum`, or any frozen object with a
+            `name` for which somebody has a theory, see `hidim.register`.
         colour: "#rrggbb" in every figure; a spare one if empty.
         exponents: (alpha, kappa_b) -> Kappas, how the largest stable rates follow size and
             time; None where there is no scaling law. Of a class with free exponents it also
@@ -110,7 +117,8 @@ class Named:
             its kernel norm; the constants of the scaling law follow from them.
         member: (amplitudes, kappas, d) -> algorithm, the member of the family with these
             amplitudes; None where exponents and amplitudes do not fix it.
-        rates: Setting -> algorithm, where that is more than `member` at `amplitudes`.
+        rates: Setting -> algorithm, where that is more than `member` at `amplitudes`. Outside the
+            momentum family no norm holds them any further.
         read_back: algorithm -> the constructor's parameters that give it, so that some can be
             changed and the others kept; None where there is no going back.
         takes_kappas: whether the caller may choose the exponents.
@@ -128,13 +136,13 @@ class Named:
     """
 
     name: str
-    constructor: Callable[..., Momentum]
+    constructor: Callable[..., Any]
     colour: str = ""
     exponents: Exponents | None = None
     member: Member | None = None
     amplitudes: Callable[[Setting], Amplitudes] | None = None
-    rates: Callable[[Setting], Momentum] | None = None
-    read_back: Callable[[Momentum], Mapping[str, float]] | None = None
+    rates: Callable[[Setting], Any] | None = None
+    read_back: Callable[[Any], Mapping[str, float]] | None = None
     takes_kappas: bool = False
     forgetting: float | None = None
     direct: float = 1.0
@@ -174,7 +182,14 @@ class Named:
                 )
         return self.exponents(alpha, kappa_b, **chosen)
 
-    def recommended(self, setting: Setting) -> Momentum:
+    @property
+    def no_rates(self) -> str:
+        """Why there are no recommended rates, without a full stop; empty where there are some."""
+        if self.rates is not None or None not in (self.amplitudes, self.member):
+            return ""
+        return f"`name` is {self.name!r}, which has no recommended rates: {self.refusal}"
+
+    def recommended(self, setting: Setting) -> Any:
         """The algorithm with the rule's rates, not yet held to any norm.
 
         Raises:
@@ -187,18 +202,13 @@ class Named:
         if self.rates is not None:
             return self.rates(setting)
         if self.amplitudes is None or self.member is None:
-            raise ValueError(
-                f"`name` is {self.name!r}, which has no recommended rates: {self.refusal}; try "
-                "'dana-decaying'."
-            )
+            raise ValueError(f"{self.no_rates}; try 'dana-decaying'.")
         kappas = Kappas()
         if self.exponents is not None:
             kappas = self.kappas(setting.alpha, setting.kappa_b, **given)
         return self.member(self.amplitudes(setting), kappas, setting.d)
 
-    def at(
-        self, step: float, ratio: float, delta: float | None, kappas: Kappas, d: float
-    ) -> Momentum:
+    def at(self, step: float, ratio: float, delta: float | None, kappas: Kappas, d: float) -> Any:
         """The algorithm at amplitudes of one's own.
 
         Args:
@@ -312,10 +322,10 @@ def kappas_of(
     return lookup(name).kappas(alpha, kappa_b, **given)
 
 
-class Constructors(Mapping[str, Callable[..., Momentum]]):
+class Constructors(Mapping[str, Callable[..., Any]]):
     """Name -> constructor, of every algorithm that is known when one looks."""
 
-    def __getitem__(self, name: str) -> Callable[..., Momentum]:
+    def __getitem__(self, name: str) -> Callable[..., Any]:
         return RECORDS[name].constructor
 
     def __iter__(self) -> Iterator[str]:

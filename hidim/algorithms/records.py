@@ -10,7 +10,8 @@ delta / (delta + t):
 
 with L = 1, the population's largest curvature, on PLRF and the largest eigenvalue of a bare
 Spectrum, and the exponents of kappas.py at batch d^kappa_b = B: kappa_3 = 1/(2 alpha) and
-kappa_2 = max(0, 1 - 2 alpha) at batch 1. Accelerated SGD follows Jain et al. 2018 instead.
+kappa_2 = max(0, 1 - 2 alpha) at batch 1. Elliptical data count as B / kurtosis samples: their
+noise is that of so few Gaussian ones. Accelerated SGD follows Jain et al. 2018 instead.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _half_through_the_momentum(setting: Setting) -> Amplitudes:
 
 
 def _constant_amplitudes(setting: Setting) -> Amplitudes:
-    gamma_3 = 0.1 * min(1.0, setting.batch_size / setting.d) * setting.rate
+    gamma_3 = 0.1 * min(1.0, setting.noise_batch / setting.d) * setting.rate
     return Amplitudes(setting.gamma_2, gamma_3, setting.delta)
 
 
@@ -130,7 +131,7 @@ def _general_exponents(
 
 
 def _accelerated_rates(setting: Setting) -> Momentum:
-    """Jain et al. 2018 with Gaussian data's R^2 and statistical condition number.
+    """Jain et al. 2018 with the R^2 and statistical condition number of (elliptical) Gaussian data.
 
     Written out instead of calling `accelerated_sgd`: its weights are 1 minus 1e-15 in high
     dimension, and forgetting and gamma_3 are what is left.
@@ -142,8 +143,10 @@ def _accelerated_rates(setting: Setting) -> Momentum:
         kept = eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues[0]
         smallest = float(np.min(eigenvalues[kept]))
     top = float(eigenvalues[0])
-    radius = top + (top + setting.trace) / setting.batch_size  # their R^2
-    statistical = 1.0 + (1.0 + setting.d) / setting.batch_size
+    kurtosis, batch = setting.kurtosis, setting.batch_size
+    own = 2.0 * kurtosis - 1.0  # a direction's share in its own noise, 1 for Gaussian data
+    radius = top + (own * top + kurtosis * setting.trace) / batch  # their R^2
+    statistical = 1.0 + (own + kurtosis * setting.d) / batch
     q = math.sqrt(radius / smallest * statistical)
     weight = 3.0 * math.sqrt(5.0) * q
     short = 1.0 / (5.0 * radius)

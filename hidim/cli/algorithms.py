@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import hidim
+from hidim.algorithms.base import require
 from hidim.algorithms.named import lookup, names
 from hidim.cli.numbers import count, number
 from hidim.cli.problems import flag
@@ -98,7 +99,7 @@ def add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def algorithm_from(args: argparse.Namespace, problem: Any) -> hidim.Momentum:
+def algorithm_from(args: argparse.Namespace, problem: Any) -> Any:
     """The one algorithm that --algorithm and the flags of its parameters describe.
 
     Raises:
@@ -116,7 +117,7 @@ def algorithm_from(args: argparse.Namespace, problem: Any) -> hidim.Momentum:
     return algorithm_of(one, args, problem)
 
 
-def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> hidim.Momentum:
+def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> Any:
     """The algorithm that was asked for, with its learning-rate schedule."""
     if isinstance(problem, hidim.Spectrum):
         d = problem.dimension if args.d is None else args.d
@@ -208,7 +209,7 @@ def _check_ranges(one: Asked) -> None:
         )
 
 
-def _scheduled(algorithm: hidim.Momentum, args: argparse.Namespace) -> hidim.Momentum:
+def _scheduled(algorithm: Any, args: argparse.Namespace) -> Any:
     """Multiply the rates by the schedule that the flags describe, if they describe one."""
     factor: hidim.algorithms.Schedule | None = _shape(args)
     if args.warmup is not None:
@@ -217,7 +218,9 @@ def _scheduled(algorithm: hidim.Momentum, args: argparse.Namespace) -> hidim.Mom
             factor = hidim.WSD(args.steps, warmup, factor.decay_fraction, factor.final)
         elif warmup:
             factor = hidim.Warmup(warmup) if factor is None else hidim.Warmup(warmup) * factor
-    return algorithm if factor is None else algorithm.scheduled(factor)
+    if factor is None:
+        return algorithm
+    return require(algorithm, "scheduled", "it takes no learning-rate schedule")(factor)
 
 
 def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table | None:
@@ -253,8 +256,10 @@ def _shape(args: argparse.Namespace) -> hidim.Cosine | hidim.WSD | hidim.Table |
     return hidim.WSD(args.steps, **options) if kind == "wsd" else None
 
 
-def algorithm_text(algorithm: hidim.Momentum) -> str:
-    """The algorithm in one line, its four schedules in numbers."""
+def algorithm_text(algorithm: Any) -> str:
+    """The algorithm in one line, the family's four schedules in numbers."""
+    if not isinstance(algorithm, hidim.Momentum):
+        return f"{algorithm.name}: {algorithm!r}"
     parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     listing = ", ".join(f"{part}={_short(getattr(algorithm, part))}" for part in parts)
     return f"{algorithm.name}: {listing}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hidim
+from hidim.algorithms.base import described
 from hidim.cli.algorithms import (
     add_algorithm_flags,
     add_schedule_flags,
@@ -40,7 +41,10 @@ from hidim.support.checks import whole
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_USEFUL = 0.01  # an error above it leaves no curve to speak of
+
 __all__ = [
+    "accuracy_note",
     "add_algorithm_flags",
     "add_engine_flag",
     "add_output_flags",
@@ -131,7 +135,7 @@ def steps_to_report(args: argparse.Namespace) -> np.ndarray:
     return np.union1d(log_spaced_steps(args.steps), round_steps(args.steps))
 
 
-def title(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> list[str]:
+def title(problem: Any, algorithm: Any, args: argparse.Namespace) -> list[str]:
     """The lines above a table: the problem, the algorithm and the batch size."""
     return [
         f"problem    {problem_text(problem, args)}",
@@ -140,9 +144,9 @@ def title(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> 
     ]
 
 
-def answer(problem: Any, algorithm: hidim.Momentum, args: argparse.Namespace) -> dict[str, Any]:
+def answer(problem: Any, algorithm: Any, args: argparse.Namespace) -> dict[str, Any]:
     """What the JSON of a single curve says first: the problem and the algorithm."""
-    return {"problem": problem_data(problem, args), "algorithm": algorithm.to_dict()}
+    return {"problem": problem_data(problem, args), "algorithm": described(algorithm)}
 
 
 def report_curve(
@@ -154,12 +158,13 @@ def report_curve(
     seconds: float,
     extra: dict[str, np.ndarray] | None = None,
     draw: Callable[[Axes], Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> int:
     """Hand back one curve in every form that was asked for; `extra` columns go beside it."""
     extra = extra or {}
     if draw and getattr(args, "plot", None):
         write_figure(args.plot, draw, size=(7.0, 4.6))
-    said = [*title, "", curve_table(curve, extra), "", outcome_text(curve)]
+    said = [*title, "", curve_table(curve, extra), "", outcome_text(curve), *notes]
     return hand_back(
         args,
         columns={**curve_columns(curve), **extra},
@@ -169,14 +174,14 @@ def report_curve(
 
 
 def curve_columns(curve: hidim.Curve) -> dict[str, Sequence[Any] | np.ndarray]:
-    """Every row of a curve under the names its CSV has: step, flops, risk, stderr."""
+    """Every row of a curve under the names its CSV has: step, flops, risk, stderr, its columns."""
     columns: dict[str, Sequence[Any] | np.ndarray] = {"step": curve.steps}
     if _has_flops(curve):
         columns["flops"] = curve.flops
     columns["risk"] = curve.risk
     if curve.stderr is not None:
         columns["stderr"] = curve.stderr
-    return columns
+    return columns | dict(curve.columns)
 
 
 def _has_flops(curve: hidim.Curve) -> bool:
@@ -192,7 +197,7 @@ def curve_table(curve: hidim.Curve, extra: dict[str, np.ndarray] | None = None) 
     columns["risk"] = [risk_text(risk) for risk in curve.risk[rows]]
     if curve.stderr is not None:
         columns["stderr"] = [f"{error:.2g}" for error in curve.stderr[rows]]
-    for name, values in (extra or {}).items():
+    for name, values in {**curve.columns, **(extra or {})}.items():
         columns[name] = [f"{value:.6g}" for value in values[rows]]
     return table(columns)
 
@@ -213,16 +218,33 @@ def curves_table(predicted: Sequence[hidim.Curve], simulated: Sequence[hidim.Cur
 
 def outcome_text(curve: hidim.Curve) -> str:
     """How the run ended, in one line."""
-    if curve.status == "ok":
-        return "status: ok"
+    if curve.status != "diverged":
+        return f"status: {curve.status}" + accuracy_note(curve, "; ")
     where = "" if curve.diverged_at is None else f" at step {step_text(curve.diverged_at)}"
     return f"status: {curve.status}{where} (risk beyond 1000 times its start)"
+
+
+def accuracy_note(curve: hidim.Curve, before: str = "") -> str:
+    """How far a curve that missed its rtol may be off, and what to do; empty for every other.
+
+    >>> facts = {"rtol": 1e-8, "error": 2.1e-7}
+    >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
+    'the risk may be off by 2.1e-07 of itself, more than rtol 1e-08: trust no more digits'
+    """
+    if curve.status != "inaccurate":
+        return ""
+    error, rtol = (float(curve.provenance.get(name, math.nan)) for name in ("error", "rtol"))
+    known = f"{error:.1e} of itself" if math.isfinite(error) else "an unknown amount"
+    remedy = "trust no more digits" if error <= _USEFUL else "ask for fewer steps"
+    return f"{before}the risk may be off by {known}, more than rtol {rtol:g}: {remedy}"
 
 
 def provenance_text(curve: hidim.Curve, *, seconds: float) -> str:
     """Where the numbers come from, in one line."""
     said = {k: v for k, v in curve.provenance.items() if isinstance(v, str | int | float)}
     said = {k: v for k, v in said.items() if k not in ("version", "hidim") and v != ""}
+    if "error" in said:
+        said["error"] = f"{said['error']:.1e}"
     listing = "".join(f", {key} {_plain_text(value)}" for key, value in said.items())
     return f"hidim {hidim.__version__}{listing}, {seconds:.2f} s"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hidim
+from hidim.algorithms.base import described
 from hidim.cli import common
 from hidim.cli.numbers import count
 from hidim.measure.crossings import Standing, standings
@@ -93,7 +94,7 @@ def draw(ax: Axes, curves: Sequence[hidim.Curve], *, floor: float | None = None)
 def _report(
     args: argparse.Namespace,
     problem: Any,
-    algorithms: Sequence[hidim.Momentum],
+    algorithms: Sequence[Any],
     predicted: Sequence[hidim.Curve],
     simulated: Sequence[hidim.Curve],
     seconds: float,
@@ -112,14 +113,15 @@ def _report(
         common.curves_table(predicted, simulated),
         "",
         _summary_text(standings(predicted)),
-        common.provenance_text(predicted[0], seconds=seconds),
+        *(f"{c.label}: {note}" for c in predicted if (note := common.accuracy_note(c))),
+        common.provenance_text(max(predicted, key=_error), seconds=seconds),
     ]
     return common.hand_back(
         args,
         columns=columns,
         answer={
             "problem": common.problem_data(problem, args),
-            "algorithms": [algorithm.to_dict() for algorithm in algorithms],
+            "algorithms": [described(algorithm) for algorithm in algorithms],
             "batch_size": args.batch_size,
             "predicted": [curve.to_dict() for curve in predicted],
             "simulated": [curve.to_dict() for curve in simulated],
@@ -150,9 +152,13 @@ def _summary_text(rows: Sequence[Standing]) -> str:
         f"{row.algorithm} passed {common.risk_text(row.lowest_risk)} at step "
         f"{common.step_text(row.lowest_at)} and rose to {common.risk_text(row.final_risk)}"
         for row in rows
-        if row.rose and row.status == "ok"
+        if row.rose and row.status != "diverged"
     ]
     return "\n".join([common.table(columns), *about, *rose])
+
+
+def _error(curve: hidim.Curve) -> float:
+    return float(curve.provenance.get("error", 0.0))
 
 
 def _thinned(curve: hidim.Curve) -> hidim.Curve:
@@ -162,4 +168,10 @@ def _thinned(curve: hidim.Curve) -> hidim.Curve:
     marks = np.searchsorted(steps, np.geomspace(1, steps[-1], 24)).clip(max=len(steps) - 1)
     keep = order[np.unique(marks)]
     assert curve.stderr is not None  # simulated curves always carry their errors
-    return replace(curve, steps=curve.steps[keep], risk=curve.risk[keep], stderr=curve.stderr[keep])
+    return replace(
+        curve,
+        steps=curve.steps[keep],
+        risk=curve.risk[keep],
+        stderr=curve.stderr[keep],
+        columns={name: values[keep] for name, values in curve.columns.items()},
+    )

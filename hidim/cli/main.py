@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import hidim
+from hidim.cli import outside
 from hidim.cli.parser import Parser, hyphenate, join_negative_values
 from hidim.support.checks import choice
 from hidim.support.extras import MissingExtra
@@ -100,6 +101,7 @@ def _dispatch(given: list[str]) -> int:
     if not given:
         print(usage(), file=sys.stderr)
         return 2
+    outside.load()
     name = choice("command", given[0], COMMANDS)
     command = importlib.import_module(f"hidim.cli.{name.replace('-', '_')}")
     parser = Parser(f"hidim {name}", summary=command.SUMMARY, example=command.EXAMPLE)

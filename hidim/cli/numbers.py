@@ -48,6 +48,18 @@ def counts(text: str) -> list[int | float]:
         raise argparse.ArgumentTypeError(f"cannot read {text!r}; write 0,100,1e6") from None
 
 
+def names(text: str) -> list[str]:
+    """Names of parameters as `gamma_2,kappa_3`, with dashes or underscores.
+
+    >>> names("gamma-2, gamma_3.values[3]")
+    ['gamma_2', 'gamma_3.values[3]']
+    """
+    found = [part.strip().replace("-", "_") for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names no parameter; write gamma_2,kappa_3")
+    return found
+
+
 def one_of(what: str, names: Iterable[str]) -> Callable[[str], str]:
     """Reads one of `names` in any case; a near miss is answered with the nearest.
 

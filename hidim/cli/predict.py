@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import hidim
 from hidim.cli import common
+from hidim.cli.numbers import names, number
+from hidim.engines.control import RTOL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,9 @@ example: DANA-decaying on a power-law problem, a hundred million steps, with a f
 
 the risk at three steps, for a program to read
   hidim predict --alpha 1 --beta 0.7 --d 1000 --algorithm sgd --at 0,1e3,1e6 --json
+
+which rate to change, and by how much that pays: d log risk / d parameter at the end
+  hidim predict --alpha 1 --beta 0.7 --d 1000 --at 1e6 --sensitivity gamma_2,gamma_3,kappa_3
 
 a quadratic of your own, with rates of your own
   hidim predict --spectrum measured.json --steps 1e5 --csv curve.csv \\
@@ -37,6 +42,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_engine_flag(group)
     group.add_argument(
         "--readout", metavar="NAME", default="gradient", help="point whose risk is read (gradient)"
+    )
+    group.add_argument(
+        "--rtol",
+        type=number,
+        metavar="X",
+        default=RTOL,
+        help=f"relative error allowed on the risk, 1e-12 to 0.01 ({RTOL:g})",
+    )
+    group.add_argument(
+        "--sensitivity",
+        type=names,
+        metavar="NAME,...",
+        default=[],
+        help="derivatives of the log risk by these parameters: gamma_2,kappa_3,delta",
     )
     common.add_output_flags(parser)
 
@@ -57,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         at=common.steps_to_report(args),
         readout=args.readout,
+        rtol=args.rtol,
+        sensitivity=args.sensitivity,
     )
     return common.report_curve(
         args,

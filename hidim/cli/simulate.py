@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         seconds=time.perf_counter() - started,
         extra={"predicted": predicted.risk, "z": deviations(curve, predicted)},
         draw=lambda ax: draw(ax, curve, predicted),
+        notes=[f"prediction: {note}"] if (note := common.accuracy_note(predicted)) else [],
     )
 
 

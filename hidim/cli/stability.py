@@ -52,26 +52,29 @@ def run(args: argparse.Namespace) -> int:
     head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
     return common.hand_back(
         args,
-        columns={
-            "step": found.steps,
-            "norm": found.norm,
-            "small_step_norm": found.small_step_norm,
-        },
+        columns=_columns(found),
         answer=head | found.to_dict(),
         text="\n".join([*said, "", provenance]),
     )
 
 
+def _columns(found: Any) -> dict[str, np.ndarray]:
+    columns = {"step": found.steps, "norm": found.norm}
+    if found.small_step_norm is not None:
+        columns["small_step_norm"] = found.small_step_norm
+    return columns
+
+
 def draw(ax: Axes, found: Any) -> None:
-    """The figure of --plot: the exact kernel norm and the small-step one."""
+    """The figure of --plot: the exact kernel norm and the small-step one, or the gain."""
     from hidim.plots import colour_of, dress
 
     steps = np.asarray(found.steps, dtype=np.float64)
     colour = colour_of(found.algorithm.name)
-    lines = [
-        ("exact kernel norm N(t)", found.norm, "-"),
-        ("small-step", found.small_step_norm, ":"),
-    ]
+    lines = [("gain of the loop", found.norm, "-")]
+    if found.small_step_norm is not None:
+        exact = ("exact kernel norm N(t)", found.norm, "-")
+        lines = [exact, ("small-step", found.small_step_norm, ":")]
     for label, norm, style in lines:
         # Infinite where a mode is unstable by itself: nothing to draw there.
         seen = (steps > 0) & np.isfinite(norm) & (norm > 0)
@@ -83,28 +86,37 @@ def draw(ax: Axes, found: Any) -> None:
 
 
 def _verdict(found: Any) -> str:
-    def rate(value: float | None) -> str:
-        return "none: no such rate here" if value is None else f"{value:.6g}"
-
-    lines = [
+    norm = "gain" if found.small_step_norm is None else "kernel norm"
+    known = [
         ("stable", "yes" if found.stable else "no"),
         ("verdict", found.verdict),
         ("warning", found.warning or "none"),
         ("diverged at step", common.step_text(found.diverged_at)),
-        ("highest kernel norm", f"{np.max(found.norm):.6g}"),
+        (f"highest {norm}", f"{np.max(found.norm):.6g}"),
+    ]
+    edges = [("largest rates", f"none: {found.no_edges}")] if found.no_edges else _edges(found)
+    return "\n".join(f"{name:<21}{text}" for name, text in [*known, *edges])
+
+
+def _edges(found: Any) -> list[tuple[str, str]]:
+    def rate(value: float | None) -> str:
+        return "none: no such rate here" if value is None else f"{value:.6g}"
+
+    return [
         ("largest gamma_2", f"{rate(found.largest_gamma_2)}   (gamma_3 / gamma_2 held fixed)"),
         ("largest gamma_3", f"{rate(found.largest_gamma_3)}   (gamma_2 held fixed)"),
         ("exact SGD threshold", f"{found.sgd_threshold:.6g}"),
     ]
-    return "\n".join(f"{name:<21}{text}" for name, text in lines)
 
 
 def _norms(found: Any) -> str:
     rows = np.unique(np.geomspace(1, len(found.steps), 10).astype(int) - 1)
-    return common.table(
-        {
-            "step": [common.step_text(found.steps[i]) for i in rows],
-            "norm N": [f"{found.norm[i]:.5g}" for i in rows],
-            "small-step": [f"{found.small_step_norm[i]:.5g}" for i in rows],
-        }
-    )
+    columns = {
+        "step": [common.step_text(found.steps[i]) for i in rows],
+        "gain" if found.small_step_norm is None else "norm N": [
+            f"{found.norm[i]:.5g}" for i in rows
+        ],
+    }
+    if found.small_step_norm is not None:
+        columns["small-step"] = [f"{found.small_step_norm[i]:.5g}" for i in rows]
+    return common.table(columns)

@@ -24,69 +24,84 @@ per octave of t and at their breakpoints.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
-from hidim.curve import Curve
+from hidim.engines.control import Controlled
+from hidim.engines.record import Record
 from hidim.problems.spectrum import Spectrum
-from hidim.systems.kernel_norm import kernel_norm
+from hidim.systems.base import System
+from hidim.systems.momentum import MomentumSystem
 
 _FIRST = 64  # steps taken one by one, before a grid in log t is fine enough
 _PER_OCTAVE = 32
 _CHUNK = 1 << 20
 
 
-def solve(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
-    at: np.ndarray,
-    *,
-    moments: bool = False,
-    readout: str = "gradient",
-) -> Curve:
-    """The law's risk at the steps `at`, for any spectrum and stable schedules.
-
-    Raises:
-        ValueError: moments, or another point than the iterate, of which no law speaks; or rates
-            that are unstable at the end of the run, where none holds.
-
-    >>> from hidim.algorithms import sgd
-    >>> spectrum = Spectrum([1.0, 0.1], [1.0, 1.0], 0.0)
-    >>> solve(spectrum, sgd(0.1), 1, np.array([0, 10])).risk.round(3)
-    array([0.55 , 0.118])
-    """
-    _refuse_what_a_law_lacks(moments, readout)
-    times = np.asarray(at, dtype=np.float64)
-    last = float(times.max(initial=0.0))
-    norm = float(kernel_norm(spectrum, algorithm, batch_size, last))
-    if norm >= 1:
-        raise ValueError(
+def refuses(system: System, last: float) -> str | None:
+    """Why this engine cannot follow a system up to step `last`, or None if it can."""
+    if not isinstance(system, MomentumSystem):
+        return (
+            "engine 'asymptotic' knows the law of the momentum family alone, and this is another "
+            "theory. Use engine='exact'."
+        )
+    if system.readout != "gradient":
+        return (
+            f"`readout` must be 'gradient' with engine='asymptotic', got {system.readout!r}; "
+            "for other points of the algorithm use engine='exact'."
+        )
+    norm = float(system.loop_gain(np.array([last]))[0])
+    if not norm < 1:
+        return (
             f"`engine` 'asymptotic' holds for stable rates only: the kernel norm at step {last:g} "
             f"is {norm:.3g}, not below 1. Lower the rates, or use engine='exact'."
         )
-    theta = effective_time(algorithm, times)
-    rate, law = _noise_rate(algorithm, times), spectrum.law
-    noise, more = law.shared(batch_size, rate), law.constant(batch_size, rate)
-    risk = np.empty(times.shape)
-    rows = max(1, _CHUNK // len(spectrum))
-    for start in range(0, len(times), rows):
-        part = slice(start, start + rows)
-        risk[part] = _risk(spectrum, theta[part], noise[part], more[part])
-    return Curve(steps=at, risk=risk)
+    return None
 
 
-def _refuse_what_a_law_lacks(moments: bool, readout: str) -> None:
+def solve(
+    system: System,
+    at: np.ndarray,
+    *,
+    rtol: float,
+    shown: str = "risk",
+    moments: bool = False,
+    sensitivity: Sequence[str] = (),
+) -> Controlled:
+    """The law's risk at the steps `at`, for any spectrum and stable schedules.
+
+    A law has no error to control: its estimate is infinite.
+
+    Raises:
+        ValueError: moments or sensitivities, of which no law speaks.
+
+    >>> from hidim.algorithms import sgd
+    >>> system = MomentumSystem(Spectrum([1.0, 0.1], [1.0, 1.0], 0.0), sgd(0.1), 1)
+    >>> solve(system, np.array([0, 10]), rtol=1e-8).record.columns["risk"].round(3)
+    array([0.55 , 0.118])
+    """
     if moments:
         raise ValueError(
             "`moments` must be False with engine='asymptotic', which knows the risk alone; "
             "for every mode's moments use engine='exact'."
         )
-    if readout != "gradient":
-        raise ValueError(
-            f"`readout` must be 'gradient' with engine='asymptotic', got {readout!r}; "
-            "for other points of the algorithm use engine='exact'."
-        )
+    if sensitivity:
+        raise ValueError("engine 'asymptotic' has no sensitivities; use engine='exact'.")
+    assert isinstance(system, MomentumSystem)
+    spectrum, algorithm, times = system.spectrum, system.algorithm, np.asarray(at, dtype=np.float64)
+    theta = effective_time(algorithm, times)
+    rate, law = _noise_rate(algorithm, times), spectrum.law
+    noise, more = law.shared(system.batch_size, rate), law.constant(system.batch_size, rate)
+    risk = np.empty(times.shape)
+    rows = max(1, _CHUNK // len(spectrum))
+    for start in range(0, len(times), rows):
+        part = slice(start, start + rows)
+        risk[part] = _risk(spectrum, theta[part], noise[part], more[part])
+    record = Record(times, np.asarray(math.inf), columns={"risk": risk}, last_risk=risk[-1])
+    return Controlled(record, math.inf, True)
 
 
 def effective_time(algorithm: Momentum, at: np.ndarray) -> np.ndarray:

@@ -1,252 +1,258 @@
 """Many steps at once: one polynomial per mode and block, for steps or for continuous time.
 
-On a block of length L every moment is a polynomial p of degree `STAGES` that satisfies
+On a block of length L every number of a system's state is a polynomial that satisfies
 
-    (p(t + 1) - p(t)) = change_t p(t) + noise_t 2P(t)
+    p(t + 1) - p(t) = change(t, q(t)) p(t) + source(t, q(t))
 
-at the right Radau points of the block. The left side is (e^{eps D} - I) / eps in block units,
-eps = 1 / L, with D the nilpotent differentiation matrix, so it is a short exact sum without
-cancellation; eps = 0 is Radau IIA for the continuous-time limit, so one code serves both.
-Modes meet only through the risk: each mode is solved for its free part and for the answer
-to a unit of risk at each point, then one small system closes the risk.
-Source: derived for this project; the method of lines of Radau collocation is classical
-(Hairer and Wanner, Solving Ordinary Differential Equations II, IV.5).
+at the points of a scheme (scheme.py). Modes meet only in the orders q: every mode is solved for its
+free part and for the answer to a unit of each order at each point, then one small system closes q.
+Where change depends on q, or source is not affine in it, that is one pass of Newton's method on q
+at the points, and is repeated. Derivation: docs/theory/moments.md.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
-from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import CROSS, ERROR, MOMENTUM, increment
+from hidim.engines.linear import BlockMatrix
+from hidim.engines.scheme import Scheme
+from hidim.systems.base import Drive, System, size_of
 
-STAGES = 7
-# Risks below this are nothing: a run without a floor sinks through float range to zero.
-_TINY = 1e-290
-# A kept E y^2 is held to 30 times the error of the risk, relative to itself.
-_MOMENTUM_SHARE = 1.0 / 30.0
-
-
-def _radau_points(stages: int) -> np.ndarray:
-    """Right Radau points on [0, 1], ascending, the last one 1."""
-    difference = np.zeros(stages + 1)
-    difference[stages - 1 :] = -1.0, 1.0
-    roots = np.sort(np.polynomial.legendre.legroots(difference).real)
-    roots[-1] = 1.0
-    return 0.5 * (1.0 + roots)
+_NEWTON_PASSES = 12
+# Steps behind a breakpoint for which what a block leaves in doubt is carried on.
+_STEPS_AHEAD = 12
+_HOPELESS = 1e-2  # a block in so much doubt is cut in any case
+# Newton's last correction, relative to the largest order: quadratic from there.
+_CONVERGED = 1e-9
 
 
-def _barycentric(points: np.ndarray) -> np.ndarray:
-    gaps = points[:, None] - points + np.eye(len(points))
-    return 1.0 / gaps.prod(axis=1)
+@dataclass(frozen=True)
+class Span:
+    """A block in time: where it starts, how long it is, how it is cut.
 
+    Args:
+        start, length: in steps.
+        last_time: formulas are read no later than this, where theirs end.
+        scheme: the points.
+        discrete: steps of one, or continuous time.
+    """
 
-def _differentiation(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    gaps = points[:, None] - points + np.eye(len(points))
-    matrix = weights / weights[:, None] / gaps
-    np.fill_diagonal(matrix, 0.0)
-    np.fill_diagonal(matrix, -matrix.sum(axis=1))
-    return matrix
+    start: float
+    length: float
+    last_time: float
+    scheme: Scheme
+    discrete: bool = True
 
+    @property
+    def times(self) -> np.ndarray:
+        """Of the points, the start included, (stages + 1,)."""
+        return np.minimum(self.start + self.length * self.scheme.points, self.last_time)
 
-POINTS = np.concatenate([[0.0], _radau_points(STAGES)])  # (STAGES + 1,), block start included
-_WEIGHTS = _barycentric(POINTS)
-# D^k / k! for k = 1..STAGES: nilpotent, so this is the whole exponential series.
-_POWERS = [_differentiation(POINTS, _WEIGHTS)]
-for _k in range(2, STAGES + 1):
-    _POWERS.append(_POWERS[-1] @ _POWERS[0] / _k)
-# Values at POINTS -> Legendre coefficients, to see how fast the polynomial converges.
-TO_LEGENDRE = np.linalg.inv(np.polynomial.legendre.legvander(2 * POINTS - 1, STAGES))
+    def places(self, t: np.ndarray) -> np.ndarray:
+        """Times inside the block as parts of it."""
+        return np.minimum((t - self.start) / self.length, 1.0)
 
-
-def interpolate(values: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Evaluate block polynomials at x in [0, 1]; values (STAGES + 1, ...) -> (x, ...)."""
-    gap = np.asarray(x, dtype=np.float64)[:, None] - POINTS
-    exact = gap == 0.0
-    terms = _WEIGHTS / np.where(exact, 1.0, gap)
-    basis = terms / terms.sum(axis=1, keepdims=True)
-    hit = exact.any(axis=1)
-    basis[hit] = exact[hit]
-    return np.tensordot(basis, values, axes=1)
+    def shift(self) -> np.ndarray:
+        """The discrete derivative, (stages + 1, stages + 1)."""
+        return self.scheme.shift(1.0 / self.length if self.discrete else 0.0)
 
 
 @dataclass(frozen=True)
 class Block:
-    """The solution on one block.
+    """The solution of one system on one block.
 
-    Args:
-        sums: (STAGES + 1, 3, ...), eigenvalue-weighted moments at POINTS.
-        end: (kinds, ..., modes), the moments where the block ends.
-        error: estimated error of the risk, relative to the smallest risk on the block; the
-            largest over the targets.
-        states: (STAGES + 1, kinds, ..., modes), the moments at POINTS, where they are known.
+    Attributes:
+        system: whose states these are; that of nodes where these answer for more modes.
+        span: the block.
+        x: (stages + 1, ..., kinds, modes), the states at the points.
+        q: (stages + 1, ..., orders).
+        error: how much of what is read is in doubt, relative to its smallest value there.
+        drive: the states and orders of the driver at the points.
+        end: the state where the block ends.
+        solved: the linear systems, for who wants more of them.
     """
 
-    sums: np.ndarray
-    end: np.ndarray
+    system: System
+    span: Span
+    x: np.ndarray
+    q: np.ndarray
     error: float
-    states: np.ndarray | None = None
+    end: np.ndarray
+    drive: Drive | None = None
+    solved: BlockMatrix | None = None
+
+    def read(self, t: np.ndarray) -> dict[str, np.ndarray]:
+        """What is seen at times inside the block, each (len(t), ...)."""
+        basis = self.span.scheme.basis(self.span.places(t))
+        x, q = np.tensordot(basis, self.x, axes=1), np.tensordot(basis, self.q, axes=1)
+        drive = self.drive
+        if drive is not None:
+            drive = (np.tensordot(basis, drive[0], axes=1), np.tensordot(basis, drive[1], axes=1))
+        return self.system.readouts(t, x, q, drive)
 
 
 def solve_block(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
+    system: System,
     state: np.ndarray,
-    start: float,
-    length: float,
-    *,
-    discrete: bool,
-    last_time: float,
-    floors: np.ndarray | None = None,
-    watch: Watch | None = None,
+    span: Span,
+    drive: Drive | None = None,
+    ahead: float | None = None,
 ) -> Block:
-    """Solve all modes over [start, start + length].
+    """One system over one block.
 
     Args:
-        state: (3, modes) at `start`; (1, modes) when the momentum neither acts nor is read. An
-            axis of targets may stand before the modes: they share the spectrum, so they cost
-            little.
-        discrete: True for steps of one, False for continuous time.
-        last_time: schedules are read no later than this, the end of their current formula.
-        floors: (targets,) risk floors; the spectrum's own without an axis of targets.
-        watch: what beside the risk at the iterate the error must count.
+        state: (..., kinds, modes) at its start.
+        drive: of its driver at all points, the start included.
+        ahead: where the block ends at a breakpoint, that time: what nothing reads before may
+            count after it.
     """
-    kinds, targets = len(state), state.shape[1:-1]
-    floor = np.asarray(spectrum.risk_floor if floors is None else floors)
-    flat = state.reshape(kinds, -1, state.shape[-1]).transpose(2, 0, 1)  # (modes, kinds, n)
-    n = flat.shape[-1]
-    times = np.minimum(start + length * POINTS[1:], last_time)
-    answer = responses(
-        spectrum.eigenvalues, spectrum.counts, algorithm, batch_size, flat, times, length,
-        discrete=discrete,
-    )  # fmt: skip
-    solution = answer[..., :n]
-    if answer.shape[-1] > n:
-        shares = np.tensordot(spectrum.eigenvalues, answer[:, :, ERROR], axes=1)
-        twice_risk = close(shares, floor)
-        solution = answer @ np.concatenate([np.eye(n), twice_risk])
-    later = solution.transpose(1, 2, 3, 0).reshape(STAGES, kinds, *targets, len(spectrum))
-    states = np.concatenate([state[None], later])
-    sums = np.zeros((STAGES + 1, 3, *targets))
-    sums[:, :kinds] = states @ spectrum.eigenvalues
-    last = ERROR + 1 if watch is None else kinds
-    tails = np.tensordot(TO_LEGENDRE[-2:], states[:, :last], axes=1)
-    error = error_estimate(spectrum.eigenvalues, floor, tails, sums, watch)
-    return Block(sums, states[-1], error, states)
+    solve = _affine if system.affine or not system.orders else _newton
+    x, q, solved = solve(system, state, span, _inside(drive))
+    error = _error(system, span, x, q, drive, ahead)
+    return Block(system, span, x, q, error, x[-1], drive, solved)
 
 
-def responses(
-    eigenvalues: np.ndarray,
-    counts: np.ndarray,
-    algorithm: Momentum,
-    batch_size: float,
-    states: np.ndarray,
-    times: np.ndarray,
-    length: float,
-    *,
-    discrete: bool,
-) -> np.ndarray:
-    """Every mode by itself: what becomes of its states, and of a unit of 2P at each point.
+def solve_chain(
+    systems: list[System], states: list[np.ndarray], span: Span, ahead: float | None = None
+) -> list[Block]:
+    """A system behind its drivers: each solved with the one before it known."""
+    found: list[Block] = []
+    drive: Drive | None = None
+    doubt: np.ndarray | None = None
+    for system, state in zip(systems, states, strict=True):
+        block = solve_block(system, state, span, drive, ahead)
+        if drive is not None and doubt is not None and np.isfinite(block.error):
+            block = replace(block, error=max(block.error, _passed_on(block, doubt)))
+        found.append(block)
+        drive, doubt = (block.x, block.q), size_of(span.scheme.last_two(block.x))
+    return found
 
-    Args:
-        states: (modes, kinds, n) at the start of the block, or (kinds, n) for every mode.
-        times: (STAGES,) when the schedules are read.
 
-    Returns:
-        (modes, STAGES, kinds, n + STAGES); n columns alone where no noise is drawn.
+def _passed_on(block: Block, doubt: np.ndarray) -> float:
+    """What a driver leaves in doubt, as its system reads it: at once, and in what is added.
+
+    How much of the driver itself is in doubt does not matter where noise has buried it.
     """
-    kinds, n = states.shape[-2:]
-    change, noise = increment(algorithm, eigenvalues, batch_size, times)
-    change, noise = change[..., :kinds, :kinds], noise[..., :kinds]
-    shift = _shift(1.0 / length if discrete else 0.0)
-    modes, size = len(eigenvalues), STAGES * kinds
-    matrix = np.empty((modes, STAGES, kinds, STAGES, kinds))
-    matrix[...] = np.kron(shift[1:, 1:], np.eye(kinds)).reshape(STAGES, kinds, STAGES, kinds)
-    # Columns: the free part of every state, then a unit of 2P at each point if noise is drawn.
-    columns = n + STAGES if np.isfinite(batch_size) else n
-    right = np.zeros((modes, STAGES, kinds, columns))
-    right[..., :n] = -shift[1:, 0, None, None] * states[..., None, :, :]
-    weights = length * counts[:, None]
-    for i in range(STAGES):
-        matrix[:, i, :, i, :] -= length * change[i]
-        if columns > n:
-            right[:, i, :, n + i] = weights * noise[i]
-    answer = np.linalg.solve(matrix.reshape(modes, size, size), right.reshape(modes, size, columns))
-    return answer.reshape(modes, STAGES, kinds, columns)
+    assert block.drive is not None
+    system, t = block.system, block.span.times[-1:]
+    (x, q), state, order = block.drive, block.x[-1:], block.q[-1:]
+    driver = system.driver
+    assert driver is not None
+    moved = x[-1:] + np.where(x[-1:] < 0, -doubt, doubt)
+    turned = q[-1:] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
+    as_is, off = (x[-1:], q[-1:]), (moved, turned)
+    risk = np.min(np.abs(system.readouts(block.span.times, block.x, block.q, block.drive)["risk"]))
+    seen = (
+        system.readouts(t, state, order, as_is)["risk"]
+        - system.readouts(t, state, order, off)["risk"]
+    )
+    added, other = (
+        system.source(t, order, at)[0]
+        + np.einsum("jab,bj->ja", system.change(t, order, at)[0], state[0])
+        for at in (as_is, off)
+    )
+    weights = np.abs(system.weights).sum(axis=0).T  # (modes, kinds)
+    share = np.sum(weights * np.abs(other - added)) / (np.sum(weights * np.abs(added)) + 1e-290)
+    return float(max(np.max(np.abs(seen)) / (risk + 1e-290), share))
 
 
-def close(shares: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """2P at the points, (STAGES, n), from the shares (STAGES, n + STAGES) of states and noise."""
-    n = shares.shape[-1] - STAGES
-    return np.linalg.solve(np.eye(STAGES) - shares[:, n:], 2.0 * floor + shares[:, :n])
+def shares(weights: np.ndarray, kept: list[int], answer: np.ndarray) -> np.ndarray:
+    """What answers (modes, kept, stages, columns) give the orders, (orders * stages, columns)."""
+    stages, count = answer.shape[2:]
+    seen = [i for i, kind in enumerate(kept) if np.any(weights[:, kind])]
+    found = np.zeros((len(weights), stages * count))
+    for i in seen:
+        found += weights[:, kept[i]] @ answer[:, i].reshape(len(answer), -1)
+    return found.reshape(len(weights) * stages, count)
 
 
-def _shift(eps: float) -> np.ndarray:
-    total = _POWERS[-1].copy()
-    for power in _POWERS[-2::-1]:
-        total = power + eps * total
-    return total
+def closed_orders(offset: np.ndarray, given: np.ndarray, loop: np.ndarray) -> np.ndarray:
+    """Orders at the points, (orders * stages, n), from their given parts and what they feed."""
+    if not offset.shape[-1]:
+        return given
+    stages = len(loop) // offset.shape[-1]
+    known = np.repeat(offset.reshape(-1, offset.shape[-1]).T, stages, axis=0)
+    if not loop.any():
+        return known + given
+    return np.asarray(np.linalg.solve(np.eye(len(loop)) - loop, known + given))
 
 
-@dataclass(frozen=True)
-class Watch:
-    """What beside the risk at the iterate a block must get right.
+def _affine(
+    system: System, state: np.ndarray, span: Span, drive: Drive | None
+) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    stages, targets, shape = span.scheme.stages, state.shape[:-2], state.shape[-2:]
+    free = state.reshape(-1, *shape)
+    n = len(free)
+    change, source, gains = system.linearised(span.times[1:], free, np.empty(0), drive)
+    matrix = BlockMatrix(change, gains, span.length, span.shift()[1:], system.seen)
+    right = matrix.free_columns(free, source)
+    fed = bool(gains.any())
+    answer = matrix.solve(right, units=fed)
+    parts = shares(system.weights, matrix.kept, answer)
+    loop = parts[:, n:] if fed else np.zeros((len(parts), len(parts)))
+    q = closed_orders(system.offset, parts[:, :n], loop)
+    kept = answer[..., :n] + answer[..., n:] @ q if fed else answer
+    full = matrix.complete(kept, right, q)
+    later = full.transpose(2, 3, 1, 0).reshape(stages, *targets, *shape)
+    orders = q.reshape(len(system.orders), stages, n).transpose(1, 2, 0)
+    orders = orders.reshape(stages, *targets, len(system.orders))
+    before = np.asarray(system.order(state))[None]
+    return np.concatenate([state[None], later]), np.concatenate([before, orders]), matrix
 
-    Args:
-        weights: (STAGES + 1,), w at POINTS of the point theta + w y whose risk is read.
-        momentum: whether E y^2 counts by itself, as where every moment is kept.
-    """
 
-    weights: np.ndarray
-    momentum: bool = False
+def _newton(
+    system: System, state: np.ndarray, span: Span, drive: Drive | None
+) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    stages, shift, times = span.scheme.stages, span.shift()[1:], span.times[1:]
+    before = np.asarray(system.order(state))
+    # The first guess is that nothing moves; how far it does is Newton's first answer.
+    q = np.broadcast_to(before, (stages, len(before))).copy()
+    x = np.broadcast_to(state, (stages, *state.shape))
+    for _ in range(_NEWTON_PASSES):
+        change, source, gains = system.linearised(times, x, q, drive)
+        matrix = BlockMatrix(change, gains, span.length, shift, system.seen)
+        moved = np.einsum("sjao,so->sja", gains, q)
+        right = matrix.free_columns(state[None], source - moved)
+        answer = matrix.solve(right, units=True)
+        parts = shares(system.weights, matrix.kept, answer)
+        new = closed_orders(system.offset, parts[:, :1], parts[:, 1:])
+        full = matrix.complete(answer[..., :1] + answer[..., 1:] @ new, right, new)
+        x = full[..., 0].transpose(2, 1, 0)
+        correction = new.reshape(-1, stages).T - q
+        q = q + correction
+        if not np.all(np.isfinite(q)):
+            break
+        if np.max(np.abs(correction) / (np.max(np.abs(q), axis=0) + 1e-290)) < _CONVERGED:
+            return np.concatenate([state[None], x]), np.concatenate([before[None], q]), matrix
+    lost = np.full((stages + 1, *state.shape), math.nan)
+    return lost, np.full((stages + 1, len(before)), math.nan), matrix
 
 
-def error_estimate(
-    eigenvalues: np.ndarray,
-    floor: np.ndarray,
-    tails: np.ndarray,
-    sums: np.ndarray,
-    watch: Watch | None = None,
+def _error(
+    system: System,
+    span: Span,
+    x: np.ndarray,
+    q: np.ndarray,
+    drive: Drive | None,
+    ahead: float | None,
 ) -> float:
-    """How far the block is from converged: sizes of the last Legendre coefficients.
-
-    Args:
-        tails: (2, kinds, ..., modes), the last two coefficients; those of the error alone
-            without `watch`.
-        sums: (STAGES + 1, 3, ...).
-    """
-    lowest = np.min(2.0 * floor + sums[:, ERROR], axis=0)
-    if not np.all(np.isfinite(sums)) or np.any(lowest < -_TINY):
+    if not (np.all(np.isfinite(q)) and np.all(np.isfinite(x[-1]))):
         return math.inf
-    found = _size(tails[:, ERROR], eigenvalues) / (np.maximum(lowest, 0.0) + _TINY)
-    if watch is not None and tails.shape[1] > 1:
-        found = np.maximum(found, _watched(eigenvalues, floor, tails, sums, watch))
-    return float(np.max(found))
+    tails = span.scheme.last_two(x)
+    found = system.tail_error(span.times, x, q, tails, drive)
+    if ahead is None or found > _HOPELESS:
+        return found
+    # The next formula may let through what this one does not: a momentum that had no rate.
+    last = None if drive is None else (drive[0][-1:], drive[1][-1:])
+    change = system.change(np.array([ahead]), q[-1:].reshape(1, -1)[:, : q.shape[-1]], last)[0]
+    for _ in range(_STEPS_AHEAD):
+        tails = tails + np.einsum("jab,...bj->...aj", change, tails)
+        found = max(found, system.tail_error(span.times, x, q, tails, drive))
+    return found
 
 
-def _size(tails: np.ndarray, eigenvalues: np.ndarray) -> np.ndarray:
-    weight = np.abs(tails) @ eigenvalues
-    return np.asarray(weight[1] + 0.05 * weight[0])
-
-
-def _watched(
-    eigenvalues: np.ndarray, floor: np.ndarray, tails: np.ndarray, sums: np.ndarray, watch: Watch
-) -> np.ndarray:
-    def at_point(moments: np.ndarray, w: float | np.ndarray) -> np.ndarray:
-        return moments[:, ERROR] + 2.0 * w * moments[:, CROSS] + w**2 * moments[:, MOMENTUM]
-
-    w = watch.weights
-    point = 2.0 * floor + at_point(sums, w.reshape(-1, *np.ones(sums.ndim - 2, dtype=int)))
-    lowest = np.min(point, axis=0)
-    size = np.max([_size(at_point(tails, end), eigenvalues) for end in (w[0], w[-1])], axis=0)
-    found = np.where(lowest < -_TINY, np.inf, size / (np.maximum(lowest, 0.0) + _TINY))
-    if watch.momentum:
-        largest = np.max(np.abs(sums[:, MOMENTUM]), axis=0)
-        share = _size(tails[:, MOMENTUM], eigenvalues) / (largest + _TINY)
-        found = np.maximum(found, _MOMENTUM_SHARE * share)
-    return np.asarray(found)
+def _inside(drive: Drive | None) -> Drive | None:
+    return None if drive is None else (drive[0][1:], drive[1][1:])

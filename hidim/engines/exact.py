@@ -1,81 +1,85 @@
-"""The expected risk of a stochastic algorithm of the momentum family, exact and at any step.
+"""The expected risk of a stochastic algorithm, exact and at any step.
 
-Iterates the second moments (error, momentum, cross) of each eigenmode: step by step where
-they move fast, by block collocation of the same difference equation where they move slowly
-(march.py), so the cost is O(modes log steps); full batches at constant rates by powers of each
-mode's map (powers.py). Exact in expectation for Gaussian data, any batch and step size.
+Follows a system (systems/base.py) step by step where it moves fast and by block collocation of the
+same difference equation where it moves slowly (march.py), so the cost is O(modes log steps); in
+closed form where the theory has one, as at full batches and constant rates. Exact in expectation
+for Gaussian data, any batch and step size.
 
-Accuracy, relative to the risk however far it has fallen: rounding for single steps and powers;
-3e-7 is allowed per block of steps. Against the plain recursion the error was 1e-9 in the middle of
-300 random runs, 4e-7 for one in a hundred and 6e-6 at worst. More than 300 modes add nothing to it
-(many_modes.py). Limits: schedules are trusted to be as smooth as they say (`Schedule.resolution`);
-at full batches with moving rates a part of the solution 16 digits below the risk is lost, as where
-the fast part of Schedule-Free dies and 1/t^10, many decades down, is all that remains.
-Source: arXiv 2505.16098; derivation and conventions in docs/notation.md.
+Accuracy: `rtol` on the risk, 1e-8 by default, measured by a second resolution and returned with
+the curve (control.py); where it could not be kept the status says so. Limits: functions of time
+are trusted to be as smooth as they say (`Schedule.resolution`).
+Source: arXiv 2505.16098; derivation in docs/theory/moments.md.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
-from hidim.curve import Curve
-from hidim.engines import powers
-from hidim.engines.march import march
-from hidim.engines.record import Record, empty_record
-from hidim.problems.spectrum import Spectrum
-from hidim.systems.kernel_norm import growth_rate
-from hidim.systems.momentum import CROSS, ERROR, MOMENTUM, followed
+from hidim.engines.control import Controlled, controlled
+from hidim.engines.march import MOST_SINGLE_STEPS, march
+from hidim.engines.record import Record
+from hidim.engines.start import empty_record
+from hidim.systems.base import System, chain
 
-SUPPORTS = "every member of the momentum family, any batch size, any schedule, up to 1e20 steps"
+_CHUNK = 1 << 20  # numbers held at once where states come in closed form
+_EXACT = 1e-12  # of a closed form
+
+
+def refuses(system: System, last: float) -> str | None:
+    """Why this engine cannot follow a system up to step `last`, or None if it can."""
+    if last > MOST_SINGLE_STEPS and any(part.stepped for part in chain(system)):
+        return (
+            f"this theory is nonlinear mode by mode, so every step is taken by itself: up to "
+            f"{MOST_SINGLE_STEPS:,} steps, got {last:g}. Ask for fewer steps."
+        )
+    return None
 
 
 def solve(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
+    system: System,
     at: np.ndarray,
     *,
+    rtol: float,
+    shown: str = "risk",
     moments: bool = False,
-    readout: str = "gradient",
-) -> Curve:
-    """Exact curve at the steps `at` (ascending).
+    sensitivity: Sequence[str] = (),
+) -> Controlled:
+    """What is read of the system at the steps `at` (ascending).
 
     Args:
-        moments: keep every mode's moments, each solved by itself.
-        readout: which point's risk to report; see `Momentum.readouts`.
+        rtol: relative error allowed on what is shown.
+        shown: name of the readout that the curve shows.
+        moments: keep the states too, every mode solved by itself.
+        sensitivity: names of parameters; columns "d_<name>" hold d log risk / d parameter.
     """
-    weight = algorithm.readout(readout)
-    seen = followed(algorithm, weight, moments=moments)
-    alone = powers.applies(seen, batch_size)
-    if alone and growth_rate(spectrum, seen, math.inf, 0.0) == 0.0:
-        record = empty_record(spectrum, at, keep_moments=moments)
-        record = powers.powers(spectrum, seen, record)
-    else:
-        record = march(spectrum, seen, batch_size, at, keep_moments=moments, readout=weight)
-    return curve_from_record(record, algorithm, at, readout)
+    system = system.answering(sensitivity).sharper(float(at[-1]))
+    if sensitivity:
+        from hidim.engines.sensitivity import with_slopes
+
+        return with_slopes(system, at, rtol, sensitivity, shown=shown, moments=moments)
+    closed = _in_closed_form(system, np.asarray(at, dtype=np.float64), moments=moments)
+    if closed is not None:
+        return Controlled(closed, _EXACT, True)
+    return controlled(system, at, rtol, shown=shown, walked=partial(march, keep_states=moments))
 
 
-def curve_from_record(record: Record, algorithm: Momentum, at: np.ndarray, readout: str) -> Curve:
-    """Turn what a walk recorded into a Curve, read at the point asked for."""
-    weight = algorithm.readout(readout)(np.asarray(at, dtype=np.float64))
-    twice_excess = record.sums[:, ERROR].copy()
-    # A point off the iterate; left alone where the run was given up and all is infinite.
-    moved = (weight != 0.0) & np.isfinite(twice_excess)
-    w, sums = weight[moved], record.sums[moved]
-    twice_excess[moved] += 2.0 * w * sums[:, CROSS] + w**2 * sums[:, MOMENTUM]
-    outcome: dict[str, Any] = {"status": "ok", "diverged_at": None}
-    if record.diverged:
-        step = record.crossed_at
-        whole = step is not None and step == math.floor(step)
-        outcome = {"status": "diverged", "diverged_at": int(step) if whole and step else step}
-    return Curve(
-        steps=at,
-        risk=record.floor + 0.5 * twice_excess,
-        moments=record.states,
-        provenance={"effort": record.effort},
-        **outcome,
-    )
+def _in_closed_form(system: System, at: np.ndarray, *, moments: bool) -> Record | None:
+    """The record from states at any step, where the theory has them."""
+    if system.closed(at[:1]) is None:
+        return None
+    record = empty_record(system, at, keep_states=moments)
+    rows = max(1, _CHUNK // system.start().size)
+    for start in range(0, len(at), rows):
+        part = slice(start, start + rows)
+        states = system.closed(at[part])
+        assert states is not None
+        seen = system.readouts(at[part], states, np.asarray(system.order(states)))
+        for name, values in seen.items():
+            record.columns[name][part] = values
+        if record.states is not None:
+            record.states[part] = system.kept(states)
+        record.last_risk = seen["risk"][-1]
+    return record

@@ -2,7 +2,8 @@
 
 In intrinsic time T = sum of the rate, with signal e(T) = sum lambda error_sq e^(-2 lambda T) and
 kernel K(T) = sum multiplicity lambda^2 e^(-2 lambda T),
-    2 (P(T) - floor) = e(T) + int_0^T K(T - z) 2 P(z) rate(z) / batch dz.
+    2 (P(T) - floor) = e(T) + int_0^T K(T - z) 2 P(z) rate(z) / batch dz
+for Gaussian data; the law of the data (problems/law.py) says what stands for 2 P / batch otherwise.
 `first_order` puts 2 floor + e(z) for 2 P(z) under the integral: the functional scaling law.
 Source: arXiv 2509.19189, 2602.06797; constants from docs/notation.md conventions (P with the
 1/2, data exponent alpha, target exponent beta; in those papers' letters
@@ -86,23 +87,26 @@ class FunctionalLaw:
         """Risk on the grid: exponential steps per mode, the noise implicit in the end point."""
         lam, multiplicity = self.spectrum.eigenvalues, self._multiplicity
         width, mean_rate = _intervals(schedule, grid)
-        noise_floor = 2 * self.spectrum.risk_floor
+        law, noise_floor = self.spectrum.law, 2 * self.spectrum.risk_floor
+        # By how much more than its risk the floor drives, where its noise has another kurtosis.
+        more = law.constant(1.0, noise_floor) / law.shared(1.0)
         excess = self.spectrum.error_sq.astype(float).copy()
         signal = excess.copy()
-        drive = float(lam @ excess) + noise_floor
         out = np.empty(len(grid))
-        out[0] = drive / 2
+        out[0] = (float(lam @ excess) + noise_floor) / 2
+        drive = 2 * out[0] + more
         for i, (span, eta) in enumerate(zip(width, mean_rate, strict=True), start=1):
             keep = np.exp(-2 * lam * span)
-            gain = eta / batch * multiplicity * -np.expm1(-2 * lam * span) / 2
+            gain = law.shared(batch, eta) * multiplicity * -np.expm1(-2 * lam * span) / 2
             excess = excess * keep
             signal = signal * keep
             free, force = float(lam @ excess) + noise_floor, float(lam @ gain) / 2
             if first_order:
-                after = float(lam @ signal) + noise_floor
+                after = float(lam @ signal) + noise_floor + more
                 total = free + force * (drive + after)
             else:
-                total = after = (free + force * drive) / (1 - force)
+                total = (free + force * (drive + more)) / (1 - force)
+                after = total + more
             excess = excess + gain * (drive + after) / 2
             drive = after
             out[i] = total / 2

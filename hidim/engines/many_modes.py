@@ -16,104 +16,127 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
 from hidim.engines.collocation import (
-    POINTS,
-    STAGES,
-    TO_LEGENDRE,
     Block,
-    Watch,
-    close,
-    error_estimate,
-    responses,
+    Span,
+    closed_orders,
+    shares,
 )
+from hidim.engines.linear import BlockMatrix
 from hidim.problems.compress import Panel, panels
-from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import ERROR, Coefficients
+from hidim.systems.base import Array, System
 
 NODES_PER_OCTAVE = 10
 # G lambda / min(1, 1 + D) up to which an octave is smooth: measured, 1e-10 below, 1e-4 at 1.
 _SMALL_STEP = 0.5
 
 
-class ManyModes:
-    """The modes of one spectrum, and the nodes that answer for them."""
+@runtime_checkable
+class Smooth(Protocol):
+    """An affine system of one order whose change and source are smooth functions of a place.
 
-    def __init__(self, spectrum: Spectrum) -> None:
-        self.spectrum = spectrum
-        self._panels = panels(spectrum.eigenvalues, NODES_PER_OCTAVE)
-        self._tops = np.array([spectrum.eigenvalues[panel.modes.start] for panel in self._panels])
+    Attributes:
+        places: (modes,), descending, none negative; the order's weights are proportional to them.
+        counts: (modes,), what source is proportional to beside.
+    """
+
+    places: Array
+    counts: Array
+
+    def at_places(self, places: Array, counts: Array) -> System:
+        """The same theory on other places, started from nothing."""
+        ...
+
+    def stiffness(self, t: Array) -> float:
+        """What a place is multiplied with to say how large a step is there."""
+        ...
+
+
+class ManyModes:
+    """The modes of one system, and the nodes that answer for them."""
+
+    def __init__(self, system: System, nodes_per_octave: int = NODES_PER_OCTAVE) -> None:
+        assert isinstance(system, Smooth)
+        self.system, self._smooth = system, system
+        self._panels = panels(system.places, nodes_per_octave)
+        self._tops = np.array([system.places[panel.modes.start] for panel in self._panels])
         self._nodes = lru_cache(maxsize=4)(self._nodes_with)
+        self._counts = system.counts * system.places
 
     def __len__(self) -> int:
         """Number of nodes where every step is small."""
         return sum(len(panel.nodes) for panel in self._panels)
 
-    def solve_block(
-        self,
-        algorithm: Momentum,
-        batch_size: float,
-        state: np.ndarray,
-        start: float,
-        length: float,
-        *,
-        discrete: bool,
-        last_time: float,
-        watch: Watch | None = None,
-    ) -> Block:
-        """As `collocation.solve_block`, without the moments at the points inside the block."""
-        kinds, floor = len(state), np.asarray(self.spectrum.risk_floor)
-        times = np.minimum(start + length * POINTS[1:], last_time)
-        nodes = self._nodes(self._kept_whole(algorithm, times))
-        answer = responses(
-            nodes.eigenvalues, np.ones(len(nodes.eigenvalues)), algorithm, batch_size,
-            np.eye(kinds), times, length, discrete=discrete,
-        )  # fmt: skip
-        free, noise = answer[..., :kinds], answer[..., kinds:]  # (nodes, STAGES, kinds, ...)
-        carried = nodes.gather(state * self.spectrum.eigenvalues)  # (kinds, nodes)
-        shares = np.tensordot(free, carried, axes=([0, 3], [1, 0]))  # (STAGES, kinds)
-        driven = np.zeros(free.shape[:-1])
-        if noise.shape[-1]:
-            fed = np.tensordot(nodes.carried_counts, noise, axes=1)  # (STAGES, kinds, STAGES)
-            both = np.concatenate([shares[:, ERROR, None], fed[:, ERROR]], axis=1)
-            twice_risk = close(both, floor)[:, 0]
-            driven = noise @ twice_risk
-            shares = shares + fed @ twice_risk
-        sums = np.zeros((STAGES + 1, 3))
-        sums[0, :kinds] = state @ self.spectrum.eigenvalues
-        sums[1:, :kinds] = shares
-        end, tails = self._at_modes(nodes, free, driven, state, 1 if watch is None else kinds)
-        error = error_estimate(self.spectrum.eigenvalues, floor, tails, sums, watch)
-        return Block(sums, end, error)
+    def reader(self, span: Span) -> System:
+        """The system on the nodes of this block, with the counts that they carry."""
+        return self._nodes(self._kept_whole(span.times[1:])).reader
+
+    def solve_block(self, state: Array, span: Span) -> Block:
+        """As `collocation.solve_block`; the states inside the block are those of the nodes."""
+        kinds, times = len(state), span.times
+        nodes = self._nodes(self._kept_whole(times[1:]))
+        stages, shift, reader = span.scheme.stages, span.shift(), nodes.reader
+        unit = np.eye(kinds)[:, :, None]  # from a unit of each kind, in every mode
+        change, source, gains = nodes.plain.linearised(times[1:], unit, np.empty(0))
+        matrix = BlockMatrix(change, gains, span.length, shift[1:], nodes.plain.seen)
+        right = matrix.free_columns(
+            np.concatenate([unit, np.zeros((1, kinds, 1))]), _with_source(source, kinds)
+        )
+        answer = matrix.solve(right, units=True)
+        fed_only = np.eye(stages)
+        free = matrix.complete(answer[..., : kinds + 1], right, np.zeros((stages, kinds + 1)))
+        driven = matrix.complete(answer[..., kinds + 1 :], None, fed_only)
+        free, added = free[..., :kinds], free[..., kinds]  # (nodes, kinds, stages, ...)
+        carried = nodes.gather(state * self._smooth.places) / nodes.scale  # (kinds, nodes)
+        counts = nodes.carried_counts / nodes.scale
+        begun = np.einsum("nasb,bn->nas", free, carried) + counts[:, None, None] * added
+        fed = counts[:, None, None, None] * driven
+        own = shares(reader.weights, list(range(kinds)), begun[..., None])
+        q = closed_orders(reader.offset, own, shares(reader.weights, list(range(kinds)), fed))[:, 0]
+        x = np.empty((stages + 1, kinds, len(counts)))
+        x[0], x[1:] = carried, (begun + fed @ q).transpose(2, 1, 0)
+        added = driven @ q + added  # to a mode of count one
+        orders = np.concatenate([self.system.order(state), q])[:, None]
+        end, tails = self._at_modes(nodes, span, free, added, state)
+        error = np.inf
+        if np.all(np.isfinite(orders)) and np.all(np.isfinite(x[-1])):
+            error = reader.tail_error(times, x, orders, tails)
+        return Block(reader, span, x, orders, error, end)
 
     def _at_modes(
-        self, nodes: _Nodes, free: np.ndarray, driven: np.ndarray, state: np.ndarray, rows: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Every mode's moments at the end, (kinds, modes), and tails, (2, rows, modes)."""
+        self, nodes: _Nodes, span: Span, free: Array, added: Array, state: Array
+    ) -> tuple[Array, Array]:
+        """Every mode's state at the end, and its tails as the nodes carry them."""
         kinds = len(state)
-        ends = np.concatenate([free[:, -1], driven[:, -1, :, None]], axis=-1)
-        inside = np.concatenate([free, driven[..., None]], axis=-1)[:, :, :rows]
-        last = np.einsum("ks,nsab->nkab", TO_LEGENDRE[-2:, 1:], inside)
-        last[..., :kinds] += TO_LEGENDRE[-2:, 0, None, None] * np.eye(kinds)[:rows]
-        maps = nodes.spread(
-            np.concatenate([ends, last.reshape(len(last), -1, kinds + 1)], axis=1)
-        )  # (modes, kinds + 2 rows, kinds + 1)
-        inputs = np.concatenate([state, self.spectrum.counts[None]])  # (kinds + 1, modes)
-        values = np.einsum("jab,bj->aj", maps, inputs)
-        return values[:kinds], values[kinds:].reshape(2, rows, -1)
+        maps = np.concatenate([free, added[..., None]], axis=-1)  # (nodes, kinds, stages, columns)
+        first = np.broadcast_to(np.eye(kinds, kinds + 1), (len(maps), kinds, kinds + 1))
+        inside = np.concatenate([first[None], maps.transpose(2, 0, 1, 3)])
+        last, later = span.scheme.last_two(inside)
+        both = np.concatenate([maps[:, :, -1], last, later], axis=1)
+        inputs = np.concatenate([state, self._smooth.counts[None]])  # (kinds + 1, modes)
+        values = np.einsum("jab,bj->aj", nodes.spread(both), inputs)
+        tails = nodes.gather(values[kinds:] * self._smooth.places) / nodes.scale
+        return values[:kinds], tails.reshape(2, kinds, -1)
 
-    def _kept_whole(self, algorithm: Momentum, times: np.ndarray) -> int:
+    def _kept_whole(self, times: Array) -> int:
         """How many of the first octaves keep all their modes."""
-        c = Coefficients.at(algorithm, times)
-        with np.errstate(divide="ignore"):
-            step = np.max(np.abs(c.total) / np.clip(1.0 + c.keep, 0.0, 1.0))
+        step = self._smooth.stiffness(times)
         return int(np.count_nonzero(step * self._tops > _SMALL_STEP))
 
     def _nodes_with(self, whole: int) -> _Nodes:
-        return _Nodes.of(self.spectrum, self._panels, whole)
+        return _Nodes.of(self._smooth, self._counts, self._panels, whole)
+
+
+def _with_source(source: Array | None, kinds: int) -> Array | None:
+    """Nothing beside the units of each kind, then what is added whatever the orders."""
+    if source is None:
+        return None
+    none = np.zeros((kinds, *source.shape))
+    return np.concatenate([none, source[None]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +144,27 @@ class _Nodes:
     """Nodes of all panels, the first of which stand for themselves.
 
     Attributes:
-        eigenvalues: (nodes,).
-        carried_counts: (nodes,), eigenvalue-weighted multiplicities.
+        plain: the system on the nodes, each of count one.
+        reader: the same with the counts that the nodes carry.
+        carried_counts: (nodes,), place-weighted counts.
+        scale: (nodes,), their places, 1 where that is 0.
         parts: for every panel its modes, its nodes and its Lagrange matrix, or None.
     """
 
-    eigenvalues: np.ndarray
+    plain: System
+    reader: System
     carried_counts: np.ndarray
+    scale: np.ndarray
     parts: list[tuple[slice, slice, np.ndarray | None]]
     modes: int
 
     @classmethod
-    def of(cls, spectrum: Spectrum, cut: list[Panel], whole: int) -> _Nodes:
+    def of(cls, smooth: Smooth, weights: Array, cut: list[Panel], whole: int) -> _Nodes:
         parts: list[tuple[slice, slice, np.ndarray | None]] = []
         values, count = [], 0
         for i, panel in enumerate(cut):
             kept = i < whole or panel.lagrange is None
-            values.append(spectrum.eigenvalues[panel.modes] if kept else panel.nodes)
+            values.append(smooth.places[panel.modes] if kept else panel.nodes)
             here = slice(count, count + len(values[-1]))
             count = here.stop
             if kept and parts and parts[-1][2] is None:  # one stretch with the panel before
@@ -148,17 +175,16 @@ class _Nodes:
                 )
             else:
                 parts.append((panel.modes, here, None if kept else panel.lagrange))
-        nodes = cls(np.concatenate(values), np.empty(0), parts, len(spectrum))
-        carried = nodes.gather((spectrum.counts * spectrum.eigenvalues)[None])[0]
-        return cls(nodes.eigenvalues, carried, parts, len(spectrum))
+        places = np.concatenate(values)
+        carried = _gather(weights[None], parts, count)[0]
+        scale = np.where(places > 0, places, 1.0)
+        plain = smooth.at_places(places, np.ones(count))
+        reader = smooth.at_places(places, carried / scale)
+        return cls(plain, reader, carried, scale, parts, len(smooth.places))
 
     def gather(self, weights: np.ndarray) -> np.ndarray:
         """Weights (rows, modes) handed to the nodes, (rows, nodes)."""
-        out = np.empty((len(weights), len(self.eigenvalues)))
-        for modes, nodes, lagrange in self.parts:
-            w = weights[:, modes]
-            out[:, nodes] = w if lagrange is None else w @ lagrange
-        return out
+        return _gather(weights, self.parts, len(self.scale))
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values at the nodes, (nodes, ...), interpolated to the modes, (modes, ...)."""
@@ -167,3 +193,11 @@ class _Nodes:
         for modes, nodes, lagrange in self.parts:
             out[modes] = flat[nodes] if lagrange is None else lagrange @ flat[nodes]
         return out.reshape(self.modes, *values.shape[1:])
+
+
+def _gather(weights: Array, parts: list[tuple[slice, slice, Array | None]], count: int) -> Array:
+    out = np.empty((len(weights), count))
+    for modes, nodes, lagrange in parts:
+        w = weights[:, modes]
+        out[:, nodes] = w if lagrange is None else w @ lagrange
+    return out

@@ -1,39 +1,32 @@
-"""Walk the moments from step 0 to the last one asked for, at a cost logarithmic in it.
+"""Walk a system from step 0 to the last one asked for, at a cost logarithmic in it.
 
 Single steps where the dynamics are fast, blocks of collocation (collocation.py) where they
 are slow; the length of a block follows its error estimate. What the walk passes is recorded
 at the asked steps. Growth is looked for, never smoothed over: an implicit method would damp
-an unstable mode, so where the frozen dynamics grow (kernel_norm.py) a block stays short
+an unstable mode, so where the frozen dynamics grow (`System.loop_gain`) a block stays short
 against the time of growth.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
-from hidim.algorithms.schedules import Constant, Schedule
-from hidim.engines.collocation import POINTS, Watch, solve_block
-from hidim.engines.many_modes import ManyModes
-from hidim.engines.probe import seen_length, unknown_schedules
-from hidim.engines.record import Record, empty_record
-from hidim.problems.spectrum import Spectrum
+from hidim.engines.collocation import Block, Span, solve_chain
+from hidim.engines.many_modes import ManyModes, Smooth
+from hidim.engines.probe import seen_length
+from hidim.engines.record import Record
+from hidim.engines.scheme import scheme
+from hidim.engines.start import beginning, empty_record, single_steps
 from hidim.support.progress import Progress
-from hidim.systems.kernel_norm import grows_faster, kernel_norm
-from hidim.systems.momentum import (
-    ERROR,
-    followed,
-    initial_moments,
-    step_by_step,
-)
+from hidim.systems.base import Drive, System, chain
 
 # A run this far above its start is given up: following it further would only cost time.
 OVERFLOW_FACTOR = 1e18
-TOLERANCE = 3e-7
-SINGLE_STEPS = 256
 # Single steps before a run is refused as too long to follow: minutes of CPU.
 MOST_SINGLE_STEPS = 20_000_000
 # Frozen growth over one block, as an exponent: polynomials of this degree follow it with ease.
@@ -44,82 +37,140 @@ SHORTEST_TIME = 1e-8
 SHORTEST_BLOCK = 128
 # Modes up to which every one is solved by itself.
 FEW_MODES = 300
+# Single steps behind a breakpoint: so many, or fewer of a short stretch.
+_BEHIND_EDGE = 96
+# Numbers that a stretch of single steps may hold at once.
+_MOST_HELD = 1 << 21
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """How finely a walk looks.
+
+    Args:
+        tolerance: error allowed per block, relative to what is read.
+        stages: points in a block; more of them reach further at high accuracy.
+        single_steps: taken at first.
+        nodes_per_octave: where nodes answer for many modes.
+    """
+
+    tolerance: float
+    stages: int = 9
+    single_steps: int = 256
+    nodes_per_octave: int = 10
+
+
+# What a walk is held to where nobody measures its error: tables of many curves, searches of rates.
+PLAIN = Resolution(3e-7, stages=8)
 
 
 def march(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
+    system: System,
     at: np.ndarray,
+    resolution: Resolution = PLAIN,
     *,
     discrete: bool = True,
-    keep_moments: bool = False,
-    readout: Schedule | None = None,
-    tolerance: float = TOLERANCE,
+    keep_states: bool = False,
+    pieces: Sequence[float] | None = None,
 ) -> Record:
-    """Follow the expected moments and record them at the steps `at` (ascending).
+    """Follow a system and record what is read of it at the steps `at` (ascending).
 
     Args:
         discrete: the algorithm's own steps of one, or the continuous-time limit.
-        keep_moments: record every mode's moments, not only the sums.
-        readout: weight w(t) of the point that will be read; None for the iterate.
-        tolerance: error allowed per block, relative to the risk.
+        keep_states: record the states too; then every mode is solved by itself.
+        pieces: those of another walk (`Record.pieces`), to go the same way: what differs then is
+            the system, and not where blocks were cut.
     """
-    record = empty_record(spectrum, at, discrete=discrete, keep_moments=keep_moments)
-    walk = _Walk(spectrum, algorithm, batch_size, record, discrete, tolerance, readout)
+    record = empty_record(system, at, discrete=discrete, keep_states=keep_states)
     # A run that leaves float range is recorded as such, not warned about.
-    with np.errstate(over="ignore", invalid="ignore"):
-        walk.run(float(record.at[-1]))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        walk = Walk(system, record, resolution, discrete=discrete)
+        if pieces is None:
+            walk.run(float(record.at[-1]))
+        else:
+            walk.follow(pieces)
     return record
 
 
-class _Walk:
-    """Where the walk stands, and how long the next block may be."""
+class Observer(Protocol):
+    """Who sees every piece of a walk once it is final, beside the record."""
+
+    def stretch(self, first: float, states: np.ndarray, orders: np.ndarray) -> None:
+        """States and orders at steps first, first + 1, ..."""
+        ...
+
+    def block(self, block: Block) -> None:
+        """An accepted block."""
+        ...
+
+
+class Walk:
+    """Where a walk stands, and how long the next block may be."""
 
     def __init__(
         self,
-        spectrum: Spectrum,
-        algorithm: Momentum,
-        batch_size: float,
+        system: System,
         record: Record,
-        discrete: bool,
-        tolerance: float,
-        readout: Schedule | None,
+        resolution: Resolution,
+        *,
+        discrete: bool = True,
+        observer: Observer | None = None,
     ) -> None:
-        algorithm = followed(algorithm, readout, moments=record.states is not None)
-        self.kinds = 1 if algorithm.gamma_1.constant == 0.0 else 3
-        self.readout = None if readout is None or readout.constant == 0.0 else readout
-        self.problem = (spectrum, algorithm, batch_size)
-        self.many = _nodes_if_fewer(spectrum) if record.states is None else None
-        self.record = record
-        self.discrete = discrete
-        self.tolerance = tolerance
-        self.overflow = 2.0 * OVERFLOW_FACTOR * max(spectrum.initial_risk, 1e-300)
-        self.edges = np.array([*algorithm.breakpoints, math.inf])
-        self.unknown = unknown_schedules(algorithm)
-        self.state = initial_moments(spectrum)
+        self.systems = chain(system)
+        self.record, self.resolution, self.discrete = record, resolution, discrete
+        self.scheme = scheme(resolution.stages)
+        self.states, self.seen = beginning(system)
+        self.observer = observer
+        every = record.states is not None or observer is not None
+        self.many = None if every else _nodes_if_fewer(system, resolution)
+        self.overflow = OVERFLOW_FACTOR * np.maximum(self.seen["risk"][0], 1e-300)
+        edges = sorted({b for part in self.systems for b in part.breakpoints})
+        self.edges = np.array([*edges, math.inf])
+        self.watched = [f for part in self.systems for f in part.watched]
         self.time = 0.0
-        self.patience = self.shortest = SHORTEST_BLOCK
-        self.length = float(SINGLE_STEPS) if discrete else 1e-2
+        self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
+        self.patience, self.shortest = SHORTEST_BLOCK, self._worthwhile_block()
+        self.length = float(resolution.single_steps) if discrete else 1e-2
 
     def run(self, end: float) -> None:
         """Advance to `end`, or until the run is given up."""
-        self.record.single_steps(
-            0.0, (self.state @ self.problem[0].eigenvalues)[None], [self.state]
-        )
+        self.end = end
+        self.record.single_steps(0.0, self.seen, self.states[-1][None])
         if self.discrete:
-            self._single_steps(min(end, SINGLE_STEPS))
+            self.single_steps(min(end, self.resolution.single_steps))
         with Progress(math.log1p(end), "predicting") as progress:
             while self.time < end and self.record.stopped_at is None:
                 progress.to(math.log1p(self.time))
                 self._advance(end)
 
+    def follow(self, pieces: Sequence[float]) -> None:
+        """Go the way of another walk, or until the run is given up."""
+        self.end = math.inf
+        self.record.single_steps(0.0, self.seen, self.states[-1][None])
+        for piece in pieces:
+            if self.record.stopped_at is not None:
+                return
+            if piece < 0:
+                self._stretch(int(-piece))
+            else:
+                edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
+                span = Span(self.time, piece, math.nextafter(edge, 0.0), self.scheme, self.discrete)
+                self._accept(self._solved(span), span)
+
     def _advance(self, end: float) -> None:
+        if self.discrete and self.time != self.passed and self._kinks_between(self.time - 1.0):
+            self._behind_edge(end)
+            return
         edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
         room = min(edge, end) - self.time
-        if self.discrete and min(self.length, room) < self.shortest:
-            self._single_steps(min(end - self.time, self.patience))
+        stepped = any(part.stepped for part in self.systems)
+        if self.discrete and (stepped or min(self.length, room) < self.shortest):
+            before = self.time
+            self.single_steps(min(end - self.time, self.patience))
             self.length = max(self.length, 1.5 * self.shortest)
+            if self._kinks_between(before):
+                self.passed = self.time
+                self.length = 1.5 * SHORTEST_BLOCK
             # Where blocks keep failing, try them more and more rarely, and shorter.
             self.patience = min(2 * self.patience, 4096)
             if self.patience > 4 * SHORTEST_BLOCK:
@@ -127,112 +178,147 @@ class _Walk:
         else:
             self._try_block(min(self.length, room), edge)
 
+    def _kinks_between(self, before: float) -> bool:
+        """Whether a new formula begins after `before` and no later than now."""
+        low, high = np.searchsorted(self.kinks, [before, self.time], side="right")
+        return bool(high > low)
+
+    def _behind_edge(self, end: float) -> None:
+        """Where a formula changes, start afresh: fast modes answer at once, and no block sees it.
+
+        What they answer is small beside what a block may leave in doubt, at any length, but is
+        all there is of the error just behind.
+        """
+        self.passed = self.time
+        edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
+        room = min(edge, end) - self.time
+        self.single_steps(min(_BEHIND_EDGE, room, max(32.0, room // 4)))
+        self.length = min(self.length, float(SHORTEST_BLOCK))
+
     def _worthwhile_block(self) -> int:
         """Steps that cost as much as one block, from timings: 25 at best, 128 with many modes."""
-        modes = len(self.problem[0] if self.many is None else self.many)
-        return min(SHORTEST_BLOCK, (25 if self.kinds == 1 else 32) + modes * self.kinds // 6)
+        kinds, modes = self.states[-1].shape[-2:]
+        modes = modes if self.many is None else len(self.many)
+        steps = (25 if kinds == 1 else 32) + modes * kinds * self.scheme.stages // 50
+        return min(SHORTEST_BLOCK, steps)
 
-    def _single_steps(self, count: float) -> None:
+    def single_steps(self, count: float) -> None:
+        """Advance by so many steps of one."""
         if count <= 0:
             return
         if self.record.effort["single_steps"] > MOST_SINGLE_STEPS:
             raise ValueError(
                 f"`steps` is too large for this algorithm: after {self.time:.3g} steps it still "
-                "rings too fast for anything but single steps. Ask for fewer steps, or more "
-                "forgetting."
+                "moves or rings too fast for anything but single steps. Ask for fewer steps, "
+                "or let momentum forget more."
             )
-        spectrum, algorithm, batch_size = self.problem
-        self.state, sums, states = step_by_step(
-            spectrum,
-            algorithm,
-            batch_size,
-            self.state,
-            self.time,
-            int(count),
-            overflow=self.overflow,
-            keep_states=self.record.states is not None,
-        )
-        made = len(sums) - 1
-        sums = np.where(np.isfinite(sums), sums, np.inf)
-        self.record.single_steps(self.time, sums, states)
+        held = max(64, _MOST_HELD // sum(x.size for x in self.states))
+        left = int(count)
+        while left > 0 and self.record.stopped_at is None:
+            made = min(left, held)
+            self._stretch(made)
+            left -= made
+
+    def _stretch(self, count: int) -> None:
+        paths, orders, seen = single_steps(self.systems, self.states, self.time, count)
+        risk = seen["risk"].reshape(count + 1, -1)
+        lost = (~(np.abs(risk) < self.overflow.reshape(-1))).any(axis=1)
+        made = int(np.argmax(lost)) if lost.any() else count
+        seen = {
+            name: np.where(np.isfinite(v[: made + 1]), v[: made + 1], np.inf)
+            for name, v in seen.items()
+        }
+        self.record.single_steps(self.time, seen, paths[-1][: made + 1])
         self.record.effort["single_steps"] += made
+        self.record.pieces.append(-float(made))
+        if self.observer is not None:
+            self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
+        self.states = [path[made] for path in paths]
         self.time += made
-        if not abs(sums[-1, ERROR]) < self.overflow:
+        if lost.any():
             self.record.stopped_at = self.time
 
     def _try_block(self, length: float, edge: float) -> None:
-        spectrum, algorithm, batch_size = self.problem
         if self.discrete:
             length = math.floor(length) if length < 2**52 else length
-        # Schedules may jump at an edge: the block before it sees the formula that ends there.
+        # Formulas may jump at an edge: the block before it sees the one that ends there.
         last_time = math.nextafter(edge, 0.0)
         shortest = self.shortest if self.discrete else SHORTEST_TIME
-        visible = seen_length(self.unknown, self.time, length, shortest, last_time)
+        visible = seen_length(
+            self.watched, self.time, length, shortest, last_time, self.scheme.points[1:]
+        )
+        span = Span(self.time, length, last_time, self.scheme, self.discrete)
         if visible == length:
-            visible = self._growth_limit(length, last_time)
+            visible = self._growth_limit(span)
         if visible < length:
             self.length = visible
             return
-        solve = partial(solve_block, spectrum) if self.many is None else self.many.solve_block
-        block = solve(
-            algorithm,
-            batch_size,
-            self.state[: self.kinds],
-            self.time,
-            length,
-            discrete=self.discrete,
-            last_time=last_time,
-            watch=self._watch(length),
-        )
-        order = len(POINTS) - 1
-        factor = 0.9 * (self.tolerance / max(block.error, 1e-300)) ** (1.0 / order)
-        if block.error > self.tolerance:
+        self._take(self._solved(span), span)
+
+    def _solved(self, span: Span) -> list[Block]:
+        if self.many is None:
+            end = span.start + span.length
+            ahead = end if span.last_time < end and not end >= self.end else None
+            return solve_chain(self.systems, self.states, span, ahead)
+        return [self.many.solve_block(self.states[0], span)]
+
+    def _take(self, blocks: list[Block], span: Span) -> None:
+        """Go on from a block, or come back with a shorter one."""
+        length, error, tolerance = span.length, blocks[-1].error, self.resolution.tolerance
+        factor = 0.9 * (tolerance / max(error, 1e-300)) ** (1.0 / self.scheme.stages)
+        if not error <= tolerance:
             self.record.effort["rejected"] += 1
             self.length = length * min(max(factor, 0.1), 0.8)
             if self.length < SHORTEST_TIME:
                 self.record.crossed_at = self.record.stopped_at = self.time
             return
-        self.record.effort["blocks"] += 1
-        self.patience = SHORTEST_BLOCK
-        self.record.block(self.time, length, block)
-        self.state[: self.kinds] = block.end
-        self.time += length
         self.length = length * min(max(factor, 0.5), 4.0)
-        if not block.sums[-1, ERROR] < self.overflow:
+        self.patience = SHORTEST_BLOCK
+        self._accept(blocks, span)
+
+    def _accept(self, blocks: list[Block], span: Span) -> None:
+        self.record.effort["blocks"] += 1
+        self.record.pieces.append(span.length)
+        self.record.block(blocks[-1])
+        if self.observer is not None:
+            self.observer.block(blocks[-1])
+        self.states = [block.end for block in blocks]
+        self.time += span.length
+        if not np.all(self.record.last_risk < self.overflow):
             self.record.stopped_at = self.time
 
-    def _watch(self, length: float) -> Watch | None:
-        kept = self.record.states is not None
-        if self.readout is None and not kept:
-            return None
-        weight = Constant(0.0) if self.readout is None else self.readout
-        return Watch(weight(self.time + length * POINTS), momentum=kept)
-
-    def _growth_limit(self, length: float, last_time: float) -> float:
+    def _growth_limit(self, span: Span) -> float:
         """The longest block on which frozen growth, if there is any, stays visible."""
-        times = self._telling_times(length, last_time)
-        times = times[~(kernel_norm(*self.problem, times) < 1.0)]
-        while length > 1.0 and any(
-            grows_faster(*self.problem, t, GROWTH_PER_BLOCK / length) for t in times
-        ):
-            length *= 0.7
+        length, drive = span.length, None
+        for system, x in zip(self.systems, self.states, strict=True):
+            q = np.asarray(system.order(x))
+            reader = system if self.many is None else self.many.reader(span)
+            here = Frozen(None, None, drive) if reader.affine else Frozen(x, q, drive)
+            times = span.times[~(here.gain(reader, span.times, 0.0) < 1.0)]
+            while length > 1.0 and times.size:
+                if np.all(here.gain(reader, times, GROWTH_PER_BLOCK / length) < 1.0):
+                    break
+                length *= 0.7
+            drive = (np.broadcast_to(x, (1, *x.shape)), q[None])
         return length
 
-    def _telling_times(self, length: float, last_time: float) -> np.ndarray:
-        """Both ends of the block, and where a rate is higher than at either."""
-        algorithm = self.problem[1]
-        times = np.minimum(self.time + length * POINTS, last_time)
-        told = {0, len(times) - 1}
-        for rate in (algorithm.gamma_2, algorithm.gamma_1, algorithm.gamma_3):
-            if rate.constant is None:
-                told.add(int(np.argmax(rate(times))))
-        return times[sorted(told)]
+
+class Frozen(NamedTuple):
+    """Where a system is linearised: nowhere in particular if it is affine."""
+
+    x: np.ndarray | None
+    q: np.ndarray | None
+    drive: Drive | None
+
+    def gain(self, system: System, times: np.ndarray, w: float) -> np.ndarray:
+        """The loop gain there at the times."""
+        return system.loop_gain(times, w, x=self.x, q=self.q, drive=self.drive)
 
 
-def _nodes_if_fewer(spectrum: Spectrum) -> ManyModes | None:
+def _nodes_if_fewer(system: System, resolution: Resolution) -> ManyModes | None:
     """Nodes for blocks of many modes, where these save work."""
-    if len(spectrum) <= FEW_MODES:
+    if not isinstance(system, Smooth) or len(system.places) <= FEW_MODES:
         return None
-    many = ManyModes(spectrum)
+    many = ManyModes(system, resolution.nodes_per_octave)
     # Interpolating costs about a third of solving.
-    return many if len(many) < 0.7 * len(spectrum) else None
+    return many if len(many) < 0.7 * len(system.places) else None

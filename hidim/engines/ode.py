@@ -1,7 +1,7 @@
-"""The continuous-time limit of the moments, in closed correspondence with the exact engine.
+"""The continuous-time limit of a system, in closed correspondence with the exact engine.
 
-Integrates d(moments)/dt = (step map - identity) moments with the same block collocation
-(Radau IIA, order 13, adaptive, 3e-7 of the risk per block), from t = 0 on. It is the differential
+Integrates dx/dt = change x + source with the same block collocation (Radau IIA, adaptive, error
+controlled as in the exact engine), from t = 0 on. Of the momentum family it is the differential
 equation of arXiv 2505.16098 with its curvature terms kept, so fixed points and stability
 thresholds are those of the discrete recursion. The curves differ by some ten percent up to step 30
 or so, twofold at worst, and by 0.2 % after, 4 % at worst; they agree as rates shrink.
@@ -9,29 +9,38 @@ or so, twofold at worst, and by 0.2 % after, 4 % at worst; they agree as rates s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
-from hidim.curve import Curve
-from hidim.engines.exact import curve_from_record
+from hidim.engines.control import Controlled, controlled
 from hidim.engines.march import march
-from hidim.problems.spectrum import Spectrum
+from hidim.systems.base import System, chain
 
-SUPPORTS = "every member of the momentum family; continuous time, apart from the steps early on"
+
+def refuses(system: System, last: float) -> str | None:
+    """Why this engine cannot follow a system up to step `last`, or None if it can."""
+    if any(part.stepped for part in chain(system)):
+        return (
+            "engine 'ode' needs a theory that gives its change per unit of time; this one gives "
+            "single steps alone. Use engine='exact'."
+        )
+    return None
 
 
 def solve(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
+    system: System,
     at: np.ndarray,
     *,
+    rtol: float,
+    shown: str = "risk",
     moments: bool = False,
-    readout: str = "gradient",
-) -> Curve:
-    """Continuous-time curve at the times `at` (ascending, in optimizer steps)."""
-    record = march(
-        spectrum, algorithm, batch_size, at,
-        discrete=False, keep_moments=moments, readout=algorithm.readout(readout),
-    )  # fmt: skip
-    return curve_from_record(record, algorithm, at, readout)
+    sensitivity: Sequence[str] = (),
+) -> Controlled:
+    """What is read of the system at the times `at` (ascending, in optimizer steps)."""
+    if sensitivity:
+        raise ValueError("engine 'ode' has no sensitivities; use engine='exact'.")
+    return controlled(
+        system, at, rtol, shown=shown, walked=partial(march, discrete=False, keep_states=moments)
+    )

@@ -1,16 +1,14 @@
-"""What a walk through the steps keeps: the risk where it was asked for, and whether it got lost."""
+"""What a walk over time steps keeps: what was read at the asked steps, and whether it got lost."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from hidim.curve import DIVERGENCE_FACTOR
-from hidim.engines.collocation import POINTS, Block, interpolate
-from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import ERROR
+from hidim.engines.collocation import Block
 
 
 @dataclass
@@ -19,21 +17,30 @@ class Record:
 
     Args:
         at: (n,) asked steps, ascending.
-        sums: (n, 3) eigenvalue-weighted moments there; infinite once the run is given up.
-        states: (n, 3, modes) the moments themselves, or None.
-        crossed_at: first step whose risk exceeds the divergence factor, or None.
+        threshold: risk above which a run has diverged, (...targets).
+        whole_steps: steps of one, or continuous time.
+        columns: what was read there by name, each (n, ...targets); infinite once given up.
+        states: (n, kinds, modes) there as the system keeps them, or None.
+        kept: how it keeps them.
+        crossed_at: first step whose risk exceeds the threshold, or None; of one target alone.
         stopped_at: step at which the run was given up, or None.
+        last_risk: (...targets).
+        local_error: sum of what each block left in doubt, relative to the risk there.
+        pieces: how the walk went, lengths in steps: positive of a block, negative of single steps.
+        effort: how many single steps, blocks and rejected blocks.
     """
 
     at: np.ndarray
-    sums: np.ndarray
-    states: np.ndarray | None
-    floor: float
-    threshold: float
+    threshold: np.ndarray
     whole_steps: bool = True
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    states: np.ndarray | None = None
+    kept: Callable[[np.ndarray], np.ndarray] = np.asarray
     crossed_at: float | None = None
     stopped_at: float | None = None
-    last_risk: float = 0.0
+    last_risk: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    local_error: float = 0.0
+    pieces: list[float] = field(default_factory=list)
     effort: dict[str, int] = field(
         default_factory=lambda: {"single_steps": 0, "blocks": 0, "rejected": 0}
     )
@@ -41,75 +48,68 @@ class Record:
     @property
     def diverged(self) -> bool:
         """Whether the run was given up or ended above the divergence threshold."""
-        return self.stopped_at is not None or self.last_risk > self.threshold
+        return self.stopped_at is not None or bool(np.any(self.last_risk > self.threshold))
 
-    def risk(self, sums: np.ndarray) -> np.ndarray:
-        """Risk with the one half from weighted moments (..., 3)."""
-        return self.floor + 0.5 * sums[..., ERROR]
-
-    def single_steps(self, first: float, sums: np.ndarray, states: list[np.ndarray]) -> None:
-        """Record steps first, first + 1, ... from their sums (made + 1, 3)."""
+    def single_steps(self, first: float, seen: dict[str, np.ndarray], states: np.ndarray) -> None:
+        """Record steps first, first + 1, ... from what is read there, each (made + 1, ...)."""
+        count = len(states)
         low = np.searchsorted(self.at, first, side="left")
-        high = np.searchsorted(self.at, first + len(sums) - 1, side="right")
+        high = np.searchsorted(self.at, first + count - 1, side="right")
         index = (self.at[low:high] - first).astype(int)
-        self.sums[low:high] = sums[index]
+        for name, values in seen.items():
+            self.columns[name][low:high] = values[index]
         if self.states is not None:
-            for place, i in zip(range(low, high), index, strict=True):
-                self.states[place] = states[i]
-        risk = self.risk(sums)
-        over = ~(risk <= self.threshold)
+            self.states[low:high] = self.kept(states[index])
+        over = ~(seen["risk"] <= self.threshold)
         if self.crossed_at is None and over.any():
-            self.crossed_at = first + int(np.argmax(over))
-        self.last_risk = float(risk[-1])
+            self.crossed_at = first + int(np.argmax(over.reshape(count, -1).any(axis=1)))
+        self.last_risk = seen["risk"][-1]
 
-    def block(self, start: float, length: float, block: Block) -> None:
-        """Record the asked steps inside (start, start + length]."""
-        low = np.searchsorted(self.at, start, side="right")
-        high = np.searchsorted(self.at, start + length, side="right")
-        x = (self.at[low:high] - start) / length
-        self.sums[low:high] = interpolate(block.sums, x)
-        if self.states is not None and block.states is not None and high > low:
-            kinds = block.states.shape[1]
-            self.states[low:high, :kinds] = interpolate(block.states, x)
-            self.states[low:high, kinds:] = 0.0
-        if self.crossed_at is None:
-            self._look_for_crossing(start, length, block)
-        self.last_risk = float(self.risk(block.sums[-1]))
+    def block(self, block: Block) -> None:
+        """Record the asked steps inside a block, its end included."""
+        span = block.span
+        low = np.searchsorted(self.at, span.start, side="right")
+        high = np.searchsorted(self.at, span.start + span.length, side="right")
+        # The end and the middle beside the asked steps: growth is seen there.
+        ends = span.start + span.length * np.array([0.5, 1.0])
+        seen = block.read(np.concatenate([self.at[low:high], ends]))
+        for name, values in seen.items():
+            self.columns[name][low:high] = values[:-2]
+        if self.states is not None and high > low:
+            places = span.places(self.at[low:high])
+            self.states[low:high] = self.kept(span.scheme.interpolate(block.x, places))
+        self.local_error += block.error
+        risk = seen["risk"]
+        if self.crossed_at is None and np.any(~(risk[-2:] <= 1e-2 * self.threshold)):
+            self._look_for_crossing(block)
+        self.last_risk = risk[-1]
 
-    def _look_for_crossing(self, start: float, length: float, block: Block) -> None:
-        x = np.union1d(POINTS, np.linspace(0.0, 1.0, 33))
-        over = self.risk(interpolate(block.sums, x)) > self.threshold
+    def _over(self, block: Block, x: np.ndarray) -> np.ndarray:
+        """Whether any target's risk is past the threshold at parts x of the block."""
+        risk = block.read(block.span.start + block.span.length * x)["risk"]
+        return np.asarray((~(risk <= self.threshold)).reshape(len(x), -1).any(axis=1))
+
+    def _look_for_crossing(self, block: Block) -> None:
+        start, length = block.span.start, block.span.length
+        x = np.union1d(block.span.scheme.points, np.linspace(0.0, 1.0, 33))
+        over = self._over(block, x)
         if not over.any():
             return
         first = int(np.argmax(over))
         below, above = (x[first - 1] if first else 0.0), x[first]
         while (above - below) * length > (1.0 if self.whole_steps else 1e-9 * length):
             middle = 0.5 * (below + above)
-            over_here = self.risk(interpolate(block.sums, np.array([middle]))[0]) > self.threshold
+            over_here = self._over(block, np.array([middle]))[0]
             below, above = (below, middle) if over_here else (middle, above)
         self.crossed_at = start + above * length
         if self.whole_steps:
-            self.crossed_at = self._first_whole_step(start, length, block, below)
+            self.crossed_at = self._first_whole_step(block, below)
 
-    def _first_whole_step(self, start: float, length: float, block: Block, x: float) -> float:
+    def _first_whole_step(self, block: Block, x: float) -> float:
+        start, length = block.span.start, block.span.length
         step = math.floor(start + x * length)
         for candidate in range(3) if step < 2**53 else ():
-            there = np.array([min((step + candidate - start) / length, 1.0)])
-            if there[0] >= 0 and self.risk(interpolate(block.sums, there)[0]) > self.threshold:
+            there = min((step + candidate - start) / length, 1.0)
+            if there >= 0 and self._over(block, np.array([there]))[0]:
                 return float(step + candidate)
         return float(math.ceil(start + x * length))
-
-
-def empty_record(
-    spectrum: Spectrum, at: np.ndarray, *, discrete: bool = True, keep_moments: bool = False
-) -> Record:
-    """A record of the steps `at`, still to be filled."""
-    asked = np.asarray(at, dtype=np.float64)
-    return Record(
-        asked,
-        np.full((len(asked), 3), np.inf),
-        np.full((len(asked), 3, len(spectrum)), np.inf) if keep_moments else None,
-        spectrum.risk_floor,
-        DIVERGENCE_FACTOR * max(spectrum.initial_risk, 1e-300),
-        whole_steps=discrete,
-    )

@@ -1,26 +1,28 @@
 """Which engine answers, at which steps: the table of engines, and one Curve out of any of them.
 
-Everything here reads a Spectrum and an algorithm; who asks with names and problems calls
-`hidim.predict` (prediction.py), which ends here.
+A problem and an algorithm become a System (systems/builders.py); everything here reads that and
+knows no theory. Who asks with names calls `hidim.predict` (prediction.py), which ends here.
 """
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.momentum import Momentum, as_algorithm
+from hidim.algorithms.base import described
 from hidim.curve import Curve, log_spaced_steps, step_array
-from hidim.problems.spectrum import Spectrum
+from hidim.engines.control import RTOL, SMALLEST_RTOL, Controlled
 from hidim.support import checks
+from hidim.systems.base import System
+from hidim.systems.builders import system_of
 
-# Engine name -> module with
-# `solve(spectrum, algorithm, batch_size, at, *, moments, readout) -> Curve`, steps ascending.
+# Engine name -> module with `refuses(system, last) -> str | None`, the remedy in one line, and
+# `solve(system, at, *, rtol, shown, moments, sensitivity) -> Controlled`, steps ascending.
 ENGINES = {
     "exact": "hidim.engines.exact",
     "ode": "hidim.engines.ode",
@@ -31,8 +33,8 @@ MAX_STEPS = 1e20
 
 
 def solve(
-    spectrum: Spectrum,
-    algorithm: Momentum,
+    problem: Any,
+    algorithm: Any,
     steps: float | None = None,
     *,
     at: Iterable[float] | None = None,
@@ -41,42 +43,53 @@ def solve(
     moments: bool = False,
     readout: str = "gradient",
     seed: int | None = None,
+    rtol: float = RTOL,
+    sensitivity: Sequence[str] = (),
 ) -> Curve:
     """Expected risk at every step asked for; the arguments are those of `hidim.predict`.
 
     >>> from hidim.algorithms import sgd
+    >>> from hidim.problems.spectrum import Spectrum
     >>> solve(Spectrum([1.0], [1.0], 0.0), sgd(0.5), at=[0, 1], batch_size=math.inf).risk.tolist()
     [0.5, 0.125]
     """
-    as_algorithm(algorithm)
     checks.choice("engine", engine, ["auto", *ENGINES])
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    rtol = checked_rtol(rtol)
     asked = asked_steps(steps, at)
-    algorithm.readout(readout)
+    seed = checks.seed("seed", seed)
+    system = system_of(problem, algorithm, batch_size, seed).read_at(readout, moments=moments)
+    names = _parameters(system, sensitivity)
     chosen = "exact" if engine == "auto" else engine
+    module = importlib.import_module(ENGINES[chosen])
     ascending, back = np.unique(asked, return_inverse=True)
-    curve = importlib.import_module(ENGINES[chosen]).solve(
-        spectrum, algorithm, batch_size, ascending, moments=moments, readout=readout
+    reason = module.refuses(system, float(ascending[-1]))
+    if reason is not None:
+        raise ValueError(reason)
+    shown = "risk" if readout == "gradient" else readout
+    found = module.solve(
+        system, ascending, rtol=rtol, shown=shown, moments=moments, sensitivity=names
     )
-    return replace(
-        curve,
-        steps=curve.steps[back],
-        risk=curve.risk[back],
-        moments=None if curve.moments is None else curve.moments[back],
-        label=algorithm.name,
-        dimension=spectrum.dimension,
+    facts = {
+        "hidim": __version__,
+        "engine": chosen,
+        "problem": _described(problem, system, seed),
+        "algorithm": described(algorithm),
+        "batch_size": batch_size if math.isfinite(batch_size) else "inf",
+        "seed": seed,
+        "readout": readout,
+        "rtol": rtol,
+        "error": found.error,
+        "effort": found.record.effort,
+    }
+    read = getattr(system, "spectrum", problem)
+    return Curve(
+        label=str(getattr(algorithm, "name", type(algorithm).__name__)),
+        dimension=getattr(read, "dimension", None),
         batch_size=batch_size,
-        risk_floor=spectrum.risk_floor,
-        provenance={
-            "hidim": __version__,
-            "engine": chosen,
-            "problem": spectrum.provenance or spectrum.label or "Spectrum",
-            "algorithm": algorithm.to_dict(),
-            "batch_size": batch_size if math.isfinite(batch_size) else "inf",
-            "seed": seed,
-            "readout": readout,
-        }
-        | curve.provenance,
+        risk_floor=getattr(read, "risk_floor", None),
+        provenance=facts,
+        **_outcome(found, ascending, back, shown),
     )
 
 
@@ -101,3 +114,61 @@ def asked_steps(steps: float | None, at: Iterable[float] | None) -> np.ndarray:
         limit = f"`steps` ({steps:g})" if steps is not None else f"{MAX_STEPS:g}"
         raise ValueError(f"`at` asks for step {last:g}, beyond {limit}.")
     return asked
+
+
+def checked_rtol(rtol: float) -> float:
+    """A relative error that an engine can be held to.
+
+    Raises:
+        ValueError: it is not between 1e-12 and 1e-2.
+    """
+    rtol = checks.positive("rtol", rtol)
+    if not SMALLEST_RTOL <= rtol <= 1e-2:
+        raise ValueError(
+            f"`rtol` must lie between {SMALLEST_RTOL:g} and 0.01, got {rtol:g}: float64 keeps no "
+            "more, and a curve worse than a percent is none."
+        )
+    return rtol
+
+
+def _outcome(
+    found: Controlled, ascending: np.ndarray, back: np.ndarray, shown: str
+) -> dict[str, Any]:
+    """Steps, what is read there, and how it went."""
+    record = found.record
+    columns = {name: values[back] for name, values in record.columns.items()}
+    risk = columns.pop(shown)
+    risk = np.where((risk < 0.0) & (risk > -1e-290), 0.0, risk)  # sunk through float range
+    status, diverged_at = "ok" if found.kept else "inaccurate", None
+    if record.diverged:
+        status, step = "diverged", record.crossed_at
+        whole = step is not None and step == math.floor(step)
+        diverged_at = int(step) if whole and step else step
+    return {
+        "steps": ascending[back],
+        "risk": risk,
+        "columns": columns | ({"iterate": columns.pop("risk")} if shown != "risk" else {}),
+        "moments": None if record.states is None else record.states[back],
+        "status": status,
+        "diverged_at": diverged_at,
+    }
+
+
+def _parameters(system: System, names: Sequence[str]) -> list[str]:
+    if not isinstance(names, str | Sequence):
+        raise ValueError(f"`sensitivity` must be a list of parameters' names, got {names!r}.")
+    asked = [names] if isinstance(names, str) else list(names)
+    for name in asked:
+        if not isinstance(name, str):
+            raise ValueError(f"`sensitivity` must name parameters, got {name!r}.")
+        try:
+            system.moved(name, 1e-3)
+        except ValueError as error:
+            raise ValueError(f"`sensitivity`: {error}") from None
+    return list(dict.fromkeys(asked))
+
+
+def _described(problem: Any, system: System, seed: int | None) -> Any:
+    read = getattr(system, "spectrum", problem)
+    said = getattr(read, "provenance", None) or getattr(read, "label", "")
+    return said or type(read).__name__

@@ -1,12 +1,12 @@
 """The integral equation of momentum and of moving rates: forcing and kernel depend on two times.
 
-    P(t) = F(t) + sum_{s<t} K(t, s) P(s),
-    K(t, s) = sum_j lambda_j (e . M_j(t-1) ... M_j(s+1) c_j(s)),       e = (1, 0, 0)
+    q(t) = F(t) + sum_{s<t} K(t, s) q(s),
+    K(t, s) = sum_j weights_j (1 + change_j(t-1)) ... (1 + change_j(s+1)) gain_j(s)
 
-with M_j(t) the 3x3 step map of mode j and c_j(s) what a unit of 2 P adds to its moments. Rows
-of K are built in blocks: responses are carried to the start of a block once, and every step
-inside it reads all of them by one matrix product. O(T^2 modes) work, O(T modes) memory.
-Source: arXiv 2505.16098, with the exact discrete step maps.
+with q the one order of an affine system (twice the risk) and gain_j(s) what a unit of it adds to
+mode j. Rows of K are built in blocks: responses are carried to the start of a block once, and every
+step inside it reads all of them by one matrix product. O(T^2 modes) work, O(T modes) memory.
+Source: arXiv 2505.16098, with the exact discrete step maps; docs/theory/integral-equation.md.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
-from hidim.algorithms.schedules import Schedule
-from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import CROSS, ERROR, MOMENTUM, increment, initial_moments
+from hidim.systems.base import System
 
 _BLOCK = 64
 # A solution this far above its start is lost; products with it are still finite.
@@ -27,27 +24,29 @@ _LOST = 1e120
 
 
 class TwoTime:
-    """The equation of one spectrum, algorithm and batch size."""
+    """The equation of one affine system of one order."""
 
-    def __init__(self, spectrum: Spectrum, algorithm: Momentum, batch_size: float) -> None:
-        self._spectrum, self._algorithm, self._batch = spectrum, algorithm, batch_size
-        self._floor, self._eigenvalues = spectrum.risk_floor, spectrum.eigenvalues
+    def __init__(self, system: System) -> None:
+        self._system, self._kinds = system, system.kinds
+        self._offset = float(system.offset[0])
+        self._weights = system.weights[0].T  # (modes, kinds)
+        self._start = system.start().T  # (modes, kinds)
 
     def solution(self, size: int) -> np.ndarray:
-        """P(0..size-1); infinite once it is lost."""
-        risk = np.full(size, math.inf)
-        for start, free, past, inside in self._rows(size, None):
-            known = free if start == 0 else free + past @ risk[:start]
+        """q(0..size-1); infinite once it is lost."""
+        q = np.full(size, math.inf)
+        for start, free, past, inside in self._rows(size):
+            known = free if start == 0 else free + past @ q[:start]
             for i in range(len(free)):
-                risk[start + i] = known[i] + inside[i, :i] @ risk[start : start + i]
-                if not risk[start + i] <= _LOST * max(risk[0], 1e-300):
-                    risk[start + i :] = math.inf
-                    return risk
-        return risk
+                q[start + i] = known[i] + inside[i, :i] @ q[start : start + i]
+                if not q[start + i] <= _LOST * max(q[0], 1e-300):
+                    q[start + i :] = math.inf
+                    return q
+        return q
 
     def series(self, size: int, terms: int) -> np.ndarray:
         """F + K F + ... + K^terms F at 0..size-1."""
-        blocks = list(self._rows(size, None))
+        blocks = list(self._rows(size))
         forcing = np.concatenate([free for _, free, _, _ in blocks])
         total = forcing.copy()
         for _ in range(terms):
@@ -60,73 +59,79 @@ class TwoTime:
 
     def forcing(self, size: int) -> np.ndarray:
         """F(0..size-1)."""
-        out, state = np.empty(size), initial_moments(self._spectrum).T  # (modes, 3)
+        out, state = np.empty(size), self._start
         for start in range(0, size, _BLOCK):
-            maps, _ = self._maps(start, min(_BLOCK, size - start))
+            maps, _, added = self._maps(start, min(_BLOCK, size - start))
             for i, step in enumerate(maps):
-                out[start + i] = self._floor + 0.5 * (self._eigenvalues @ state[:, ERROR])
-                state = np.einsum("jab,jb->ja", step, state)
+                out[start + i] = self._offset + np.sum(self._weights * state)
+                state = np.einsum("jab,jb->ja", step, state) + added[i]
         return out
 
     def response(self, s: int, size: int) -> np.ndarray:
         """K(t, s) for t = 0..size-1."""
         out = np.zeros(max(size, s + 1))
-        _, noise = self._maps(s, 1)
-        state = noise[0]
+        _, gains, _ = self._maps(s, 1)
+        state = gains[0]
         for start in range(s + 1, size, _BLOCK):
-            maps, _ = self._maps(start, min(_BLOCK, size - start))
+            maps, _, _ = self._maps(start, min(_BLOCK, size - start))
             for i, step in enumerate(maps):
-                out[start + i] = self._eigenvalues @ state[:, ERROR]
+                out[start + i] = np.sum(self._weights * state)
                 state = np.einsum("jab,jb->ja", step, state)
         return out[:size]
 
-    def read(self, risk: np.ndarray, at: np.ndarray, weight: Schedule) -> np.ndarray:
-        """Risk at theta + weight(t) * momentum, given the risk at theta."""
-        shown = np.empty(len(risk))
-        for start, free, past, inside in self._rows(len(risk), weight):
+    def read(self, q: np.ndarray, at: np.ndarray, name: str) -> np.ndarray:
+        """Twice what another readout shows at the steps `at`, given q."""
+        self._elsewhere = name
+        shown = np.empty(len(q))
+        for start, free, past, inside in self._rows(len(q), elsewhere=True):
             stop = start + len(free)
-            shown[start:stop] = free + past @ risk[:start] + inside @ risk[start:stop]
+            shown[start:stop] = free + past @ q[:start] + inside @ q[start:stop]
         return shown[at.astype(np.int64)]
 
     def _rows(
-        self, size: int, weight: Schedule | None
+        self, size: int, *, elsewhere: bool = False
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """By blocks: first step, forcing (n,), K to earlier steps (n, first), inside (n, n)."""
-        modes = len(self._eigenvalues)
-        initial = initial_moments(self._spectrum).T  # (modes, 3)
-        carried = np.empty((size, modes, 3))  # responses to each step so far, at the block's start
+        modes, kinds = self._start.shape
+        initial = self._start
+        carried = np.empty((size, modes, kinds))  # responses to each step, at the block's start
         for start in range(0, size, _BLOCK):
             count = min(_BLOCK, size - start)
-            maps, noise = self._maps(start, count)
-            readers = self._readers(start, count, weight)  # (n, modes, 3)
+            maps, gains, added = self._maps(start, count)
+            readers = self._readers(start, count, elsewhere=elsewhere)  # (n, modes, kinds)
             # Carry the readers back to the start of the block instead of the state forward.
-            product = np.broadcast_to(np.eye(3), (modes, 3, 3))
-            back = np.empty_like(readers)
-            inside, fresh = np.zeros((count, count)), np.empty((0, modes, 3))
+            product = np.broadcast_to(np.eye(kinds), (modes, kinds, kinds))
+            back, given = np.empty_like(readers), np.zeros(count)
+            so_far = np.zeros((modes, kinds))  # what was added in the block, whatever q
+            inside, fresh = np.zeros((count, count)), np.empty((0, modes, kinds))
             for i in range(count):
                 back[i] = np.einsum("ja,jab->jb", readers[i], product)
-                inside[i, :i] = fresh.reshape(i, 3 * modes) @ readers[i].reshape(-1)
+                given[i] = np.sum(readers[i] * so_far)
+                inside[i, :i] = fresh.reshape(i, kinds * modes) @ readers[i].reshape(-1)
                 product = maps[i] @ product
+                so_far = np.einsum("jab,jb->ja", maps[i], so_far) + added[i]
                 moved = np.einsum("jab,sjb->sja", maps[i], fresh)
-                fresh = np.concatenate([moved, noise[i][None]])
+                fresh = np.concatenate([moved, gains[i][None]])
             flat = back.reshape(count, -1)
-            free = self._floor + 0.5 * (flat @ initial.reshape(-1))
-            past = flat @ carried[:start].reshape(start, 3 * modes).T
+            free = self._offset + given + flat @ initial.reshape(-1)
+            past = flat @ carried[:start].reshape(start, kinds * modes).T
             yield start, free, past, inside
-            initial = np.einsum("jab,jb->ja", product, initial)
+            initial = np.einsum("jab,jb->ja", product, initial) + so_far
             carried[:start] = np.einsum("jab,sjb->sja", product, carried[:start])
             carried[start : start + count] = fresh
 
-    def _maps(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _maps(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step maps, gains of q and what is added beside, at steps start .. start + count - 1."""
         t = np.arange(start, start + count, dtype=np.float64)
-        change, noise = increment(self._algorithm, self._eigenvalues, self._batch, t)
-        return change + np.eye(3), noise * self._spectrum.counts[:, None]
+        change, source, gains = self._system.linearised(t, self._start.T, np.empty(0))
+        added = np.zeros(gains.shape[:-1]) if source is None else source
+        return change + np.eye(self._kinds), gains[..., 0], added
 
-    def _readers(self, start: int, count: int, weight: Schedule | None) -> np.ndarray:
-        """How the three moments of each mode enter twice the risk, (n, modes, 3)."""
-        row = np.zeros((count, 3))
-        row[:, ERROR] = 1.0
-        if weight is not None:
-            w = weight(np.arange(start, start + count, dtype=np.float64))
-            row[:, CROSS], row[:, MOMENTUM] = 2.0 * w, w**2
-        return row[:, None, :] * self._eigenvalues[:, None]
+    def _readers(self, start: int, count: int, *, elsewhere: bool) -> np.ndarray:
+        """How the kinds of each mode enter what is read, (n, modes, kinds)."""
+        if not elsewhere:
+            return np.broadcast_to(self._weights, (count, *self._weights.shape))
+        times = np.arange(start, start + count, dtype=np.float64)
+        reading = self._system.reading(times, self._start.T[None], self._elsewhere)
+        assert reading is not None
+        return 2.0 * reading.transpose(0, 2, 1)

@@ -262,14 +262,15 @@ class PLRF:
             return None
         equivalent = self._equivalent
         eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta, *RESOLUTIONS[level])
+        floor = equivalent.floor(self.beta) + 0.5 * self.noise_variance
         spectrum = Spectrum(
             eigenvalues,
             error_sq,
-            equivalent.floor(self.beta) + 0.5 * self.noise_variance,
+            floor,
             multiplicity,
             label=self.label,
             provenance=self._provenance(None),
-            law=self._law(self.risk_floor),
+            law=self._law(floor),
         )
         # A bound method is small and travels to other processes with the spectrum.
         object.__setattr__(spectrum, "_resolution", (self._nodes, level))

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.named import lookup
 from hidim.rates.recommend import recommend
 
@@ -22,7 +21,7 @@ def configure(
     d: float | None = None,
     hints: Mapping[str, Any] | None = None,
     spell: Callable[[str], str] = str,
-) -> Momentum:
+) -> Any:
     """The algorithm `name` with the parameters `given`, the others as recommended.
 
     Args:
@@ -51,6 +50,8 @@ def configure(
             raise ValueError(f"{record.name} has no {spell(key)}; it takes {takes}.")
     missing = [key for key, needed in known.items() if needed and key not in given]
     values = dict(given)
+    if missing and record.no_rates:
+        raise ValueError(f"{record.no_rates}; give {', '.join(map(spell, missing))}.")
     if missing:
         exponents = record.takes_kappas and set(given) <= _KAPPAS
         told = {**(hints or {}), **(given if exponents else {})}
@@ -77,9 +78,7 @@ def parameters_of(name: str) -> dict[str, bool]:
     }
 
 
-def _read_back(
-    algorithm: Momentum, missing: list[str], spell: Callable[[str], str]
-) -> dict[str, float]:
+def _read_back(algorithm: Any, missing: list[str], spell: Callable[[str], str]) -> dict[str, float]:
     record = lookup(algorithm.name)
     known = record.read_back(algorithm) if record.read_back else {}
     unknown = [spell(key) for key in missing if key not in known]

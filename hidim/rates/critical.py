@@ -19,9 +19,10 @@ import numpy as np
 from hidim.algorithms.kappas import sgd_kappa_1, stability_line
 from hidim.algorithms.momentum import dana_decaying
 from hidim.curve import log_steps
-from hidim.engines.solve import solve
+from hidim.engines.march import march
 from hidim.problems.power_law import spectra_at
 from hidim.problems.spectrum import Spectrum
+from hidim.systems.momentum import MomentumSystem
 
 _RISE = 10.0  # above the lowest risk so far: more than noise at a stable rate ever adds
 _WIDEST = 40.0  # |log A| allowed beyond the starting guess
@@ -55,8 +56,8 @@ def critical_amplitude(
 
     def holds(log_a: float) -> bool:
         algorithm = dana_decaying(step / spectrum.trace, math.exp(log_a), kappa_3, delta)
-        curve = solve(spectrum, algorithm, at=at)
-        return bool(np.all(curve.risk <= _RISE * np.minimum.accumulate(curve.risk)))
+        risk = march(MomentumSystem(spectrum, algorithm, 1), at).columns["risk"]
+        return bool(np.all(risk <= _RISE * np.minimum.accumulate(risk)))
 
     low = high = math.log(guess)
     width = 1.0

@@ -4,7 +4,8 @@ Every algorithm's record says what its rule for rates is (algorithms/records.py)
 says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
 halved, and gamma_2 too where SGD alone would not hold. Over a known horizon both are halved further
 as long as the expected risk at its end falls: with label noise the best rates are far below the
-largest stable ones.
+largest stable ones. Outside the momentum family the rule's rates are kept as they are, and over a
+known horizon all of them are halved together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.base import require
 from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.named import Setting, lookup
 from hidim.algorithms.schedules import Constant
@@ -23,8 +25,8 @@ from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
+from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
-from hidim.systems.momentum import ERROR
 
 # Kernel norm the recommended rates keep to: half of what is stable.
 NORM_LIMIT = 0.5
@@ -49,7 +51,7 @@ def recommend(
     seed: int | None = None,
     steps: float | None = None,
     scale: float | None = None,
-) -> Momentum:
+) -> Any:
     """The algorithm `name` with rates that suit `problem`: kernel norm at most 1/2 at all t.
 
     Args:
@@ -76,7 +78,8 @@ def recommend(
             norm may pass 1/2.
 
     Returns:
-        The algorithm, ready for `hidim.predict` at this batch size.
+        The algorithm, ready for `hidim.predict` at this batch size: a `Momentum`, or what the
+        record of an algorithm from outside the family builds.
 
     Raises:
         ValueError: unknown name, "stochastic-nesterov" (no rate is stable), a Spectrum without
@@ -109,8 +112,9 @@ def recommend(
         kappa_b = checks.non_negative("kappa_b", kappa_b)
     setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed)
     setting = replace(setting, given=given, batch_exponent=kappa_b)
-    rule = replace(record.recommended(setting), name=record.name)
-    held = _held(rule, spectrum, setting.batch_size)
+    held = record.recommended(setting)
+    if isinstance(held, Momentum):
+        held = _held(replace(held, name=record.name), spectrum, setting.batch_size)
     if scale is not None:
         return scaled(held, scale, scale)
     return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
@@ -118,12 +122,12 @@ def recommend(
 
 def resolve(
     problem: Any,
-    algorithm: Momentum | str,
+    algorithm: Any,
     batch_size: float = 1,
     *,
     seed: int | None = None,
     steps: float | None = None,
-) -> Momentum:
+) -> Any:
     """`algorithm` itself, or the recommended one where it is a name.
 
     A name means `recommend(problem, name, batch_size, seed=seed)`, and on a problem with label
@@ -131,7 +135,11 @@ def resolve(
     """
     if not isinstance(algorithm, str):
         return algorithm
-    name = lookup(algorithm, what="algorithm").name
+    record = lookup(algorithm, what="algorithm")
+    name = record.name
+    if record.no_rates:
+        reason = record.no_rates.replace("`name`", "`algorithm`")
+        raise ValueError(f"{reason}; give the algorithm itself, built at rates of its own.")
     if isinstance(problem, Spectrum):
         raise ValueError(
             f"`algorithm` {name!r} stands for recommended rates, which a Spectrum alone does not "
@@ -144,11 +152,18 @@ def resolve(
         raise ValueError(str(error).replace("`name`", "`algorithm`")) from None
 
 
-def scaled(algorithm: Momentum, second: float, third: float) -> Momentum:
+def scaled(algorithm: Any, second: float, third: float) -> Any:
     """The algorithm with gamma_2 times `second` and gamma_3 times `third`.
 
-    Where other points are read, their weights belong to the rates and all move with `second`.
+    Where other points are read, their weights belong to the rates and all move with `second`, as
+    do all rates of an algorithm outside the momentum family.
+
+    Raises:
+        ValueError: an algorithm that cannot be scaled.
     """
+    if not isinstance(algorithm, Momentum):
+        moved = require(algorithm, "scheduled", "its rates cannot be scaled, nor searched")
+        return moved(Constant(second))
     if algorithm.readouts or second == third:
         return algorithm.scheduled(Constant(second))
     return Momentum(
@@ -195,6 +210,7 @@ def _setting(
         curvature=top if isinstance(problem, Spectrum) else 1.0,
         eigenvalues=spectrum.eigenvalues,
         counts=spectrum.counts,
+        kurtosis=spectrum.law.kurtosis,
     )
     return setting, spectrum
 
@@ -216,18 +232,16 @@ def _held(algorithm: Momentum, spectrum: Spectrum, batch_size: float) -> Momentu
     return scaled(algorithm, second, third)
 
 
-def _best_at_the_end(
-    algorithm: Momentum, spectrum: Spectrum, batch_size: float, steps: float
-) -> Momentum:
+def _best_at_the_end(algorithm: Any, spectrum: Spectrum, batch_size: float, steps: float) -> Any:
     """The rates, by factors of two below, with the least risk above the floor at the end."""
     end = np.array([float(steps)])
 
     def excess(factors: tuple[float, float]) -> float:
-        record = march(spectrum, scaled(algorithm, *factors), batch_size, end)
-        return 0.5 * float(record.sums[-1, ERROR])
+        record = march(system_of(spectrum, scaled(algorithm, *factors), batch_size), end)
+        return float(record.columns["risk"][-1]) - spectrum.risk_floor
 
     moves = [(0.5, 0.5)]
-    if algorithm.has_momentum and not algorithm.readouts:
+    if isinstance(algorithm, Momentum) and algorithm.has_momentum and not algorithm.readouts:
         moves += [(1.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 1.0)]
     return scaled(algorithm, *_descend(excess, (1.0, 1.0), moves))
 

@@ -100,7 +100,7 @@ def noise_norm(alpha: float, rates: Rates, kappas: Kappas, ratio: float) -> floa
         vanishes = kappas.kappa_b + kappas.kappa_1 > max(0.0, 1 - 2 * alpha) + 1e-12
         return 0.0 if vanishes else c_2 * trace_constant(alpha, ratio) / (2 * batch)
     values = np.arange(1, 1000, dtype=np.float64) ** (-2 * alpha)
-    curvature = (batch + 1) / batch
+    curvature = (batch + 1) / batch  # of Gaussian data, as all laws here
     if c_2 * curvature >= 2:
         return math.inf  # the top mode, of eigenvalue 1, grows by itself
     head = np.sum(c_2 * values / (batch * (2 - c_2 * values * curvature)))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.base import Algorithm, runnable
+from hidim.algorithms.base import Algorithm, described, runnable
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
@@ -100,7 +100,7 @@ def simulate_rows(
         provenance={
             "hidim": __version__,
             "engine": "rows",
-            "algorithm": algorithm.to_dict(),
+            "algorithm": described(algorithm),
             "rows": len(X),
             "runs": runs,
             "seed": seed,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim._version import __version__
-from hidim.algorithms.base import Algorithm, runnable
+from hidim.algorithms.base import Algorithm, described, runnable
 from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
@@ -107,7 +107,8 @@ def simulate(
     marks, back = np.unique(_within_reach(asked_steps(steps, at)), return_inverse=True)
     last = float(marks[-1])
     if isinstance(algorithm, str):
-        algorithm = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
+        found = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
+        algorithm = _runs_by(method, found)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
@@ -135,7 +136,7 @@ def simulate(
             "engine": "simulate",
             "method": method,
             "problem": setup.problem,
-            "algorithm": algorithm.to_dict(),
+            "algorithm": described(algorithm),
             "batch_size": batch_size if math.isfinite(batch_size) else "inf",
             "runs": runs,
             "seed": seed,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hidim.engines.many_targets import TOLERANCE, predict_targets
+from hidim.engines.targets import TOLERANCE, predict_targets
 from hidim.problems.power_law import MOST_POWER, spectra_at
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw

@@ -23,7 +23,7 @@ import numpy as np
 from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.named import lookup
 from hidim.curve import Curve, log_steps
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 from hidim.problems.power_law import PLRF, spectra_at
 from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law

@@ -26,7 +26,7 @@ from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.named import lookup
 from hidim.algorithms.records import BUILT_IN
 from hidim.curve import log_steps
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 from hidim.measure import envelope, measure_exponent
 from hidim.problems.power_law import spectra_at
 from hidim.studies.ladder import Recipe, check_sizes, steps_to_watch

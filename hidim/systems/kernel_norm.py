@@ -111,6 +111,23 @@ def grows_faster(
     return batch_size != math.inf and not _loop_gain(spectrum, modes, batch_size, rate)[0] < 1.0
 
 
+def gain(
+    spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray, w: float = 0.0
+) -> np.ndarray:
+    """The kernel norm N at the times, and its continuation N(1 + w) to growth by w per step.
+
+    N(1 + w) < 1 exactly where nothing grows by more than w per step; infinite where a mode does
+    so by itself.
+    """
+
+    def norm(
+        spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
+    ) -> np.ndarray:
+        return _loop_gain(spectrum, _modes(spectrum, algorithm, times), batch_size, w)
+
+    return _over_times(norm, spectrum, algorithm, batch_size, times)
+
+
 def mode_transfer(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> np.ndarray:
     """Transfer T of modes with a = gamma_2 lambda, b = gamma_1 gamma_3 lambda.
 

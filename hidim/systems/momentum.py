@@ -1,175 +1,376 @@
-"""How the second moments of one eigenmode move in one step, shared by the engines.
+"""How do the second moments of a stochastic algorithm of the momentum family move?
 
 Each mode carries E r^2, E y^2 and E r y, with r the error and y the momentum along the
-eigenvector. With q = E g^2 = (1 + 1/B) lambda^2 E r^2 + (n lambda / B) 2P, the second moment
-of the batch gradient along it, G = gamma_2 + gamma_1 gamma_3 and D = 1 - forgetting:
+eigenvector. With G = gamma_2 + gamma_1 gamma_3, D = 1 - forgetting and Q = E g^2, the second moment
+of the batch gradient along it,
 
-    E r^2  +=  -2 G lambda E r^2 + G^2 q + gamma_3^2 D^2 E y^2 - 2 gamma_3 D (1 - G lambda) E r y
-    E y^2  +=  (D^2 - 1) E y^2 + gamma_1^2 q + 2 gamma_1 D lambda E r y
-    E r y  +=  gamma_1 lambda E r^2 - G gamma_1 q - gamma_3 D^2 E y^2
+    Q = (1 + own) lambda^2 E r^2 + n lambda (shared 2P + constant 2P_inf),
+    E r^2  +=  -2 G lambda E r^2 + G^2 Q + gamma_3^2 D^2 E y^2 - 2 gamma_3 D (1 - G lambda) E r y
+    E y^2  +=  (D^2 - 1) E y^2 + gamma_1^2 Q + 2 gamma_1 D lambda E r y
+    E r y  +=  gamma_1 lambda E r^2 - G gamma_1 Q - gamma_3 D^2 E y^2
                + (D - 1 - (G + gamma_1 gamma_3) D lambda) E r y
 
-Exact in expectation for Gaussian data, any dimension, batch B and step size; the modes meet
-only in the risk P. `n` is the multiplicity of a node. Source: arXiv 2505.16098, rederived in
-docs/notation.md.
+with the data's law (problems/law.py) in own, shared and constant: 1/B, 1/B and 0 for Gaussian data.
+Exact in expectation for any dimension, batch B and step size; the modes meet only in the risk P, so
+twice the risk is the one order parameter. n is the multiplicity of a node.
+Source: arXiv 2505.16098, derived in docs/theory/moments.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.parameters import moved, parameters
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
+from hidim.systems import kernel_norm
+from hidim.systems.base import Array, Drive, System, size_of
+from hidim.systems.coefficients import Coefficients
+from hidim.systems.full_batch import FullBatch, flips
+from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM, Recursion
+from hidim.systems.powers import constant_rates
 
-ERROR, MOMENTUM, CROSS = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Coefficients:
-    """The algorithm's scalars at given times, each of shape (times,)."""
-
-    gamma_1: np.ndarray
-    gamma_3: np.ndarray
-    total: np.ndarray  # G
-    keep: np.ndarray  # D
-
-    @classmethod
-    def at(cls, algorithm: Momentum, t: np.ndarray) -> Coefficients:
-        """Evaluate the four schedules at the times `t`."""
-        gamma_1, gamma_3 = algorithm.gamma_1(t), algorithm.gamma_3(t)
-        total = algorithm.gamma_2(t) + gamma_1 * gamma_3
-        return cls(gamma_1, gamma_3, total, 1.0 - algorithm.forgetting(t))
+# A kept E y^2 is held to 30 times the error of the risk, relative to itself.
+_MOMENTUM_SHARE = 1.0 / 30.0
+_FLIPS_FOLLOWED = 3e5  # single steps that take a second or two
 
 
-def initial_moments(spectrum: Spectrum) -> np.ndarray:
-    """Moments at step 0, shape (3, modes): all error, no momentum."""
-    state = np.zeros((3, len(spectrum)))
-    state[ERROR] = spectrum.error_sq
-    return state
-
-
-def followed(
-    algorithm: Momentum, readout: Schedule | None = None, *, moments: bool = False
-) -> Momentum:
-    """What an engine must follow: plain SGD where the momentum neither acts nor is read.
-
-    Momentum that only a readout sees, as the average of SGD is, has to be carried along; momentum
-    that nobody sees need not, and may grow past float range.
+@dataclass(frozen=True, eq=False)
+class MomentumSystem(System):
+    """The moments of one algorithm on one spectrum.
 
     Args:
-        readout: weight of the point that is read; None for the iterate.
-        moments: whether every moment is kept.
-    """
-    read = moments or (readout is not None and readout.constant != 0.0)
-    if algorithm.has_momentum or (read and algorithm.gamma_1.constant != 0.0):
-        return algorithm
-    return Momentum(0.0, algorithm.gamma_2, 0.0, 1.0, name=algorithm.name)
-
-
-def increment(
-    algorithm: Momentum, eigenvalues: np.ndarray, batch_size: float, t: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per-step change of the moments as a linear map, without the subtraction of one.
-
-    Args:
-        algorithm: the member of the family.
-        eigenvalues: shape (modes,).
+        spectrum: modes or nodes.
+        algorithm: a member of the momentum family.
         batch_size: B >= 1, math.inf for full batches.
-        t: shape (times,), steps, real between the integers.
+        readout: another point whose risk is read beside that of the iterate, or "gradient".
+        moments: whether every moment is kept, so that each counts by itself.
+        targets: problems that share eigenvalues and multiplicities with `spectrum` and each other,
+            solved side by side on a leading axis; none for `spectrum` alone.
+        given: whether the nodes are the problem itself, and not a quadrature of one.
 
-    Returns:
-        change: (times, modes, 3, 3), the step map minus the identity, without the risk.
-        noise: (times, modes, 3), what a unit of 2P adds to a mode of multiplicity one.
+    >>> from hidim.algorithms import sgd
+    >>> system = MomentumSystem(Spectrum([1.0], [1.0], 0.0), sgd(0.5), 1)
+    >>> system.kinds, system.orders, system.order(system.start())
+    (1, ('twice_risk',), array([1.]))
     """
-    c = Coefficients.at(algorithm, np.asarray(t, dtype=np.float64))
-    gamma_1, gamma_3, total, keep = (
-        x[:, None] for x in (c.gamma_1, c.gamma_3, c.total, c.keep)
-    )  # (times, 1)
-    forget = algorithm.forgetting(t)[:, None]
-    curve = (1.0 + 1.0 / batch_size) * eigenvalues**2
-    change = np.empty((len(c.total), len(eigenvalues), 3, 3))
-    change[..., ERROR, ERROR] = -2.0 * total * eigenvalues + total**2 * curve
-    change[..., ERROR, MOMENTUM] = gamma_3**2 * keep**2
-    change[..., ERROR, CROSS] = -2.0 * gamma_3 * keep * (1.0 - total * eigenvalues)
-    change[..., MOMENTUM, ERROR] = gamma_1**2 * curve
-    change[..., MOMENTUM, MOMENTUM] = -forget * (1.0 + keep)
-    change[..., MOMENTUM, CROSS] = 2.0 * gamma_1 * keep * eigenvalues
-    change[..., CROSS, ERROR] = gamma_1 * eigenvalues - total * gamma_1 * curve
-    change[..., CROSS, MOMENTUM] = -gamma_3 * keep**2
-    change[..., CROSS, CROSS] = -forget - (total + gamma_1 * gamma_3) * keep * eigenvalues
-    per_risk = eigenvalues / batch_size
-    noise = np.empty((len(c.total), len(eigenvalues), 3))
-    noise[..., ERROR] = total**2 * per_risk
-    noise[..., MOMENTUM] = gamma_1**2 * per_risk
-    noise[..., CROSS] = -total * gamma_1 * per_risk
-    return change, noise
 
+    spectrum: Spectrum
+    algorithm: Momentum
+    batch_size: float
+    readout: str = "gradient"
+    moments: bool = False
+    targets: tuple[Spectrum, ...] = ()
+    given: bool = False
 
-def step_by_step(
-    spectrum: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
-    state: np.ndarray,
-    first: float,
-    count: int,
-    *,
-    overflow: float,
-    keep_states: bool = False,
-    floors: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """The plain recursion for `count` steps from step `first`.
+    orders = ("twice_risk",)
+    affine = True
 
-    Args:
-        state: (3, modes) at step `first`, or (3, targets, modes); not changed.
-        overflow: stop once 2 (risk - floor) passes this or is no longer finite.
-        keep_states: also return the state at every step.
-        floors: (targets,) risk floors; the spectrum's own without an axis of targets.
+    @cached_property
+    def followed(self) -> Momentum:
+        """The algorithm; plain SGD where its momentum neither acts nor is read.
 
-    Returns:
-        state after the last step made; sums (made + 1, 3, ...) of eigenvalue-weighted moments at
-        steps first..first + made; the states at those steps if asked for.
-    """
-    c = Coefficients.at(algorithm, first + np.arange(count, dtype=np.float64))
-    eigenvalues = spectrum.eigenvalues
-    square = eigenvalues**2
-    spread = square / batch_size  # the batch's own share of E g^2
-    per_risk = spectrum.counts * eigenvalues / batch_size
-    floor = 2.0 * np.asarray(spectrum.risk_floor if floors is None else floors)
-    error, momentum, cross = state
-    sums = np.zeros((count + 1, 3, *state.shape[1:-1]))
-    sums[0] = state @ eigenvalues
-    states = [state]
-    made = count
-    alone = not (np.any(c.gamma_1) or np.any(state[1:]))  # no momentum, nor will there be any
-    for i in range(count):
-        gamma_1, gamma_3, total, keep = c.gamma_1[i], c.gamma_3[i], c.total[i], c.keep[i]
-        # (1 - G lambda)^2 as one factor after the other: no sum of three that cancels where a step
-        # removes nearly all error, and no 1 - G lambda whose rounding every step would repeat.
-        pull = total * eigenvalues
-        noise = spread * error + per_risk * (floor + sums[i, ERROR])[..., None]
-        left = error - pull * error
-        if alone:
-            error = left - pull * left + (total * total) * noise
-            sums[i + 1, ERROR] = error @ eigenvalues
+        Momentum that only a readout sees, as the average of SGD is, has to be carried along;
+        momentum that nobody sees need not, and may grow past float range.
+        """
+        algorithm, weight = self.algorithm, self.weight
+        read = self.moments or (weight is not None and weight.constant != 0.0)
+        if algorithm.has_momentum or (read and algorithm.gamma_1.constant != 0.0):
+            return algorithm
+        return Momentum(0.0, algorithm.gamma_2, 0.0, 1.0, name=algorithm.name)
+
+    @cached_property
+    def kinds(self) -> int:  # type: ignore[override]
+        """Three moments, or E r^2 alone where there is no momentum to follow or to keep."""
+        return 1 if self.followed.gamma_1.constant == 0.0 and not self.moments else 3
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Where a schedule changes its formula."""
+        return self.followed.breakpoints
+
+    @property
+    def steady(self) -> bool:  # type: ignore[override]
+        """Whether no rate moves."""
+        return constant_rates(self.followed)
+
+    @property
+    def watched(self) -> Sequence[Schedule]:
+        """Schedules that may do something between the points of a block."""
+        a = self.followed
+        parts = (a.gamma_1, a.gamma_2, a.gamma_3, a.forgetting)
+        return [part for part in parts if part.resolution < math.inf]
+
+    @cached_property
+    def weight(self) -> Schedule | None:
+        """w(t) of the point theta + w y that is read; None for the iterate."""
+        weight = self.algorithm.readout(self.readout)
+        return None if weight.constant == 0.0 else weight
+
+    @cached_property
+    def _recursion(self) -> Recursion:
+        law, spectrum = self.spectrum.law, self.spectrum
+        along, batch = spectrum.eigenvalues, self.batch_size
+        carried = spectrum.multiplicity * along
+        at_floor = law.constant(batch) * 2.0 * spectrum.risk_floor
+        return Recursion(
+            along,
+            law.own(batch, along**2),
+            law.shared(batch, carried),
+            carried * at_floor if at_floor else None,
+            self.offset,
+            self.kinds,
+        )
+
+    def start(self) -> Array:
+        """All error, no momentum."""
+        error_sq = np.stack([s.error_sq for s in self.targets or (self.spectrum,)])
+        state = np.zeros((len(error_sq), self.kinds, len(self.spectrum)))
+        state[:, ERROR] = error_sq
+        return state if self.targets else state[0]
+
+    def order(self, x: Array) -> Array:
+        """Twice the risk."""
+        return self.offset + (x[..., ERROR, :] @ self.spectrum.eigenvalues)[..., None]
+
+    @cached_property
+    def weights(self) -> Array:
+        """Eigenvalues, on E r^2."""
+        weights = np.zeros((1, self.kinds, len(self.spectrum)))
+        weights[0, ERROR] = self.spectrum.eigenvalues
+        return weights
+
+    @cached_property
+    def offset(self) -> Array:
+        """Twice the floor."""
+        if self.targets:
+            return np.array([[2.0 * s.risk_floor] for s in self.targets])
+        return np.array([2.0 * self.spectrum.risk_floor])
+
+    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
+        """The step map of the moments less the identity, without the risk."""
+        return self._recursion.change(
+            Coefficients.at(self.followed, np.asarray(t, dtype=np.float64))
+        )
+
+    def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
+        """The noise of the batch that is not the mode's own."""
+        c = Coefficients.at(self.followed, np.asarray(t, dtype=np.float64))
+        r = self._recursion
+        fed = r.kicks(c, r.drawn * np.asarray(q)[:, :1])
+        return fed if r.extra is None else fed + r.kicks(c, r.extra)
+
+    def linearised(
+        self, t: Array, x: Array, q: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array | None, Array]:
+        """As `System.linearised`, without asking twice for what is known."""
+        c, r = Coefficients.at(self.followed, t), self._recursion
+        source = None if r.extra is None else r.kicks(c, r.extra)
+        return r.change(c), source, r.kicks(c, r.drawn)[..., None]
+
+    def readouts(
+        self, t: Array, x: Array, q: Array, drive: Drive | None = None
+    ) -> dict[str, Array]:
+        """Risk at the iterate, and at the point theta + w y that is read."""
+        found = {"risk": 0.5 * q[..., 0]}
+        if self.readout == "gradient":
+            return found
+        if self.weight is None or self.kinds == 1:
+            found[self.readout] = found["risk"]  # the momentum is not added, or stays zero
         else:
-            kept = (keep * keep) * momentum
-            moved = keep * cross
-            along = eigenvalues * moved
-            held = moved - total * along
-            cross = gamma_1 * (eigenvalues * left - total * noise) - gamma_3 * kept
-            cross += held - (gamma_1 * gamma_3) * along
-            momentum = (gamma_1 * gamma_1) * (square * error + noise) + kept
-            momentum += (2.0 * gamma_1) * along
-            error = left - pull * left + (total * total) * noise
-            error += gamma_3 * (gamma_3 * kept - 2.0 * held)
-            sums[i + 1] = error @ eigenvalues, momentum @ eigenvalues, cross @ eigenvalues
-        if keep_states:
-            states.append(np.stack([error, momentum, cross]))
-        within = np.abs(sums[i + 1, ERROR]) < overflow
-        if not (within.all() if within.ndim else within):
-            made = i + 1
-            break
-    return np.stack([error, momentum, cross]), sums[: made + 1], states
+            w = self.weight(t).reshape(-1, *np.ones(x.ndim - 3, dtype=int))
+            sums = x @ self.spectrum.eigenvalues  # (times, ..., kinds)
+            moved = 2.0 * w * sums[..., CROSS] + w**2 * sums[..., MOMENTUM]
+            # Left alone where the run was given up and all is infinite.
+            found[self.readout] = found["risk"] + np.where(np.isfinite(moved), 0.5 * moved, 0.0)
+        return found
+
+    def tail_error(
+        self, t: Array, x: Array, q: Array, tails: Array, drive: Drive | None = None
+    ) -> float:
+        """As `System.tail_error`; at another point the moments' errors offset one another."""
+        along = self.spectrum.eigenvalues
+        twice = q[..., 0]
+        found = _relative(size_of(tails[..., ERROR, :]) @ along, twice)
+        if self.weight is not None and self.kinds == 3:
+            w = self.weight(t)
+            at = w.reshape(-1, *np.ones(x.ndim - 3, dtype=int))
+            sums = x @ along
+            point = twice + 2.0 * at * sums[..., CROSS] + at**2 * sums[..., MOMENTUM]
+            sizes = [size_of(_at_point(tails, end)) @ along for end in (w[0], w[-1])]
+            found = np.maximum(found, _relative(np.max(sizes, axis=0), point))
+        if self.moments and self.kinds == 3:
+            kept = np.max(np.abs(x[..., MOMENTUM, :] @ along), axis=0) + 1e-290
+            share = size_of(tails[..., MOMENTUM, :]) @ along / kept
+            found = np.maximum(found, _MOMENTUM_SHARE * share)
+        return float(np.max(found))
+
+    def step(self, t: float, x: Array, q: Array, drive: Drive | None = None) -> Array:
+        """One step of `steps`."""
+        c = Coefficients.at(self.followed, np.array([float(t)]))
+        return self._recursion.advance(c, x, q)[0][1]
+
+    def steps(self, first: float, count: int, x: Array) -> tuple[Array, Array]:
+        """The plain recursion, with the sums ordered so that little is lost (moment_steps.py)."""
+        c = Coefficients.at(self.followed, first + np.arange(count, dtype=np.float64))
+        return self._recursion.advance(c, x, self.order(x))
+
+    def loop_gain(
+        self,
+        t: Array,
+        w: float = 0.0,
+        *,
+        x: Array | None = None,
+        q: Array | None = None,
+        drive: Drive | None = None,
+    ) -> Array:
+        """The exact kernel norm (kernel_norm.py), and its continuation to growth."""
+        times = np.atleast_1d(np.asarray(t, dtype=np.float64))
+        return kernel_norm.gain(self.spectrum, self.followed, self.batch_size, times, w)
+
+    def retained(self, t: Array) -> Array:
+        """As `System.retained`: where a step removes nearly all, a square and not a difference."""
+        step = Coefficients.at(self.followed, t).total[:, None] * self.spectrum.eigenvalues
+        return np.asarray((1.0 - step) ** 2 + self.spectrum.law.own(self.batch_size, step**2))
+
+    def sharper(self, last: float) -> System:
+        """The state itself at full batches, where moments lose what lies far below the past.
+
+        Of plain descent they lose nothing; and a state that flips its sign at every step for long
+        cannot be followed by blocks, where its square can: beyond `_FLIPS_FOLLOWED` steps.
+        """
+        if self.batch_size != math.inf or self.targets:
+            return self
+        state = FullBatch(self)
+        smooth = last <= _FLIPS_FOLLOWED or not flips(self, last)
+        return state if state.has_closed_form or (self.kinds == 3 and smooth) else self
+
+    def coarse(self, last: float) -> System:
+        """On the spectrum's coarser quadrature, if it has one that tells.
+
+        Without momentum every mode falls smoothly, which the nodes integrate to 1e-11 at any
+        horizon (docs/log.md); they can fail what rings.
+        """
+        known = self.targets or self.given or self.kinds == 1
+        other = None if known else self.spectrum.coarser
+        return self if other is None else replace(self, spectrum=other)
+
+    def as_given(self) -> System:
+        """The system whose nodes are the problem."""
+        return replace(self, given=True)
+
+    def read_at(self, readout: str, *, moments: bool = False) -> System:
+        """The moments that this point needs."""
+        self.algorithm.readout(readout)
+        return replace(self, readout=readout, moments=moments)
+
+    def reading(self, t: Array, x: Array, shown: str) -> Array | None:
+        """Half the eigenvalues, times 1, w^2 and 2 w at another point."""
+        w = np.zeros(len(t)) if shown == "risk" or self.weight is None else self.weight(t)
+        row = np.stack([np.ones_like(w), w**2, 2.0 * w][: self.kinds], axis=1)
+        return row[:, :, None] * (0.5 * self.spectrum.eigenvalues)
+
+    # What interpolation between modes asks (engines/many_modes.py).
+
+    @property
+    def places(self) -> Array:
+        """Eigenvalues: change and source are smooth in them."""
+        return self.spectrum.eigenvalues
+
+    @property
+    def counts(self) -> Array:
+        """What source is proportional to beside, (modes,)."""
+        return self.spectrum.multiplicity
+
+    def at_places(self, places: Array, counts: Array) -> MomentumSystem:
+        """The same theory on other nodes, which carry these counts and start from nothing."""
+        nodes = _Nodes(places, counts, self.spectrum.risk_floor, self.spectrum.law)
+        return replace(self, spectrum=nodes)  # type: ignore[arg-type]
+
+    def stiffness(self, t: Array) -> float:
+        """G / min(1, 1 + D), largest over the times: times an eigenvalue, how large a step is."""
+        c = Coefficients.at(self.followed, t)
+        with np.errstate(divide="ignore"):
+            return float(np.max(np.abs(c.total) / np.clip(1.0 + c.keep, 0.0, 1.0)))
+
+    # Sensitivity.
+
+    def answering(self, names: Sequence[str]) -> System:
+        """With every moment where one of the parameters would bring the momentum to life."""
+        others = (self.moved(name, 1e-3)[0] for name in names)
+        return replace(self, moments=True) if any(s.kinds != self.kinds for s in others) else self
+
+    def fewer(self) -> System:
+        """On the spectrum compressed."""
+        return replace(self, spectrum=self.spectrum.compress())
+
+    def parameters(self) -> tuple[str, ...]:
+        """The numbers of the schedules; see `hidim.algorithms.parameters`."""
+        return parameters(self.algorithm)
+
+    def moved(self, name: str, by: float) -> tuple[System, float]:
+        """With one parameter of a schedule moved."""
+        algorithm, size = moved(self.algorithm, name, by)
+        return replace(self, algorithm=algorithm), size
+
+    def slopes(
+        self, names: Sequence[str], t: Array, x: Array, q: Array, drive: Drive | None = None
+    ) -> Array:
+        """By the chain rule through the scalars, so that many parameters cost little more."""
+        parts = self._recursion.slopes(Coefficients.at(self.followed, t), x, q[:, 0])
+        rates = np.stack([self._scalar_rates(name, t) for name in names])  # (names, 4, times)
+        return np.einsum("nct,ctaj->ntaj", rates, parts)
+
+    def _scalar_rates(self, name: str, t: Array) -> Array:
+        (above, up), (below, down) = (moved(self.algorithm, name, by) for by in (1e-5, -1e-5))
+        a, b = (Coefficients.at(replace(self, algorithm=x).followed, t) for x in (above, below))
+        pairs = ((a.gamma_1, b.gamma_1), (a.gamma_3, b.gamma_3), (a.total, b.total))
+        rates = [(high - low) / (up - down) for high, low in pairs]
+        return np.stack([*rates, (b.forget - a.forget) / (up - down)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Nodes:
+    """Eigenvalues with counts of either sign: what a system reads of a Spectrum, unchecked."""
+
+    eigenvalues: Array
+    multiplicity: Array
+    risk_floor: float
+    law: Any
+
+    @property
+    def error_sq(self) -> Array:
+        return np.zeros_like(self.eigenvalues)
+
+    counts = property(lambda self: self.multiplicity)
+    coarser = None
+
+    def __len__(self) -> int:
+        return len(self.eigenvalues)
+
+
+def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
+    """The moments of a member of the momentum family on anything that has a Spectrum."""
+    if not isinstance(algorithm, Momentum) or not isinstance(problem, Spectrum):
+        return None
+    if problem.law.noise is not None or problem.law.rows is not None:
+        return None  # known of the data, and not read here
+    return MomentumSystem(problem, algorithm, batch_size)
+
+
+def _relative(size: Array, values: Array) -> Array:
+    lowest = np.min(values, axis=0)
+    # A run without a floor sinks through float range to zero, and nothing below it is an error.
+    return np.where(lowest < -1e-290, np.inf, size / (np.maximum(lowest, 0.0) + 1e-290))
+
+
+def _at_point(moments: Array, w: float) -> Array:
+    moved = 2.0 * w * moments[..., CROSS, :] + w**2 * moments[..., MOMENTUM, :]
+    return np.asarray(moments[..., ERROR, :] + moved)

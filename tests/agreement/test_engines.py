@@ -9,6 +9,7 @@ import pytest
 import hidim
 from hidim.engines.solve import ENGINES
 from hidim.systems.kernel_norm import kernel_norm
+from tests.agreement.table import AT, DISTANCE, LAST, rows
 from tests.engines.truth import recursion
 
 PHASES = {"I": (1.0, 0.3), "II": (1.0, 0.7), "III": (0.7, 1.2), "IV": (0.4, 0.8)}
@@ -36,24 +37,11 @@ CASES = [
 ]
 
 
-AT = np.unique(np.geomspace(1, 600, 20).astype(int))
-# How far each engine of the table may be from the plain recursion, over the steps AT.
-DISTANCE = {
-    "exact": np.full(len(AT), 1e-7),  # the error of its blocks
-    "volterra": np.full(len(AT), 1e-10),  # rounding only
-    # Continuous time: a step of the recursion jumps where the flow moves, so the first steps, of
-    # relative size rate * trace = 1/4, differ most; then it is forgotten.
-    "ode": np.select([AT < 30, AT < 100], [0.16, 0.09], 0.04),
-    # A law right up to constants; up to 600 steps those are these.
-    "asymptotic": np.full(len(AT), 0.3),
-}
-
-
 @lru_cache(maxsize=1)
 def known(phase, name, batch_size):
     spectrum = hidim.PLRF(*PHASES[phase], d=30, v=120).spectrum(1)
     algorithm = algorithms(spectrum.trace)[name]
-    return spectrum, algorithm, recursion(spectrum, algorithm, batch_size, 600)[AT]
+    return spectrum, algorithm, recursion(spectrum, algorithm, batch_size, LAST)[AT]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -61,13 +49,33 @@ def known(phase, name, batch_size):
 def test_every_engine_of_the_table_is_the_plain_recursion(phase, name, batch_size, engine):
     spectrum, algorithm, truth = known(phase, name, batch_size)
     options = {"at": AT, "batch_size": batch_size, "engine": engine}
-    if engine == "asymptotic" and kernel_norm(spectrum, algorithm, batch_size, 600) >= 1:
+    if engine == "asymptotic" and kernel_norm(spectrum, algorithm, batch_size, LAST) >= 1:
         with pytest.raises(ValueError, match="stable rates only"):
             hidim.predict(spectrum, algorithm, **options)
         return
     curve = hidim.predict(spectrum, algorithm, **options)
     assert curve.status == "ok"
     assert np.all(np.abs(curve.risk / truth - 1) < DISTANCE[engine])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_every_engine_follows_every_theory_or_says_what_does(row, engine):
+    options = {"at": AT, "batch_size": row.batch_size, "engine": engine, "readout": row.readout}
+    said = dict(row.refusing).get(engine)
+    if said is not None:
+        with pytest.raises(ValueError, match=rf"{said}[^\n]*engine='exact'"):
+            hidim.predict(row.spectrum, row.algorithm, **options)
+        return
+    curve = hidim.predict(row.spectrum, row.algorithm, **options)
+    assert curve.status == "ok"
+    assert np.all(np.abs(curve.risk / row.risk - 1) < DISTANCE[engine])
+    if engine == "exact":
+        assert curve.provenance["error"] <= 1e-8
+
+
+def test_every_engine_has_a_distance():
+    assert set(DISTANCE) == set(ENGINES)
 
 
 def worst(measured, expected):

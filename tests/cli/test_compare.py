@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,22 @@ def test_the_four_of_the_paper_are_compared_by_default(capsys):
     assert [curve["label"] for curve in found["predicted"]] == names
     assert found["simulated"] == []
     assert found["summary"][0]["speedup"] == pytest.approx(1.0, rel=1e-6)
+
+
+def test_curves_that_missed_their_rtol_are_compared_and_named(capsys, monkeypatch):
+    predict, errors = hidim.predict, iter([1e-9, 3.1e-7])
+
+    def rough(*arguments, **options):
+        curve, error = predict(*arguments, **options), next(errors)
+        status = "ok" if error < 1e-8 else "inaccurate"
+        return replace(curve, status=status, provenance=curve.provenance | {"error": error})
+
+    monkeypatch.setattr(hidim, "predict", rough)
+    assert main(["compare", *PLRF, "--steps", "100", "--algorithms", "sgd", "dana-constant"]) == 0
+    text = capsys.readouterr().out
+    assert "dana-constant: the risk may be off by 3.1e-07 of itself" in text
+    assert "sgd: the risk" not in text
+    assert text.splitlines()[-1].count("error 3.1e-07") == 1  # the largest of the two
 
 
 def test_an_algorithm_may_carry_its_own_rates(capsys):

@@ -301,3 +301,49 @@ def test_data_with_nan_is_refused(capsys, tmp_path):
 def test_stochastic_nesterov_has_no_recommended_rate(capsys):
     error = refusal(capsys, "predict", *PLRF, "--algorithm", "stochastic-nesterov")
     assert "stochastic-nesterov" in error
+
+
+def test_rtol_is_asked_for_and_said(capsys):
+    found = answer(capsys, "predict", *PLRF, *SGD, "--at", "100,1e4", "--rtol", "1e-11")
+    assert found["provenance"]["rtol"] == 1e-11
+    assert found["provenance"]["error"] <= 1e-11
+    assert main(["predict", *PLRF, *SGD, "--at", "100"]) == 0
+    assert ", rtol 1e-08, error " in capsys.readouterr().out
+    assert "`rtol`" in refusal(capsys, "predict", *PLRF, *SGD, "--rtol", "1")
+
+
+def test_a_curve_that_missed_its_rtol_is_shown_with_its_error_and_what_to_do(capsys):
+    flags = ("--engine", "volterra", "--at", "100", "--rtol", "1e-12")
+    assert main(["predict", *PLRF, *SGD, *flags]) == 0
+    line = next(one for one in capsys.readouterr().out.splitlines() if "status" in one)
+    assert line.startswith("status: inaccurate; the risk may be off by 1.0e-09 of itself")
+    assert line.endswith("more than rtol 1e-12: trust no more digits")
+    assert answer(capsys, "predict", *PLRF, *SGD, *flags)["status"] == "inaccurate"
+
+
+def test_sensitivities_are_columns_of_table_csv_and_json(capsys, tmp_path):
+    flags = ("--at", "0,1e3", "--sensitivity", "gamma-2,kappa_3", "--csv", tmp_path / "a.csv")
+    assert main(list(map(str, ["predict", *PLRF, *RATES, *flags]))) == 0
+    shown = capsys.readouterr().out
+    assert "risk  d_gamma_2  d_kappa_3" in shown
+    columns = answer(capsys, "predict", *PLRF, *RATES, *flags)["columns"]
+    header, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert header == "step,flops,risk,d_gamma_2,d_kappa_3"
+    assert float(rows[1].split(",")[3]) == columns["d_gamma_2"][1]
+
+    def log_risk(kappa_3):
+        algorithm = hidim.dana_decaying(0.2, 0.05, kappa_3, 6.0)
+        return math.log(hidim.predict(problem(), algorithm, at=[1000], rtol=1e-12).risk[0])
+
+    slope = (log_risk(0.501) - log_risk(0.499)) / 0.002
+    assert columns["d_kappa_3"][1] == pytest.approx(slope, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(",", "names no parameter"), ("gama_2", "Did you mean 'gamma_2'"), ("kappa_3", "kappa_3")],
+)
+def test_parameters_that_there_are_not_are_refused(capsys, asked, said):
+    line = refusal(capsys, "predict", *PLRF, *SGD, "--at", 9, "--sensitivity", asked)
+    assert said in line
+    assert "sensitivity" in line

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.engines.asymptotic import effective_time, solve
+from hidim.engines.asymptotic import effective_time
 
 
 def test_sgd_moves_by_twice_its_rate():
@@ -41,7 +41,7 @@ def test_a_schedule_with_kinks_is_integrated_across_them():
 def test_without_noise_the_law_is_gradient_flow():
     spectrum = hidim.Spectrum([1.0, 0.1, 0.01], [1.0, 2.0, 3.0], 0.05)
     at = np.array([0, 100, 1000])
-    curve = solve(spectrum, hidim.sgd(1e-3), np.inf, at)
+    curve = hidim.predict(spectrum, hidim.sgd(1e-3), at=at, batch_size=np.inf, engine="asymptotic")
     flow = 0.05 + 0.5 * np.exp(-2e-3 * np.outer(at, spectrum.eigenvalues)) @ (
         spectrum.eigenvalues * spectrum.error_sq
     )
@@ -49,8 +49,9 @@ def test_without_noise_the_law_is_gradient_flow():
 
 
 def test_unstable_rates_have_no_law():
+    spectrum = hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0)
     with pytest.raises(ValueError, match="engine='exact'"):
-        solve(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0), hidim.sgd(1.2), 1, np.array([0, 9]))
+        hidim.predict(spectrum, hidim.sgd(1.2), 9, engine="asymptotic")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import hidim
 from hidim.engines import march
 from hidim.engines.many_modes import ManyModes
+from hidim.systems.momentum import MomentumSystem
 from tests.engines.test_exact import members
 from tests.engines.truth import recursion, sampled_spectrum
 
@@ -47,7 +48,7 @@ def test_nodes_change_nothing_a_user_can_see(name, monkeypatch):
 
 @pytest.mark.parametrize("engine", ["exact", "ode"])
 def test_blocks_of_many_modes_are_solved_on_few_nodes(engine):
-    many = march._nodes_if_fewer(EVEN)
+    many = march._nodes_if_fewer(MomentumSystem(EVEN, hidim.sgd(0.1), 1), march.PLAIN)
     assert isinstance(many, ManyModes)
     assert len(many) < 30
     curve = hidim.predict(EVEN, hidim.sgd(1e-4), 10**5, engine=engine)
@@ -74,11 +75,14 @@ def test_a_risk_that_falls_for_ever_keeps_its_digits(batch_size, algorithm):
 
 
 def test_octaves_with_large_steps_keep_their_modes():
-    many = ManyModes(hidim.Spectrum(np.geomspace(1e-3, 1, 500), np.ones(500), 0.0))
-    small, large = hidim.sgd(0.4), hidim.sgd(1.9)
-    assert many._kept_whole(small, np.array([0.0])) == 0
-    assert many._kept_whole(large, np.array([0.0])) == 2  # 1.9 and 0.95 are above one half
-    assert many._kept_whole(hidim.Momentum(1.0, 0.0, 0.01, 1.99), np.array([0.0])) == 1
+    spectrum = hidim.Spectrum(np.geomspace(1e-3, 1, 500), np.ones(500), 0.0)
+
+    def kept_whole(algorithm):
+        return ManyModes(MomentumSystem(spectrum, algorithm, 1))._kept_whole(np.array([0.0]))
+
+    assert kept_whole(hidim.sgd(0.4)) == 0
+    assert kept_whole(hidim.sgd(1.9)) == 2  # 1.9 and 0.95 are above one half
+    assert kept_whole(hidim.Momentum(1.0, 0.0, 0.01, 1.99)) == 1
 
 
 def test_the_edge_at_minus_one_is_resolved_among_many_modes():

@@ -11,8 +11,10 @@ from schedule_examples import schedules as any_schedule
 import hidim
 from hidim.algorithms import schedules
 from hidim.algorithms.schedules import Schedule
-from hidim.engines.many_targets import predict_targets
-from hidim.engines.probe import STEPS_LOOKED_AT, seen_length, unknown_schedules
+from hidim.engines.probe import STEPS_LOOKED_AT, seen_length
+from hidim.engines.scheme import scheme
+from hidim.engines.targets import predict_targets
+from hidim.systems.momentum import MomentumSystem
 from tests.engines.truth import recursion
 
 J = np.arange(1, 31.0)
@@ -105,19 +107,23 @@ def test_a_smooth_schedule_of_a_user_keeps_its_long_blocks():
     np.testing.assert_allclose(own.risk, known.risk, rtol=1e-12)
 
 
+def watched(algorithm):
+    return MomentumSystem(SPECTRUM, algorithm, 1).watched
+
+
 @given(any_schedule)
 def test_a_schedule_of_hidim_is_known_and_never_looked_at(schedule):
     assert schedule.resolution == math.inf
-    assert unknown_schedules(hidim.sgd(schedule)) == []
+    assert watched(hidim.sgd(schedule)) == []
 
 
 def test_a_composed_schedule_is_known_if_its_parts_are():
     composed = hidim.schedule_free_sgd(0.2).scheduled(hidim.Warmup(5) * hidim.Cosine(100))
-    assert unknown_schedules(composed) == []
+    assert watched(composed) == []
     mixed = hidim.Warmup(5) * Smooth()
     assert mixed.resolution == 0.0
     assert schedules.Complement(mixed).resolution == 0.0
-    assert unknown_schedules(hidim.sgd(mixed)) == [mixed]
+    assert watched(hidim.sgd(mixed)) == [mixed]
 
 
 def test_a_class_below_a_built_in_one_speaks_for_itself():
@@ -131,7 +137,7 @@ def test_a_class_below_a_built_in_one_speaks_for_itself():
 
 def test_a_resolution_is_honoured_at_any_length_and_guessed_otherwise():
     def seen(schedule):
-        return seen_length([schedule], 2e5, 2e5, 128.0, math.inf)
+        return seen_length([schedule], 2e5, 2e5, 128.0, math.inf, scheme(7).points[1:])
 
     assert seen(Burst(2.6e5 + 1)) < 6e4
     # Without a word, features of one step on so long a block are the stated limit.

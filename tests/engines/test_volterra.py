@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.engines.volterra import forcing, kernel, renewal_series, solve
+from hidim.engines.volterra import forcing, kernel, renewal_series
 from tests.engines.truth import recursion
 
 SPECTRUM = hidim.PLRF(1.0, 0.7, d=30, v=120).spectrum(2)
@@ -157,7 +157,7 @@ def test_refuses_in_one_line_what_it_cannot_reach():
     with pytest.raises(ValueError, match="engine='exact'"):
         hidim.predict(SMALL, hidim.sgd(0.1), 1e9, engine="volterra")
     with pytest.raises(ValueError, match="moments"):
-        solve(SMALL, hidim.sgd(0.1), 1, np.array([5]), moments=True)
+        hidim.predict(SMALL, hidim.sgd(0.1), 5, engine="volterra", moments=True)
 
 
 def test_a_million_steps_are_quick_and_right():
@@ -181,6 +181,8 @@ def test_sgd_on_elliptical_rows_is_the_recursion_of_their_law(kurtosis, ratio, b
         noise_kurtosis=ratio,
     )
     for gamma in (0.02, 0.25, 0.9):  # the last diverges at small batches
-        curve = solve(spectrum, hidim.sgd(gamma), batch_size, np.arange(301))
+        curve = hidim.predict(
+            spectrum, hidim.sgd(gamma), 300, batch_size, "volterra", at=range(301)
+        )
         truth = recursion(spectrum, hidim.sgd(gamma), batch_size, 300)
         np.testing.assert_allclose(curve.risk, truth, rtol=1e-10)

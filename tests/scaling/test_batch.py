@@ -12,7 +12,7 @@ import pytest
 import hidim
 from hidim import scaling_law
 from hidim.algorithms.named import kappas_of
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 from hidim.systems.kernel_norm import kernel_norm
 
 DELTA = 8.0

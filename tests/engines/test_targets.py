@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hidim
-from hidim.engines.many_targets import predict_targets
+from hidim.engines.targets import predict_targets
 
 J = np.arange(1, 41.0)
 TARGETS = [hidim.Spectrum(J**-2.0, J ** (-2 * b), 1e-4 * b) for b in (0.3, 0.7, 1.5)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hidim
-from hidim.engines.double_double import add, pair, product
+from hidim.systems.double_double import add, pair, product
 from tests.engines.truth import descent
 
 ROUNDING = 1e-11  # the promise is 1e-12 where nothing rings; phases near a zero cost a digit

@@ -4,7 +4,7 @@ Without noise the modes do not meet and nothing is random, so error r and moment
 
     (r, y)  <-  A (r, y),      A = [[1 - G lambda, -gamma_3 D], [gamma_1 lambda, D]],
 
-and the second moments are products of the two. A^(2^k) comes by squaring in twice the precision:
+and the risk is quadratic in the two. A^(2^k) comes by squaring in twice the precision:
 the digits that a slow mode needs beside the identity, and the phase of one that rings, are there
 after 1e20 steps still. A step is reached from its largest power of two downwards, so rounding is
 relative to the state no longer than half the time ago: the risk is right to about 1e-12 of its
@@ -17,36 +17,24 @@ from __future__ import annotations
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
-from hidim.engines.double_double import Pair, add, matrix_product, pair, product
-from hidim.engines.record import Record
 from hidim.problems.spectrum import Spectrum
-from hidim.systems.momentum import CROSS, ERROR, MOMENTUM
-
-_CHUNK = 1 << 18  # modes times asked steps held at once
+from hidim.systems.double_double import Pair, add, matrix_product, pair, product
 
 
-def applies(algorithm: Momentum, batch_size: float) -> bool:
-    """Whether the state is a power of a constant map, mode by mode."""
+def constant_rates(algorithm: Momentum) -> bool:
+    """Whether none of the four schedules moves."""
     parts = (algorithm.gamma_1, algorithm.gamma_2, algorithm.gamma_3, algorithm.forgetting)
-    return batch_size == np.inf and all(part.constant is not None for part in parts)
+    return all(part.constant is not None for part in parts)
 
 
-def powers(spectrum: Spectrum, algorithm: Momentum, record: Record) -> Record:
-    """Fill `record` at its ascending steps; the modes must be stable by themselves."""
-    doublings = _doublings(spectrum.eigenvalues, algorithm, int(record.at[-1]).bit_length())
-    rows = max(1, _CHUNK // len(spectrum))
-    for start in range(0, len(record.at), rows):
-        part = slice(start, start + rows)
-        r, y = _responses(doublings, record.at[part], len(spectrum))
-        moments = np.empty((r.shape[1], 3, r.shape[0]))
-        moments[:, ERROR], moments[:, MOMENTUM], moments[:, CROSS] = (r**2).T, (y**2).T, (r * y).T
-        moments *= spectrum.error_sq
-        record.sums[part] = moments @ spectrum.eigenvalues
-        if record.states is not None:
-            record.states[part] = moments
-    record.last_risk = float(record.risk(record.sums[-1]))
-    record.effort["doublings"] = len(doublings)
-    return record
+def states_by_powers(spectrum: Spectrum, algorithm: Momentum, at: np.ndarray) -> np.ndarray:
+    """r and y from r = 1, y = 0 at the ascending steps `at`, (n, 2, modes).
+
+    The modes must be stable by themselves.
+    """
+    doublings = _doublings(spectrum.eigenvalues, algorithm, int(at[-1]).bit_length())
+    r, y = _responses(doublings, np.asarray(at, dtype=np.float64), len(spectrum))
+    return np.stack([r.T, y.T], axis=1)
 
 
 def _doublings(eigenvalues: np.ndarray, algorithm: Momentum, count: int) -> list[np.ndarray]:

@@ -1,0 +1,121 @@
+"""Which theories does every engine have to get right, and how far may each engine be off?
+
+A row is a problem, an algorithm and a batch, and the plain recursion that is their truth: one loop
+with nothing clever in it. A new theory adds a row here, a new engine a distance; test_engines.py
+runs every engine on every row, and test_contract.py holds every row's System to its contract.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+import hidim
+from hidim.systems.builders import system_of
+from tests.agreement.longdouble import Run, risks
+from tests.engines.truth import recursion
+from tests.theories import sign_sgd, split_sgd
+
+LAST = 600
+AT = np.unique(np.geomspace(1, LAST, 20).astype(int))
+# How far each engine may be from the plain recursion, over the steps AT.
+DISTANCE = {
+    "exact": np.full(len(AT), 1e-8),  # its rtol
+    "volterra": np.full(len(AT), 1e-10),  # rounding only
+    # Continuous time: a step of the recursion jumps where the flow moves, so the first steps, of
+    # relative size rate * trace = 1/4, differ most; then it is forgotten.
+    "ode": np.select([AT < 30, AT < 100], [0.16, 0.09], 0.04),
+    # A law right up to constants; up to 600 steps those are these.
+    "asymptotic": np.full(len(AT), 0.3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A theory at work.
+
+    Args:
+        truth: (spectrum, algorithm, batch_size, steps) -> risk at steps 0..steps.
+        refusing: engine -> a word of its refusal, for those that cannot follow it.
+    """
+
+    name: str
+    spectrum: hidim.Spectrum
+    algorithm: object
+    batch_size: float = 1
+    readout: str = "gradient"
+    truth: Callable[..., np.ndarray] | None = None
+    refusing: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def risk(self) -> np.ndarray:
+        """The truth at the steps AT."""
+        if self.truth is not None:
+            return self.truth(self.spectrum, self.algorithm, self.batch_size, LAST)[AT]
+        run = Run(self.spectrum, self.algorithm, self.batch_size, LAST, self.readout)
+        return next(iter(risks([run])))[1][AT]
+
+    @cached_property
+    def system(self) -> hidim.System:
+        """What the engines read."""
+        return system_of(self.spectrum, self.algorithm, self.batch_size).read_at(self.readout)
+
+
+def sign_truth(spectrum, algorithm, batch_size, steps):
+    """signSGD in its own basis, step by step in 80-bit floats."""
+    omega = np.sqrt(spectrum.eigenvalues.astype(np.longdouble))
+    rho, n = omega * spectrum.error_sq, omega * spectrum.counts
+    eta, floor = algorithm.eta(np.arange(steps + 1.0)).astype(np.longdouble), spectrum.risk_floor
+    risk = np.empty(steps + 1)
+    for t in range(steps + 1):
+        excess = omega @ rho
+        risk[t] = floor + excess / 2
+        mu = 2 / np.longdouble(np.pi) / np.sqrt(2 * floor + excess)
+        rho = rho - 2 * eta[t] * mu * omega * rho + eta[t] ** 2 * n
+    return risk
+
+
+def split_truth(spectrum, algorithm, batch_size, steps):
+    """The ordinary curve of SGD, which mean and covariance add up to."""
+    run = Run(spectrum, hidim.sgd(algorithm.gamma), batch_size, steps)
+    return next(iter(risks([run])))[1]
+
+
+NO_LAW = ("asymptotic", "momentum family")
+NO_AVERAGE = ("asymptotic", "`readout`")
+
+
+@cache
+def rows() -> list[Row]:
+    """Every row; the two theories from outside are known to hidim from here on."""
+    hidim.register(system=sign_sgd.build)
+    hidim.register(system=split_sgd.build)
+    spectrum = hidim.PLRF(1.0, 0.7, d=30, v=120, noise_variance=1e-3).spectrum(1)
+    rate = 0.25 / spectrum.trace
+    momentum = hidim.sgd_momentum(0.5 * rate, 0.05 * rate, 0.1)
+    elliptical = hidim.PLRF(1.0, 0.7, d=30, v=120, kurtosis=3.0).spectrum(1)
+    found = [
+        Row(f"{algorithm.name}, B = {batch_size}", spectrum, algorithm, batch_size)
+        for algorithm in (hidim.sgd(rate), momentum)
+        for batch_size in (1, 4, math.inf)
+    ]
+    split = (("volterra", "driver"), NO_LAW)
+    sign = (("volterra", "affine"), NO_LAW)
+    return [
+        *found,
+        Row("cosine", spectrum, hidim.sgd(rate).scheduled(hidim.Cosine(LAST, 0.1))),
+        Row("elliptical", elliptical, momentum.scheduled(hidim.Constant(0.4)), truth=recursion),
+        Row(
+            "average",
+            spectrum,
+            hidim.schedule_free_sgd(0.5 * rate),
+            readout="average",
+            refusing=(NO_AVERAGE,),
+        ),
+        Row("sign", spectrum, sign_sgd.sign_sgd(0.002), truth=sign_truth, refusing=sign),
+        Row("split", spectrum, split_sgd.SplitSGD(rate), 2, truth=split_truth, refusing=split),
+    ]
