@@ -91,7 +91,11 @@ def require(algorithm: Any, method: str, otherwise: str) -> Any:
 def described(algorithm: Any) -> Any:
     """Name and parameters as plain values; as text where the algorithm does not say."""
     told = _own(algorithm, "to_dict")
-    return repr(algorithm) if told is None else told()
+    if told is not None:
+        return told()
+    # The address that object's own repr ends with would make equal curves unequal.
+    plain = type(algorithm).__repr__ is object.__repr__
+    return algorithm.name if plain else repr(algorithm)
 
 
 def _own(algorithm: Any, method: str) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import log_steps
-from hidim.engines.march import Resolution, march
+from hidim.engines.march import MOST_SINGLE_STEPS, Resolution, TooLong, march
 from hidim.engines.record import Record
 from hidim.systems.base import System
 
@@ -38,6 +38,9 @@ _SAFETY = 18.0
 # Error of a quadrature over what it differs from a coarser one; measured, .5 and .75 at most.
 _NODES = 1.5
 _ROUNDS = 4
+# Single steps that the first walk may take, half a minute of them, and any tighter one.
+_MANY_STEPS, _FEW_STEPS = 2_000_000, 200_000
+_STEPS_PER_BLOCK = 80  # that cost as much
 # A difference between nodes up to this many rtol may be that of the walks.
 _NEAR = 10.0
 # Blocks in doubt by less than this share of the nodes are not worth another walk.
@@ -81,7 +84,18 @@ def controlled(
         walked: makes a walk; `march` with the options of an engine.
         finely: makes the walks that are returned, where more is asked of these.
     """
-    return _Control(system, np.asarray(at, dtype=np.float64), rtol, shown, walked, finely).run()
+    asked, loosest = np.asarray(at, dtype=np.float64), 1e-4
+    held = rtol
+    while True:
+        try:
+            found = _Control(system, asked, held, shown, walked, finely).run(last=held >= loosest)
+        except TooLong:
+            if held >= loosest:
+                raise
+            # What rings too fast to be followed so closely is followed less closely.
+            held = min(30.0 * held, loosest)
+        else:
+            return replace(found, kept=found.error <= rtol)
 
 
 class _Control:
@@ -104,8 +118,10 @@ class _Control:
         others = log_steps(self.last, points=looks)
         self.grid = np.union1d(asked, others[others <= self.last])
 
-    def run(self) -> Controlled:
+    def run(self, *, last: bool) -> Controlled:
+        """The curve; `last` where no looser one is tried if this is too long."""
         self.tightness = 0
+        self.most = MOST_SINGLE_STEPS if last else _MANY_STEPS
         found = self._walk()
         coarser = self.system.coarse(self.last)
         nodes = blocks = 0.0
@@ -125,7 +141,11 @@ class _Control:
             if self.tightness == (_ROUNDS - 1 if nodes <= _NEAR * self.rtol else 1):
                 break
             self.tightness += 1
-            before, found = found, self._walk()
+            before, self.most = found, _FEW_STEPS
+            try:
+                found = self._walk()
+            except TooLong:
+                break
             blocks = self._block_error(before, found)
             if nodes <= _NEAR * self.rtol and coarser is not self.system:
                 nodes = self._node_error(coarser, found)
@@ -136,7 +156,11 @@ class _Control:
         return best if best.kept else replace(best, error=worst if worst < 0.1 else math.inf)
 
     def _walk(self) -> Record:
-        return self.finely(self.system, self.grid, _fine(self.rtol, self.tightness))
+        steps = self.most
+        blocks = math.inf if steps == MOST_SINGLE_STEPS else steps // _STEPS_PER_BLOCK
+        resolution = _fine(self.rtol, self.tightness)
+        resolution = replace(resolution, most_single_steps=steps, most_blocks=blocks)
+        return self.finely(self.system, self.grid, resolution)
 
     def _block_error(self, cruder: Record, finer: Record) -> float:
         share = (finer.local_error + _EPS) / (cruder.local_error + _EPS)

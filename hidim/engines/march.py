@@ -52,12 +52,15 @@ class Resolution:
         stages: points in a block; more of them reach further at high accuracy.
         single_steps: taken at first.
         nodes_per_octave: where nodes answer for many modes.
+        most_single_steps, most_blocks: before the walk is given up as too long.
     """
 
     tolerance: float
     stages: int = 9
     single_steps: int = 256
     nodes_per_octave: int = 10
+    most_single_steps: int = MOST_SINGLE_STEPS
+    most_blocks: float = math.inf
 
 
 # What a walk is held to where nobody measures its error: tables of many curves, searches of rates.
@@ -90,6 +93,10 @@ def march(
         else:
             walk.follow(pieces)
     return record
+
+
+class TooLong(ValueError):
+    """A walk takes more single steps than it may."""
 
 
 class Observer(Protocol):
@@ -206,8 +213,8 @@ class Walk:
         """Advance by so many steps of one."""
         if count <= 0:
             return
-        if self.record.effort["single_steps"] > MOST_SINGLE_STEPS:
-            raise ValueError(
+        if self.record.effort["single_steps"] > self.resolution.most_single_steps:
+            raise TooLong(
                 f"`steps` is too large for this algorithm: after {self.time:.3g} steps it still "
                 "moves or rings too fast for anything but single steps. Ask for fewer steps, "
                 "or let momentum forget more."
@@ -278,6 +285,8 @@ class Walk:
 
     def _accept(self, blocks: list[Block], span: Span) -> None:
         self.record.effort["blocks"] += 1
+        if self.record.effort["blocks"] > self.resolution.most_blocks:
+            raise TooLong(f"more than {self.resolution.most_blocks:g} blocks of steps")
         self.record.pieces.append(span.length)
         self.record.block(blocks[-1])
         if self.observer is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hidim
+from hidim.engines import control
 from tests.engines.truth import recursion, sampled_spectrum
 
 SPECTRUM = sampled_spectrum(1.0, 0.7, 40, 160)
@@ -87,3 +88,14 @@ def test_full_batches_keep_what_moments_lose():
 def test_an_error_that_no_engine_can_keep_is_refused(rtol):
     with pytest.raises(ValueError, match="rtol"):
         hidim.predict(SPECTRUM, hidim.sgd(0.1), 10, rtol=rtol)
+
+
+def test_what_rings_too_long_is_followed_less_closely(monkeypatch):
+    ringing = hidim.sgd_momentum(0.0, 0.03, 0.002)
+    spectrum = hidim.Spectrum(np.geomspace(1, 0.01, 6), np.ones(6), 0.01)
+    exact = hidim.predict(spectrum, ringing, 10**5, batch_size=32)
+    monkeypatch.setattr(control, "_MANY_STEPS", 2000)
+    monkeypatch.setattr(control, "_FEW_STEPS", 500)
+    curve = hidim.predict(spectrum, ringing, 10**5, batch_size=32)
+    assert curve.status == "inaccurate"
+    assert np.max(np.abs(curve.risk / exact.risk - 1)) <= curve.provenance["error"] < 1e-2
