@@ -184,7 +184,8 @@ class System(ABC):
         q = np.asarray(self.order(x) if q is None else q)
         states = np.broadcast_to(x, (len(t), *x.shape)) if not self.affine else x
         if drive is not None:
-            drive = tuple(np.broadcast_to(d, (len(t), *d.shape[1:])) for d in drive)  # type: ignore
+            state, orders = (np.broadcast_to(d, (len(t), *d.shape[1:])) for d in drive)
+            drive = (state, orders)
         change, _, gains = self.linearised(t, states, np.broadcast_to(q, (len(t), len(q))), drive)
         alone = np.max(np.abs(1.0 + np.linalg.eigvals(change)), axis=(1, 2))
         resolved = np.linalg.solve(w * np.eye(self.kinds) - change + _tiny(change), gains)

@@ -425,8 +425,8 @@ def test_the_rates_are_those_of_version_0_1(row):
     found = hidim.recommend(hidim.PLRF(*problem), name, batch_size)
     values = [float(part(1)) for part in (found.gamma_2, found.gamma_3, found.forgetting)]
     # The trace is a sum over quadrature nodes: some rounding. What accelerated-sgd reads is the
-    # highest node, which rounding in the moments of so broad a band places to half a percent.
-    tolerance = 1e-2 if name == "accelerated-sgd" else 1e-11
+    # highest node, noise in 0.1 as now (docs/log.md): its six rows moved by 1.7e-3 at most.
+    tolerance = 2e-3 if name == "accelerated-sgd" else 1e-11
     assert values == pytest.approx([second, third, forgetting], rel=tolerance)
 
 
