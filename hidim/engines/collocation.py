@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hidim.engines.factored import FactoredMatrix
 from hidim.engines.linear import BlockMatrix
 from hidim.engines.scheme import Scheme
 from hidim.systems.base import Drive, System, size_of
@@ -149,12 +150,8 @@ def _passed_on(block: Block, doubt: np.ndarray) -> float:
         system.readouts(t, state, order, as_is)["risk"]
         - system.readouts(t, state, order, off)["risk"]
     )
-    added, other = (
-        system.source(t, order, at)[0]
-        + np.einsum("jab,bj->ja", system.change(t, order, at)[0], state[0])
-        for at in (as_is, off)
-    )
-    weights = np.abs(system.weights).sum(axis=0).T  # (modes, kinds)
+    added, other = (system.increment(t, state, order, at)[0] for at in (as_is, off))
+    weights = np.abs(system.weights).sum(axis=0)
     share = np.sum(weights * np.abs(other - added)) / (np.sum(weights * np.abs(added)) + 1e-290)
     return float(max(np.max(np.abs(seen)) / (risk + 1e-290), share))
 
@@ -180,22 +177,53 @@ def closed_orders(offset: np.ndarray, given: np.ndarray, loop: np.ndarray) -> np
     return np.asarray(np.linalg.solve(np.eye(len(loop)) - loop, known + given))
 
 
+def respond(system: System, matrix: BlockMatrix, right: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What one more right-hand side makes of the matrices that solved a block.
+
+    Args:
+        right: (modes, kinds, stages, n), of all kinds.
+
+    Returns:
+        All kinds, (modes, kinds, stages, n), and the orders, (orders x stages, n).
+    """
+    answer = matrix.solve(right, units=False)
+    orders = shares(system.weights, matrix.kept, answer)
+    if matrix.unit_answers is not None and matrix.loop is not None:
+        orders = closed_orders(np.zeros(len(system.orders)), orders, matrix.loop)
+        answer = answer + matrix.unit_answers @ orders
+    return matrix.complete(answer, right, orders), orders
+
+
+def block_matrix(system: System, span: Span, drive: Drive | None = None) -> BlockMatrix:
+    """The linear systems of an affine system on a block."""
+    times, shift = span.times[1:], span.shift()[1:]
+    factors = system.factors(times)
+    if factors is not None:
+        factored = FactoredMatrix(factors, span.length, shift, system.seen)
+        if factored.is_tame:
+            return factored
+        dense = factors.dense()
+    else:
+        dense = system.linearised(times, np.empty(0), np.empty(0), drive)
+    change, source, gains = dense
+    return BlockMatrix(change, gains, source, span.length, shift, system.seen)
+
+
 def _affine(
     system: System, state: np.ndarray, span: Span, drive: Drive | None
 ) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
     stages, targets, shape = span.scheme.stages, state.shape[:-2], state.shape[-2:]
     free = state.reshape(-1, *shape)
     n = len(free)
-    change, source, gains = system.linearised(span.times[1:], free, np.empty(0), drive)
-    matrix = BlockMatrix(change, gains, span.length, span.shift()[1:], system.seen)
-    right = matrix.free_columns(free, source)
-    fed = bool(gains.any())
-    answer = matrix.solve(right, units=fed)
+    matrix = block_matrix(system, span, drive)
+    fed = matrix.fed_back
+    answer = matrix.answers(free, units=fed)
     parts = shares(system.weights, matrix.kept, answer)
     loop = parts[:, n:] if fed else np.zeros((len(parts), len(parts)))
     q = closed_orders(system.offset, parts[:, :n], loop)
+    matrix.loop = loop
     kept = answer[..., :n] + answer[..., n:] @ q if fed else answer
-    full = matrix.complete(kept, right, q)
+    full = matrix.completed(kept, free, q)
     later = full.transpose(2, 3, 1, 0).reshape(stages, *targets, *shape)
     orders = q.reshape(len(system.orders), stages, n).transpose(1, 2, 0)
     orders = orders.reshape(stages, *targets, len(system.orders))
@@ -213,13 +241,13 @@ def _newton(
     x = np.broadcast_to(state, (stages, *state.shape))
     for _ in range(_NEWTON_PASSES):
         change, source, gains = system.linearised(times, x, q, drive)
-        matrix = BlockMatrix(change, gains, span.length, shift, system.seen)
-        moved = np.einsum("sjao,so->sja", gains, q)
-        right = matrix.free_columns(state[None], source - moved)
-        answer = matrix.solve(right, units=True)
+        added = source - np.einsum("sjao,so->sja", gains, q)
+        matrix = BlockMatrix(change, gains, added, span.length, shift, system.seen)
+        answer = matrix.answers(state[None], units=True)
         parts = shares(system.weights, matrix.kept, answer)
+        matrix.loop = parts[:, 1:]
         new = closed_orders(system.offset, parts[:, :1], parts[:, 1:])
-        full = matrix.complete(answer[..., :1] + answer[..., 1:] @ new, right, new)
+        full = matrix.completed(answer[..., :1] + answer[..., 1:] @ new, state[None], new)
         x = full[..., 0].transpose(2, 1, 0)
         correction = new.reshape(-1, stages).T - q
         q = q + correction

@@ -9,6 +9,8 @@ where what it brings in stays tame.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 # Largest entry that eliminating may bring in, relative to those it meets.
@@ -21,6 +23,7 @@ class BlockMatrix:
     Args:
         change: (stages, modes, kinds, kinds) at the points.
         gains: (stages, modes, kinds, orders), what a unit of an order adds per step.
+        source: (stages, modes, kinds), what every step adds whatever the orders, or None.
         length: of the block.
         shift: (stages, stages + 1), the discrete derivative at the points from all values.
         seen: (kinds,), whether the orders read a kind; such a kind is kept.
@@ -28,12 +31,17 @@ class BlockMatrix:
     Attributes:
         kept: kinds that are left to solve for.
         unit_answers: what became of the units of orders, once they were solved for.
+        loop: what they give the orders, (orders x stages, orders x stages).
     """
+
+    unit_answers: np.ndarray | None = None
+    loop: np.ndarray | None = None
 
     def __init__(
         self,
         change: np.ndarray,
         gains: np.ndarray,
+        source: np.ndarray | None,
         length: float,
         shift: np.ndarray,
         seen: np.ndarray,
@@ -43,8 +51,9 @@ class BlockMatrix:
         self.length = length
         self._pulls = np.ascontiguousarray((length * change).transpose(1, 2, 3, 0))
         self._gains = np.ascontiguousarray((length * gains).transpose(1, 2, 3, 0))
+        self._source = None if source is None else (length * source).transpose(1, 2, 0)
         self._inverse: np.ndarray | None = None
-        self.gone = _same_for_all(change, seen)
+        self.gone = kinds_to_eliminate(change.swapaxes(0, 1), seen)
         if not (self.gone and self._eliminated()):
             self.gone, self.kept = [], list(range(self.kinds))
             self.matrix, self.units = self._between(self.kept), self._unit_columns(self.kept)
@@ -87,7 +96,8 @@ class BlockMatrix:
         back = np.concatenate(
             [self._pulls[:, gone][:, :, self.kept], self._gains[:, gone]], axis=2
         )  # (modes, gone, kept + orders, stages)
-        if not self._tame(into, back[:, :, : len(self.kept)]):
+        sizes = (np.abs(part).max(axis=(1, 2, 3)) for part in (into, back[:, :, : len(self.kept)]))
+        if not self._tame(*sizes):
             return False
         width = back.shape[2]
         through = np.zeros(())
@@ -111,16 +121,57 @@ class BlockMatrix:
         return True
 
     def _tame(self, into: np.ndarray, back: np.ndarray) -> bool:
-        """Whether what eliminating brings in stays near the size of what it meets, mode by mode."""
-        into, back = np.abs(into), np.abs(back)
-        most = float(np.abs(self._resolvent).max())
-        if into.max() * back.max() * most <= _TAME * np.abs(self._shift).max():
+        """Whether what eliminating brings in stays near the size of what it meets, mode by mode.
+
+        Args:
+            into, back: (modes,), the largest of what reaches the kinds kept through those gone.
+        """
+        most, derivative = float(np.abs(self._resolvent).max()), np.abs(self._shift).max()
+        brought = most * into * back
+        if brought.max() <= _TAME * derivative:
             return True  # as nearly always, without asking every mode
-        brought = most * into.max(axis=(1, 2, 3)) * back.max(axis=(1, 2, 3))
-        met = np.abs(self._shift).max() + np.abs(self._pulls[:, self.kept][:, :, self.kept]).max(
-            axis=(1, 2, 3)
-        )
-        return bool(np.all(brought <= _TAME * met))
+        met = np.abs(self._pulls[:, self.kept][:, :, self.kept]).max(axis=(1, 2, 3))
+        return bool(np.all(brought <= _TAME * (derivative + met)))
+
+    @property
+    def fed_back(self) -> bool:
+        """Whether orders move anything."""
+        return bool(self._gains.any())
+
+    def answers(
+        self, states: np.ndarray, *, units: bool, sourced: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Answers of the kinds kept to states at the start, (modes, kept, stages, columns).
+
+        Args:
+            states: (n, kinds, modes), or (n, kinds, 1) for the same in every mode.
+            units: whether a column for a unit of each order at each stage follows.
+            sourced: (n,), how much of the source each column has; all of it if left out.
+        """
+        return self.solve(self._begun(states, sourced), units=units)
+
+    def _begun(
+        self, states: np.ndarray, sourced: np.ndarray | None, kinds: list[int] | slice = slice(None)
+    ) -> np.ndarray:
+        """Right-hand sides of some kinds, (modes, kinds, stages, n)."""
+        right = -self._first[:, None] * states[:, kinds].transpose(2, 1, 0)[:, :, None, :]
+        if self._source is not None:
+            added = self._source[:, kinds, :, None]
+            return np.asarray(right + (added if sourced is None else added * sourced))
+        return right if len(right) == self.modes else np.repeat(right, self.modes, axis=0)
+
+    def completed(
+        self,
+        kept: np.ndarray,
+        states: np.ndarray,
+        q: np.ndarray,
+        *,
+        sourced: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """All kinds of what `answers` gave of those kept, with orders q (orders x stages, n)."""
+        if not self.gone:
+            return kept
+        return self._all_kinds(kept, self._begun(states, sourced, self.gone), q)
 
     def free_columns(self, states: np.ndarray, source: np.ndarray | None) -> np.ndarray:
         """Right-hand sides of states at the start, and of what every step adds.
@@ -149,6 +200,10 @@ class BlockMatrix:
         """
         parts = [] if right is None else [self._reduced(right)]
         flat = np.concatenate([*parts, self.units], axis=-1) if units else parts[0]
+        return self._answered(flat, units=units)
+
+    def _answered(self, flat: np.ndarray, *, units: bool) -> np.ndarray:
+        """Answers to right-hand sides of the kinds kept, (modes, rows, columns)."""
         if self._inverse is None:
             answer = np.linalg.solve(self.matrix, flat)
         else:
@@ -157,7 +212,7 @@ class BlockMatrix:
             answer += self._inverse @ (flat - self.matrix @ answer)
         shaped = answer.reshape(self.modes, len(self.kept), self.stages, flat.shape[-1])
         if units:
-            self.unit_answers = shaped[..., flat.shape[-1] - self.units.shape[-1] :]
+            self.unit_answers = shaped[..., flat.shape[-1] - self.orders * self.stages :]
         return shaped
 
     def solve_transposed(self, right: np.ndarray) -> np.ndarray:
@@ -201,14 +256,18 @@ class BlockMatrix:
         """
         if not self.gone:
             return kept
+        return self._all_kinds(kept, None if right is None else right[:, self.gone], q)
+
+    def _all_kinds(self, kept: np.ndarray, right: np.ndarray | None, q: np.ndarray) -> np.ndarray:
+        """The same, from right-hand sides of the kinds gone alone, (modes, gone, stages, n)."""
         full = np.empty((self.modes, self.kinds, *kept.shape[2:]))
         full[:, self.kept] = kept
         orders = q.reshape(self.orders, self.stages, kept.shape[-1])
         rest = []
-        for m in self.gone:
+        for i, m in enumerate(self.gone):
             total = np.einsum("jai,jaic->jic", self._pulls[:, m, self.kept], kept)
             total += np.einsum("joi,oic->jic", self._gains[:, m], orders)
-            rest.append(total if right is None else total + right[:, m])
+            rest.append(total if right is None else total + right[:, i])
         both = np.stack(rest, axis=1).reshape(self.modes, -1, kept.shape[-1])
         full[:, self.gone] = (self._resolvent @ both).reshape(full[:, self.gone].shape)
         return full
@@ -235,14 +294,25 @@ class BlockMatrix:
         return np.asarray(right[:, self.kept] + passed).reshape(self.modes, -1, n)
 
 
-def _same_for_all(change: np.ndarray, seen: np.ndarray) -> list[int]:
-    """Kinds that no order reads and whose changes among one another no mode has for itself."""
+def alike(values: np.ndarray) -> bool:
+    """Whether all modes (modes, ...) have the same; the last first, which mostly tells."""
+    return bool(np.array_equal(values[0], values[-1]) and (values == values[:1]).all())
+
+
+def kinds_to_eliminate(
+    change: np.ndarray, seen: np.ndarray, same: Callable[[np.ndarray], bool] = alike
+) -> list[int]:
+    """Kinds that no order reads and whose changes among one another no mode has for itself.
+
+    Args:
+        change: (modes or other parts, stages, kinds, kinds).
+        seen: (kinds,), whether an order reads a kind.
+        same: whether one entry of it, (parts, stages), is the same for every mode.
+    """
     gone: list[int] = []
-    candidates = np.flatnonzero(~seen).tolist() if change.shape[1] > 1 else []
+    candidates = np.flatnonzero(~seen).tolist() if len(seen) > 1 else []
     for kind in candidates[: len(seen) - 1]:
         among = [*gone, kind]
-        pairs = [change[:, :, a, b] for a in among for b in among if kind in (a, b)]
-        ends = all(np.array_equal(p[:, 0], p[:, -1]) for p in pairs)
-        if ends and all(bool((p == p[:, :1]).all()) for p in pairs):
+        if all(same(change[:, :, a, b]) for a in among for b in among if kind in (a, b)):
             gone.append(kind)
     return gone

@@ -23,10 +23,10 @@ import numpy as np
 from hidim.engines.collocation import (
     Block,
     Span,
+    block_matrix,
     closed_orders,
     shares,
 )
-from hidim.engines.linear import BlockMatrix
 from hidim.problems.compress import Panel, panels
 from hidim.systems.base import Array, System
 
@@ -79,16 +79,15 @@ class ManyModes:
         """As `collocation.solve_block`; the states inside the block are those of the nodes."""
         kinds, times = len(state), span.times
         nodes = self._nodes(self._kept_whole(times[1:]))
-        stages, shift, reader = span.scheme.stages, span.shift(), nodes.reader
+        stages, reader = span.scheme.stages, nodes.reader
         unit = np.eye(kinds)[:, :, None]  # from a unit of each kind, in every mode
-        change, source, gains = nodes.plain.linearised(times[1:], unit, np.empty(0))
-        matrix = BlockMatrix(change, gains, span.length, shift[1:], nodes.plain.seen)
-        right = matrix.free_columns(
-            np.concatenate([unit, np.zeros((1, kinds, 1))]), _with_source(source, kinds)
-        )
-        answer = matrix.solve(right, units=True)
+        matrix = block_matrix(nodes.plain, span)
+        begun = np.concatenate([unit, np.zeros((1, kinds, 1))])
+        source = np.arange(kinds + 1) == kinds  # beside the units of each kind, what is added
+        answer = matrix.answers(begun, units=True, sourced=source)
         fed_only = np.eye(stages)
-        free = matrix.complete(answer[..., : kinds + 1], right, np.zeros((stages, kinds + 1)))
+        none = np.zeros((stages, kinds + 1))
+        free = matrix.completed(answer[..., : kinds + 1], begun, none, sourced=source)
         driven = matrix.complete(answer[..., kinds + 1 :], None, fed_only)
         free, added = free[..., :kinds], free[..., kinds]  # (nodes, kinds, stages, ...)
         carried = nodes.gather(state * self._smooth.places) / nodes.scale  # (kinds, nodes)
@@ -129,14 +128,6 @@ class ManyModes:
 
     def _nodes_with(self, whole: int) -> _Nodes:
         return _Nodes.of(self._smooth, self._counts, self._panels, whole)
-
-
-def _with_source(source: Array | None, kinds: int) -> Array | None:
-    """Nothing beside the units of each kind, then what is added whatever the orders."""
-    if source is None:
-        return None
-    none = np.zeros((kinds, *source.shape))
-    return np.concatenate([none, source[None]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,7 @@ against the time of growth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,6 +38,8 @@ SHORTEST_BLOCK = 128
 FEW_MODES = 300
 # Single steps behind a breakpoint: so many, or fewer of a short stretch.
 _BEHIND_EDGE = 96
+# How many blocks ahead growth is looked for, and at how many times.
+_AHEAD, _LOOKS = 4.0, 24
 # Numbers that a stretch of single steps may hold at once.
 _MOST_HELD = 1 << 21
 
@@ -74,24 +75,17 @@ def march(
     *,
     discrete: bool = True,
     keep_states: bool = False,
-    pieces: Sequence[float] | None = None,
 ) -> Record:
     """Follow a system and record what is read of it at the steps `at` (ascending).
 
     Args:
         discrete: the algorithm's own steps of one, or the continuous-time limit.
         keep_states: record the states too; then every mode is solved by itself.
-        pieces: those of another walk (`Record.pieces`), to go the same way: what differs then is
-            the system, and not where blocks were cut.
     """
     record = empty_record(system, at, discrete=discrete, keep_states=keep_states)
     # A run that leaves float range is recorded as such, not warned about.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        walk = Walk(system, record, resolution, discrete=discrete)
-        if pieces is None:
-            walk.run(float(record.at[-1]))
-        else:
-            walk.follow(pieces)
+        Walk(system, record, resolution, discrete=discrete).run(float(record.at[-1]))
     return record
 
 
@@ -138,6 +132,9 @@ class Walk:
         self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
         self.patience, self.shortest = SHORTEST_BLOCK, self._worthwhile_block()
         self.length = float(resolution.single_steps) if discrete else 1e-2
+        # Up to where nothing grows, if one look ahead can tell.
+        self.calm = 0.0 if system.affine and len(self.systems) == 1 and not self.watched else -1.0
+        self.end = math.inf
 
     def run(self, end: float) -> None:
         """Advance to `end`, or until the run is given up."""
@@ -149,20 +146,6 @@ class Walk:
             while self.time < end and self.record.stopped_at is None:
                 progress.to(math.log1p(self.time))
                 self._advance(end)
-
-    def follow(self, pieces: Sequence[float]) -> None:
-        """Go the way of another walk, or until the run is given up."""
-        self.end = math.inf
-        self.record.single_steps(0.0, self.seen, self.states[-1][None])
-        for piece in pieces:
-            if self.record.stopped_at is not None:
-                return
-            if piece < 0:
-                self._stretch(int(-piece))
-            else:
-                edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
-                span = Span(self.time, piece, math.nextafter(edge, 0.0), self.scheme, self.discrete)
-                self._accept(self._solved(span), span)
 
     def _advance(self, end: float) -> None:
         if self.discrete and self.time != self.passed and self._kinks_between(self.time - 1.0):
@@ -237,7 +220,6 @@ class Walk:
         }
         self.record.single_steps(self.time, seen, paths[-1][: made + 1])
         self.record.effort["single_steps"] += made
-        self.record.pieces.append(-float(made))
         if self.observer is not None:
             self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
         self.states = [path[made] for path in paths]
@@ -255,7 +237,7 @@ class Walk:
             self.watched, self.time, length, shortest, last_time, self.scheme.points[1:]
         )
         span = Span(self.time, length, last_time, self.scheme, self.discrete)
-        if visible == length:
+        if visible == length and not self._is_calm(span, edge):
             visible = self._growth_limit(span)
         if visible < length:
             self.length = visible
@@ -287,7 +269,6 @@ class Walk:
         self.record.effort["blocks"] += 1
         if self.record.effort["blocks"] > self.resolution.most_blocks:
             raise TooLong(f"more than {self.resolution.most_blocks:g} blocks of steps")
-        self.record.pieces.append(span.length)
         self.record.block(blocks[-1])
         if self.observer is not None:
             self.observer.block(blocks[-1])
@@ -295,6 +276,19 @@ class Walk:
         self.time += span.length
         if not np.all(self.record.last_risk < self.overflow):
             self.record.stopped_at = self.time
+
+    def _is_calm(self, span: Span, edge: float) -> bool:
+        """Whether nothing grows on the block; asked for some blocks ahead at a time."""
+        last = min(span.start + span.length, span.last_time)
+        if 0.0 <= self.calm < last:
+            ahead = max(last, min(span.start + _AHEAD * span.length, span.last_time, self.end))
+            times = np.linspace(span.start, ahead, _LOOKS)
+            reader = self.systems[0]
+            if self.many is not None:
+                reader = self.many.reader(replace(span, length=ahead - span.start))
+            if np.all(Frozen(None, None, None).gain(reader, times, 0.0) < 1.0):
+                self.calm = ahead
+        return last <= self.calm
 
     def _growth_limit(self, span: Span) -> float:
         """The longest block on which frozen growth, if there is any, stays visible."""

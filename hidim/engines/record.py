@@ -26,7 +26,6 @@ class Record:
         stopped_at: step at which the run was given up, or None.
         last_risk: (...targets).
         local_error: sum of what each block left in doubt, relative to the risk there.
-        pieces: how the walk went, lengths in steps: positive of a block, negative of single steps.
         effort: how many single steps, blocks and rejected blocks.
     """
 
@@ -40,7 +39,6 @@ class Record:
     stopped_at: float | None = None
     last_risk: np.ndarray = field(default_factory=lambda: np.zeros(()))
     local_error: float = 0.0
-    pieces: list[float] = field(default_factory=list)
     effort: dict[str, int] = field(
         default_factory=lambda: {"single_steps": 0, "blocks": 0, "rejected": 0}
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.engines.collocation import Block, Span, closed_orders, shares, solve_block
+from hidim.engines.collocation import Block, Span, respond, solve_block
 from hidim.engines.control import Controlled, controlled
 from hidim.engines.march import Resolution, Walk
 from hidim.engines.record import Record
@@ -134,15 +134,7 @@ class Tangents:
         times, x, q = span.times[1:], block.x[1:], block.q[1:]
         slopes = system.slopes(self._names, times, x, q)  # (names, stages, kinds, modes)
         right = matrix.free_columns(self._now, slopes.transpose(0, 1, 3, 2))
-        answer = matrix.solve(right, units=False)
-        given = shares(system.weights, matrix.kept, answer)
-        if system.orders and hasattr(matrix, "unit_answers"):
-            loop = shares(system.weights, matrix.kept, matrix.unit_answers)
-            orders = closed_orders(np.zeros(len(system.orders)), given, loop)
-            answer = answer + matrix.unit_answers @ orders
-        else:
-            orders = given
-        full = matrix.complete(answer, right, orders).transpose(2, 3, 1, 0)
+        full = respond(system, matrix, right)[0].transpose(2, 3, 1, 0)
         path = np.concatenate([self._now[None], full])  # (stages + 1, names, kinds, modes)
         low = np.searchsorted(self._record.at, span.start, side="right")
         high = np.searchsorted(self._record.at, span.start + span.length, side="right")

@@ -84,6 +84,28 @@ def _look_at_maps(system: System, t: Array, x: Array, q: Array, drive: Drive | N
             raise ValueError(
                 f"{name} says `affine = True`, but its change depends on q: leave `affine` out."
             )
+    if type(system).factors is not System.factors:
+        _look_at_factors(system, t, q, change)
+
+
+def _look_at_factors(system: System, t: Array, q: Array, change: Array) -> None:
+    name = type(system).__name__
+    factors = _asked(name, "factors", system.factors, t)
+    if factors is None:
+        return
+    if (not system.affine and q.shape[1]) or system.driver is not None:
+        raise ValueError(f"{name}.factors(t) is for affine systems without a driver: leave it out.")
+    if not np.all(factors.features[:, 0] == 1.0):
+        raise ValueError(f"{name}.factors(t): the first feature must be 1 for every mode.")
+    dense, source, gains = _asked(name, "factors", factors.dense)
+    added = np.einsum("tjao,to->tja", gains, q) + (0.0 if source is None else source)
+    for method, given, known in (
+        ("change", dense, change),
+        ("source", added, np.asarray(system.source(t, q))),
+    ):
+        _shape(f"{name}.factors(t).dense() of {method}", given, known.shape, "that of " + method)
+        if not np.allclose(given, known, rtol=1e-9, atol=1e-12 * np.max(np.abs(known), initial=0)):
+            raise ValueError(f"{name}.factors(t) is not what `{method}` says at the start.")
 
 
 def _look_at_readouts(

@@ -21,6 +21,7 @@ import numpy as np
 
 from hidim.systems.base import Array, Drive, System, size_of
 from hidim.systems.coefficients import Coefficients
+from hidim.systems.factors import Factors
 from hidim.systems.kernel_norm import growth_rate
 from hidim.systems.powers import states_by_powers
 
@@ -91,27 +92,28 @@ class FullBatch(System):
         """Of no order."""
         return np.empty((0, self.kinds, len(self._energy)))
 
-    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """The step map of (r, y) less the identity."""
+    def factors(self, t: Array) -> Factors:
+        """As `System.factors`: the modes differ by their eigenvalue alone."""
         c = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
         along = self.moments.spectrum.eigenvalues
-        change = np.empty((self.kinds, self.kinds, len(c.total), len(along)))
-        change[ERROR, ERROR] = -c.total[:, None] * along
+        change = np.zeros((2, len(c.total), self.kinds, self.kinds))
+        plain, linear = change
+        linear[:, ERROR, ERROR] = -c.total
         if self.kinds == 2:
-            change[ERROR, MOMENTUM] = -(c.gamma_3 * c.keep)[:, None]
-            change[MOMENTUM, ERROR] = c.gamma_1[:, None] * along
-            change[MOMENTUM, MOMENTUM] = -c.forget[:, None]
-        return change.transpose(2, 3, 0, 1)
+            plain[:, ERROR, MOMENTUM] = -(c.gamma_3 * c.keep)
+            linear[:, MOMENTUM, ERROR] = c.gamma_1
+            plain[:, MOMENTUM, MOMENTUM] = -c.forget
+        features = np.stack([np.ones_like(along), along], axis=1)
+        return Factors(features, change, np.empty((2, len(c.total), self.kinds, 0)), None)
+
+    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
+        """The step map of (r, y) less the identity."""
+        factors = self.factors(t)
+        return factors.of_modes(factors.change)
 
     def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """Nothing is added."""
         return np.zeros((len(t), len(self._energy), self.kinds))
-
-    def linearised(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> tuple[Array, Array | None, Array]:
-        """As `System.linearised`: the change is all there is."""
-        return self.change(t, q), None, np.empty((len(t), len(self._energy), self.kinds, 0))
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None

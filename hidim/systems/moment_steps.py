@@ -7,13 +7,16 @@ little is lost; momentum.py says what the letters mean.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from hidim.systems.base import Array
 from hidim.systems.coefficients import Coefficients
+from hidim.systems.factors import Factors
 
 ERROR, MOMENTUM, CROSS = 0, 1, 2
+DRAWN, EXTRA = 3, 4  # among the features
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +39,40 @@ class Recursion:
     offset: Array
     kinds: int
 
-    def change(self, c: Coefficients) -> Array:
-        """The step map of the moments less the identity, (times, modes, kinds, kinds)."""
-        gamma_1, gamma_3, total, keep, forget = (
-            v[:, None] for v in (c.gamma_1, c.gamma_3, c.total, c.keep, c.forget)
-        )  # (times, 1)
-        along, curve = self.along, self.along**2 + self.spread
-        step = total * along
-        change = np.empty((self.kinds, self.kinds, len(c.total), len(along)))
-        change[ERROR, ERROR] = -2.0 * step + total**2 * curve
-        if self.kinds == 3:
-            change[ERROR, MOMENTUM] = gamma_3**2 * keep**2
-            change[ERROR, CROSS] = (-2.0 * gamma_3 * keep) * (1.0 - step)
-            change[MOMENTUM, ERROR] = gamma_1**2 * curve
-            change[MOMENTUM, MOMENTUM] = -forget * (1.0 + keep)
-            change[MOMENTUM, CROSS] = (2.0 * gamma_1 * keep) * along
-            change[CROSS, ERROR] = gamma_1 * along - (total * gamma_1) * curve
-            change[CROSS, MOMENTUM] = -gamma_3 * keep**2
-            change[CROSS, CROSS] = -forget - ((total + gamma_1 * gamma_3) * keep) * along
-        return change.transpose(2, 3, 0, 1)
+    @cached_property
+    def features(self) -> Array:
+        """1, lambda, E g^2 per unit of E r^2 and of twice the risk, and what is always in it."""
+        parts = [np.ones_like(self.along), self.along, self.along**2 + self.spread, self.drawn]
+        return np.stack(parts if self.extra is None else [*parts, self.extra], axis=1)
 
-    def kicks(self, c: Coefficients, noise: Array) -> Array:
-        """What E g^2 = noise, (modes,) or (times, modes), adds, (times, modes, kinds)."""
-        scalars = [c.total**2, c.gamma_1**2, -c.total * c.gamma_1][: self.kinds]
-        return (np.stack(scalars)[:, :, None] * noise).transpose(1, 2, 0)
+    def factors(self, c: Coefficients) -> Factors:
+        """The step map of the moments less the identity, and what is added, at some times."""
+        parts, shape = self.features.shape[1], (len(c.total), self.kinds)
+        gamma_1, gamma_3, total, keep = c.gamma_1, c.gamma_3, c.total, c.keep
+        change = np.zeros((parts, *shape, self.kinds))
+        plain, linear, squared = change[:3]
+        linear[:, ERROR, ERROR] = -2.0 * total
+        squared[:, ERROR, ERROR] = total**2
+        if self.kinds == 3:
+            turned = gamma_3 * keep
+            plain[:, ERROR, MOMENTUM] = turned**2
+            plain[:, ERROR, CROSS] = -2.0 * turned
+            linear[:, ERROR, CROSS] = 2.0 * turned * total
+            squared[:, MOMENTUM, ERROR] = gamma_1**2
+            plain[:, MOMENTUM, MOMENTUM] = -c.forget * (1.0 + keep)
+            linear[:, MOMENTUM, CROSS] = 2.0 * gamma_1 * keep
+            linear[:, CROSS, ERROR] = gamma_1
+            squared[:, CROSS, ERROR] = -total * gamma_1
+            plain[:, CROSS, MOMENTUM] = -turned * keep
+            plain[:, CROSS, CROSS] = -c.forget
+            linear[:, CROSS, CROSS] = -(total + gamma_1 * gamma_3) * keep
+        kicks = np.stack([total**2, gamma_1**2, -total * gamma_1][: self.kinds], axis=1)
+        gains, source = np.zeros((2, parts, *shape))
+        gains[DRAWN] = kicks
+        if self.extra is None:
+            return Factors(self.features, change, gains[..., None], None)
+        source[EXTRA] = kicks
+        return Factors(self.features, change, gains[..., None], source)
 
     def advance(self, c: Coefficients, x: Array, q: Array) -> tuple[Array, Array]:
         """States and orders from before the first update to after the last, (updates + 1, ...).
@@ -67,38 +80,73 @@ class Recursion:
         (1 - G lambda)^2 as one factor after the other: no sum of three that cancels where a step
         removes nearly all error, and no 1 - G lambda whose rounding every step would repeat.
         """
-        along, spread, drawn = self.along, self.spread, self.drawn
-        square, count = along**2, len(c.total)
+        count = len(c.total)
         states = np.empty((count + 1, *x.shape))
         orders = np.empty((count + 1, *q.shape))
         states[0], orders[0] = x, q
         # No momentum, nor will there be any.
         alone = self.kinds == 1 or not (np.any(c.gamma_1) or np.any(x[..., 1:, :]))
-        states[1:, ..., 1:, :] = 0.0
-        pulls = c.total[:, None] * along
-        scalars = np.stack([c.gamma_1, c.gamma_3, c.total, c.keep], axis=1).tolist()
-        for i, (gamma_1, gamma_3, total, keep) in enumerate(scalars):
-            pull, now, after = pulls[i], states[i], states[i + 1]
-            error = now[..., ERROR, :]
-            noise = spread * error + drawn * orders[i]
-            if self.extra is not None:
-                noise += self.extra
-            left = error - pull * error
-            if alone:
-                after[..., ERROR, :] = left - pull * left + (total * total) * noise
-            else:
-                kept = (keep * keep) * now[..., MOMENTUM, :]
-                turned = keep * now[..., CROSS, :]
-                held = along * turned
-                rest = turned - total * held
-                cross = gamma_1 * (along * left - total * noise) - gamma_3 * kept
-                after[..., CROSS, :] = cross + (rest - (gamma_1 * gamma_3) * held)
-                momentum = (gamma_1 * gamma_1) * (square * error + noise) + kept
-                after[..., MOMENTUM, :] = momentum + (2.0 * gamma_1) * held
-                error = left - pull * left + (total * total) * noise
-                after[..., ERROR, :] = error + gamma_3 * (gamma_3 * kept - 2.0 * rest)
-            orders[i + 1] = self.offset + (after[..., ERROR, :] @ along)[..., None]
+        (self._advance_alone if alone else self._advance_all)(c, states, orders)
         return states, orders
+
+    def _noise(self, error: Array, order: Array, into: Array) -> None:
+        """E g^2 less the part that is the mode's own."""
+        np.multiply(self.spread, error, out=into)
+        into += self.drawn * order
+        if self.extra is not None:
+            into += self.extra
+
+    def _advance_alone(self, c: Coefficients, states: Array, orders: Array) -> None:
+        """Plain descent: states[0] and orders[0] are given."""
+        along, squared = self.along, (c.total**2).tolist()
+        noise = np.empty(states[0, ..., ERROR, :].shape)
+        states[1:, ..., 1:, :] = 0.0
+        for i, pull in enumerate(c.total[:, None] * along):
+            error = states[i, ..., ERROR, :]
+            self._noise(error, orders[i], noise)
+            left = error - pull * error
+            error = left - pull * left + squared[i] * noise
+            states[i + 1, ..., ERROR, :] = error
+            orders[i + 1] = self.offset + (error @ along)[..., None]
+
+    def _advance_all(self, c: Coefficients, states: Array, orders: Array) -> None:
+        """The same with momentum: what a step needs is put together by one product."""
+        along, square = self.along, self.along**2
+        parts = np.empty((*states.shape[1:-2], 8, len(along)))
+        left, twice, noise, _, rest, held, pulled, curved = (parts[..., k, :] for k in range(8))
+        fades = np.stack([c.keep**2, c.keep], axis=1)[:, :, None]
+        combine = self._combined(c)
+        for i, pull in enumerate(c.total[:, None] * along):
+            now, after = states[i], states[i + 1]
+            error = now[..., ERROR, :]
+            np.multiply(now[..., 1:, :], fades[i], out=parts[..., 3:5, :])
+            np.multiply(along, rest, out=held)
+            rest -= pull * rest
+            np.subtract(error, pull * error, out=left)
+            np.multiply(pull, left, out=twice)
+            np.multiply(along, left, out=pulled)
+            np.multiply(square, error, out=curved)
+            self._noise(error, orders[i], noise)
+            np.matmul(combine[i], parts, out=after)
+            orders[i + 1] = self.offset + (after[..., ERROR, :] @ along)[..., None]
+
+    @staticmethod
+    def _combined(c: Coefficients) -> Array:
+        """How the moments after a step are made up, (times, 3, 8), of these parts:
+
+        left = (1 - G lambda) E r^2, G lambda left, the noise, D^2 E y^2,
+        (1 - G lambda) D E r y, lambda D E r y, lambda left, lambda^2 E r^2.
+        """
+        gamma_1, gamma_3, total = c.gamma_1, c.gamma_3, c.total
+        found = np.zeros((len(total), 3, 8))
+        found[:, ERROR, 0], found[:, ERROR, 1], found[:, ERROR, 2] = 1.0, -1.0, total**2
+        found[:, ERROR, 3], found[:, ERROR, 4] = gamma_3**2, -2.0 * gamma_3
+        found[:, MOMENTUM, 2] = found[:, MOMENTUM, 7] = gamma_1**2
+        found[:, MOMENTUM, 3], found[:, MOMENTUM, 5] = 1.0, 2.0 * gamma_1
+        found[:, CROSS, 2], found[:, CROSS, 3] = -gamma_1 * total, -gamma_3
+        found[:, CROSS, 4], found[:, CROSS, 5] = 1.0, -gamma_1 * gamma_3
+        found[:, CROSS, 6] = gamma_1
+        return found
 
     def slopes(self, c: Coefficients, x: Array, twice_risk: Array) -> Array:
         """d(change x + source) by gamma_1, gamma_3, G and D, (4, times, kinds, modes)."""

@@ -33,6 +33,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems import kernel_norm
 from hidim.systems.base import Array, Drive, System, size_of
 from hidim.systems.coefficients import Coefficients
+from hidim.systems.factors import Factors
 from hidim.systems.full_batch import FullBatch, flips
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM, Recursion
 from hidim.systems.powers import constant_rates
@@ -154,26 +155,20 @@ class MomentumSystem(System):
             return np.array([[2.0 * s.risk_floor] for s in self.targets])
         return np.array([2.0 * self.spectrum.risk_floor])
 
+    def factors(self, t: Array) -> Factors:
+        """As `System.factors`."""
+        return self._recursion.factors(Coefficients.at(self.followed, t))
+
     def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """The step map of the moments less the identity, without the risk."""
-        return self._recursion.change(
-            Coefficients.at(self.followed, np.asarray(t, dtype=np.float64))
-        )
+        factors = self.factors(np.asarray(t, dtype=np.float64))
+        return factors.of_modes(factors.change)
 
     def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """The noise of the batch that is not the mode's own."""
-        c = Coefficients.at(self.followed, np.asarray(t, dtype=np.float64))
-        r = self._recursion
-        fed = r.kicks(c, r.drawn * np.asarray(q)[:, :1])
-        return fed if r.extra is None else fed + r.kicks(c, r.extra)
-
-    def linearised(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> tuple[Array, Array | None, Array]:
-        """As `System.linearised`, without asking twice for what is known."""
-        c, r = Coefficients.at(self.followed, t), self._recursion
-        source = None if r.extra is None else r.kicks(c, r.extra)
-        return r.change(c), source, r.kicks(c, r.drawn)[..., None]
+        factors = self.factors(np.asarray(t, dtype=np.float64))
+        fed = factors.of_modes(factors.gains)[..., 0] * np.asarray(q)[:, :1, None]
+        return fed if factors.source is None else fed + factors.of_modes(factors.source)
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None

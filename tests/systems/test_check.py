@@ -8,6 +8,7 @@ import pytest
 
 import hidim
 from hidim.systems import builders
+from hidim.systems.factors import Factors
 
 LAM = np.geomspace(1.0, 1e-2, 6)
 SPECTRUM = hidim.Spectrum(LAM, np.ones(6), 0.01)
@@ -62,7 +63,24 @@ def changed(**members):
     return type("Other", (Descent,), members)()
 
 
+def factored(first=1.0, pull=-2.0):
+    """`Descent.factors`, with a slip in one of two places."""
+
+    def factors(self, t):
+        rate = self.at(t)
+        features = np.stack([np.full(6, first), LAM, LAM**2], axis=1)
+        change, gains = np.zeros((3, len(t), 1, 1)), np.zeros((3, len(t), 1, 1))
+        change[1, :, 0, 0], change[2, :, 0, 0] = pull * rate, 2.0 * rate**2
+        gains[1, :, 0, 0] = rate**2
+        return Factors(features, change, gains, None)
+
+    return factors
+
+
 SLIPS = {
+    "factors of another change": (changed(factors=factored(pull=-1.0)), "not what `change` says"),
+    "factors without a constant": (changed(factors=factored(2.0)), "first feature must be 1"),
+    "factors that are not affine": (changed(factors=factored(), affine=False), "leave it out"),
     "no kinds": (changed(kinds=None), "kinds must be how many"),
     "orders that are a text": (changed(orders="q"), "orders must be a tuple"),
     "more names than orders": (changed(orders=("a", "b")), r"order\(x\).* \(orders,\) = \(2,\)"),
@@ -129,6 +147,13 @@ def test_what_is_right_is_left_alone(predicted):
 class Bump(hidim.algorithms.schedules.Schedule):
     def __call__(self, t):
         return 0.01 * (1 + 30 * np.exp(-(((np.asarray(t, dtype=float) - 12_345) / 30) ** 2)))
+
+
+def test_factors_change_nothing_but_the_work(predicted):
+    one, other = (
+        predicted(kind, steps=20_000) for kind in (changed(factors=factored()), Descent())
+    )
+    np.testing.assert_allclose(one.risk, other.risk, rtol=1e-11)
 
 
 @pytest.mark.parametrize("engine", ["exact", "ode"])
