@@ -16,7 +16,9 @@ import hidim
 from hidim.cli import outside
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "add-a-theory.md"
-EXAMPLE, USE = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+EXAMPLE, USE, GRADIENT = re.findall(
+    r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL
+)
 
 
 def run(folder, *command, load=""):
@@ -63,6 +65,12 @@ def test_the_page_works_in_python(folder):
     status, verdict = done.stdout.splitlines()
     assert status.startswith("ok")
     assert verdict.startswith("stable")
+
+
+def test_the_pages_gradient_is_run(folder):
+    done = run(folder, "-c", GRADIENT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "raw Noisy(std=0.3, name='noisy')\n"
 
 
 SLOPE = """

@@ -2,6 +2,7 @@
 
 from hidim.algorithms.base import Algorithm
 from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
+from hidim.algorithms.gradients import Batch, Gradient
 from hidim.algorithms.momentum import (
     Momentum,
     accelerated_sgd,
@@ -36,10 +37,12 @@ __all__ = [
     "NAMED",
     "WSD",
     "Algorithm",
+    "Batch",
     "Constant",
     "Cosine",
     "ExponentialDecay",
     "Forgetting",
+    "Gradient",
     "Momentum",
     "Named",
     "PolynomialDecay",

@@ -25,7 +25,7 @@ class Update(Protocol):
     def step(
         self, t: int, theta: np.ndarray, g: np.ndarray, state: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Parameters and state after step `t` = 0, 1, ... with the mini-batch gradient `g`.
+        """Parameters and state after step `t` = 0, 1, ... with the gradient `g` of its batch.
 
         All three arrays are spent: an update may write into them, so keep what it returns.
         """
@@ -36,7 +36,8 @@ class Algorithm(Protocol):
     """A frozen, hashable description, as `Momentum` is.
 
     A theory of one's own needs the name alone. What else is missing is asked for where it is
-    needed: `scheduled` for schedules and searches of rates, `update` to be simulated.
+    needed: `scheduled` for schedules and searches of rates, `update` to be simulated. One that
+    has a `gradient` (gradients.py) is given that of a batch instead of the plain mean.
     """
 
     @property

@@ -3,17 +3,19 @@
     y_t         = (1 - forgetting(t)) y_{t-1} + gamma_1(t) g_t
     theta_{t+1} = theta_t - gamma_2(t) g_t - gamma_3(t) y_t,      y_{-1} = 0
 
-with g_t the mini-batch gradient at theta_t. Source: arXiv 2505.16098 (Gen-Mom-SGD).
+with g_t the mini-batch gradient at theta_t, or what a gradient of one's own makes of its samples
+(gradients.py). Source: arXiv 2505.16098 (Gen-Mom-SGD).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from hidim.algorithms.base import is_named
+from hidim.algorithms.base import described, is_named
+from hidim.algorithms.gradients import Gradient, checked, plain_gradient
 from hidim.algorithms.schedules import (
     AverageWeight,
     Complement,
@@ -44,9 +46,12 @@ class Momentum:
         readouts: other points whose risk can be read, name -> w(t): the point is
             theta_t + w(t) y_{t-1}. As pairs, so that algorithms stay hashable.
         rates: which of the schedules a learning-rate schedule multiplies.
+        gradient: what is made of the samples of a step before the momentum sees them, such as
+            their clipped mean; None for the plain mean, which alone the theory of the family
+            knows. See `hidim.algorithms.Gradient`.
 
     Raises:
-        ValueError: a negative or non-finite number.
+        ValueError: a negative or non-finite number; a gradient that is none.
 
     Example:
         >>> Momentum(1.0, 0.1, PowerLaw(0.1, 0.5), Forgetting(8.0)) == dana_decaying(
@@ -61,6 +66,7 @@ class Momentum:
     name: str = field(default="momentum", compare=False)
     readouts: tuple[tuple[str, Schedule], ...] = field(default=(), compare=False)
     rates: tuple[str, ...] = field(default=("gamma_2", "gamma_3"), compare=False)
+    gradient: Gradient | None = None
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class Momentum:
         name: str = "momentum",
         readouts: tuple[tuple[str, Schedule], ...] = (),
         rates: tuple[str, ...] = ("gamma_2", "gamma_3"),
+        gradient: Gradient | None = None,
     ) -> None:
         for key, value in (
             ("gamma_1", gamma_1),
@@ -83,6 +90,7 @@ class Momentum:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "readouts", tuple(readouts))
         object.__setattr__(self, "rates", tuple(rates))
+        object.__setattr__(self, "gradient", checked(gradient))
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -105,7 +113,7 @@ class Momentum:
         return self._replace_rates(lambda rate: rate * schedule)
 
     def update(self) -> MomentumUpdate:
-        """The rule itself, ready to run from step 0."""
+        """The rule itself, ready to run from step 0, with what `gradient` made of the batch."""
         return MomentumUpdate(self)
 
     def readout(self, name: str) -> Schedule:
@@ -114,25 +122,34 @@ class Momentum:
         return table[checks.choice("readout", name, table)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and schedules as text, for provenance."""
+        """Name, schedules and a gradient, if there is one, as text, for provenance."""
         parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
-        return {"name": self.name} | {part: _text(getattr(self, part)) for part in parts}
+        table = {"name": self.name} | {part: _text(getattr(self, part)) for part in parts}
+        return table if self.gradient is None else table | {"gradient": described(self.gradient)}
 
     def _replace_rates(self, change: Any) -> Momentum:
-        parts = {p: getattr(self, p) for p in ("gamma_1", "gamma_2", "gamma_3", "forgetting")}
-        parts |= {name: change(parts[name]) for name in self.rates}
+        parts = {name: change(getattr(self, name)) for name in self.rates}
         readouts = tuple((name, change(weight)) for name, weight in self.readouts)
-        return Momentum(**parts, name=self.name, readouts=readouts, rates=self.rates)
+        return replace(self, **parts, readouts=readouts)
+
+
+def is_plain(value: Any) -> TypeGuard[Momentum]:
+    """Whether this is of the family and steps with the plain mean of its batch, as its theory does.
+
+    >>> is_plain(sgd(0.1)), is_plain("sgd")
+    (True, False)
+    """
+    return isinstance(value, Momentum) and value.gradient is None
 
 
 def as_algorithm(value: Any) -> Momentum:
-    """`value` itself, if it is an algorithm.
+    """`value` itself, if it is of the family and steps with the plain mean of its batch.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     if isinstance(value, Momentum):
-        return value
+        return plain_gradient(value)
     if is_named(value):
         raise ValueError(
             f"`algorithm` must be of the momentum family here, got {value.name}, which is not."

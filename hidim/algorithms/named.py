@@ -118,7 +118,7 @@ class Named:
         member: (amplitudes, kappas, d) -> algorithm, the member of the family with these
             amplitudes; None where exponents and amplitudes do not fix it.
         rates: Setting -> algorithm, where that is more than `member` at `amplitudes`. Outside the
-            momentum family no norm holds them any further.
+            momentum family, and with a gradient of its own, no norm holds them any further.
         read_back: algorithm -> the constructor's parameters that give it, so that some can be
             changed and the others kept; None where there is no going back.
         takes_kappas: whether the caller may choose the exponents.

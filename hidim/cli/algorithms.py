@@ -262,7 +262,8 @@ def algorithm_text(algorithm: Any) -> str:
         return f"{algorithm.name}: {algorithm!r}"
     parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     listing = ", ".join(f"{part}={_short(getattr(algorithm, part))}" for part in parts)
-    return f"{algorithm.name}: {listing}"
+    of = algorithm.gradient
+    return f"{algorithm.name}: {listing}" + ("" if of is None else f", gradient={of!r}")
 
 
 def _short(schedule: Any) -> str:

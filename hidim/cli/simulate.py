@@ -40,9 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--method",
         type=one_of("method", METHODS),
-        default="eigenbasis",
+        default="auto",
         metavar="NAME",
-        help="eigenbasis (default), raw, sde",
+        help="auto (default: eigenbasis for what it runs, otherwise raw), eigenbasis, raw, sde",
     )
     common.add_output_flags(parser)
 

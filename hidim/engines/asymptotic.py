@@ -29,6 +29,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.engines.control import Controlled
 from hidim.engines.record import Record
@@ -111,7 +112,7 @@ def effective_time(algorithm: Momentum, at: np.ndarray) -> np.ndarray:
     >>> effective_time(sgd(0.25), np.array([0, 10, 1000])).tolist()
     [0.0, 5.0, 500.0]
     """
-    at = np.asarray(at, dtype=np.float64)
+    algorithm, at = plain_gradient(algorithm), np.asarray(at, dtype=np.float64)
     grid = _grid(algorithm, float(at.max(initial=0.0)))
     held, theta = 0.0, 0.0
     values = np.zeros(len(grid))

@@ -10,6 +10,7 @@ import jax
 import optax
 
 from hidim.algorithms import Momentum
+from hidim.algorithms.gradients import IN_TRAINING, plain_gradient
 from hidim.optax import _core
 from hidim.optax.momentum import build_momentum
 from hidim.optax.schedules import as_optax_schedule
@@ -39,7 +40,8 @@ def from_algorithm(
         mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
 
     Raises:
-        ValueError: `algorithm` is not a `hidim.Momentum`, or a negative rate or decay.
+        ValueError: `algorithm` is not a `hidim.Momentum` or has a gradient of its own; a negative
+            rate or decay.
 
     >>> import hidim, jax.numpy as jnp
     >>> optimizer = from_algorithm(hidim.dana_decaying(0.5, 0.1, kappa_3=0.5, delta=8.0))
@@ -51,6 +53,7 @@ def from_algorithm(
             f"`algorithm` must be a hidim.Momentum such as hidim.dana_decaying(...), "
             f"got {type(algorithm).__name__}."
         )
+    plain_gradient(algorithm, IN_TRAINING)
     names = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     schedules = {name: as_optax_schedule(getattr(algorithm, name)) for name in names}
 

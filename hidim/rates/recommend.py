@@ -4,8 +4,8 @@ Every algorithm's record says what its rule for rates is (algorithms/records.py)
 says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
 halved, and gamma_2 too where SGD alone would not hold. Over a known horizon both are halved further
 as long as the expected risk at its end falls: with label noise the best rates are far below the
-largest stable ones. Outside the momentum family the rule's rates are kept as they are, and over a
-known horizon all of them are halved together.
+largest stable ones. Outside the momentum family, and for a member with a gradient of its own, the
+rule's rates are kept as they are; over a known horizon those outside it are halved together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.base import require
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.algorithms.named import Setting, lookup
 from hidim.algorithms.schedules import Constant
 from hidim.engines.march import march
@@ -114,7 +114,9 @@ def recommend(
     setting = replace(setting, given=given, batch_exponent=kappa_b)
     held = record.recommended(setting)
     if isinstance(held, Momentum):
-        held = _held(replace(held, name=record.name), spectrum, setting.batch_size)
+        held = replace(held, name=record.name)
+        if is_plain(held):  # whose norm is known
+            held = _held(held, spectrum, setting.batch_size)
     if scale is not None:
         return scaled(held, scale, scale)
     return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
@@ -166,14 +168,7 @@ def scaled(algorithm: Any, second: float, third: float) -> Any:
         return moved(Constant(second))
     if algorithm.readouts or second == third:
         return algorithm.scheduled(Constant(second))
-    return Momentum(
-        algorithm.gamma_1,
-        second * algorithm.gamma_2,
-        third * algorithm.gamma_3,
-        algorithm.forgetting,
-        name=algorithm.name,
-        rates=algorithm.rates,
-    )
+    return replace(algorithm, gamma_2=second * algorithm.gamma_2, gamma_3=third * algorithm.gamma_3)
 
 
 def _setting(

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hidim.algorithms.base import is_named
-from hidim.algorithms.momentum import Momentum, is_stochastic_nesterov, sgd
+from hidim.algorithms.momentum import Momentum, is_plain, is_stochastic_nesterov, sgd
 from hidim.algorithms.schedules import Constant
 from hidim.curve import Curve, log_spaced_steps
 from hidim.engines.march import Resolution, march
@@ -139,8 +139,8 @@ class Stability(Saved, format="hidim-stability/1"):
         return self.algorithm.scheduled(Constant(factor))
 
     def _scaled_momentum(self, factor: float) -> Momentum:
-        a = self.algorithm
-        return Momentum(a.gamma_1, a.gamma_2, factor * a.gamma_3, a.forgetting)
+        scaled: Momentum = replace(self.algorithm, gamma_3=factor * self.algorithm.gamma_3)
+        return scaled
 
     def _peak(self, name: str) -> float:
         return float(np.max(getattr(self.algorithm, name)(np.asarray(self.steps, dtype=float))))
@@ -228,7 +228,7 @@ def stability(
     seed = checks.seed("seed", seed)
     algorithm = resolve(problem, algorithm, batch_size, seed=seed, steps=steps)
     system = system_of(problem, algorithm, batch_size, seed)
-    if not isinstance(system, MomentumSystem):
+    if not (is_plain(algorithm) and isinstance(system, MomentumSystem)):
         return _of_any_theory(system, problem, algorithm, steps, batch_size, seed)
     spectrum = system.spectrum
     run = solve(spectrum, algorithm, steps, batch_size=batch_size, engine="exact", seed=seed)

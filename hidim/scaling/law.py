@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hidim.algorithms import Momentum
+from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.kappas import Kappas
-from hidim.algorithms.named import Named, kappas_of, lookup
+from hidim.algorithms.named import Amplitudes, Named, kappas_of, lookup
 from hidim.problems.power_law import MOST_EXPONENT, PLRF
 from hidim.rates.recommend import recommend
 from hidim.scaling import exponents
@@ -314,6 +315,7 @@ def scaling_law(
     given = {key: positive(key, value) for key, value in asked.items() if value is not None}
     _refuse_idle(record, kappas, given)
     rates = replace(rates, **given)
+    _refuse_changed(record, rates, kappas)
     phase = phase_of(alpha, beta)
     terms = terms_of(alpha, beta, kappas, variant)
     solved = _trivial() if phase == "trivial" else _solve(terms, kappas)
@@ -345,6 +347,13 @@ def _refuse_idle(record: Named, kappas: Kappas, given: Mapping[str, float]) -> N
                 f"`{key}` is no amplitude of {record.name!r}, whose rates follow from c_2: leave "
                 "it out."
             )
+
+
+def _refuse_changed(record: Named, rates: Rates, kappas: Kappas) -> None:
+    """Refuse an algorithm whose gradient is no plain mean: its terms would be others."""
+    assert record.member is not None  # `Named` sees to it
+    amplitudes = Amplitudes(rates.c_2, rates.c_3, rates.delta)
+    plain_gradient(record.member(amplitudes, kappas, 1e3))  # at any size
 
 
 def _solve(terms: dict[str, Term], kappas: Kappas) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The algorithm as it is written: features W^T x and target <x, b> drawn for every sample.
 
-O(B v d) per step. It runs any algorithm that has an update, and shares nothing with the walk in the
-eigenbasis but that update, which is its use.
+O(B v d) per step. It runs any algorithm that has an update, whatever gradient it makes of the
+samples, and shares nothing with the walk in the eigenbasis but that update, which is its use.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from hidim.algorithms.base import Algorithm
+from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only
 from hidim.problems.law import DataLaw
 from hidim.simulation.lengths import Lengths
 from hidim.simulation.walk import Walk, generator, row_dots
@@ -54,6 +55,7 @@ class Raw(Walk):
             Lengths.of(law, noisy=self._noise > 0),
             generator(seed, bundle, 2),
         )
+        self._gradient, self._own = gradient_of(algorithm), generator(seed, bundle, 3)
         self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
 
     def risk(self, weight: float) -> np.ndarray:
@@ -88,9 +90,14 @@ class Raw(Walk):
             labels *= np.sqrt(squares)[long]
             noise *= np.sqrt(variances)[long]
         labels += noise
+        del x, noise  # a gradient may ask for every sample's, which are no larger
         for i in range(count):
             miss = np.einsum("rbd,rd->rb", phi[i], self._theta) - labels[i]
-            gradient = np.einsum("rb,rbd->rd", miss, phi[i]) / self._batch
+            if self._gradient is None:
+                gradient = np.einsum("rb,rbd->rd", miss, phi[i]) / self._batch
+            else:
+                batch = Batch(phi[i], miss, read_only(self._theta), first + i)
+                gradient = changed(self._gradient, batch, self._own)
             moved = self._update.step(first + i, self._theta, gradient, self._state)
             trail[i], self._state = moved
             self._theta = moved[0]

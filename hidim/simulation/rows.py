@@ -8,13 +8,16 @@ gradients have a Gaussian's fourth moments; `tail_ratio` measures how far the ro
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hidim._version import __version__
 from hidim.algorithms.base import Algorithm, described, runnable
+from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
+from hidim.simulation.walk import generator
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
@@ -43,7 +46,7 @@ def simulate_rows(
         X: (rows, d) features.
         y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
         algorithm: a member of the family or anything else with an `update`; each output has its
-            own parameters and momentum.
+            own parameters and momentum. One with a gradient of its own takes one output.
         steps: optimizer steps.
         batch_size: rows per step, finite.
         runs: independent runs, at least 2 for a standard error.
@@ -54,7 +57,8 @@ def simulate_rows(
         Curve with `stderr`; status "diverged" when the mean risk ends beyond 1000 times its start.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, or counts that are none.
+        ValueError: shapes that do not fit, NaN, or counts that are none; several outputs for an
+            algorithm with a gradient of its own.
 
     Example:
         >>> import hidim
@@ -69,6 +73,12 @@ def simulate_rows(
     y = checks.finite_array("y", y, ndim=(1, 2))
     if len(X) != len(y) or not X.size:
         raise ValueError(f"`X` and `y` must have one row per sample, got {X.shape} and {y.shape}.")
+    gradient = gradient_of(algorithm)
+    if gradient is not None and y.size > len(y):
+        raise ValueError(
+            f"`y` must have one output for {algorithm.name} with the gradient {gradient.name!r}, "
+            f"which takes one residual per sample, got {y.shape[1]}: run them one by one."
+        )
     batch = int(checks.whole("batch_size", batch_size, minimum=1))
     runs = int(checks.whole("runs", runs, minimum=2))
     last = checks.whole("steps", steps)
@@ -144,7 +154,7 @@ def _run(
     rows, d = X.shape
     outputs = y.shape[1]
     theta = np.zeros((runs, d, outputs))
-    update = algorithm.update()
+    update, step_with = algorithm.update(), _gradient(algorithm, seed)
     state = update.start(theta)
     risks = np.full((runs, len(marks)), math.inf)
     reached = 0
@@ -159,13 +169,32 @@ def _run(
                 return risks
             x = X[order[i]]  # (runs, batch, d)
             error = x @ theta - y[order[i]]  # (runs, batch, outputs)
-            gradient = np.swapaxes(x, 1, 2) @ error
-            gradient /= batch
-            theta, state = update.step(int(t), theta, gradient, state)
+            g = step_with(x, error, theta, int(t))
+            theta, state = update.step(int(t), theta, g, state)
         progress.to(float(times[-1]))
         if not np.all(np.abs(theta) < math.sqrt(_LOST)):
             return risks  # the rest stays infinite
     return risks
+
+
+def _gradient(algorithm: Algorithm, seed: int) -> Callable[..., np.ndarray]:
+    """(x, error, theta, t) -> what is stepped with, (runs, d, outputs)."""
+    gradient = gradient_of(algorithm)
+    if gradient is None:
+
+        def mean(x: np.ndarray, error: np.ndarray, theta: np.ndarray, t: int) -> np.ndarray:
+            total = np.swapaxes(x, 1, 2) @ error
+            total /= x.shape[1]
+            return total
+
+        return mean
+    own = generator(seed, 0)  # the rows are drawn as they are without
+
+    def other(x: np.ndarray, error: np.ndarray, theta: np.ndarray, t: int) -> np.ndarray:
+        batch = Batch(x, error[..., 0], read_only(theta[..., 0]), t)
+        return changed(gradient, batch, own)[..., None]
+
+    return other
 
 
 def _risk(theta: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:

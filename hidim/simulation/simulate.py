@@ -15,7 +15,8 @@ import numpy as np
 
 from hidim._version import __version__
 from hidim.algorithms.base import Algorithm, described, runnable
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.gradients import gradient_of
+from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
@@ -32,7 +33,7 @@ from hidim.support import checks
 from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
 
-METHODS = ("eigenbasis", "raw", "sde")
+METHODS = ("auto", "eigenbasis", "raw", "sde")
 # One step costs one step: further than this a person asked for the wrong tool.
 MAX_STEPS = 1e10
 
@@ -52,7 +53,7 @@ def simulate(
     *,
     problem_seed: int | None = None,
     draw: int | None = None,
-    method: str = "eigenbasis",
+    method: str = "auto",
     at: Iterable[float] | None = None,
     readout: str = "gradient",
     progress: bool | None = None,
@@ -63,7 +64,8 @@ def simulate(
         problem: a PLRF or another problem, of which one W is sampled, or a Spectrum. A PLRF
             with v infinite is sampled with v = 4 d, as `provenance` then says.
         algorithm: a member of the momentum family, such as ``hidim.sgd(0.1)``, or a name: the
-            recommended one for the W that is drawn. method="raw" runs anything with an `update`.
+            recommended one for the W that is drawn. method="raw" runs anything with an `update`,
+            and whatever gradient it makes of the samples.
         steps: last optimizer step; with `at` alone, the largest of those.
         batch_size: samples per step; math.inf for full batches, which are deterministic.
         runs: independent runs; with one there is no standard error.
@@ -71,9 +73,10 @@ def simulate(
             same W is ``hidim.predict(problem, ..., seed=seed)``.
         problem_seed: seed of W alone. A Spectrum has no W and ignores it.
         draw: another name of `problem_seed`.
-        method: "eigenbasis" (exact in law, O(d) per step), "raw" (features W^T x drawn for
-            every sample, O(v d) per sample; needs a problem with a W) or "sde" (homogenized
-            SGD, close to the others at small rates; SGD only).
+        method: "eigenbasis" (exact in law, O(d) per step; the family's plain gradients only),
+            "raw" (features W^T x drawn for every sample, O(v d) per sample; needs a problem with
+            a W) or "sde" (homogenized SGD, close to the others at small rates; SGD only). "auto"
+            is "eigenbasis" for what that runs, and otherwise "raw".
         at: the steps to report, in any order; by default 0, the first steps, then 24 points
             per decade up to `steps` inclusive.
         readout: "gradient" for the iterate, or another point of the algorithm, such as
@@ -99,7 +102,7 @@ def simulate(
     """
     checks.choice("method", method, METHODS)
     if not isinstance(algorithm, str):
-        algorithm = _runs_by(method, algorithm)
+        method, algorithm = _runs_by(method, algorithm)
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))
     seed = checks.given_seed("seed", seed)
@@ -108,7 +111,7 @@ def simulate(
     last = float(marks[-1])
     if isinstance(algorithm, str):
         found = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
-        algorithm = _runs_by(method, found)
+        method, algorithm = _runs_by(method, found)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
@@ -146,14 +149,19 @@ def simulate(
     )
 
 
-def _runs_by(method: str, algorithm: Any) -> Algorithm:
-    known = runnable(algorithm)
-    if method != "raw" and not isinstance(known, Momentum):
+def _runs_by(method: str, algorithm: Any) -> tuple[str, Algorithm]:
+    """The method that is meant, and the algorithm, if it runs by that."""
+    known, gradient = runnable(algorithm), gradient_of(algorithm)
+    walks = is_plain(known)
+    if method == "auto":
+        method = "eigenbasis" if walks else "raw"
+    if method != "raw" and not walks:
+        what = known.name if gradient is None else f"{known.name} with {gradient.name!r}"
         raise ValueError(
-            f"`method`={method!r} runs the momentum family alone, not {known.name}. Use "
-            'method="raw", which runs whatever has an update.'
+            f"`method`={method!r} runs the momentum family with its plain gradient alone, not "
+            f'{what}. Use method="raw", which runs whatever has an update.'
         )
-    return known
+    return method, known
 
 
 def _readout(algorithm: Algorithm, readout: str) -> Schedule:
@@ -305,13 +313,16 @@ def _raw(
     seed: int,
     problem_seed: int,
 ) -> _Setup:
+    walks = is_plain(algorithm)
     if not isinstance(problem, PLRF):
+        remedy = 'Use method="eigenbasis".' if walks else "Give that, or rows to simulate_rows."
         raise ValueError(
             f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...); '
-            f'a {type(problem).__name__} has none. Use method="eigenbasis".'
+            f"a {type(problem).__name__} has none. {remedy}"
         )
     if math.isinf(batch_size):
-        raise ValueError('`batch_size`=inf has no samples to draw; use method="eigenbasis".')
+        remedy = 'use method="eigenbasis"' if walks else "give a whole number of samples"
+        raise ValueError(f'`batch_size`=inf has no samples to draw by method="raw": {remedy}.')
     W = problem.draw(problem_seed)
     j = np.arange(1, len(W) + 1, dtype=np.float64)
     options = {"runs": runs, "seed": seed, "bundle": 0}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hidim.algorithms.base import is_named
+from hidim.algorithms.gradients import REMEDY, gradient_of
 from hidim.algorithms.momentum import as_algorithm
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
@@ -69,6 +70,12 @@ def system_of(
     if not is_named(algorithm):
         as_algorithm(algorithm)
     spectrum = as_spectrum(problem, seed)
+    gradient = gradient_of(algorithm)
+    if gradient is not None:
+        raise ValueError(
+            f"no registered theory covers {algorithm.name} with the gradient {gradient.name!r} on "
+            f"{spectrum.label!r}. {REMEDY}"
+        )
     carried = [name for name in ("noise", "rows") if getattr(spectrum.law, name) is not None]
     if carried:
         raise ValueError(

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.spectrum import Spectrum
 from hidim.support.roots import bracketed_root
@@ -181,7 +182,7 @@ def _effective(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> tuple[np
 
 
 def _modes(spectrum: Spectrum, algorithm: Momentum, times: np.ndarray) -> _Modes:
-    t = times[:, None]
+    algorithm, t = plain_gradient(algorithm), times[:, None]
     gamma_3 = algorithm.gamma_1(t) * algorithm.gamma_3(t)
     a = algorithm.gamma_2(t) * spectrum.eigenvalues
     b = gamma_3 * spectrum.eigenvalues

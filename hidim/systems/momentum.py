@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.momentum import Momentum
+from hidim.algorithms.gradients import plain_gradient
+from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.algorithms.parameters import moved, parameters
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
@@ -49,7 +50,7 @@ class MomentumSystem(System):
 
     Args:
         spectrum: modes or nodes.
-        algorithm: a member of the momentum family.
+        algorithm: a member of the momentum family that steps with the plain mean of its batch.
         batch_size: B >= 1, math.inf for full batches.
         readout: another point whose risk is read beside that of the iterate, or "gradient".
         moments: whether every moment is kept, so that each counts by itself.
@@ -73,6 +74,9 @@ class MomentumSystem(System):
 
     orders = ("twice_risk",)
     affine = True
+
+    def __post_init__(self) -> None:
+        plain_gradient(self.algorithm)
 
     @cached_property
     def followed(self) -> Momentum:
@@ -353,7 +357,7 @@ class _Nodes:
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """The moments of a member of the momentum family on anything that has a Spectrum."""
-    if not isinstance(algorithm, Momentum) or not isinstance(problem, Spectrum):
+    if not is_plain(algorithm) or not isinstance(problem, Spectrum):
         return None
     if problem.law.noise is not None or problem.law.rows is not None:
         return None  # known of the data, and not read here

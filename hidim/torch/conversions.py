@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hidim.algorithms.gradients import IN_TRAINING, plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.general_momentum import GeneralMomentum
@@ -25,7 +26,7 @@ def from_algorithm(algorithm: Momentum, params: Params, **options: Any) -> Gener
         A `GeneralMomentum` with the algorithm's four schedules.
 
     Raises:
-        ValueError: `algorithm` is not a `hidim.Momentum`.
+        ValueError: `algorithm` is not a `hidim.Momentum`, or has a gradient of its own.
 
     Example:
         >>> import torch, hidim
@@ -39,6 +40,7 @@ def from_algorithm(algorithm: Momentum, params: Params, **options: Any) -> Gener
             f"`algorithm` must be a hidim.Momentum, got {algorithm!r}; "
             "for example hidim.dana_decaying(0.1, 0.1, 0.5, 8.0)."
         )
+    plain_gradient(algorithm, IN_TRAINING)
     names = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     schedules = {name: getattr(algorithm, name) for name in names}
     chosen = {"lr": 1.0, "rates": tuple(algorithm.rates), **schedules, **options}

@@ -248,7 +248,8 @@ def test_whatever_has_an_update_runs_on_drawn_samples_and_on_rows():
         # One recursion in two forms over 60 steps: float64 rounding.
         np.testing.assert_allclose(run(own).risk, run(ours).risk, rtol=1e-10)
     with pytest.raises(ValueError, match='method="raw"'):
-        hidim.simulate(problem, own, 10)
+        hidim.simulate(problem, own, 10, method="eigenbasis")
+    assert hidim.simulate(problem, own, 10, runs=2).provenance["method"] == "raw"
     with pytest.raises(ValueError, match="`readout`"):
         hidim.simulate(problem, own, 10, method="raw", readout="average")
     with pytest.raises(ValueError, match="`algorithm`"):
