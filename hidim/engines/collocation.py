@@ -144,15 +144,18 @@ def _passed_on(block: Block, doubt: np.ndarray) -> float:
     assert driver is not None
     moved = x[-1:] + np.where(x[-1:] < 0, -doubt, doubt)
     turned = q[-1:] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
-    as_is, off = (x[-1:], q[-1:]), (moved, turned)
+    both = as_is, off = (x[-1:], q[-1:]), (moved, turned)
     risk = np.min(np.abs(system.readouts(block.span.times, block.x, block.q, block.drive)["risk"]))
     seen = (
         system.readouts(t, state, order, as_is)["risk"]
         - system.readouts(t, state, order, off)["risk"]
     )
-    added, other = (system.increment(t, state, order, at)[0] for at in (as_is, off))
+    # Beside what is added and what is lost, each by itself: where they balance, nothing moves.
+    lost, other = (np.einsum("jab,bj->aj", system.change(t, order, at)[0], state[0]) for at in both)
+    added, more = (system.source(t, order, at)[0].T for at in both)
     weights = np.abs(system.weights).sum(axis=0)
-    share = np.sum(weights * np.abs(other - added)) / (np.sum(weights * np.abs(added)) + 1e-290)
+    moved = np.sum(weights * np.abs(other - lost + more - added))
+    share = moved / (np.sum(weights * (np.abs(lost) + np.abs(added))) + 1e-290)
     return float(max(np.max(np.abs(seen)) / (risk + 1e-290), share))
 
 

@@ -306,7 +306,7 @@ class Spectrum(ByContent):
         return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * noise, label=label)
 
     @classmethod
-    def from_data(cls, X: Any, y: Any, *, label: str = "data") -> Spectrum:
+    def from_data(cls, X: Any, y: Any, *, label: str = "data", rows: bool = False) -> Spectrum:
         """Least squares on measured rows, drawn with replacement, started at zero.
 
         With rows drawn from the data with replacement the population is the data itself, so
@@ -330,7 +330,7 @@ class Spectrum(ByContent):
             raise ValueError(
                 f"`X` and `y` must have one row per sample, got {X.shape} and {y.shape}."
             )
-        rows, d = X.shape
+        keep, (rows, d) = rows, X.shape
         if rows == 0 or d == 0:
             raise ValueError(f"`X` holds no data: its shape is {X.shape}.")
         if np.all(X[0] == X):
@@ -355,11 +355,19 @@ class Spectrum(ByContent):
                 f"the squares of `X` (up to {np.abs(X).max():g}) or `y` (up to "
                 f"{np.abs(y).max():g}) leave float64. Measure in other units."
             )
+        law = None
+        if keep:
+            from hidim.problems.rows import Rows
+
+            start = -projected / singular[:, None]
+            features = left * singular
+            law = DataLaw(rows=Rows(features, residual, start, np.arange(rows), rows))
         return cls(
             eigenvalues,
             error_sq,
             floor,
             label=label,
+            law=law,
             provenance={"problem": "data", "rows": rows, "d": d, "outputs": targets.shape[1]},
         )
 

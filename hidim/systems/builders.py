@@ -16,13 +16,13 @@ from hidim.algorithms.gradients import REMEDY, gradient_of
 from hidim.algorithms.momentum import as_algorithm
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
-from hidim.systems import momentum
+from hidim.systems import momentum, rows
 from hidim.systems.base import System
 from hidim.systems.check import checked
 
 Builder = Callable[[Any, Any, float], System | None]
 
-BUILDERS: list[Builder] = [momentum.build]
+BUILDERS: list[Builder] = [momentum.build, rows.build]
 _OUTSIDE: list[Builder] = []
 
 

@@ -80,7 +80,7 @@ def growth_rate(spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: f
 
     Momentum that never reaches the parameters (gamma_1 gamma_3 = 0) is left out.
     """
-    modes = _modes(spectrum, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
+    modes = _modes(spectrum.eigenvalues, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
     alone = max(0.0, float(np.max(modes.growth)))
     if batch_size == math.inf:
         return alone
@@ -106,7 +106,7 @@ def grows_faster(
     spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: float, rate: float
 ) -> bool:
     """Whether `growth_rate` exceeds `rate` > 0, for the price of one sum over the modes."""
-    modes = _modes(spectrum, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
+    modes = _modes(spectrum.eigenvalues, algorithm, np.atleast_1d(np.asarray(t, dtype=np.float64)))
     if float(np.max(modes.growth)) >= rate:
         return True
     return batch_size != math.inf and not _loop_gain(spectrum, modes, batch_size, rate)[0] < 1.0
@@ -124,7 +124,7 @@ def gain(
     def norm(
         spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
     ) -> np.ndarray:
-        return _loop_gain(spectrum, _modes(spectrum, algorithm, times), batch_size, w)
+        return _loop_gain(spectrum, _modes(spectrum.eigenvalues, algorithm, times), batch_size, w)
 
     return _over_times(norm, spectrum, algorithm, batch_size, times)
 
@@ -136,6 +136,18 @@ def mode_transfer(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> np.nd
     """
     modes = _Modes(*np.broadcast_arrays(*_effective(a, b, forgetting)))
     return _transfer(modes, 0.0)
+
+
+def mode_growth(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> np.ndarray:
+    """Squared radius of each mode's 2 x 2 map minus 1: positive where it runs away alone."""
+    return _Modes(*np.broadcast_arrays(*_effective(a, b, forgetting))).growth
+
+
+def transfers(
+    eigenvalues: np.ndarray, algorithm: Momentum, times: np.ndarray, w: float = 0.0
+) -> np.ndarray:
+    """T of modes, (times, modes), for growth by w per step; infinite where a mode grows faster."""
+    return _transfer(_modes(eigenvalues, algorithm, times), w)
 
 
 class _Modes(NamedTuple):
@@ -181,11 +193,11 @@ def _effective(a: np.ndarray, b: np.ndarray, forgetting: np.ndarray) -> tuple[np
     return a, b, np.where(np.asarray(b) == 0, 1.0, forgetting)
 
 
-def _modes(spectrum: Spectrum, algorithm: Momentum, times: np.ndarray) -> _Modes:
+def _modes(eigenvalues: np.ndarray, algorithm: Momentum, times: np.ndarray) -> _Modes:
     algorithm, t = plain_gradient(algorithm), times[:, None]
     gamma_3 = algorithm.gamma_1(t) * algorithm.gamma_3(t)
-    a = algorithm.gamma_2(t) * spectrum.eigenvalues
-    b = gamma_3 * spectrum.eigenvalues
+    a = algorithm.gamma_2(t) * eigenvalues
+    b = gamma_3 * eigenvalues
     return _Modes(*np.broadcast_arrays(*_effective(a, b, algorithm.forgetting(t))))
 
 
@@ -227,13 +239,13 @@ def _loop_gain(spectrum: Spectrum, modes: _Modes, batch_size: float, w: float) -
 def _exact_norm(
     spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
 ) -> np.ndarray:
-    return _loop_gain(spectrum, _modes(spectrum, algorithm, times), batch_size, 0.0)
+    return _loop_gain(spectrum, _modes(spectrum.eigenvalues, algorithm, times), batch_size, 0.0)
 
 
 def _expanded_norm(
     spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
 ) -> np.ndarray:
-    a, b, forgetting = _modes(spectrum, algorithm, times)
+    a, b, forgetting = _modes(spectrum.eigenvalues, algorithm, times)
     damping = a + forgetting
     held = np.divide(b, damping, out=np.zeros_like(damping), where=damping > 0)
     damped = ((damping > 0) | (b == 0)).all(axis=-1)

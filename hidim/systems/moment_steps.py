@@ -66,13 +66,18 @@ class Recursion:
             plain[:, CROSS, MOMENTUM] = -turned * keep
             plain[:, CROSS, CROSS] = -c.forget
             linear[:, CROSS, CROSS] = -(total + gamma_1 * gamma_3) * keep
-        kicks = np.stack([total**2, gamma_1**2, -total * gamma_1][: self.kinds], axis=1)
+        kicks = self.kicks(c)
         gains, source = np.zeros((2, parts, *shape))
         gains[DRAWN] = kicks
         if self.extra is None:
             return Factors(self.features, change, gains[..., None], None)
         source[EXTRA] = kicks
         return Factors(self.features, change, gains[..., None], source)
+
+    def kicks(self, c: Coefficients) -> Array:
+        """What a unit of E g^2 adds, (times, kinds)."""
+        parts = [c.total**2, c.gamma_1**2, -c.total * c.gamma_1]
+        return np.stack(parts[: self.kinds], axis=1)
 
     def advance(self, c: Coefficients, x: Array, q: Array) -> tuple[Array, Array]:
         """States and orders from before the first update to after the last, (updates + 1, ...).
