@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ ENGINES = {
     "ode": "hidim.engines.ode",
     "volterra": "hidim.engines.volterra",
     "asymptotic": "hidim.engines.asymptotic",
+    "matrix": "hidim.engines.matrix",
 }
 MAX_STEPS = 1e20
 
@@ -70,6 +72,7 @@ def solve(
     found = module.solve(
         system, ascending, rtol=rtol, shown=shown, moments=moments, sensitivity=names
     )
+    caution = system.caution(float(ascending[-1])) if chosen != "matrix" else ""
     facts = {
         "hidim": __version__,
         "engine": chosen,
@@ -82,6 +85,9 @@ def solve(
         "error": found.error,
         "effort": found.record.effort,
     }
+    if caution:
+        facts["caution"] = caution
+        found = replace(found, kept=False)
     read = getattr(system, "spectrum", problem)
     return Curve(
         label=str(getattr(algorithm, "name", type(algorithm).__name__)),

@@ -42,26 +42,13 @@ def single_steps(
     systems: list[System], states: list[Array], first: float, count: int
 ) -> tuple[list[Array], list[Array], dict[str, Array]]:
     """States and orders of all systems at steps first .. first + count, and what is read there."""
-    if len(systems) == 1:
-        x, q = systems[0].steps(first, count, states[0])
-        paths, orders, drive = [x], [q], None
-    else:
-        paths, orders = _driven(systems, states, first, count)
-        drive = (paths[-2], orders[-2])
+    paths: list[Array] = []
+    orders: list[Array] = []
+    drive: Drive | None = None
+    for system, state in zip(systems, states, strict=True):
+        x, q = system.steps(first, count, state, drive)
+        before, drive = drive, (x, q)
+        paths.append(x)
+        orders.append(q)
     times = first + np.arange(count + 1, dtype=np.float64)
-    return paths, orders, systems[-1].readouts(times, paths[-1], orders[-1], drive)
-
-
-def _driven(
-    systems: list[System], states: list[Array], first: float, count: int
-) -> tuple[list[Array], list[Array]]:
-    paths = [[x] for x in states]
-    orders = [[np.asarray(s.order(x))] for s, x in zip(systems, states, strict=True)]
-    for i in range(count):
-        drive: Drive | None = None
-        for system, path, order in zip(systems, paths, orders, strict=True):
-            x, q = path[i], order[i]
-            path.append(system.step(first + i, x, q, drive))
-            order.append(np.asarray(system.order(path[-1])))
-            drive = (x, q)
-    return [np.stack(p) for p in paths], [np.stack(q) for q in orders]
+    return paths, orders, systems[-1].readouts(times, paths[-1], orders[-1], before)

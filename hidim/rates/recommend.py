@@ -2,10 +2,13 @@
 
 Every algorithm's record says what its rule for rates is (algorithms/records.py). Whatever the rule
 says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
-halved, and gamma_2 too where SGD alone would not hold. Over a known horizon both are halved further
-as long as the expected risk at its end falls: with label noise the best rates are far below the
-largest stable ones. Outside the momentum family, and for a member with a gradient of its own, the
-rule's rates are kept as they are; over a known horizon those outside it are halved together.
+halved, and gamma_2 too where SGD alone would not hold. On measured rows it is held to the exact
+gain of these rows (row_gain.py) instead, .3 for SGD alone and 1/2 for the whole, by steps of
+sqrt 2. A spectrum without a power law of its own takes its exponent from how the sum over j of
+lambda / (lambda + tau) falls between the first steps and the last. Over a known horizon both are
+halved further as long as the expected risk at its end falls: with label noise the best rates are
+far below the largest stable ones. Outside the momentum family, and for a member with a gradient of
+its own, the rule's rates are kept; over a known horizon those outside it are halved together.
 """
 
 from __future__ import annotations
@@ -27,9 +30,16 @@ from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
+from hidim.systems.powers import constant_rates
+from hidim.systems.row_gain import looks, loop_of
 
 # Kernel norm the recommended rates keep to: half of what is stable.
 NORM_LIMIT = 0.5
+# On measured rows: of SGD alone, and of the whole, and by what steps.
+GAIN_LIMITS = 0.3, 0.5
+_STEP = 2.0**-0.5
+# A horizon for exponents where none is given: until the slowest mode is learned, within these.
+_HORIZONS = 1e3, 1e6
 _TIMES = np.concatenate([np.arange(32.0), np.geomspace(32.0, 1e20, 240)])
 _SMALLEST = 2.0**-40
 # A risk above the floor that is this much lower at the horizon is worth another move.
@@ -55,14 +65,15 @@ def recommend(
     """The algorithm `name` with rates that suit `problem`: kernel norm at most 1/2 at all t.
 
     Args:
-        problem: a PLRF, or a Spectrum together with `alpha` and `d`.
+        problem: a PLRF or a Spectrum; on one with measured rows the rates hold on these rows.
         name: in any spelling; "general-momentum" takes the kappas.
         batch_size: samples per step; math.inf for full batches.
         alpha: exponent of the spectrum, eigenvalues ~ j^(-2 alpha); the problem's own if left
-            out.
+            out, and of a Spectrum that has none the one that suits its eigenvalues up to `steps`.
         beta: exponent of the target; the problem's own if left out. Where it is unknown,
             delta is 8, the value used in practice.
-        d: number of trained parameters; the problem's own if left out.
+        d: number of trained parameters; the problem's own if left out, and the number of
+            eigenvalues that are not zero on a Spectrum.
         kappa_1: gamma_2 ~ d^-kappa_1; by default the smallest stable one.
         kappa_2: gamma_3 ~ d^-kappa_2; by default the smallest stable one.
         kappa_3: gamma_3 ~ (1 + t)^-kappa_3; by default DANA-decaying's.
@@ -82,8 +93,8 @@ def recommend(
         record of an algorithm from outside the family builds.
 
     Raises:
-        ValueError: unknown name, "stochastic-nesterov" (no rate is stable), a Spectrum without
-            `alpha` or `d`, kappas for another algorithm or beyond the line of stability.
+        ValueError: unknown name, "stochastic-nesterov" (no rate is stable), kappas for another
+            algorithm or beyond the line of stability.
 
     Example:
         >>> from hidim import PLRF, Spectrum
@@ -110,13 +121,13 @@ def recommend(
             )
     if kappa_b is not None:
         kappa_b = checks.non_negative("kappa_b", kappa_b)
-    setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed)
+    setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed, steps)
     setting = replace(setting, given=given, batch_exponent=kappa_b)
     held = record.recommended(setting)
     if isinstance(held, Momentum):
         held = replace(held, name=record.name)
         if is_plain(held):  # whose norm is known
-            held = _held(held, spectrum, setting.batch_size)
+            held = _held(held, spectrum, setting.batch_size, steps)
     if scale is not None:
         return scaled(held, scale, scale)
     return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
@@ -142,11 +153,6 @@ def resolve(
     if record.no_rates:
         reason = record.no_rates.replace("`name`", "`algorithm`")
         raise ValueError(f"{reason}; give the algorithm itself, built at rates of its own.")
-    if isinstance(problem, Spectrum):
-        raise ValueError(
-            f"`algorithm` {name!r} stands for recommended rates, which a Spectrum alone does not "
-            f"fix: give hidim.recommend(spectrum, {name!r}, alpha=..., d=...) instead."
-        )
     noisy = float(getattr(problem, "noise_variance", 0.0)) > 0 and steps
     try:
         return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
@@ -178,28 +184,24 @@ def _setting(
     beta: float | None,
     d: float | None,
     seed: int | None,
+    steps: float | None,
 ) -> tuple[Setting, Spectrum]:
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
-    known = {}
-    for key, value in (("alpha", alpha), ("d", d)):
-        value = getattr(problem, key, None) if value is None else value
-        if value is None:
-            # What is no problem at all is refused as such.
-            as_spectrum(problem)
-            raise ValueError(
-                f"`{key}` is not known for a {type(problem).__name__}; give {key}= to "
-                "hidim.recommend."
-            )
-        known[key] = checks.positive(key, value)
     beta = getattr(problem, "beta", None) if beta is None else beta
     spectrum = as_spectrum(problem, seed)
     top = float(spectrum.eigenvalues[0])
     if top <= 0 or spectrum.trace <= 0:
         raise ValueError("`problem` has no positive eigenvalue: there is nothing to learn.")
+    alpha = getattr(problem, "alpha", None) if alpha is None else alpha
+    d = getattr(problem, "d", None) if d is None else d
+    if alpha is None:
+        alpha = _apparent_alpha(spectrum, batch_size, steps)
+    if d is None:
+        d = float(np.sum(spectrum.multiplicity[spectrum.eigenvalues > 0]))
     setting = Setting(
-        alpha=known["alpha"],
+        alpha=checks.positive("alpha", alpha),
         beta=None if beta is None else checks.finite("beta", beta),
-        d=known["d"],
+        d=checks.positive("d", d),
         batch_size=batch_size,
         trace=spectrum.trace,
         curvature=top if isinstance(problem, Spectrum) else 1.0,
@@ -210,19 +212,62 @@ def _setting(
     return setting, spectrum
 
 
-def _held(algorithm: Momentum, spectrum: Spectrum, batch_size: float) -> Momentum:
-    """The largest rates, by factors of two below the rule's, whose norm keeps to the limit."""
+def _apparent_alpha(spectrum: Spectrum, batch_size: float, steps: float | None) -> float:
+    """The exponent of the power law whose modes would be learned as fast as these.
+
+    With N(tau) = sum n lambda / (lambda + tau) the modes faster than tau, and gamma the rate of
+    SGD, 1 / (2 alpha) is how fast N grows from tau = 1 / (10 gamma) to 1 / (gamma T), over
+    log(T / 10); DANA-decaying's kappa_3 is that, here within [.1, 1].
+    """
+    along, count = spectrum.eigenvalues, spectrum.multiplicity
+    seen = along > 0
+    along, count = along[seen], count[seen]
+    noise = batch_size / (spectrum.trace * spectrum.law.kurtosis)
+    rate = 0.375 * min(1.0 / float(along[0]), noise)
+    last = 1.0 / (rate * float(along[-1])) if steps is None else float(steps)
+    last = max(last, 100.0) if steps is not None else float(np.clip(last, *_HORIZONS))
+
+    def faster(tau: float) -> float:
+        return float(count @ (along / (along + tau)))
+
+    grown = np.log(faster(1.0 / (rate * last)) / faster(1.0 / (10.0 * rate)))
+    return float(0.5 / np.clip(grown / np.log(last / 10.0), 0.1, 1.0))
+
+
+def _held(
+    algorithm: Momentum, spectrum: Spectrum, batch_size: float, steps: float | None
+) -> Momentum:
+    """The largest rates, by steps below the rule's, whose norm or gain keeps to the limit."""
+    loop = loop_of(spectrum)
+    step, times = 0.5, _TIMES
+    if loop is not None:
+        last = _HORIZONS[1] if steps is None else steps
+        step, times = _STEP, looks(last, algorithm.breakpoints)
+
+    alone, whole = (None if loop is None else loop.below(g, batch_size) for g in GAIN_LIMITS)
+    first = list(times.tolist())  # the time that failed last is asked first
 
     def keeps(second: float, third: float) -> bool:
         here = scaled(algorithm, second, third)
-        return bool(np.all(kernel_norm(spectrum, here, batch_size, _TIMES) <= NORM_LIMIT))
+        if alone is None or whole is None:
+            return bool(np.all(kernel_norm(spectrum, here, batch_size, times) <= NORM_LIMIT))
+        holds = whole if here.has_momentum and third > 0.0 else alone
+        for t in first[:1] if constant_rates(here) else list(first):
+            if not holds(here, t):
+                first.remove(t)
+                first.insert(0, t)
+                return False
+        return True
 
     second, third = 1.0, 1.0
+    if loop is not None and not algorithm.readouts and algorithm.has_momentum:
+        while not keeps(second, 0.0):  # SGD's own, first
+            second, third = step * second, step * third
     while not keeps(second, third):
         if not algorithm.readouts and keeps(second, 0.0) and third > _SMALLEST:
-            third *= 0.5
+            third *= step
         else:
-            second *= 0.5
+            second *= step
             third = second if algorithm.readouts else third
     return scaled(algorithm, second, third)
 

@@ -30,7 +30,7 @@ from hidim.engines.solve import solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.edges import EDGE_TOLERANCE, where_norm_is_one, where_runs_fail
-from hidim.rates.frozen import gains
+from hidim.rates.frozen import gains, growth_of
 from hidim.rates.recommend import resolve
 from hidim.rates.verdict import GAIN, verdict, warning
 from hidim.support import checks
@@ -39,8 +39,10 @@ from hidim.support.json import plain
 from hidim.support.results import Saved
 from hidim.systems.base import System, chain
 from hidim.systems.builders import system_of
-from hidim.systems.kernel_norm import growth_rate, kernel_norm, small_step_norm
+from hidim.systems.kernel_norm import growth_rate, kernel_norm, loop_gain, small_step_norm
 from hidim.systems.momentum import MomentumSystem
+from hidim.systems.row_gain import RowLoop, looks, loop_of
+from hidim.systems.rows import RowsSystem
 
 # Those runs are asked only whether they diverge.
 _ROUGH = Resolution(1e-6, stages=7)
@@ -70,6 +72,11 @@ class Stability(Saved, format="hidim-stability/1"):
         highest_risk: largest risk of the run over its start.
         curve: the exact run itself.
         no_edges: why no largest rate is known, where none is: all of them are None then.
+        gain: shape (n,), the factor by which noise comes back (kernel_norm.loop_gain), 1 where
+            the norm is 1 and larger below; on measured rows that of the rows themselves, which
+            `norm` repeats. None outside the momentum family.
+        rows, shares: which rows carry the largest gain, most first, and what part of it; None
+            without measured rows.
     """
 
     steps: np.ndarray
@@ -86,6 +93,9 @@ class Stability(Saved, format="hidim-stability/1"):
     spectrum: Spectrum | None = field(repr=False)
     batch_size: float = field(repr=False)
     no_edges: str = ""
+    gain: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not is_named(self.algorithm):
@@ -131,9 +141,14 @@ class Stability(Saved, format="hidim-stability/1"):
         numbers = ["growth", "highest_risk", "largest_gamma_2", "largest_gamma_3"]
         numbers += ["norm_gamma_2", "norm_gamma_3", "sgd_threshold", "diverged_at"]
         names = ["stable", "verdict", "warning", *numbers, "batch_size", "algorithm"]
-        names += ["steps", "norm", "small_step_norm", "no_edges"]
+        names += ["steps", "norm", "small_step_norm", "no_edges", "gain", "rows", "shares"]
         table: dict[str, Any] = plain({name: getattr(self, name) for name in names})
         return table
+
+    @cached_property
+    def _loop(self) -> RowLoop | None:
+        """The loop of measured rows, where the problem has them."""
+        return None if self.spectrum is None else loop_of(self.spectrum)
 
     def _scaled_rates(self, factor: float) -> Momentum:
         return self.algorithm.scheduled(Constant(factor))
@@ -159,9 +174,12 @@ class Stability(Saved, format="hidim-stability/1"):
         lasting = self.algorithm.forgetting(times) < 2.0
         times = times[lasting] if lasting.any() else times
 
+        loop = None if self._loop is None else self._loop.largest(times, self.batch_size)
+
         def highest(factor: float) -> float:
-            norm = kernel_norm(spectrum, scaled(factor), self.batch_size, times)
-            return float(np.max(norm))
+            if loop is not None:
+                return loop(scaled(factor))
+            return float(np.max(kernel_norm(spectrum, scaled(factor), self.batch_size, times)))
 
         scale, top = 1.0, float(spectrum.eigenvalues[0])
         if top > 0 and not 1e-20 < peak * top < 1e20:  # a search from such a rate would end early
@@ -171,6 +189,8 @@ class Stability(Saved, format="hidim-stability/1"):
     def _edge(self, name: str, scaled: Callable[[float], Momentum]) -> float | None:
         by_norm = self._norm_edge(name, scaled)
         if by_norm is None or self.spectrum is None or _is_constant(self.algorithm):
+            return by_norm
+        if self._loop is not None:  # nothing short of the rows knows better
             return by_norm
         if is_stochastic_nesterov(self.algorithm) and math.isfinite(self.batch_size):
             return 0.0  # Even et al. 2021, theorem 7: every rate diverges, however late.
@@ -228,6 +248,9 @@ def stability(
     seed = checks.seed("seed", seed)
     algorithm = resolve(problem, algorithm, batch_size, seed=seed, steps=steps)
     system = system_of(problem, algorithm, batch_size, seed)
+    loop = loop_of(system.spectrum) if isinstance(system, RowsSystem) else None
+    if is_plain(algorithm) and loop is not None:
+        return _on_rows(loop, problem, algorithm, steps, batch_size)
     if not (is_plain(algorithm) and isinstance(system, MomentumSystem)):
         return _of_any_theory(system, problem, algorithm, steps, batch_size, seed)
     spectrum = system.spectrum
@@ -255,6 +278,44 @@ def stability(
         algorithm=algorithm,
         spectrum=spectrum,
         batch_size=batch_size,
+        gain=loop_gain(spectrum, algorithm, batch_size, grid),
+    )
+
+
+def _on_rows(
+    loop: RowLoop, spectrum: Spectrum, algorithm: Momentum, steps: float, batch_size: float
+) -> Stability:
+    """By the exact gain of the rows, which the closed covariance of the curve is no judge of."""
+    run = solve(spectrum, algorithm, steps, batch_size=batch_size, engine="exact")
+    grid = looks(float(run.steps[-1]), algorithm.breakpoints)
+    found = loop.along(algorithm, batch_size, grid)
+    gain = np.array([each.value for each in found])
+    most = found[int(np.argmax(gain))]
+    order = np.argsort(-most.shares, kind="stable")
+    growth = growth_of(lambda w: loop.gain(algorithm, batch_size, float(grid[-1]), w).value)
+    highest, largest = _highest(run), float(gain.max())
+    stable = run.status != "diverged" and largest < 1.0
+    said = f"mean-square unstable: {loop.told(most)}"
+    held = f"stable on these rows: over {grid[-1]:.4g} steps {loop.told(most)}"
+    if run.status == "diverged":
+        said = f"{said}; {verdict(False, run, grid, gain, growth, GAIN)}"
+    return Stability(
+        steps=grid,
+        norm=gain,
+        small_step_norm=None,
+        stable=stable,
+        verdict=held if stable else said,
+        warning=warning(grid, gain, growth, highest, GAIN) if stable else "",
+        diverged_at=run.diverged_at,
+        growth=growth,
+        highest_risk=highest,
+        curve=run,
+        algorithm=algorithm,
+        spectrum=spectrum,
+        batch_size=batch_size,
+        gain=gain,
+        rows=loop.rows.index[order],
+        shares=most.shares[order],
     )
 
 
@@ -316,6 +377,10 @@ def sgd_threshold(problem: Any, batch_size: float = 1, seed: int | None = None) 
     if batch_size == math.inf:
         return 2.0 / top
     scale = 1.0 / top  # the search works with rates of order one
+    loop = loop_of(spectrum)
+    if loop is not None:
+        highest = loop.largest(np.zeros(1), batch_size)
+        return scale * where_norm_is_one(lambda factor: highest(sgd(scale * factor)))
     return scale * where_norm_is_one(
         lambda factor: float(kernel_norm(spectrum, sgd(scale * factor), batch_size, 0.0))
     )

@@ -52,6 +52,7 @@ class System(ABC):
             the methods get as `drive`; it knows nothing of this one.
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
         steady: neither change nor source depends on t.
+        work_per_step: multiplications of a `step`, where these are many.
     """
 
     kinds: int
@@ -61,6 +62,7 @@ class System(ABC):
     driver: System | None = None
     stepped: bool = False
     steady: bool = False
+    work_per_step: float = 0.0
 
     @abstractmethod
     def start(self) -> Array:
@@ -102,11 +104,18 @@ class System(ABC):
         moved = np.einsum("tjab,tbj->taj", self.change(t, q, drive), x)
         return np.asarray(moved + np.swapaxes(self.source(t, q, drive), 1, 2))
 
-    def steps(self, first: float, count: int, x: Array) -> tuple[Array, Array]:
-        """States and orders at steps first .. first + count, (count + 1, ...), without a driver."""
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
+        """States and orders at steps first .. first + count, (count + 1, ...).
+
+        Args:
+            drive: of the driver at these steps, where there is one.
+        """
         states, orders = [x], [self.order(x)]
         for i in range(count):
-            states.append(self.step(first + i, states[-1], orders[-1]))
+            one = None if drive is None else (drive[0][i], drive[1][i])
+            states.append(self.step(first + i, states[-1], orders[-1], one))
             orders.append(self.order(states[-1]))
         return np.stack(states), np.stack(orders)
 
@@ -295,6 +304,18 @@ class System(ABC):
     def answering(self, names: Sequence[str]) -> System:
         """The system that carries what derivatives by these parameters need."""
         return self
+
+    def whole(self) -> System | None:
+        """The system that leaves out nothing which this one closes over, stepped, with a
+        `work_per_step` in multiplications; None where nothing is left out, or nobody knows it."""
+        return None
+
+    def caution(self, last: float) -> str:
+        """What is known beforehand against a run up to step `last`, in one line; mostly nothing.
+
+        A curve with a caution has the status "inaccurate" and holds it in its provenance.
+        """
+        return ""
 
     def fewer(self) -> System:
         """Nearly the same system on fewer nodes, for who checks what that loses; or itself."""

@@ -33,6 +33,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.support.roots import bracketed_root
 
 _SMALLEST_LOG_GROWTH = -70.0
+_HALVINGS = 52
 _CHUNK = 1 << 18  # entries of a (times, modes) block: a few MB, however long the grid is
 
 
@@ -67,6 +68,27 @@ def small_step_norm(
         Array of the shape of `t`; infinite where momentum is held for ever.
     """
     return _over_times(_expanded_norm, spectrum, algorithm, batch_size, t)
+
+
+def loop_gain(
+    spectrum: Spectrum, algorithm: Momentum, batch_size: float, t: np.ndarray | float
+) -> np.ndarray:
+    """The gain nu of the loop at each time: 1 / nu is the factor by which noise may still grow.
+
+    1 where the kernel norm is, and nearer to 1 elsewhere: the root of
+
+        1 = sum_j n_j kurtosis T'_j / (nu - 2 kurtosis T'_j),      T' = (T / B) / (1 + T / B).
+
+    On measured rows row_gain.py has the same number of the rows themselves.
+
+    Returns:
+        Array of the shape of `t`; infinite where a mode is unstable by itself.
+
+    >>> from hidim.algorithms import sgd
+    >>> round(float(loop_gain(Spectrum([1.0], [1.0], 0.0), sgd(2 / 3), 1, 0.0)), 9)
+    1.0
+    """
+    return _over_times(_root_gain, spectrum, algorithm, batch_size, t)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -240,6 +262,25 @@ def _exact_norm(
     spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
 ) -> np.ndarray:
     return _loop_gain(spectrum, _modes(spectrum.eigenvalues, algorithm, times), batch_size, 0.0)
+
+
+def _root_gain(
+    spectrum: Spectrum, algorithm: Momentum, batch_size: float, times: np.ndarray
+) -> np.ndarray:
+    transfer = _transfer(_modes(spectrum.eigenvalues, algorithm, times), 0.0)
+    alive = np.isfinite(transfer).all(axis=-1)
+    passed = np.where(np.isfinite(transfer), transfer, 0.0) / batch_size
+    passed = spectrum.law.kurtosis * passed / (1.0 + passed)  # kurtosis T'
+    # Every other root is below the largest pole; this one is above, by the whole sum at most.
+    pole = 2.0 * passed.max(axis=-1)
+    low, high = pole.copy(), pole + np.abs(passed) @ np.abs(spectrum.counts)
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = (passed / (middle[..., None] - 2.0 * passed)) @ spectrum.counts
+        above = left > 1.0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(alive, high, np.inf)
 
 
 def _expanded_norm(

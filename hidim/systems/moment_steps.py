@@ -26,10 +26,12 @@ class Recursion:
     Args:
         along: eigenvalues, (modes,).
         spread: the batch's own share of E g^2, per unit of E r^2.
-        drawn: what a unit of twice the risk adds to E g^2.
+        drawn: what a unit of each order adds to E g^2, (modes, orders), or (modes,) of twice the
+            risk.
         extra: what is added to it whatever the risk, or None.
         offset: of the orders, (..., 1).
         kinds: 3, or 1 without momentum.
+        reads: how the orders read E r^2, (modes, orders); by the eigenvalues, the risk, if None.
     """
 
     along: Array
@@ -38,6 +40,7 @@ class Recursion:
     extra: Array | None
     offset: Array
     kinds: int
+    reads: Array | None = None
 
     @cached_property
     def features(self) -> Array:
@@ -79,8 +82,13 @@ class Recursion:
         parts = [c.total**2, c.gamma_1**2, -c.total * c.gamma_1]
         return np.stack(parts[: self.kinds], axis=1)
 
-    def advance(self, c: Coefficients, x: Array, q: Array) -> tuple[Array, Array]:
+    def advance(
+        self, c: Coefficients, x: Array, q: Array, added: Array | None = None
+    ) -> tuple[Array, Array]:
         """States and orders from before the first update to after the last, (updates + 1, ...).
+
+        Args:
+            added: (updates, modes), more E g^2 at every update, or None.
 
         (1 - G lambda)^2 as one factor after the other: no sum of three that cancels where a step
         removes nearly all error, and no 1 - G lambda whose rounding every step would repeat.
@@ -91,30 +99,41 @@ class Recursion:
         states[0], orders[0] = x, q
         # No momentum, nor will there be any.
         alone = self.kinds == 1 or not (np.any(c.gamma_1) or np.any(x[..., 1:, :]))
-        (self._advance_alone if alone else self._advance_all)(c, states, orders)
+        (self._advance_alone if alone else self._advance_all)(c, states, orders, added)
         return states, orders
 
-    def _noise(self, error: Array, order: Array, into: Array) -> None:
+    def _noise(self, error: Array, order: Array, added: Array | None, into: Array) -> None:
         """E g^2 less the part that is the mode's own."""
         np.multiply(self.spread, error, out=into)
-        into += self.drawn * order
+        into += self.drawn * order if self.drawn.ndim == 1 else self.drawn @ order
         if self.extra is not None:
             into += self.extra
+        if added is not None:
+            into += added
 
-    def _advance_alone(self, c: Coefficients, states: Array, orders: Array) -> None:
+    def _order(self, error: Array) -> Array:
+        if self.reads is not None:
+            return np.asarray(self.offset + error @ self.reads)
+        return np.asarray(self.offset + (error @ self.along)[..., None])
+
+    def _advance_alone(
+        self, c: Coefficients, states: Array, orders: Array, added: Array | None
+    ) -> None:
         """Plain descent: states[0] and orders[0] are given."""
         along, squared = self.along, (c.total**2).tolist()
         noise = np.empty(states[0, ..., ERROR, :].shape)
         states[1:, ..., 1:, :] = 0.0
         for i, pull in enumerate(c.total[:, None] * along):
             error = states[i, ..., ERROR, :]
-            self._noise(error, orders[i], noise)
+            self._noise(error, orders[i], None if added is None else added[i], noise)
             left = error - pull * error
             error = left - pull * left + squared[i] * noise
             states[i + 1, ..., ERROR, :] = error
-            orders[i + 1] = self.offset + (error @ along)[..., None]
+            orders[i + 1] = self._order(error)
 
-    def _advance_all(self, c: Coefficients, states: Array, orders: Array) -> None:
+    def _advance_all(
+        self, c: Coefficients, states: Array, orders: Array, added: Array | None
+    ) -> None:
         """The same with momentum: what a step needs is put together by one product."""
         along, square = self.along, self.along**2
         parts = np.empty((*states.shape[1:-2], 8, len(along)))
@@ -131,9 +150,9 @@ class Recursion:
             np.multiply(pull, left, out=twice)
             np.multiply(along, left, out=pulled)
             np.multiply(square, error, out=curved)
-            self._noise(error, orders[i], noise)
+            self._noise(error, orders[i], None if added is None else added[i], noise)
             np.matmul(combine[i], parts, out=after)
-            orders[i + 1] = self.offset + (after[..., ERROR, :] @ along)[..., None]
+            orders[i + 1] = self._order(after[..., ERROR, :])
 
     @staticmethod
     def _combined(c: Coefficients) -> Array:

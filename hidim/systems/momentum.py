@@ -216,7 +216,9 @@ class MomentumSystem(System):
         c = Coefficients.at(self.followed, np.array([float(t)]))
         return self._recursion.advance(c, x, q)[0][1]
 
-    def steps(self, first: float, count: int, x: Array) -> tuple[Array, Array]:
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
         """The plain recursion, with the sums ordered so that little is lost (moment_steps.py)."""
         c = Coefficients.at(self.followed, first + np.arange(count, dtype=np.float64))
         return self._recursion.advance(c, x, self.order(x))

@@ -18,21 +18,39 @@ over runs: just above 1 single runs may look fine for long. From a sample of row
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.rows import Rows
+from hidim.problems.spectrum import Spectrum
 from hidim.systems.kernel_norm import mode_growth
+from hidim.systems.powers import constant_rates
 
 # Of the eigenvector's residual, relative: its eigenvalue errs by the square.
 _RESIDUAL = 1e-3
 _MOST_PRODUCTS = 120
+_EDGES = 8  # of a schedule's breakpoints, those looked at
 # Roots of a mode's 2 x 2 map closer than this, relative, are moved apart: the sum does not see it.
 _APART = 1e-4
+
+
+def looks(last: float, breakpoints: Sequence[float] = ()) -> np.ndarray:
+    """Times at which a run is judged: 0, 30, 300, ..., the last, and around breakpoints.
+
+    >>> looks(1000).tolist()
+    [0.0, 30.0, 300.0, 1000.0]
+    """
+    spaced = [0.0]
+    while 30.0 * 10.0 ** (len(spaced) - 1) < last:
+        spaced.append(30.0 * 10.0 ** (len(spaced) - 1))
+    edges = [b for b in breakpoints if 0.0 < b < last][:_EDGES]
+    beside = [t for b in edges for t in (math.floor(b), math.ceil(b))]
+    return np.unique([*spaced, *beside, last])
 
 
 class Gain(NamedTuple):
@@ -81,30 +99,113 @@ class RowLoop:
         Returns:
             Infinite, with no row named, where a mode grows by itself.
         """
-        n = len(self.rows)
-        nobody = np.zeros(n)
-        if batch_size == math.inf:
-            return Gain(0.0 if self._modes_hold(algorithm, t, w) else math.inf, nobody)
-        if not self._modes_hold(algorithm, t, w):
+        nobody = np.zeros(len(self.rows))
+        product = self._product(algorithm, batch_size, t, w)
+        if product is None:
             return Gain(math.inf, nobody)
-        pairs = _pair_response(self.eigenvalues, algorithm, t, w) / batch_size
-        kept = pairs / (1.0 + np.outer(self.eigenvalues, self.eigenvalues) * pairs)
-        Z = self.rows.features
-
-        def passed_on(q: np.ndarray) -> np.ndarray:
-            between = Z.T @ (Z * (q / n)[:, None])
-            return np.asarray(np.einsum("ij,ij->i", Z @ (kept * between), Z))
-
-        if start is None:
-            start = np.einsum("ij,ij->i", Z, Z)
-        value, vector = _largest(passed_on, start)
+        if batch_size == math.inf:
+            return Gain(0.0, nobody)
+        value, vector = _largest(
+            product, self.energies if start is None or not start.any() else start
+        )
         vector = np.abs(vector)
         total = vector.sum()
         return Gain(value, vector / total if total > 0 else nobody)
 
+    def below(self, limit: float, batch_size: float) -> Callable[[Momentum, float], bool]:
+        """Whether the gain is below a limit, at no more work than it takes to tell.
+
+        A function of the algorithm and the time; it starts from what it last saw.
+        """
+        last = [self.energies]
+
+        def holds(algorithm: Momentum, t: float) -> bool:
+            product = self._product(algorithm, batch_size, t, 0.0)
+            if product is None or batch_size == math.inf:
+                return product is not None
+            value, vector = _largest(product, last[0], limit)
+            last[0] = np.abs(vector)
+            return value < limit
+
+        return holds
+
+    def largest(self, times: np.ndarray, batch_size: float) -> Callable[[Momentum], float]:
+        """The largest gain over the times as a function of the algorithm.
+
+        Infinite where a mode grows by itself. Every call starts from the shares of the one before.
+        """
+        known: dict[float, np.ndarray] = {}
+
+        def highest(algorithm: Momentum) -> float:
+            most = 0.0
+            for t in np.asarray(times, dtype=np.float64).tolist():
+                found = self.gain(algorithm, batch_size, t, start=known.get(t))
+                if found.value == math.inf:
+                    return math.inf
+                known[t] = found.shares
+                most = max(most, found.value)
+            return most
+
+        return highest
+
+    def along(self, algorithm: Momentum, batch_size: float, times: np.ndarray) -> list[Gain]:
+        """The gain at every time; one is enough where no rate moves."""
+        found: list[Gain] = []
+        for t in np.asarray(times, dtype=np.float64).tolist():
+            if found and constant_rates(algorithm):
+                found.append(found[0])
+            else:
+                start = found[-1].shares if found else None
+                found.append(self.gain(algorithm, batch_size, t, start=start))
+        return found
+
+    def told(self, gain: Gain) -> str:
+        """The gain and the rows that carry it, in words."""
+        if gain.value == math.inf:
+            return "a mode grows by itself, whatever the rows"
+        order = np.argsort(-gain.shares, kind="stable")
+        most = max(1, min(3, round(gain.carriers)))
+        named = [f"{self.rows.index[i]} ({gain.shares[i]:.0%})" for i in order[:most]]
+        rows = "row" if most == 1 else "rows"
+        some = "" if gain.carriers < most + 0.5 else f", about {gain.carriers:.0f} rows in all"
+        return f"the gain is {gain.value:.3g}, carried by {rows} {', '.join(named)}{some}"
+
+    @cached_property
+    def energies(self) -> np.ndarray:
+        """Squared lengths of the rows, (n,)."""
+        return np.einsum("ij,ij->i", self.rows.features, self.rows.features)
+
+    def _product(
+        self, algorithm: Momentum, batch_size: float, t: float, w: float
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The map q -> q', or None where a mode grows by itself."""
+        if not self._modes_hold(algorithm, t, w):
+            return None
+        pairs = _pair_response(self.eigenvalues, algorithm, t, w)
+        # (H / B) / (1 + lambda lambda H / B), also where H is zero or, undamped, infinite.
+        with np.errstate(divide="ignore"):
+            kept = 1.0 / (batch_size / pairs + np.outer(self.eigenvalues, self.eigenvalues))
+        Z = self.rows.features
+        shares = Z / len(self.rows)
+
+        def passed_on(q: np.ndarray) -> np.ndarray:
+            between = Z.T @ (shares * q[:, None])
+            between *= kept
+            return np.asarray(np.einsum("ij,ij->i", Z @ between, Z))
+
+        return passed_on
+
     def _modes_hold(self, algorithm: Momentum, t: float, w: float) -> bool:
         a, b, forgetting = _rates(self.eigenvalues, algorithm, t)[:3]
         return bool(np.max(mode_growth(a, b, forgetting), initial=-1.0) < max(w, 1e-300))
+
+
+def loop_of(spectrum: Spectrum) -> RowLoop | None:
+    """The loop of a problem's measured rows, or None where it has none."""
+    rows = spectrum.law.rows
+    if not isinstance(rows, Rows):
+        return None
+    return RowLoop(rows, spectrum.eigenvalues[: rows.features.shape[1]])
 
 
 def _rates(
@@ -118,9 +219,7 @@ def _rates(
     return gamma_2 * eigenvalues, third * eigenvalues, forgetting, gamma_2, third
 
 
-def _pair_response(
-    eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: float
-) -> np.ndarray:
+def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: float) -> np.ndarray:
     """H of every pair of modes, (k, k), from roots 1 - x and what each carries."""
     a, b, forgetting, gamma_2, third = _rates(eigenvalues, algorithm, t)
     total = gamma_2 + third
@@ -143,18 +242,26 @@ def _pair_response(
     for i in range(x.shape[1]):
         for k in range(x.shape[1]):
             one, other = x[:, i, None], x[None, :, k]
-            found += carried[:, i, None] * carried[None, :, k] / (w + one + other - one * other)
+            kicked = carried[:, i, None] * carried[None, :, k]
+            lost = w + one + other - one * other
+            with np.errstate(divide="ignore"):
+                found += np.divide(kicked, lost, out=np.zeros_like(found), where=kicked != 0)
     return np.asarray(found.real)
 
 
 def _largest(
-    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray
+    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, limit: float | None = None
 ) -> tuple[float, np.ndarray]:
-    """Largest eigenvalue of a symmetric map with its vector, by Lanczos' method."""
+    """Largest eigenvalue of a symmetric map with its vector, by Lanczos' method.
+
+    Args:
+        limit: stop where it is known on which side of this it lies.
+    """
     size = float(np.linalg.norm(start))
     if size == 0.0:
         return 0.0, start
-    basis, diagonal, beside = [start / size], [], []
+    basis, diagonal = [start / size], list[float]()
+    beside = list[float]()
     for _ in range(min(_MOST_PRODUCTS, len(start))):
         found = product(basis[-1])
         diagonal.append(float(found @ basis[-1]))
@@ -164,8 +271,11 @@ def _largest(
         values, vectors = np.linalg.eigh(
             np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
         )
+        # The largest eigenvalue is no less than `top`, and one lies within `doubt` of it.
         top, weights = float(values[-1]), vectors[:, -1]
-        if length * abs(weights[-1]) <= _RESIDUAL * abs(top) or length == 0.0:
+        doubt = length * abs(float(weights[-1]))
+        told = limit is not None and (top >= limit or top + 2.0 * doubt < limit)
+        if told or doubt <= _RESIDUAL * abs(top) or length == 0.0:
             break
         beside.append(length)
         basis.append(found / length)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,122 +34,15 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems import kernel_norm
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
-from hidim.systems.factors import Factors
-from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM, Recursion
+from hidim.systems.moment_steps import ERROR, Recursion
 from hidim.systems.momentum import MomentumSystem
-from hidim.systems.row_gain import RowLoop
+from hidim.systems.row_gain import RowLoop, looks
+from hidim.systems.row_matrix import MatrixSystem
+from hidim.systems.row_mean import MeanSystem
 
 # Directions of the rows' fourth moments that are followed; the diagonal of the rest is kept.
 RANK = 8
-
-
-@dataclass(frozen=True, eq=False)
-class MeanSystem(System):
-    """The mean of the error, which no noise reaches: modes are modes of every output in turn.
-
-    Args:
-        rows: measured rows.
-        moments: the family's system on their modes, for its algorithm and readout.
-    """
-
-    rows: Rows
-    moments: MomentumSystem
-
-    orders = ()
-    affine = True
-
-    @property
-    def kinds(self) -> int:  # type: ignore[override]
-        """The error, and the momentum where there is one."""
-        return 1 if self.moments.kinds == 1 else 2
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
-    def steady(self) -> bool:  # type: ignore[override]
-        """Whether no rate moves."""
-        return self.moments.steady
-
-    @property
-    def watched(self) -> Sequence[Schedule]:
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
-
-    @cached_property
-    def along(self) -> Array:
-        """Eigenvalues, (modes x outputs,)."""
-        return np.repeat(self.moments.spectrum.eigenvalues, self.rows.outputs)
-
-    def start(self) -> Array:
-        """Minus the optimum, no momentum."""
-        state = np.zeros((self.kinds, self.rows.start.size))
-        state[ERROR] = self.rows.start.ravel()
-        return state
-
-    def order(self, x: Array) -> Array:
-        """Nothing: the mean feeds nothing back."""
-        return np.zeros((*x.shape[:-2], 0))
-
-    @cached_property
-    def weights(self) -> Array:
-        """Of no order."""
-        return np.zeros((0, self.kinds, len(self.along)))
-
-    def factors(self, t: Array) -> Factors:
-        """As `System.factors`."""
-        c = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
-        change = np.zeros((2, len(c.total), self.kinds, self.kinds))
-        plain, linear = change
-        linear[:, ERROR, ERROR] = -c.total
-        if self.kinds == 2:
-            plain[:, ERROR, MOMENTUM] = -(c.gamma_3 * c.keep)
-            linear[:, MOMENTUM, ERROR] = c.gamma_1
-            plain[:, MOMENTUM, MOMENTUM] = -c.forget
-        features = np.stack([np.ones_like(self.along), self.along], axis=1)
-        return Factors(features, change, np.empty((2, len(c.total), self.kinds, 0)), None)
-
-    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """The step map of (m, m_y) less the identity."""
-        factors = self.factors(t)
-        return factors.of_modes(factors.change)
-
-    def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """Nothing is added."""
-        return np.zeros((len(t), len(self.along), self.kinds))
-
-    def readouts(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> dict[str, Array]:
-        """Risk of the mean, at the iterate and at the point theta + w y that is read."""
-        floor, readout = self.moments.spectrum.risk_floor, self.moments.readout
-        found = {"risk": floor + 0.5 * x[..., ERROR, :] ** 2 @ self.along}
-        if readout != "gradient":
-            found[readout] = floor + 0.5 * self.point(t, x) ** 2 @ self.along
-        return found
-
-    def point(self, t: Array, x: Array) -> Array:
-        """The mean of the point that is read, (times, modes)."""
-        weight = self.moments.weight
-        if weight is None or self.kinds == 1:
-            return np.asarray(x[..., ERROR, :])
-        return np.asarray(x[..., ERROR, :] + weight(t)[:, None] * x[..., MOMENTUM, :])
-
-    def loop_gain(
-        self,
-        t: Array,
-        w: float = 0.0,
-        *,
-        x: Array | None = None,
-        q: Array | None = None,
-        drive: Drive | None = None,
-    ) -> Array:
-        """0, or infinite where a mode grows by more than w per step."""
-        times = np.atleast_1d(np.asarray(t, dtype=np.float64))
-        both = (1.0 + w) ** 2 - 1.0  # of the square
-        return kernel_norm.gain(self.moments.spectrum, self.moments.followed, math.inf, times, both)
+_MOST_HELD = 1 << 22  # residuals worked out at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +52,7 @@ class RowsSystem(System):
     Args:
         rows: measured rows.
         moments: the family's system on their modes, for its algorithm, batch and readout.
+        spectrum: the problem, modes without curvature included.
 
     >>> import hidim
     >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
@@ -170,12 +64,12 @@ class RowsSystem(System):
 
     rows: Rows
     moments: MomentumSystem
+    spectrum: Spectrum
 
     affine = True
 
     @property
-    def spectrum(self) -> Spectrum:
-        """The modes of the rows."""
+    def _modes(self) -> Spectrum:
         return self.moments.spectrum
 
     @cached_property
@@ -199,6 +93,11 @@ class RowsSystem(System):
         return self.moments.breakpoints
 
     @property
+    def _still(self) -> bool:
+        """Whether no rate moves; the mean does all the same."""
+        return self.moments.steady
+
+    @property
     def watched(self) -> Sequence[Schedule]:
         """Schedules that may do something between the points of a block."""
         return self.moments.watched
@@ -211,7 +110,7 @@ class RowsSystem(System):
     @cached_property
     def _split(self) -> tuple[Array, Array]:
         """F and the rest: M is nearly F F^T + diag(rest). Relative to lambda, for small modes."""
-        root = np.sqrt(self.spectrum.eigenvalues)
+        root = np.sqrt(self._modes.eigenvalues)
         scaled = self._squares / (math.sqrt(len(self.rows)) * root)
         values, vectors = np.linalg.eigh(scaled.T @ scaled)
         count = min(RANK, len(root))
@@ -227,29 +126,34 @@ class RowsSystem(System):
 
     @cached_property
     def _recursion(self) -> Recursion:
-        along, batch = self.spectrum.eigenvalues, self.moments.batch_size
+        along, batch = self._modes.eigenvalues, self.moments.batch_size
         spread = (self._split[1] - along**2) / batch
-        return Recursion(along, spread, np.zeros_like(along), None, np.zeros(1), self.kinds)
+        fed, none = self._directions / batch, np.zeros(len(self.orders))
+        return Recursion(along, spread, fed, None, none, self.kinds, self._directions)
 
     def _noise(self, drive: Drive) -> Array:
         """f, (times, modes): what the mean's residuals bring."""
-        rows, along = self.rows, self.spectrum.eigenvalues
+        rows, along = self.rows, self._modes.eigenvalues
         mean = drive[0][:, ERROR].reshape(-1, len(along), rows.outputs)
         found = np.empty((len(mean), len(along)))
-        for i, m in enumerate(mean):
-            squared = np.sum((rows.features @ m - rows.residual) ** 2, axis=1)
-            found[i] = squared @ self._squares / len(rows)
-        found -= along**2 * np.sum(mean**2, axis=2)
+        held = max(1, _MOST_HELD // (len(rows) * rows.outputs))  # times at once
+        for first in range(0, len(mean), held):
+            m = mean[first : first + held]
+            left = rows.features @ m.transpose(1, 0, 2).reshape(len(along), -1)
+            left = left.reshape(len(rows), len(m), -1) - rows.residual[:, None]
+            squared = np.einsum("ito,ito->ti", left, left)
+            found[first : first + held] = squared @ self._squares / len(rows)
+        found -= along**2 * np.einsum("tjo,tjo->tj", mean, mean)
         return np.maximum(found, 0.0)
 
     def start(self) -> Array:
         """No spread."""
-        return np.zeros((self.kinds, len(self.spectrum)))
+        return np.zeros((self.kinds, len(self._modes)))
 
     @cached_property
     def weights(self) -> Array:
         """Directions, on the variance of the error."""
-        weights = np.zeros((len(self.orders), self.kinds, len(self.spectrum)))
+        weights = np.zeros((len(self.orders), self.kinds, len(self._modes)))
         weights[:, ERROR] = self._directions.T
         return weights
 
@@ -264,8 +168,13 @@ class RowsSystem(System):
 
     def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """The step map of the moments less the identity, without what comes back by others."""
-        factors = self._recursion.factors(self._at(t))
-        return factors.of_modes(factors.change)
+        return self._changes(self._at(t))
+
+    def _changes(self, c: Coefficients) -> Array:
+        along, spread = self._recursion.along, self._recursion.spread
+        # Its factors, less what orders feed, which has factors of its own.
+        alone = Recursion(along, spread, along, None, np.zeros(1), self.kinds).factors(c)
+        return alone.of_modes(alone.change)
 
     def _at(self, t: Array) -> Coefficients:
         return Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
@@ -282,28 +191,27 @@ class RowsSystem(System):
     ) -> tuple[Array, Array | None, Array]:
         """As `System.linearised`, without asking twice for what is known."""
         assert drive is not None
-        c, r, batch = self._at(t), self._recursion, self.moments.batch_size
-        factors, kicks = r.factors(c), r.kicks(c)[:, None, :]
-        gains = kicks[..., None] * (self._directions / batch)[:, None, :]
+        c, batch = self._at(t), self.moments.batch_size
+        kicks = self._recursion.kicks(c)[:, None, :]
+        gains = kicks[..., None] * self._recursion.drawn[:, None, :]
         source = kicks * (self._noise(drive) / batch)[:, :, None]
-        return factors.of_modes(factors.change), source, gains
+        return self._changes(c), source, gains
+
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
+        """The plain recursion, with the noise of all steps worked out at once."""
+        assert drive is not None
+        noise = self._noise((drive[0][:count], drive[1][:count])) / self.moments.batch_size
+        times = first + np.arange(count, dtype=np.float64)
+        return self._recursion.advance(self._at(times), x, self.order(x), noise)
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> dict[str, Array]:
         """Risk at the iterate, and at the point theta + w y that is read."""
         assert drive is not None
-        found = self.driver.readouts(t, drive[0], drive[1])
-        along, readout = self.spectrum.eigenvalues, self.moments.readout
-        variance = x[..., ERROR, :] @ along
-        found["risk"] = found["risk"] + 0.5 * variance
-        if readout != "gradient":
-            if self.kinds == 3 and self.moments.weight is not None:
-                w = self.moments.weight(t)
-                sums = x @ along
-                variance = variance + 2.0 * w * sums[..., CROSS] + w**2 * sums[..., MOMENTUM]
-            found[readout] = found[readout] + 0.5 * variance
-        return found
+        return self.driver.with_spread(t, drive, x)
 
     def loop_gain(
         self,
@@ -319,7 +227,7 @@ class RowsSystem(System):
         sum_j F_rj F_sj / lambda_j^2 (T_j / B) / (1 - own_j T_j), T of kernel_norm.py.
         """
         times = np.atleast_1d(np.asarray(t, dtype=np.float64))
-        batch, along = self.moments.batch_size, self.spectrum.eigenvalues
+        batch, along = self.moments.batch_size, self._modes.eigenvalues
         transfer = kernel_norm.transfers(along, self.moments.followed, times, w)
         alive = np.isfinite(transfer).all(axis=1)
         transfer = np.where(np.isfinite(transfer), transfer, 0.0)
@@ -333,7 +241,30 @@ class RowsSystem(System):
     @cached_property
     def loop(self) -> RowLoop:
         """The exact loop of the rows."""
-        return RowLoop(self.rows, self.spectrum.eigenvalues)
+        return RowLoop(self.rows, self._modes.eigenvalues)
+
+    def parameters(self) -> tuple[str, ...]:
+        """Those of the algorithm."""
+        return self.moments.parameters()
+
+    def moved(self, name: str, by: float) -> tuple[System, float]:
+        """With one parameter of a schedule moved."""
+        other, size = self.moments.moved(name, by)
+        return replace(self, moments=other), size  # type: ignore[arg-type]
+
+    def whole(self) -> System:
+        """The covariance with its off-diagonals (row_matrix.py)."""
+        return MatrixSystem(self.driver)
+
+    def caution(self, last: float) -> str:
+        """Whether the exact gain reaches 1 on the way, and which rows carry it."""
+        algorithm, batch = self.moments.followed, self.moments.batch_size
+        holds = self.loop.below(1.0, batch)
+        for t in np.zeros(1) if self._still else looks(last, self.breakpoints):
+            if not holds(algorithm, float(t)):
+                found = self.loop.gain(algorithm, batch, float(t))
+                return f"mean-square unstable at step {t:g}: {self.loop.told(found)}"
+        return ""
 
     def read_at(self, readout: str, *, moments: bool = False) -> System:
         """The moments that this point needs."""
@@ -342,7 +273,7 @@ class RowsSystem(System):
                 "`moments` are not kept on measured rows, where mean and covariance move apart: "
                 "take Spectrum.from_data(X, y, rows=False), or leave `moments` out."
             )
-        return RowsSystem(self.rows, self.moments.read_at(readout))  # type: ignore[arg-type]
+        return replace(self, moments=self.moments.read_at(readout))  # type: ignore[arg-type]
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
@@ -362,4 +293,4 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
         provenance=problem.provenance,
         law=DataLaw(),
     )
-    return RowsSystem(rows, MomentumSystem(seen, algorithm, batch_size))
+    return RowsSystem(rows, MomentumSystem(seen, algorithm, batch_size), problem)
