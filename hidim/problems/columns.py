@@ -20,7 +20,7 @@ _MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
 class Columns(NamedTuple):
     """The numbers of a table and what its columns are called."""
 
-    values: np.ndarray  # (rows,) or (rows, columns), a copy
+    values: np.ndarray  # (rows,) or (rows, columns)
     names: list[str] | None
 
     def called(self, column: int) -> str:
@@ -32,8 +32,10 @@ class Columns(NamedTuple):
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
 
-def columns_of(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Columns:
-    """The finite numbers of the argument `name`, which may be a data frame.
+def columns_of(
+    name: str, value: Any, *, ndim: int | tuple[int, ...] = 2, copy: bool = False
+) -> Columns:
+    """The finite numbers of the argument `name`, which may be a data frame; for writing if `copy`.
 
     Raises:
         ValueError: a cell that is missing, infinite or text, named; another number of dimensions.
@@ -48,7 +50,7 @@ def columns_of(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Col
     if isinstance(value, np.ma.MaskedArray):  # NumPy would read what the mask hides
         value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
-        found = Columns(checks.real_array(name, value, ndim=ndim), names)
+        found = Columns(checks.real_array(name, value, ndim=ndim, copy=copy), names)
     except ValueError as error:
         _refuse_text(name, value, names)
         raise error from None

@@ -30,7 +30,7 @@ def center(X: Any) -> np.ndarray:
     >>> center([[1.0, 5.0], [3.0, 5.0]]).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    return centred(columns_of("X", X).values)
+    return centred(columns_of("X", X, copy=True).values)
 
 
 def standardize(X: Any) -> np.ndarray:
@@ -39,7 +39,7 @@ def standardize(X: Any) -> np.ndarray:
     >>> standardize([[1.0, 5.0], [3.0, 5.0]]).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    return standardized(columns_of("X", X).values)
+    return standardized(columns_of("X", X, copy=True).values)
 
 
 def relu(
@@ -61,7 +61,7 @@ def relu(
     >>> features.shape, bool(abs(features.mean(axis=0)).max() < 1e-15)
     ((3, 600), True)
     """
-    inputs = columns_of("X", X).values
+    inputs = columns_of("X", X, copy=standardize).values
     count = int(checks.whole("count", count, minimum=1))
     check_numbers_fit(f"{count:,} features of {len(inputs):,} rows", len(inputs) * count)
     if standardize:
@@ -97,7 +97,7 @@ def polynomial(
     >>> polynomial([[1.0, 2.0], [3.0, 5.0]], 2, standardize=False, center=False).tolist()
     [[1.0, 2.0, 1.0, 2.0, 4.0], [3.0, 5.0, 9.0, 15.0, 25.0]]
     """
-    inputs = columns_of("X", X).values
+    inputs = columns_of("X", X, copy=standardize).values
     highest = int(checks.whole("degree", degree, minimum=1))
     rows, wide = inputs.shape
     count = math.comb(wide + highest, highest) - 1

@@ -37,7 +37,8 @@ def spectrum_parts(
     intercept: bool,
 ) -> dict[str, Any]:
     """The arguments of the Spectrum of these rows; see `Spectrum.from_data`."""
-    table, targets = columns_of("X", X), columns_of("y", y, ndim=(1, 2)).values
+    table = columns_of("X", X, copy=center or standardize)
+    targets = columns_of("y", y, ndim=(1, 2)).values
     values = table.values
     if len(values) != len(targets):
         raise ValueError(
@@ -79,7 +80,8 @@ def _least_squares(
     n, d = X.shape
     left, singular, _ = np.linalg.svd(X, full_matrices=False)
     seen = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
-    left, singular = left[:, seen], singular[seen]
+    rank = int(np.count_nonzero(seen))  # singular values descend
+    left, singular = left[:, :rank], singular[:rank]
     projected = left.T @ y  # (rank, outputs)
     # The residual itself, not a difference of squares: an exact fit must give a zero floor.
     residual = y - left @ projected

@@ -112,14 +112,16 @@ def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = 
     return array
 
 
-def real_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
-    """A new float64 array of the given number of dimensions, whose numbers may be NaN."""
+def real_array(
+    name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None, copy: bool = True
+) -> np.ndarray:
+    """A float64 array of the given number of dimensions, a new one if `copy`; it may hold NaN."""
     try:
         array = np.asarray(value)
         if array.dtype.kind in "cmM":  # NumPy would drop the imaginary part or the unit
             kind = "complex" if array.dtype.kind == "c" else "times"
             raise ValueError(f"`{name}` must hold real numbers, got {kind}: {array.dtype}.")
-        array = array.astype(np.float64)
+        array = array.astype(np.float64, copy=copy)
     except OverflowError:
         raise ValueError(f"`{name}` holds a number too large for float64.") from None
     except (TypeError, ValueError) as error:
