@@ -54,6 +54,8 @@ def load_data(args: argparse.Namespace) -> hidim.Spectrum:
     from hidim.problems.tables import read_rows
 
     kind, size = _features(args.features)
+    if args.features_seed is not None and kind != "relu":
+        raise ValueError("--features-seed goes with --features relu:600, which are random.")
     data = read_rows(args.data, args.target, drop=args.drop or ())
     said: dict[str, Any] = {"file": args.data, "target": data.targets, "columns": len(data.columns)}
     X, scaling = data.X, {"center": args.center, "standardize": args.standardize}

@@ -53,8 +53,7 @@ def test_the_algorithm_on_the_kept_rows_is_the_algorithm_on_the_data():
 def test_without_rows_nothing_else_changes():
     X, y = table()
     spectrum, _ = kept(X, y)
-    bare = hidim.Spectrum.from_data(X, y)
-    assert bare == hidim.Spectrum.from_data(X, y, rows=False)
+    bare = hidim.Spectrum.from_data(X, y, rows=False)
     assert bare.law.rows is None
     np.testing.assert_array_equal(bare.eigenvalues, spectrum.eigenvalues)
     np.testing.assert_array_equal(bare.error_sq, spectrum.error_sq)
