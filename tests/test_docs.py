@@ -54,6 +54,16 @@ def test_the_python_shown_to_the_reader_runs(page, tmp_path, monkeypatch):
         exec(compile(block, page, "exec"), names)
 
 
+def test_the_page_on_rows_makes_a_file_and_predicts_on_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks("docs/how-to/rows.md", "python"):
+        exec(compile(block, "rows.md", "exec"), names)
+    shown = "".join(blocks("docs/how-to/rows.md", "console")).replace("\\\n", " ")
+    for line in shown.splitlines():
+        assert main(shlex.split(line.removeprefix("$ hidim "))) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize("page", THEORY)
 def test_the_identities_of_a_page_of_theory_hold(page):
     names: dict[str, object] = {}

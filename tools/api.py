@@ -15,6 +15,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
 HEAD = "# API\n\nEvery public name, by the package it is imported from. Written by tools/api.py.\n"
 PACKAGES = {
     "hidim": "Problems, algorithms, curves",
+    "hidim.problems.tables": "Rows in files",
+    "hidim.problems.features": "Features made of rows",
     "hidim.measure": "Instruments that read curves",
     "hidim.studies": "Studies of many curves",
     "hidim.fitting": "Laws fitted to measured runs",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hidim.problems.features import relu
 from hidim.support.extras import require
 
 FEATURES = 600
@@ -28,6 +29,4 @@ def tumours(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def random_features(inputs: np.ndarray, seed: int) -> np.ndarray:
     """Centred random ReLU features, scaled by 1 / sqrt(d), shape (rows, 600)."""
-    directions = np.random.default_rng(seed).standard_normal((inputs.shape[1], FEATURES))
-    features = np.maximum(inputs @ directions / np.sqrt(inputs.shape[1]), 0.0)
-    return (features - features.mean(axis=0)) / np.sqrt(FEATURES)
+    return relu(inputs, FEATURES, seed=seed, standardize=False)

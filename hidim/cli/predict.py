@@ -29,6 +29,10 @@ which rate to change, and by how much that pays: d log risk / d parameter at the
 a quadratic of your own, with rates of your own
   hidim predict --spectrum measured.json --steps 1e5 --csv curve.csv \\
       --algorithm sgd-momentum:gamma_2=0.01,gamma_3=0.002,delta=0.1
+
+rows of your own, as 600 random features of the columns
+  hidim predict --data rows.csv --target price --features relu:600 --intercept \\
+      --algorithm sgd:gamma_2=0.1
 """
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import hidim
+from hidim.cli.data import DATA_ONLY, add_data_flags, data_text, load_data
 from hidim.cli.numbers import count, number
 from hidim.support.checks import given_seed, whole
 
@@ -19,7 +20,7 @@ def add_problem_flags(
     parser: argparse.ArgumentParser, *, seed: str = "sample one W (average over W)"
 ) -> None:
     """Add the flags of PLRF, and --spectrum and --data for problems that were measured."""
-    group = parser.add_argument_group("problem: power-law random features, or a file")
+    group = parser.add_argument_group("problem: power-law random features, or a spectrum")
     group.add_argument("--alpha", type=number, metavar="X", help="data: x_j ~ N(0, j^(-2 alpha))")
     group.add_argument("--beta", type=number, metavar="X", help="target: b_j = j^-beta")
     group.add_argument("--d", type=count, metavar="X", help="trained parameters")
@@ -36,9 +37,7 @@ def add_problem_flags(
         help=".json, .npz or .csv with eigenvalues, error_sq and, if known, risk_floor, "
         "multiplicity, kurtosis and noise_kurtosis",
     )
-    group.add_argument(
-        "--data", metavar="FILE", help=".npz with X (rows are samples) and y: measure the spectrum"
-    )
+    add_data_flags(parser.add_argument_group("problem: rows of your own"))
 
 
 def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
@@ -58,10 +57,13 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
         other = flag(given[0]) if given else flag(files[1])
         raise ValueError(f"give one problem: --{files[0]} leaves no room for {other}.")
     args.seed = None if args.seed is None else given_seed("seed", args.seed)
+    beside = [flag(name) for name in DATA_ONLY if getattr(args, name) not in (None, False)]
+    if beside and not args.data:
+        raise ValueError(f"{beside[0]} speaks of rows: give --data FILE with it.")
     if args.spectrum:
         return hidim.Spectrum.load(args.spectrum)
     if args.data:
-        return load_data(args.data)
+        return load_data(args)
     missing = [flag(name) for name in ("alpha", "beta", "d") if getattr(args, name) is None]
     if missing:
         raise ValueError(
@@ -86,7 +88,7 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
 def problem_text(problem: Any, args: argparse.Namespace) -> str:
     """The problem in one line, as a table's first line says it."""
     if isinstance(problem, hidim.Spectrum):
-        source = args.spectrum or args.data
+        source = args.spectrum or f"{args.data} ({data_text(problem)})"
         return (
             f"{source}: {problem.dimension:,.6g} modes, trace {problem.trace:.6g}, "
             f"risk {problem.initial_risk:.6g} at the start, floor {problem.risk_floor:.6g}"
@@ -107,6 +109,7 @@ def problem_data(problem: Any, args: argparse.Namespace) -> dict[str, Any]:
     """The problem as JSON holds it."""
     if isinstance(problem, hidim.Spectrum):
         return {
+            **({} if args.spectrum else problem.provenance),
             "file": args.spectrum or args.data,
             "dimension": problem.dimension,
             "trace": problem.trace,
@@ -134,18 +137,6 @@ def _v(problem: hidim.PLRF, args: argparse.Namespace) -> float:
     v = problem.v if args.seed is None else problem.drawn().v
     assert v is not None  # math.inf where none was given
     return v
-
-
-def load_data(path: str) -> hidim.Spectrum:
-    """The Spectrum measured on the arrays X and y of an .npz archive."""
-    remedy = "--data wants an .npz with X (rows are samples) and y, as numpy.savez writes it"
-    from hidim.support.inputs import read_npz
-
-    arrays = read_npz(path, ("X", "y"), remedy=remedy)
-    try:
-        return hidim.Spectrum.from_data(arrays["X"], arrays["y"])
-    except ValueError as error:
-        raise ValueError(f"cannot read data from {path!r}: {error}") from None
 
 
 def flag(name: str) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 
 from hidim.problems.compress import onto_fewer_nodes
 from hidim.problems.law import DataLaw
+from hidim.problems.measured import spectrum_parts
+from hidim.problems.rows import KEEP_ROWS
 from hidim.support import checks
 from hidim.support.results import ByContent
 
@@ -306,69 +308,54 @@ class Spectrum(ByContent):
         return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * noise, label=label)
 
     @classmethod
-    def from_data(cls, X: Any, y: Any, *, label: str = "data", rows: bool = False) -> Spectrum:
+    def from_data(
+        cls,
+        X: Any,
+        y: Any,
+        *,
+        label: str = "data",
+        rows: bool = KEEP_ROWS,
+        center: bool = False,
+        standardize: bool = False,
+        intercept: bool = False,
+    ) -> Spectrum:
         """Least squares on measured rows, drawn with replacement, started at zero.
 
         With rows drawn from the data with replacement the population is the data itself, so
-        curvature, optimum and floor are exact; what is approximate for real rows is the Gaussian
-        fourth moment that the exact recursion uses for the gradient noise.
+        curvature, optimum and floor are exact. Without the rows a theory assumes that gradients
+        have a Gaussian's fourth moments.
 
         Args:
-            X: (rows, d) features.
+            X: (rows, d) features: an array or a data frame.
             y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
+            label: name for tables and legends.
+            rows: keep the rows in the eigenbasis, as `law.rows`; of more than 2e7 entries a random
+                subset of the rows, while curvature, optimum and floor are those of all.
+            center: subtract every column's mean from X; y stays as it is.
+            standardize: center, and divide every column by its standard deviation. A column that
+                never changes becomes 0 and stands in the provenance as "constant".
+            intercept: append a column of ones, after centering, as parameter d + 1.
 
         Raises:
-            ValueError: NaN, shapes that do not fit, or features that never change.
+            ValueError: a cell that is missing, infinite or text, named; shapes that do not fit, or
+                features that never change.
 
         >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
         >>> Spectrum.from_data(X, X @ [1.0, -1.0]).risk_floor < 1e-30
         True
+        >>> Spectrum.from_data(X, [1.0, 2.0, 0.0], rows=True).law.rows
+        Rows(3 rows, 2 features)
         """
-        X = checks.finite_array("X", X, ndim=2)
-        y = checks.finite_array("y", y, ndim=(1, 2))
-        if len(X) != len(y):
-            raise ValueError(
-                f"`X` and `y` must have one row per sample, got {X.shape} and {y.shape}."
-            )
-        keep, (rows, d) = rows, X.shape
-        if rows == 0 or d == 0:
-            raise ValueError(f"`X` holds no data: its shape is {X.shape}.")
-        if np.all(X[0] == X):
-            raise ValueError(
-                "`X` is constant: every row is the same, so there is nothing to learn."
-            )
-        targets = y.reshape(rows, -1)
-        left, singular, _ = np.linalg.svd(X, full_matrices=False)
-        seen = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
-        left, singular = left[:, seen], singular[seen]
-        projected = left.T @ targets  # (rank, outputs)
-        # The residual itself, not a difference of squares: an exact fit must give a zero floor.
-        residual = targets - left @ projected
-        eigenvalues = np.zeros(d)
-        error_sq = np.zeros(d)
-        with np.errstate(over="ignore"):
-            eigenvalues[: len(singular)] = singular**2 / rows
-            error_sq[: len(singular)] = np.sum((projected / singular[:, None]) ** 2, axis=1)
-            floor = 0.5 * float(np.sum(residual**2)) / rows
-        if not (np.isfinite(eigenvalues).all() and np.isfinite(error_sq).all()):
-            raise ValueError(
-                f"the squares of `X` (up to {np.abs(X).max():g}) or `y` (up to "
-                f"{np.abs(y).max():g}) leave float64. Measure in other units."
-            )
-        law = None
-        if keep:
-            from hidim.problems.rows import Rows
-
-            start = -projected / singular[:, None]
-            features = left * singular
-            law = DataLaw(rows=Rows(features, residual, start, np.arange(rows), rows))
         return cls(
-            eigenvalues,
-            error_sq,
-            floor,
-            label=label,
-            law=law,
-            provenance={"problem": "data", "rows": rows, "d": d, "outputs": targets.shape[1]},
+            **spectrum_parts(
+                X,
+                y,
+                label=label,
+                rows=rows,
+                center=center,
+                standardize=standardize,
+                intercept=intercept,
+            )
         )
 
 

@@ -3,7 +3,7 @@
 All three hold `eigenvalues`, `error_sq` and, if known, `risk_floor`, `multiplicity` and the two
 kurtoses of the data's law, which are left out where they are 1; a CSV repeats what is one number in
 every row, or leaves the column out. JSON and npz keep the label, the provenance and the rest of the
-law too.
+law too; in an archive the rows are arrays, "rows.features" and so on.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import csv
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hidim.problems.law import DataLaw
+from hidim.problems.rows import Rows
 from hidim.support.checks import finite_array
 from hidim.support.delimited import read_numbers
 from hidim.support.files import atomic_write, write_with
@@ -30,6 +32,7 @@ NUMBERS = ("risk_floor", "multiplicity")
 KURTOSES = ("kurtosis", "noise_kurtosis")  # of the law; 1 where a file is silent
 WORDS = ("label", "provenance")
 CARRIED = ("noise", "rows", "basis")  # of the law; None where a file is silent
+ROWS = tuple(f"rows.{one.name}" for one in fields(Rows))  # in an archive, in place of `rows`
 SUFFIXES = (".json", ".npz", ".csv")
 
 
@@ -59,6 +62,9 @@ def write_parts(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> None:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerows([list(numbers), *zip(*columns, strict=True)])
         return
+    if suffix == ".npz" and isinstance(carried.get("rows"), Rows):
+        rows = carried.pop("rows")
+        numbers |= {f"rows.{one.name}": np.asarray(getattr(rows, one.name)) for one in fields(rows)}
     words = {"provenance": encode(parts["provenance"], "the provenance")}
     words |= {name: encode(value, f"the law's `{name}`") for name, value in carried.items()}
     if suffix == ".npz":
@@ -88,9 +94,8 @@ def read_parts(path: str | os.PathLike[str]) -> dict[str, Any]:
         parts = read_json(path) if suffix == ".json" else read_npz(path, remedy=_REMEDY)
         if not isinstance(parts, Mapping):
             raise ValueError(f"{str(path)!r} holds no object: {_REMEDY}.")
-        check_names(
-            path, list(parts), required=REQUIRED, optional=(*NUMBERS, *KURTOSES, *WORDS, *CARRIED)
-        )
+        known = (*NUMBERS, *KURTOSES, *WORDS, *CARRIED, *ROWS)
+        check_names(path, list(parts), required=REQUIRED, optional=known)
     try:
         return _checked(parts)
     except ValueError as error:
@@ -110,10 +115,28 @@ def _checked(parts: Mapping[str, Any]) -> dict[str, Any]:
     found["provenance"] = _word("provenance", parts.get("provenance", {}))
     if not isinstance(found["provenance"], Mapping):
         raise ValueError(f"`provenance` must be an object, got {found['provenance']!r}.")
-    law = {name: _one_number(name, parts[name]) for name in KURTOSES if name in parts}
+    law: dict[str, Any] = {
+        name: _one_number(name, parts[name]) for name in KURTOSES if name in parts
+    }
     law |= {name: _word(name, parts[name]) for name in CARRIED if name in parts}
+    if any(name in parts for name in ROWS):
+        law["rows"] = _rows(parts)
     found["law"] = DataLaw(**law)
+    if isinstance(rows := law.get("rows"), Rows):
+        moving, wide = int(np.count_nonzero(found["eigenvalues"])), rows.features.shape[1]
+        if wide != moving:
+            raise ValueError(f"{moving} `eigenvalues` are not 0, its rows have {wide} features.")
     return found
+
+
+def _rows(parts: Mapping[str, Any]) -> Rows:
+    """The rows that an archive holds array by array."""
+    missing = [name for name in ROWS if name not in parts]
+    if missing:
+        raise ValueError(f"it has rows without `{missing[0]}`.")
+    given = {one.name: parts[f"rows.{one.name}"] for one in fields(Rows)}
+    with refusing("its `rows`"):
+        return Rows(**given | {"of": int(given["of"])})
 
 
 def _one_number(name: str, value: Any) -> float:

@@ -105,12 +105,23 @@ def given_seed(name: str, value: Any) -> int:
 
 def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """A float64 array without NaN or infinity, of the given number of dimensions."""
+    array = real_array(name, value, ndim=ndim)
+    if not np.all(np.isfinite(array)):
+        bad = int(np.size(array) - np.count_nonzero(np.isfinite(array)))
+        raise ValueError(f"`{name}` holds {bad} value(s) that are NaN or infinite.")
+    return array
+
+
+def real_array(
+    name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None, copy: bool = True
+) -> np.ndarray:
+    """A float64 array of the given number of dimensions, a new one if `copy`; it may hold NaN."""
     try:
         array = np.asarray(value)
         if array.dtype.kind in "cmM":  # NumPy would drop the imaginary part or the unit
             kind = "complex" if array.dtype.kind == "c" else "times"
             raise ValueError(f"`{name}` must hold real numbers, got {kind}: {array.dtype}.")
-        array = array.astype(np.float64)
+        array = array.astype(np.float64, copy=copy)
     except OverflowError:
         raise ValueError(f"`{name}` holds a number too large for float64.") from None
     except (TypeError, ValueError) as error:
@@ -121,9 +132,6 @@ def finite_array(name: str, value: Any, *, ndim: int | tuple[int, ...] | None = 
     if allowed is not None and array.ndim not in allowed:
         wanted = " or ".join(map(str, allowed))
         raise ValueError(f"`{name}` must have {wanted} dimension(s), got shape {array.shape}.")
-    if not np.all(np.isfinite(array)):
-        bad = int(np.size(array) - np.count_nonzero(np.isfinite(array)))
-        raise ValueError(f"`{name}` holds {bad} value(s) that are NaN or infinite.")
     return array
 
 

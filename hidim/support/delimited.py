@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import os
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -38,14 +41,51 @@ def open_table(path: str | os.PathLike[str], example: str = "step,lr,loss") -> T
     """
     data = read_bytes(path)
     encoding = encoding_of(path, data)
-    text = data.decode(encoding)
-    first = text.lstrip("\r\n").partition("\n")[0]
-    if not first.strip():
+    stream = io.StringIO(data.decode(encoding), newline="")
+    return _table(path, stream, encoding, example)
+
+
+@contextmanager
+def streamed_table(
+    path: str | os.PathLike[str], example: str = "size,age,price"
+) -> Iterator[Table]:
+    """The same for a file of any size, a line at a time; a column may be called by a number.
+
+    Raises:
+        ValueError: as `open_table`, where the file turns out to be no text on the way too.
+    """
+    encoding = "utf-16" if read_bytes(path, 2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        with open(path, encoding=encoding, newline="") as stream:
+            yield _table(path, stream, encoding, example, numbered=True)
+    except UnicodeError:
+        raise ValueError(
+            f"{str(path)!r} is not a text file, or not one in UTF-8: save it as UTF-8."
+        ) from None
+
+
+def _table(
+    path: str | os.PathLike[str],
+    stream: TextIO,
+    encoding: str,
+    example: str,
+    *,
+    numbered: bool = False,
+) -> Table:
+    before = []
+    for line in stream:
+        before.append(line)
+        if line.strip("\r\n"):
+            break
+    if not before or not before[-1].strip():
         raise ValueError(f"{str(path)!r} is empty: it needs a header row and data.")
-    delimiter = max(_DELIMITERS, key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    if "\0" in before[-1]:
+        raise ValueError(f"{str(path)!r} is not a text file: it holds zero bytes.")
+    delimiter = max(_DELIMITERS, key=before[-1].count)
+    rows = csv.reader(itertools.chain(before, stream), delimiter=delimiter)
     names = [name.strip() for name in next(row for row in rows if row)]
-    if any(_is_number(name) for name in names):
+    numbers = [_is_number(name) for name in names]
+    if any(numbers) and not (numbered and _may_be_names(names, numbers)):
         raise ValueError(
             f"{str(path)!r} has no header row: its first line holds numbers. Add one line that "
             f"names the columns, such as {example}."
@@ -57,10 +97,15 @@ def open_table(path: str | os.PathLike[str], example: str = "step,lr,loss") -> T
         )
     while len(names) > 1 and not names[-1]:  # a comma at the end of the line
         names.pop()
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise ValueError(f"column {name!r} appears twice in {str(path)!r}.")
     return Table(names, rows, delimiter, encoding)
+
+
+def _may_be_names(names: list[str], numbers: list[bool]) -> bool:
+    """Whether some of them are words, or all are counted from 0, as pandas calls its columns."""
+    return not all(numbers) or names == [str(place) for place in range(len(names))]
 
 
 def read_cells(
@@ -82,6 +127,20 @@ def read_cells(
     names = table.names
     wanted = [name for name in names if keep is None or name in keep]
     columns: dict[str, list[str | None]] = {name: [] for name in wanted}
+    for row in whole_rows(path, table):
+        cells = dict(zip(names, row, strict=True))
+        for name in wanted:
+            columns[name].append(cells[name].strip() or None)
+    return columns
+
+
+def whole_rows(path: str | os.PathLike[str], table: Table) -> Iterator[list[str]]:
+    """The rows of a table but for the blank ones, each with one cell per name.
+
+    Raises:
+        ValueError: a row of another length than the header, or what is no CSV.
+    """
+    names = table.names
     try:
         for row in table.rows:
             if not row or (len(row) == 1 and not row[0].strip()):
@@ -93,12 +152,9 @@ def read_cells(
                     f"row {table.rows.line_num} of {str(path)!r} has {len(row)} cells, the header "
                     f"has {len(names)}: a truncated or damaged file?"
                 )
-            cells = dict(zip(names, row, strict=True))
-            for name in wanted:
-                columns[name].append(cells[name].strip() or None)
+            yield row
     except csv.Error as error:
         raise ValueError(f"row {table.rows.line_num} of {str(path)!r}: {error}.") from None
-    return columns
 
 
 def read_numbers(

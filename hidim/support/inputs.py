@@ -11,7 +11,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,15 @@ from hidim.support.checks import nearest
 _DAMAGE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file.
+def read_bytes(path: str | os.PathLike[str], at_most: int = -1) -> bytes:
+    """The bytes of a file, or its first `at_most`.
 
     Raises:
         ValueError: there is no such file, or it cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as stream:
+            return stream.read(at_most)
     except FileNotFoundError:
         raise ValueError(f"there is no file {str(path)!r}.") from None
     except OSError as error:

@@ -28,3 +28,17 @@ def check_runs_fit(runs: int, numbers: float) -> None:
             f"`runs` is {runs:g}, which would need {runs * each / 1e9:,.3g} GB of memory; this "
             f"machine has {held / 1e9:,.3g} GB. Give at most {max(int(held / each), 1):,}."
         )
+
+
+def check_numbers_fit(what: str, numbers: float) -> None:
+    """Refuse to make that many float64 numbers, where the machine cannot hold them.
+
+    Raises:
+        ValueError: naming `what` is made and the memory that it needs.
+    """
+    needed, held = 8.0 * float(numbers), memory_bytes()
+    if needed > held:
+        raise ValueError(
+            f"{what} would need {needed / 1e9:,.3g} GB of memory; this machine has "
+            f"{held / 1e9:,.3g} GB. Ask for fewer."
+        )

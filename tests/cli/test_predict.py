@@ -267,9 +267,9 @@ def test_a_seed_beyond_2_53_draws_the_w_of_python(capsys, seed):
 
 
 def test_a_file_of_another_kind_for_data_is_named_with_what_is_wanted(capsys, tmp_path):
-    (tmp_path / "s.csv").write_text("a,b\n1,2\n")
-    error = refusal(capsys, "predict", "--data", tmp_path / "s.csv", *SGD)
-    assert "s.csv" in error
+    (tmp_path / "s.xlsx").write_text("a,b\n1,2\n")
+    error = refusal(capsys, "predict", "--data", tmp_path / "s.xlsx", *SGD)
+    assert "s.xlsx" in error
     assert ".npz with X" in error
     assert "pickle" not in error
     np.savez(tmp_path / "d.npz", features=np.eye(2), targets=np.ones(2))
