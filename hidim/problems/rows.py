@@ -13,7 +13,7 @@ import numpy as np
 from hidim.support.results import same
 
 # Whether `Spectrum.from_data` keeps the rows where it is not told.
-KEEP_ROWS = False
+KEEP_ROWS = True
 
 
 @dataclass(frozen=True, eq=False)

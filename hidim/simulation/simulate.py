@@ -23,17 +23,19 @@ from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
 from hidim.problems.law import DataLaw
 from hidim.problems.power_law import PLRF
+from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import resolve
 from hidim.simulation.diffusion import Homogenized
 from hidim.simulation.eigenbasis import Eigenbasis
 from hidim.simulation.raw import Raw
+from hidim.simulation.row_walk import RowWalk
 from hidim.simulation.walk import Walk, bundles
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
 
-METHODS = ("auto", "eigenbasis", "raw", "sde")
+METHODS = ("auto", "eigenbasis", "raw", "sde", "rows")
 # One step costs one step: further than this a person asked for the wrong tool.
 MAX_STEPS = 1e10
 
@@ -75,8 +77,9 @@ def simulate(
         draw: another name of `problem_seed`.
         method: "eigenbasis" (exact in law, O(d) per step; the family's plain gradients only),
             "raw" (features W^T x drawn for every sample, O(v d) per sample; needs a problem with
-            a W) or "sde" (homogenized SGD, close to the others at small rates; SGD only). "auto"
-            is "eigenbasis" for what that runs, and otherwise "raw".
+            a W), "sde" (homogenized SGD, close to the others at small rates; SGD only) or "rows"
+            (measured rows themselves, drawn with replacement). "auto" is "rows" on a Spectrum that
+            has them, else "eigenbasis" for what that runs, and otherwise "raw".
         at: the steps to report, in any order; by default 0, the first steps, then 24 points
             per decade up to `steps` inclusive.
         readout: "gradient" for the iterate, or another point of the algorithm, such as
@@ -102,7 +105,7 @@ def simulate(
     """
     checks.choice("method", method, METHODS)
     if not isinstance(algorithm, str):
-        method, algorithm = _runs_by(method, algorithm)
+        method, algorithm = _runs_by(method, algorithm, problem)
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     runs = int(checks.whole("runs", runs, minimum=1))
     seed = checks.given_seed("seed", seed)
@@ -111,13 +114,13 @@ def simulate(
     last = float(marks[-1])
     if isinstance(algorithm, str):
         found = resolve(problem, algorithm, batch_size, seed=problem_seed, steps=last)
-        method, algorithm = _runs_by(method, found)
+        method, algorithm = _runs_by(method, found, problem)
     together = 1 if math.isinf(batch_size) else runs  # without noise all runs are one
     d = problem.d if isinstance(problem, PLRF) else getattr(problem, "dimension", 1)
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
     check_runs_fit(together, 2 * d + len(marks) + _BLOCK)
     weight = _readout(algorithm, readout)
-    build: Any = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde}[method]
+    build: Any = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde, "rows": _on_rows}[method]
     setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
     bar = Progress(last, f"simulating {algorithm.name}", enabled=progress)
     # A diverging run overflows on purpose: what is not finite any more is infinite.
@@ -149,12 +152,22 @@ def simulate(
     )
 
 
-def _runs_by(method: str, algorithm: Any) -> tuple[str, Algorithm]:
+def _runs_by(method: str, algorithm: Any, problem: Any) -> tuple[str, Algorithm]:
     """The method that is meant, and the algorithm, if it runs by that."""
     known, gradient = runnable(algorithm), gradient_of(algorithm)
-    walks = is_plain(known)
+    walks, measured = is_plain(known), _rows_of(problem) is not None
     if method == "auto":
-        method = "eigenbasis" if walks else "raw"
+        method = "rows" if measured else "eigenbasis" if walks else "raw"
+    if measured and not walks:
+        raise ValueError(
+            f"{known.name} may depend on the basis, and a Spectrum keeps its rows in their own: "
+            "give the data themselves to hidim.simulate_rows(X, y, ...)."
+        )
+    if method == "rows" and not measured:
+        raise ValueError(
+            '`method`="rows" needs a Spectrum with measured rows: Spectrum.from_data(X, y). Use '
+            'method="auto".'
+        )
     if method != "raw" and not walks:
         what = known.name if gradient is None else f"{known.name} with {gradient.name!r}"
         raise ValueError(
@@ -287,6 +300,41 @@ def _eigenbasis(
     ]
     name = spectrum.provenance or spectrum.label or "Spectrum"
     return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name, spectrum.risk_floor)
+
+
+def _rows_of(problem: Any) -> Rows | None:
+    rows = problem.law.rows if isinstance(problem, Spectrum) else None
+    return rows if isinstance(rows, Rows) else None
+
+
+def _on_rows(
+    problem: Spectrum,
+    algorithm: Momentum,
+    batch_size: float,
+    runs: int,
+    seed: int,
+    problem_seed: int,
+) -> _Setup:
+    rows = _rows_of(problem)
+    assert rows is not None
+    modes, outputs = rows.start.shape
+    along = problem.eigenvalues[:modes]
+    drawn = 1 if math.isinf(batch_size) else int(batch_size)
+    walkers = [
+        RowWalk(
+            rows,
+            along,
+            problem.risk_floor,
+            algorithm,
+            batch_size,
+            runs=size,
+            seed=seed,
+            bundle=bundle,
+        )
+        for bundle, size in enumerate(bundles(runs, modes * (outputs + drawn)))
+    ]
+    name = problem.provenance or problem.label or "Spectrum"
+    return _Setup(walkers, problem.initial_risk, problem.dimension, name, problem.risk_floor)
 
 
 def _sde(

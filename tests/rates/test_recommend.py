@@ -168,8 +168,7 @@ def test_general_momentum_takes_kappas():
     [
         (lambda p, s: hidim.recommend(p, "stochastic-nesterov"), "diverges for every rate"),
         (lambda p, s: hidim.recommend(p, "dana-decaing"), "Did you mean 'dana-decaying'"),
-        (lambda p, s: hidim.recommend(s, "dana-decaying"), "give alpha="),
-        (lambda p, s: hidim.recommend(s, "dana-constant", alpha=1.0), "give d="),
+        (lambda p, s: hidim.recommend(3, "dana-decaying"), "`problem` must be"),
         (lambda p, s: hidim.recommend(p, "sgd", alpha=-1.0), "`alpha` must be positive"),
         (lambda p, s: hidim.recommend(p, "sgd", 0), "`batch_size` must be at least 1"),
         (lambda p, s: hidim.recommend(p, "dana-decaying", kappa_3=0.4), "general-momentum"),

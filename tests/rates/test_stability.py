@@ -228,7 +228,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="steps"):
         hidim.stability(power_law(), hidim.sgd(0.1), -1)
     with pytest.raises(ValueError, match="algorithm"):
-        hidim.stability(power_law(), "sgd", 10)
+        hidim.stability(power_law(), "sdg", 10)
     with pytest.raises(ValueError, match="problem"):
         hidim.stability(None, hidim.sgd(0.1), 10)
 

@@ -135,7 +135,7 @@ BAD = {
     "`runs`": {"runs": 0},
     "`seed`": {"seed": -1},
     "`problem_seed`": {"problem_seed": 0.5},
-    "Did you mean 'raw'": {"method": "row"},
+    "Did you mean 'raw'": {"method": "rw"},
     "`readout`": {"readout": "mean"},
     "no W|has none": {"method": "raw"},
     "at most 1e\\+10": {"steps": 1e12},
@@ -243,7 +243,7 @@ def test_whatever_has_an_update_runs_on_drawn_samples_and_on_rows():
     X = np.random.default_rng(0).standard_normal((40, 3))
     for run in (
         lambda one: hidim.simulate(problem, one, at=at, runs=5, method="raw"),
-        lambda one: hidim.simulation.rows.simulate_rows(X, X[:, 0], one, 60, runs=5, at=at),
+        lambda one: hidim.simulate_rows(X, X[:, 0], one, 60, runs=5, at=at),
     ):
         # One recursion in two forms over 60 steps: float64 rounding.
         np.testing.assert_allclose(run(own).risk, run(ours).risk, rtol=1e-10)

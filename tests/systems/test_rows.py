@@ -289,7 +289,7 @@ def test_a_spectrum_without_a_law_gets_an_exponent_from_its_eigenvalues():
 
 def test_what_rows_do_not_give_is_refused_with_a_remedy():
     spectrum = hidim.Spectrum.from_data(*skewed(), rows=True)
-    bare = hidim.Spectrum.from_data(*skewed())
+    bare = hidim.Spectrum.from_data(*skewed(), rows=False)
     refusals = {
         "rows=False": lambda: hidim.predict(spectrum, hidim.sgd(0.1), at=[1], moments=True),
         "engine 'matrix' follows the covariance of measured rows": lambda: hidim.predict(
@@ -317,3 +317,18 @@ def test_a_loop_without_rows_that_move_has_no_gain():
     assert loop.gain(hidim.sgd(50.0), 1, 0.0).value == math.inf
     assert loop.gain(hidim.sgd(0.1), math.inf, 0.0).value == 0.0
     assert isinstance(loop, RowLoop)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, math.inf])
+def test_simulate_draws_the_rows_of_a_spectrum(batch_size):
+    X, y = skewed(n=20, d=3, outputs=2, seed=5)
+    spectrum = hidim.Spectrum.from_data(X, y)
+    algorithm = at_gain(spectrum, SHAPES["dana-decaying"], 0.3)
+    options = {"at": [0, 3, 30], "batch_size": batch_size}
+    run = hidim.simulate(spectrum, algorithm, runs=3000, seed=1, **options)
+    assert run.provenance["method"] == "rows"
+    truth = hidim.predict(spectrum, algorithm, engine="matrix", **options)
+    spread = np.maximum(4 * run.stderr, 1e-9 * truth.risk)
+    assert np.all(np.abs(run.risk - truth.risk) <= spread)
+    with pytest.raises(ValueError, match="measured rows"):
+        hidim.simulate(hidim.PLRF(1, 0.7, 4, v=8), algorithm, at=[1], method="rows")
