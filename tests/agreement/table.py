@@ -15,6 +15,7 @@ from functools import cache, cached_property
 import numpy as np
 
 import hidim
+from hidim.systems.base import System
 from hidim.systems.builders import system_of
 from tests.agreement.longdouble import Run, risks
 from tests.engines.truth import recursion
@@ -31,6 +32,8 @@ DISTANCE = {
     "ode": np.select([AT < 30, AT < 100], [0.16, 0.09], 0.04),
     # A law right up to constants; up to 600 steps those are these.
     "asymptotic": np.full(len(AT), 0.3),
+    # It leaves nothing out, and the truth of measured rows here is what the others follow.
+    "matrix": np.full(len(AT), 0.02),
 }
 
 
@@ -85,8 +88,29 @@ def split_truth(spectrum, algorithm, batch_size, steps):
     return next(iter(risks([run])))[1]
 
 
+def rows_truth(spectrum, algorithm, batch_size, steps):
+    """The closed covariance and its mean on measured rows, one plain step after the other."""
+    system = system_of(spectrum, algorithm, batch_size)
+    mean, x, risk = system.driver.start(), system.start(), []
+    for t in range(steps + 1):
+        drive, q = (mean, np.zeros(0)), system.order(x)
+        many = (mean[None], np.zeros((1, 0)))
+        risk.append(system.readouts(np.array([float(t)]), x[None], q[None], many)["risk"][0])
+        x = System.step(system, float(t), x, q, drive)
+        mean = System.step(system.driver, float(t), mean, np.zeros(0))
+    return np.array(risk)
+
+
+NO_MATRIX = ("matrix", "measured rows")
 NO_LAW = ("asymptotic", "momentum family")
 NO_AVERAGE = ("asymptotic", "`readout`")
+
+
+def _measured():
+    """Skewed rows of four features, with residuals that grow with them."""
+    rng = np.random.default_rng(0)
+    X = rng.exponential(1.0, (40, 4)) * np.arange(1.0, 5.0) ** -0.7 - 0.3
+    return X, X @ [1.0, -1.0, 0.5, 0.2] + 0.3 * X[:, 0] ** 2
 
 
 @cache
@@ -99,22 +123,49 @@ def rows() -> list[Row]:
     momentum = hidim.sgd_momentum(0.5 * rate, 0.05 * rate, 0.1)
     elliptical = hidim.PLRF(1.0, 0.7, d=30, v=120, kurtosis=3.0).spectrum(1)
     found = [
-        Row(f"{algorithm.name}, B = {batch_size}", spectrum, algorithm, batch_size)
+        Row(
+            f"{algorithm.name}, B = {batch_size}",
+            spectrum,
+            algorithm,
+            batch_size,
+            refusing=(NO_MATRIX,),
+        )
         for algorithm in (hidim.sgd(rate), momentum)
         for batch_size in (1, 4, math.inf)
     ]
-    split = (("volterra", "driver"), NO_LAW)
-    sign = (("volterra", "affine"), NO_LAW)
+    split = (("volterra", "driver"), NO_LAW, NO_MATRIX)
+    sign = (("volterra", "affine"), NO_LAW, NO_MATRIX)
+    measured = hidim.Spectrum.from_data(*_measured())
+    measured_momentum = hidim.sgd_momentum(0.1 / measured.trace, 0.01 / measured.trace, 0.1)
     return [
         *found,
-        Row("cosine", spectrum, hidim.sgd(rate).scheduled(hidim.Cosine(LAST, 0.1))),
-        Row("elliptical", elliptical, momentum.scheduled(hidim.Constant(0.4)), truth=recursion),
+        Row(
+            "cosine",
+            spectrum,
+            hidim.sgd(rate).scheduled(hidim.Cosine(LAST, 0.1)),
+            refusing=(NO_MATRIX,),
+        ),
+        Row(
+            "elliptical",
+            elliptical,
+            momentum.scheduled(hidim.Constant(0.4)),
+            truth=recursion,
+            refusing=(NO_MATRIX,),
+        ),
+        Row(
+            "rows",
+            measured,
+            measured_momentum,
+            2,
+            truth=rows_truth,
+            refusing=(("volterra", "driver"), NO_LAW),
+        ),
         Row(
             "average",
             spectrum,
             hidim.schedule_free_sgd(0.5 * rate),
             readout="average",
-            refusing=(NO_AVERAGE,),
+            refusing=(NO_AVERAGE, NO_MATRIX),
         ),
         Row("sign", spectrum, sign_sgd.sign_sgd(0.002), truth=sign_truth, refusing=sign),
         Row("split", spectrum, split_sgd.SplitSGD(rate), 2, truth=split_truth, refusing=split),

@@ -44,7 +44,7 @@ def known(phase, name, batch_size):
     return spectrum, algorithm, recursion(spectrum, algorithm, batch_size, LAST)[AT]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e != "matrix"])  # for rows alone
 @pytest.mark.parametrize(("phase", "name", "batch_size"), CASES)
 def test_every_engine_of_the_table_is_the_plain_recursion(phase, name, batch_size, engine):
     spectrum, algorithm, truth = known(phase, name, batch_size)
