@@ -16,13 +16,19 @@ from hidim.algorithms.gradients import REMEDY, gradient_of
 from hidim.algorithms.momentum import as_algorithm
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
-from hidim.systems import momentum, rows
+from hidim.systems import clipped, momentum, noisy, rows, sign
 from hidim.systems.base import System
 from hidim.systems.check import checked
 
 Builder = Callable[[Any, Any, float], System | None]
 
-BUILDERS: list[Builder] = [momentum.build, rows.build]
+BUILDERS: list[Builder] = [
+    momentum.build,
+    rows.build,
+    clipped.build,
+    noisy.build,
+    sign.build,
+]
 _OUTSIDE: list[Builder] = []
 
 
