@@ -31,6 +31,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "PLRF": "problems.power_law",
         **dict.fromkeys(_SCHEDULES, "algorithms.schedules"),
         **dict.fromkeys(_ALGORITHMS, "algorithms.momentum"),
+        **dict.fromkeys(("clipped", "noisy", "sign_sgd"), "algorithms.changed"),
+        "noise": "problems",
         "predict": "prediction",
         "simulate": "simulation.simulate",
         "simulate_rows": "simulation.rows",

@@ -15,6 +15,9 @@ from hidim import studies as studies
 from hidim import systems as systems
 from hidim import torch as torch
 from hidim._version import __version__ as __version__
+from hidim.algorithms.changed import clipped as clipped
+from hidim.algorithms.changed import noisy as noisy
+from hidim.algorithms.changed import sign_sgd as sign_sgd
 from hidim.algorithms.momentum import Momentum as Momentum
 from hidim.algorithms.momentum import accelerated_sgd as accelerated_sgd
 from hidim.algorithms.momentum import dana_constant as dana_constant
@@ -34,6 +37,7 @@ from hidim.algorithms.schedules import WSD as WSD
 from hidim.algorithms.schedules import Warmup as Warmup
 from hidim.curve import Curve as Curve
 from hidim.prediction import predict as predict
+from hidim.problems import noise as noise
 from hidim.problems.power_law import PLRF as PLRF
 from hidim.problems.spectrum import Spectrum as Spectrum
 from hidim.rates.recommend import recommend as recommend

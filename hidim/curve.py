@@ -140,6 +140,8 @@ class Curve(ByContent):
                 "this curve has no `risk_floor`, so its excess is unknown. Take that of the "
                 "problem: curve.risk - problem.spectrum().risk_floor."
             )
+        if "excess" in self.columns:  # where the floor itself is infinite
+            return np.asarray(self.columns["excess"])
         return self.risk - self.risk_floor
 
     def in_time(self) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.gradients import Batch, Gradient
+from hidim.algorithms.gradients import Batch, Gradient, plain_gradient
 from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.algorithms.schedules import Constant, Schedule, as_schedule
 from hidim.support import checks
@@ -103,7 +103,7 @@ def clipped(algorithm: Momentum, threshold: Any, kind: str = "residual") -> Mome
     >>> clipped(sgd(0.1), 2.0).name
     'clipped-sgd'
     """
-    as_algorithm(algorithm)
+    plain_gradient(as_algorithm(algorithm))
     checks.choice("kind", kind, KINDS)
     if not isinstance(threshold, Schedule):
         if isinstance(threshold, str):
@@ -136,7 +136,7 @@ def noisy(
     >>> noisy(sgd(0.1), 0.0) == sgd(0.1), noisy(sgd(0.1), 0.5).name
     (True, 'noisy-sgd')
     """
-    as_algorithm(algorithm)
+    plain_gradient(as_algorithm(algorithm))
     gradient = Noise(
         checks.non_negative("std", std),
         checks.non_negative("l2", l2),

@@ -89,13 +89,18 @@ def solve(
         facts["caution"] = caution
         found = replace(found, kept=False)
     read = getattr(system, "spectrum", problem)
+    floor = getattr(system, "risk_floor", getattr(read, "risk_floor", None))
+    outcome = _outcome(found, ascending, back, shown)
+    if floor == math.inf:  # of noise without a variance: only the excess is a number
+        outcome["columns"]["excess"] = outcome["risk"] - getattr(system, "floor", 0.0)
+        outcome["risk"] = np.full(len(asked), math.inf)
     return Curve(
         label=str(getattr(algorithm, "name", type(algorithm).__name__)),
         dimension=getattr(read, "dimension", None),
         batch_size=batch_size,
-        risk_floor=getattr(read, "risk_floor", None),
+        risk_floor=floor,
         provenance=facts,
-        **_outcome(found, ascending, back, shown),
+        **outcome,
     )
 
 

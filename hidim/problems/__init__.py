@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from hidim.problems import features
+from hidim.problems import features, noise
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 
-__all__ = ["Problem", "Spectrum", "as_spectrum", "features"]
+__all__ = ["Problem", "Spectrum", "as_spectrum", "features", "noise"]
 
 
 class Problem(Protocol):

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hidim.problems.noise import checked
 from hidim.support import checks
 from hidim.support.results import same
 
@@ -58,6 +59,7 @@ class DataLaw:
                 "E s^4 is never below (E s^2)^2."
             )
         noise_kurtosis = checks.non_negative("noise_kurtosis", self.noise_kurtosis)
+        checked(self.noise)
         object.__setattr__(self, "kurtosis", kurtosis)
         object.__setattr__(self, "noise_kurtosis", noise_kurtosis)
 
@@ -94,6 +96,11 @@ class DataLaw:
     def gaussian(self) -> bool:
         """Whether the gradient's second moments are those of Gaussian rows and noise."""
         return not self.numbers
+
+    @property
+    def noise_risk(self) -> float:
+        """Half the variance of the noise law, which is on top of a floor; it may be infinite."""
+        return 0.0 if self.noise is None else 0.5 * float(self.noise.variance)
 
     # Each takes what it multiplies: `of` / batch is rounded once, `of` times 1 / batch twice.
 

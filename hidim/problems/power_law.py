@@ -55,6 +55,8 @@ class PLRF:
             the features miss of the target is scaled by s with the rest.
         noise_kurtosis: E e^2 s^2 / E e^2 of the label noise e alone; 1 for noise that is
             independent of s.
+        noise: a law of label noise in place of `noise_variance`, such as
+            ``hidim.noise.StudentT(3, 0.3)``.
 
     Raises:
         ValueError: an exponent or size outside the ranges above.
@@ -73,6 +75,7 @@ class PLRF:
     noise_variance: float = 0.0
     kurtosis: float = field(default=1.0, kw_only=True)
     noise_kurtosis: float = field(default=1.0, kw_only=True)
+    noise: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         alpha = checks.positive("alpha", self.alpha)
@@ -105,7 +108,12 @@ class PLRF:
                 f"got d={d:g} with alpha={alpha:g}: its eigenvalues leave float64."
             )
         noise = checks.non_negative("noise_variance", self.noise_variance)
-        law = DataLaw(self.kurtosis, self.noise_kurtosis)
+        law = DataLaw(self.kurtosis, self.noise_kurtosis, self.noise)
+        if self.noise is not None and noise:
+            raise ValueError(
+                "`noise` is the law of the label noise and `noise_variance` a Gaussian one: give "
+                "one of the two."
+            )
         accepted = {"alpha": alpha, "beta": beta, "d": d, "v": v, "noise_variance": noise}
         accepted |= {"kurtosis": law.kurtosis, "noise_kurtosis": law.noise_kurtosis}
         for name, value in accepted.items():
@@ -231,19 +239,23 @@ class PLRF:
         return equivalent(self.alpha, float(self.d), float(self._v))
 
     def _provenance(self, seed: int | None) -> dict[str, Any]:
-        return {
-            "problem": "PLRF",
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "d": self.d,
-            "v": self._v,
-            "noise_variance": self.noise_variance,
-            "seed": seed,
-        } | self._tails.numbers
+        return (
+            {
+                "problem": "PLRF",
+                "alpha": self.alpha,
+                "beta": self.beta,
+                "d": self.d,
+                "v": self._v,
+                "noise_variance": self.noise_variance,
+                "seed": seed,
+            }
+            | self._tails.numbers
+            | ({} if self.noise is None else {"noise": repr(self.noise)})
+        )
 
     @property
     def _tails(self) -> DataLaw:
-        return DataLaw(self.kurtosis, self.noise_kurtosis)
+        return DataLaw(self.kurtosis, self.noise_kurtosis, self.noise)
 
     def _law(self, risk_floor: float) -> DataLaw:
         """The law with the noise's kurtosis of the whole floor: what features miss has x's own."""
@@ -252,7 +264,7 @@ class PLRF:
         if missed + noise == 0:
             return self._tails
         whole = self.kurtosis * missed + self.noise_kurtosis * noise
-        return DataLaw(self.kurtosis, whole / (missed + noise))
+        return DataLaw(self.kurtosis, whole / (missed + noise), self.noise)
 
     def _nodes(self, level: int) -> Spectrum | None:
         """The equivalent at one of the `RESOLUTIONS` of its quadrature, None beyond them."""

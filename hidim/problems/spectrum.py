@@ -269,7 +269,13 @@ class Spectrum(ByContent):
 
     @classmethod
     def from_covariance(
-        cls, K: Any, target: Any, noise_variance: float = 0.0, *, label: str = "covariance"
+        cls,
+        K: Any,
+        target: Any,
+        noise_variance: float = 0.0,
+        *,
+        label: str = "covariance",
+        noise: Any = None,
     ) -> Spectrum:
         """Least squares with feature covariance `K` and optimum `target`, started at zero.
 
@@ -277,6 +283,7 @@ class Spectrum(ByContent):
             K: (d, d) symmetric positive semi-definite, or (d,) for a diagonal.
             target: (d,) or (d, outputs), the parameters that minimise the risk.
             noise_variance: variance of the label around its prediction, summed over outputs.
+            noise: a law of label noise in place of it, of `hidim.noise`.
 
         Raises:
             ValueError: shapes that do not fit, or a K that is not a covariance.
@@ -286,7 +293,12 @@ class Spectrum(ByContent):
         """
         K = checks.finite_array("K", K, ndim=(1, 2))
         target = checks.finite_array("target", target, ndim=(1, 2))
-        noise = checks.non_negative("noise_variance", noise_variance)
+        variance = checks.non_negative("noise_variance", noise_variance)
+        if noise is not None and variance:
+            raise ValueError(
+                "`noise` is the law of the label noise and `noise_variance` a Gaussian one: give "
+                "one of the two."
+            )
         if (K.ndim == 2 and K.shape[0] != K.shape[1]) or len(target) != len(K):
             raise ValueError(
                 f"`K` must be (d, d) and `target` of length d, got {K.shape} and {target.shape}."
@@ -305,7 +317,7 @@ class Spectrum(ByContent):
             error_sq = np.sum(modes.reshape(len(modes), -1) ** 2, axis=1)
         if not np.isfinite(error_sq).all():
             raise ValueError("the squares of `target` leave float64. Measure in other units.")
-        return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * noise, label=label)
+        return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * variance, label=label, noise=noise)
 
     @classmethod
     def from_data(

@@ -45,12 +45,11 @@ class Lengths(NamedTuple):
         >>> short, long, round(short * 5 / 6 + long / 6, 3)
         (0.368, 4.162, 1.0)
         """
-        for name in ("noise", "rows"):
-            if getattr(law, name) is not None:
-                raise ValueError(
-                    f"this problem's law carries `{name}`, and simulate draws Gaussian and "
-                    "elliptical rows alone. Use hidim.simulation.rows.simulate_rows for rows."
-                )
+        if law.rows is not None:
+            raise ValueError(
+                "this problem carries measured rows, which this method does not draw. Use "
+                'method="rows", or hidim.simulate_rows.'
+            )
         kurtosis, ratio = law.kurtosis, law.noise_kurtosis
         share = 0.5 / kurtosis
         squares = 1.0 + np.array(

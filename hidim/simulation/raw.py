@@ -55,6 +55,7 @@ class Raw(Walk):
             Lengths.of(law, noisy=self._noise > 0),
             generator(seed, bundle, 2),
         )
+        self._law, self._laws_own = law.noise, generator(seed, bundle, 4)
         self._gradient, self._own = gradient_of(algorithm), generator(seed, bundle, 3)
         self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
 
@@ -64,7 +65,9 @@ class Raw(Walk):
 
     def _risks(self, theta: np.ndarray) -> np.ndarray:
         miss = theta @ self._features.T - self._labels
-        return 0.5 * (row_dots(miss, miss) + self._noise)
+        own = 0.0 if self._law is None else self._law.variance
+        # Without a variance, the excess: the expected risk is infinite.
+        return 0.5 * (row_dots(miss, miss) + self._noise + (own if math.isfinite(own) else 0.0))
 
     def advance(self, first: int, count: int) -> np.ndarray:
         before, trail = self.risk(0.0), np.empty((count, *self._theta.shape))
@@ -90,6 +93,8 @@ class Raw(Walk):
             labels *= np.sqrt(squares)[long]
             noise *= np.sqrt(variances)[long]
         labels += noise
+        if self._law is not None:
+            labels += self._law.draw(self._laws_own, labels.shape)
         del x, noise  # a gradient may ask for every sample's, which are no larger
         for i in range(count):
             miss = np.einsum("rbd,rd->rb", phi[i], self._theta) - labels[i]

@@ -127,6 +127,10 @@ def simulate(
     with bar, np.errstate(over="ignore", invalid="ignore"):
         record = _walk(setup, weight, marks, bar)
     mean, stderr = _mean_and_error(record.risks, runs, setup.start)
+    columns = {}
+    if setup.floor == math.inf:  # of noise without a variance: only the excess is a number
+        columns = {"excess": mean[back]}
+        mean = np.full_like(mean, math.inf)
     return Curve(
         steps=marks[back],
         risk=mean[back],
@@ -137,6 +141,7 @@ def simulate(
         dimension=setup.dimension,
         batch_size=batch_size,
         risk_floor=setup.floor,
+        columns=columns,
         provenance={
             "hidim": __version__,
             "engine": "simulate",
@@ -156,8 +161,13 @@ def _runs_by(method: str, algorithm: Any, problem: Any) -> tuple[str, Algorithm]
     """The method that is meant, and the algorithm, if it runs by that."""
     known, gradient = runnable(algorithm), gradient_of(algorithm)
     walks, measured = is_plain(known), _rows_of(problem) is not None
+    law = getattr(getattr(problem, "law", None), "noise", getattr(problem, "noise", None))
     if method == "auto":
-        method = "rows" if measured else "eigenbasis" if walks else "raw"
+        method = "rows" if measured else "eigenbasis" if walks and law is None else "raw"
+    if law is not None and method in ("eigenbasis", "sde"):
+        raise ValueError(
+            f'`method`={method!r} draws Gaussian label noise alone, not {law!r}: use method="raw".'
+        )
     if measured and not walks:
         raise ValueError(
             f"{known.name} may depend on the basis, and a Spectrum keeps its rows in their own: "
@@ -353,6 +363,40 @@ def _sde(
     return _eigenbasis(problem, algorithm, batch_size, runs, seed, problem_seed, Homogenized)
 
 
+def _drawn_in_modes(
+    problem: Spectrum, algorithm: Algorithm, batch_size: float, runs: int, seed: int
+) -> _Setup:
+    """Samples of a spectrum itself: its modes are the coordinates, unless signs want others."""
+    if math.isinf(batch_size):
+        raise ValueError(
+            '`batch_size`=inf has no samples to draw by method="raw": give a whole number.'
+        )
+    spectrum, eigenvalues, error = _realisable(problem, 0)
+    features = np.diag(np.sqrt(eigenvalues))
+    if getattr(gradient_of(algorithm), "basis", None) == "generic":
+        rng = np.random.default_rng(seed)
+        features = features @ np.linalg.qr(rng.standard_normal(features.shape))[0]
+    noise = 2.0 * spectrum.risk_floor
+    one = np.ones(len(eigenvalues))
+    target = np.sqrt(eigenvalues) * error  # <x, theta*> along each mode
+    walker = Raw(
+        features,
+        one,
+        target,
+        noise,
+        spectrum.law,
+        algorithm,
+        int(batch_size),
+        runs=runs,
+        seed=seed,
+        bundle=0,
+    )
+    name = spectrum.provenance or spectrum.label or "Spectrum"
+    floor = spectrum.risk_floor + spectrum.law.noise_risk
+    start = float(walker.risk(0.0)[0])
+    return _Setup([walker], start, spectrum.dimension, name, floor)
+
+
 def _raw(
     problem: Any,
     algorithm: Algorithm,
@@ -362,11 +406,12 @@ def _raw(
     problem_seed: int,
 ) -> _Setup:
     walks = is_plain(algorithm)
+    if isinstance(problem, Spectrum):
+        return _drawn_in_modes(problem, algorithm, batch_size, runs, seed)
     if not isinstance(problem, PLRF):
-        remedy = 'Use method="eigenbasis".' if walks else "Give that, or rows to simulate_rows."
         raise ValueError(
-            f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...); '
-            f"a {type(problem).__name__} has none. {remedy}"
+            f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...), or a Spectrum; '
+            f"a {type(problem).__name__} is neither. Give rows to simulate_rows."
         )
     if math.isinf(batch_size):
         remedy = 'use method="eigenbasis"' if walks else "give a whole number of samples"
@@ -375,9 +420,10 @@ def _raw(
     j = np.arange(1, len(W) + 1, dtype=np.float64)
     options = {"runs": runs, "seed": seed, "bundle": 0}
     noise = float(problem.noise_variance)
-    law = DataLaw(problem.kurtosis, problem.noise_kurtosis)
+    law = DataLaw(problem.kurtosis, problem.noise_kurtosis, problem.noise)
     scale, target = j**-problem.alpha, j**-problem.beta
     walker = Raw(W, scale, target, noise, law, algorithm, int(batch_size), **options)
     start = float(walker.risk(0.0)[0])
     # The floor of this W would need the decomposition that this method is a check of.
-    return _Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), None)
+    floor = math.inf if math.isinf(law.noise_risk) else None
+    return _Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), floor)

@@ -28,8 +28,8 @@ from hidim.algorithms.momentum import Momentum
 from hidim.problems.noise import Gaussian, Mixture
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
-from hidim.systems.momentum import MomentumSystem
-from hidim.systems.transformed import Transformed, plain_spectrum
+from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.transformed import Transformed
 
 # Below this many modes' worth of trace the length of a row is no constant.
 _MANY = 10.0
@@ -119,5 +119,5 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     ):
         return None
     plain = replace(algorithm, gradient=None)
-    moments = MomentumSystem(plain_spectrum(problem), plain, batch_size)
+    moments = MomentumSystem(with_floor(problem), plain, batch_size)
     return ClippedSystem(problem, moments, algorithm.gradient)

@@ -359,11 +359,53 @@ class _Nodes:
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """The moments of a member of the momentum family on anything that has a Spectrum."""
-    if not is_plain(algorithm) or not isinstance(problem, Spectrum):
+    if not isinstance(algorithm, Momentum) or not isinstance(problem, Spectrum):
         return None
-    if problem.law.noise is not None or problem.law.rows is not None:
-        return None  # known of the data, and not read here
-    return MomentumSystem(problem, algorithm, batch_size)
+    if not is_plain(algorithm) or problem.law.rows is not None:
+        return None
+    noise = problem.law.noise
+    if noise is None:
+        return MomentumSystem(problem, algorithm, batch_size)
+    if math.isinf(noise.variance):
+        raise ValueError(
+            f"{noise!r} has no variance, so plain gradients have no expected risk on it: clip them "
+            "(hidim.clipped) or take their signs (hidim.sign_sgd)."
+        )
+    # Of independent noise plain gradients see the variance alone.
+    return MomentumSystem(with_floor(problem), algorithm, batch_size)
+
+
+def with_floor(spectrum: Spectrum) -> Spectrum:
+    """The same modes with the variance of the noise law, where it has one, in the floor."""
+    law, more = spectrum.law, spectrum.law.noise_risk
+    floor, kurtosis = spectrum.risk_floor, law.noise_kurtosis
+    if math.isfinite(more) and more > 0:
+        kurtosis = (floor * kurtosis + more) / (floor + more)
+        floor += more
+    found = Spectrum(
+        spectrum.eigenvalues,
+        spectrum.error_sq,
+        floor,
+        spectrum.multiplicity,
+        label=spectrum.label,
+        provenance=spectrum.provenance,
+        law=replace(law, noise=None, noise_kurtosis=kurtosis),
+    )
+    if spectrum._resolution is not None:
+        make, level = spectrum._resolution
+        object.__setattr__(found, "_resolution", (_Floored(make), level))
+    return found
+
+
+@dataclass(frozen=True)
+class _Floored:
+    """Other resolutions of a spectrum, with the noise law in their floors."""
+
+    make: Any
+
+    def __call__(self, level: int) -> Spectrum | None:
+        other = self.make(level)
+        return None if other is None else with_floor(other)
 
 
 def _relative(size: Array, values: Array) -> Array:

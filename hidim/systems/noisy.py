@@ -26,8 +26,8 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM
-from hidim.systems.momentum import MomentumSystem
-from hidim.systems.transformed import plain_spectrum, total_floor
+from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.transformed import total_floor
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,11 @@ class NoisySystem(System):
 
     orders = ("twice_risk",)
     affine = True
+
+    @property
+    def risk_floor(self) -> float:
+        """Risk at the optimum, the variance of the noise law included."""
+        return self.moments.spectrum.risk_floor
 
     @property
     def kinds(self) -> int:  # type: ignore[override]
@@ -188,5 +193,5 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
             "(hidim.clipped) or take their signs (hidim.sign_sgd)."
         )
     plain = replace(algorithm, gradient=None)
-    moments = MomentumSystem(plain_spectrum(problem), plain, batch_size)
+    moments = MomentumSystem(with_floor(problem), plain, batch_size)
     return NoisySystem(problem, moments, algorithm.gradient)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
@@ -212,6 +213,7 @@ def _rates(
     eigenvalues: np.ndarray, algorithm: Momentum, t: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
     """a = gamma_2 lambda, b = gamma_1 gamma_3 lambda, the forgetting; gamma_2, gamma_1 gamma_3."""
+    plain_gradient(algorithm)
     at = np.array([float(t)])
     gamma_2 = float(algorithm.gamma_2(at)[0])
     third = float(algorithm.gamma_1(at)[0] * algorithm.gamma_3(at)[0])

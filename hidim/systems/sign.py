@@ -29,8 +29,8 @@ from hidim.algorithms.momentum import Momentum
 from hidim.problems.noise import Gaussian, Mixture
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
-from hidim.systems.momentum import MomentumSystem
-from hidim.systems.transformed import Transformed, plain_spectrum
+from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.transformed import Transformed
 
 # Largest B (K r)_i^2 / (K_ii 2P) at which the linear drift is good to some percent.
 _SIGNAL = 0.1
@@ -135,5 +135,5 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
             'basis="generic" where they lie in no relation to them.'
         )
     plain = replace(algorithm, gradient=None)
-    moments = MomentumSystem(plain_spectrum(problem), plain, batch_size)
+    moments = MomentumSystem(with_floor(problem), plain, batch_size)
     return SignSystem(problem, moments, basis)

@@ -14,7 +14,6 @@ the mean excess, which errs by O(1/d).
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -86,6 +85,11 @@ class Transformed(System):
         """Risk at the optimum, without what has no variance."""
         return self.moments.spectrum.risk_floor
 
+    @property
+    def risk_floor(self) -> float:
+        """The same with it, infinite then."""
+        return total_floor(self.spectrum)
+
     def start(self) -> Array:
         """All error, no momentum."""
         state = np.zeros((self.kinds, len(self.error_sq)))
@@ -153,19 +157,4 @@ class Transformed(System):
 
 def total_floor(spectrum: Spectrum) -> float:
     """The risk floor with half the variance of the noise law in it, infinite where that is."""
-    noise = spectrum.law.noise
-    return spectrum.risk_floor + (0.0 if noise is None else 0.5 * float(noise.variance))
-
-
-def plain_spectrum(spectrum: Spectrum) -> Spectrum:
-    """The same modes without a noise law, its variance in the floor where it has one."""
-    floor = total_floor(spectrum)
-    return Spectrum(
-        spectrum.eigenvalues,
-        spectrum.error_sq,
-        floor if math.isfinite(floor) else spectrum.risk_floor,
-        spectrum.multiplicity,
-        label=spectrum.label,
-        provenance=spectrum.provenance,
-        law=replace(spectrum.law, noise=None),
-    )
+    return spectrum.risk_floor + spectrum.law.noise_risk

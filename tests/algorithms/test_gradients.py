@@ -18,7 +18,7 @@ from hidim.engines.targets import predict_targets
 from hidim.rates.recommend import scaled
 from hidim.studies import run_ladder
 from hidim.support import json
-from hidim.systems import kernel_norm
+from hidim.systems import kernel_norm, row_gain
 from hidim.systems.momentum import MomentumSystem
 from tests.simulation.gradients import EXAMPLES, ClippedSamples, Noisy, Sign
 
@@ -94,6 +94,8 @@ def test_what_is_no_gradient_is_refused(gradient, message):
     assert "\n" not in str(caught.value)
 
 
+MEASURED = hidim.Spectrum.from_data([[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], [1.0, 2.0, 0.0])
+
 # Every reader of the four schedules that knows nothing but the plain mean.
 READERS = {
     "predict": lambda a: hidim.predict(SPECTRUM, a, 10),
@@ -112,6 +114,11 @@ READERS = {
     "growth_rate": lambda a: kernel_norm.growth_rate(SPECTRUM, a, 1, 3.0),
     "grows_faster": lambda a: kernel_norm.grows_faster(SPECTRUM, a, 1, 3.0, 0.1),
     "gain": lambda a: kernel_norm.gain(SPECTRUM, a, 1, ONE),
+    "loop_gain": lambda a: kernel_norm.loop_gain(SPECTRUM, a, 1, ONE),
+    "transfers": lambda a: kernel_norm.transfers(SPECTRUM.eigenvalues, a, ONE),
+    "RowLoop": lambda a: row_gain.loop_of(MEASURED).gain(a, 1, 3.0),
+    "clipped": lambda a: hidim.clipped(a, 1.0),
+    "noisy": lambda a: hidim.noisy(a, 1.0),
     "forcing": lambda a: volterra.forcing(SPECTRUM, a, 1, [3]),
     "kernel": lambda a: volterra.kernel(SPECTRUM, a, 1, [3]),
     "renewal_series": lambda a: volterra.renewal_series(SPECTRUM, a, 1, [3], 2),
@@ -128,6 +135,7 @@ CARRIERS = {
     "hidim.rates.stability": {"Stability"},
     "hidim.simulation.diffusion": {"Homogenized"},
     "hidim.simulation.eigenbasis": {"Eigenbasis"},
+    "hidim.simulation.row_walk": {"RowWalk"},
     "hidim.systems.coefficients": {"Coefficients"},
     "hidim.systems.powers": {"constant_rates", "states_by_powers"},
 }

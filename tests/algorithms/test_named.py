@@ -93,9 +93,11 @@ def test_a_name_follows_the_seed():
     assert hidim.stability(small, "dana-constant", 1000, 2, seed=3).stable
 
 
-def test_a_bare_spectrum_says_what_a_name_needs():
-    with pytest.raises(ValueError, match=r"hidim\.recommend\(spectrum, 'sgd', alpha"):
-        hidim.predict(hidim.Spectrum([1.0], [1.0], 0.0), "sgd", steps=3)
+def test_a_name_on_a_bare_spectrum_is_the_recommended_algorithm():
+    spectrum = hidim.Spectrum([1.0, 0.1], [1.0, 1.0], 0.0)
+    one = hidim.predict(spectrum, "sgd", steps=30)
+    other = hidim.predict(spectrum, hidim.recommend(spectrum, "sgd"), steps=30)
+    np.testing.assert_array_equal(one.risk, other.risk)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

@@ -275,9 +275,9 @@ def test_a_law_shares_out_the_noise_of_a_batch():
 
 
 def test_fewer_nodes_keep_the_kurtosis_and_drop_what_speaks_of_modes():
-    law = DataLaw(3.0, 2.0, noise="any", rows=np.eye(2), basis=np.eye(2))
+    law = DataLaw(3.0, 2.0, noise=hidim.noise.Laplace(0.5), rows=np.eye(2), basis=np.eye(2))
     few = hidim.Spectrum([1.0, 0.5], [1.0, 2.0], 0.1, law=law).compress()
-    assert few.law == DataLaw(3.0, 2.0, noise="any")
+    assert few.law == DataLaw(3.0, 2.0, noise=hidim.noise.Laplace(0.5))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz", ".csv"])
@@ -285,7 +285,9 @@ def test_a_file_keeps_the_law_of_the_data(tmp_path, suffix):
     path = tmp_path / f"spectrum{suffix}"
     ELLIPTICAL.save(path)
     assert hidim.Spectrum.load(path).law == ELLIPTICAL.law
-    carried = hidim.Spectrum([1.0], [1.0], 0.0, law=DataLaw(2.0, noise=0.5, basis=np.eye(1)))
+    carried = hidim.Spectrum(
+        [1.0], [1.0], 0.0, law=DataLaw(2.0, noise=hidim.noise.Laplace(0.5), basis=np.eye(1))
+    )
     if suffix == ".csv":
         with pytest.raises(ValueError, match="noise, basis"):
             carried.save(path)

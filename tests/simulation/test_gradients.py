@@ -153,9 +153,6 @@ REFUSED = {
     r"'sde' runs .* not dana-decaying with 'sign'\. Use method=\"raw\"": lambda one: hidim.simulate(
         PROBLEM, one, 5, method="sde"
     ),
-    r"a Spectrum has none\. Give that, or rows to simulate_rows": lambda one: hidim.simulate(
-        hidim.Spectrum([1.0], [1.0], 0.1), one, 5
-    ),
     r"`batch_size`=inf has no samples .*: give a whole number": lambda one: hidim.simulate(
         PROBLEM, one, 5, batch_size=math.inf
     ),

@@ -137,7 +137,6 @@ BAD = {
     "`problem_seed`": {"problem_seed": 0.5},
     "Did you mean 'raw'": {"method": "rw"},
     "`readout`": {"readout": "mean"},
-    "no W|has none": {"method": "raw"},
     "at most 1e\\+10": {"steps": 1e12},
 }
 
