@@ -12,8 +12,9 @@ are under way and the lowest is neither the smallest nor the largest of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from hidim.measure.reading import LN10, by_size, log_loss_table, runs_of
 from hidim.measure.saturation import saturating_fit
 from hidim.measure.slopes import Exponent, measure_exponent, student
 from hidim.measure.valley import FEWEST, SAME, Valley, chosen_valley, inside, valley
-from hidim.support.checks import finite_array, non_negative
+from hidim.support.checks import finite_array, non_negative, positive
 
 _PER_DECADE = 8  # budgets
 _LEAST = 5  # budgets of a frontier that shows a power
@@ -32,7 +33,8 @@ def frontier(
     curves: Sequence[Any],
     *,
     window: tuple[float, float] | None = None,
-    floor: float = 0.0,
+    last_decades: float | None = None,
+    floor: float | Literal["fit"] = 0.0,
     law: Any = None,
 ) -> MeasuredFrontier:
     """Measure the compute-optimal frontier of a ladder of runs, with the exponents' intervals.
@@ -43,7 +45,9 @@ def frontier(
             of one size are its seeds, and their mean log loss counts.
         window: first and last budget to fit the powers over; by default the rule of
             hidim/measure/valley.py chooses.
-        floor: a loss that no run goes below, taken off all of them.
+        last_decades: in place of a window, how many decades of budgets count, up to the last.
+        floor: a loss that no run goes below, taken off all of them; "fit" for the c of
+            loss = c + A flops^-b along the frontier, which the intervals then take as given.
         law: what theory says, anything with `eta` and `xi`, as `hidim.scaling_law` returns. Where
             it has a `frontier` too, its own powers over the same window stand beside its limits.
 
@@ -55,6 +59,8 @@ def frontier(
     >>> round(found.eta.value, 4), round(found.xi.value, 4), found.settled
     (0.25, 0.5, True)
     """
+    if floor == "fit":
+        floor = _fitted_floor(frontier(curves, window=window, last_decades=last_decades))
     floor = non_negative("floor", floor)
     x, groups = by_size(runs_of(curves, floor=floor))
     if len(x) < FEWEST:
@@ -72,6 +78,11 @@ def frontier(
         )
     start, end = stretch
     points = np.array([_vertex(x, row) for row in table[start:end]])
+    if last_decades is not None:
+        if window is not None:
+            raise ValueError("give `window` or `last_decades`, not both.")
+        width = positive("last_decades", last_decades) * LN10
+        window = float(np.exp(u[end - 1] - width)), float(np.exp(u[end - 1]))
     if window is None:
         found, tried = chosen_valley(u, x, table, start, end, points[:, 0])
     else:
@@ -93,6 +104,12 @@ def frontier(
         **_beside(law, eta),
         floor=floor,
     )
+
+
+def _fitted_floor(first: MeasuredFrontier) -> float:
+    """The level that the frontier falls towards, 0 where its losses show none."""
+    fit = first.saturating
+    return 0.0 if fit is None or fit.pinned else fit.c
 
 
 def _budgets(log_flops: Sequence[np.ndarray]) -> np.ndarray:
@@ -170,9 +187,14 @@ def _beside(law: Any, eta: Exponent) -> dict[str, float]:
         return {}
     found = {"eta_theory": float(law.eta), "xi_theory": float(law.xi)}
     assert eta.window is not None
-    try:
-        best = law.frontier(np.geomspace(*eta.window, 2 * _LEAST))
-    except (AttributeError, ValueError):  # it has none, or none at budgets as small or large
+    low, high = eta.window
+    for start in (low, math.sqrt(low * high)):  # a law knows nothing of the smallest budgets
+        try:
+            best = law.frontier(np.geomspace(start, high, 2 * _LEAST))
+            break
+        except (AttributeError, ValueError):  # it has none, or none at budgets as these
+            continue
+    else:
         return found
     for name, values in (("eta", 1 / best.risk), ("xi", best.d)):
         found[f"{name}_theory_here"] = measure_exponent(best.flops, values).value

@@ -128,11 +128,11 @@ def blocks(count: int) -> list[np.ndarray]:
     return [part for part in np.array_split(np.arange(count), min(_BLOCKS, count)) if len(part)]
 
 
-def student(clusters: int) -> float:
+def student(clusters: int, level: float = LEVEL) -> float:
     """The quantile of Student's t that an interval over so many clusters takes."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(max(clusters - 1, 1), (1 + LEVEL) / 2))
+    return float(stdtrit(max(clusters - 1, 1), (1 + level) / 2))
 
 
 def without_each_block(

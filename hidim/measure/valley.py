@@ -2,11 +2,12 @@
 
 Near the best size d*(f) ~ f^xi the loss of all sizes at all budgets is one surface,
 
-    log loss(f, d) = const - eta log f + g(log d - xi log f),    |log10 d / d*| <= 1,
+    log loss(f, d) = const - eta log f + g(z) + log f h(z),    z = log d / d*,  |z| <= log 10.
 
-exactly so where loss is a power of d plus a power of the steps, and locally wherever exponents
-change slowly. g is a polynomial of sixth order whose lowest point is the frontier; eta and xi
-come from one least-squares fit to all runs, which needs no size to be the best itself.
+g is a polynomial of sixth order whose lowest point is the frontier. Where loss is a power of d plus
+a power of the steps, that is exact with h = 0; h, of second and third order, lets the valley open
+or close on its way, as it does while one term of the loss takes over from another. eta and xi come
+from one least-squares fit to all runs, which needs no size to be the best itself.
 
 The window. Budgets count whose lowest run is neither the smallest nor the largest that is
 running; of these, the longest stretch. Windows end where it ends. The shortest holds two
@@ -20,8 +21,8 @@ Errors. Runs of one size share their errors over the whole curve, so each size i
 standard errors come from leaving out one size after another, intervals from Student's t with as
 many degrees of freedom as sizes, less one.
 
-Limits: at least five sizes near the valley. A floor that all runs share bends log loss: take it
-off first, or read the drift.
+Limits: at least five sizes near the valley. A floor that all runs share flattens the valley: take
+it off first.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _COMPARED = 3  # sizes that are running where one of them is the best
 _GAP = 3  # budgets
 _SHORTEST = 2 * LN10
 _LONGER = 1.5
+_AGREE = 0.99  # level: several windows are compared, in two powers
 _ROUNDS = 60
 _PRECISION = 1e-7
 
@@ -78,7 +80,7 @@ class Valley:
 
     def agrees_with(self, shorter: Valley) -> bool:
         """Whether both powers are a shorter window's within its errors."""
-        most = np.maximum(student(shorter.sizes) * shorter.errors, SAME)
+        most = np.maximum(student(shorter.sizes, _AGREE) * shorter.errors, SAME)
         return bool(np.all(np.abs(self.values - shorter.values) <= most))
 
 
@@ -176,6 +178,11 @@ def valley(
         raise ValueError("`curves` show no valley over sizes: more sizes, or less noise, may.")
     rows = [surface.without(k).fit(found.ridge) for k in counted]
     values, errors = _with_errors(found, rows, lambda one: one.powers)
+    if not np.all(np.isfinite(errors)):
+        raise ValueError(
+            "`curves` show a valley with all sizes together only: without one of them there is "
+            "none, so its powers have no error bars. Run more sizes."
+        )
     return Valley((start, end - 1), values, errors, len(counted), surface, found, counted)
 
 
@@ -227,6 +234,7 @@ class _Surface:
             root = 1 - zz**2  # of the weight, which fades towards the ends
             columns = [np.ones_like(uu), -uu, *chebvander(zz, _ORDER).T[1:]]
             columns += [-(uu**2)] if bent else []
+            columns += [uu * zz**2, uu * zz**3]  # the valley opens or closes on its way
             count = len(columns)
             if shape.any():
                 falls = -chebval(zz, chebder(np.append(0.0, shape))) / REACH
