@@ -21,7 +21,7 @@ import numpy as np
 from hidim.measure.envelopes import MeasuredFrontier, spline_vertex
 from hidim.measure.reading import LN10, by_size, log_loss_table, runs_of
 from hidim.measure.saturation import saturating_fit
-from hidim.measure.slopes import Exponent, measure_exponent, student
+from hidim.measure.slopes import Exponent, measure_exponent
 from hidim.measure.valley import FEWEST, SAME, Valley, chosen_valley, inside, valley
 from hidim.support.checks import finite_array, non_negative, positive
 
@@ -162,7 +162,7 @@ def _exponents(
     exponents = []
     for k in range(2):
         value, error = float(found.values[k]), float(found.errors[k])
-        half = student(found.sizes) * error
+        half = found.quantile() * error
         rows = [(np.exp(u[v.window[0]]), v.values[k], v.errors[k]) for v in tried]
         exponents.append(
             Exponent(

@@ -19,7 +19,7 @@ rule). What every window gave, and the drift within the chosen one, are part of 
 
 Errors. Runs of one size share their errors over the whole curve, so each size is one cluster:
 standard errors come from leaving out one size after another, intervals from Student's t with as
-many degrees of freedom as sizes, less one.
+many degrees of freedom as sizes, less three: for the level, the power, and how the valley opens.
 
 Limits: at least five sizes near the valley. A floor that all runs share flattens the valley: take
 it off first.
@@ -34,7 +34,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebder, chebval, chebvander
 
 from hidim.measure.reading import LN10
-from hidim.measure.slopes import jackknife, student
+from hidim.measure.slopes import LEVEL, jackknife, student
 
 REACH = LN10  # in log d: how far from the valley a run still counts
 SAME = (0.001, 0.003)  # differences of eta and of xi that mean nothing
@@ -78,9 +78,13 @@ class Valley:
         half = (self._surface.u[-1] - self._surface.u[0]) / 2
         return _with_errors(bent, rows, lambda one: 2 * half * one.bends)
 
+    def quantile(self, level: float = LEVEL) -> float:
+        """How many standard errors an interval holds on either side."""
+        return student(self.sizes - 2, level)
+
     def agrees_with(self, shorter: Valley) -> bool:
         """Whether both powers are a shorter window's within its errors."""
-        most = np.maximum(student(shorter.sizes, _AGREE) * shorter.errors, SAME)
+        most = np.maximum(shorter.quantile(_AGREE) * shorter.errors, SAME)
         return bool(np.all(np.abs(self.values - shorter.values) <= most))
 
 

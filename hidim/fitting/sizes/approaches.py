@@ -145,7 +145,7 @@ def envelope(
     assert found.xi.windows is not None
     points = list(zip(found.flops, found.d, found.risk, strict=True))
     scale = float(np.mean(np.log(found.d) - found.xi.value * np.log(found.flops)))
-    half = student(found.sizes or 2, _level(level)) * found.xi.stderr
+    half = student((found.sizes or 0) - 2, _level(level)) * found.xi.stderr
     ends = (found.xi.value - half, found.xi.value + half) if bootstrap else None
     whole = float(found.xi.windows[-1, 1])
     flops, sizes, losses = np.array(points).T
