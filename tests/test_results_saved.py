@@ -31,7 +31,14 @@ from hidim.rates.stability import Stability
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
 from hidim.scaling.schedules import ScheduleExponents, schedule_exponents
-from hidim.studies import Ladder, LadderExponents, measure_ladder, run_ladder
+from hidim.studies import (
+    Ladder,
+    LadderExponents,
+    OwnExponents,
+    measure_ladder,
+    own_exponents,
+    run_ladder,
+)
 from hidim.support.extras import MissingExtra
 from hidim.support.results import ByContent, Saved
 
@@ -121,6 +128,10 @@ RESULTS = {
     SaturatingFit: lambda: measure.saturating_fit(np.arange(1, 9), 1.0 / np.arange(1, 9)),
     Crossing: lambda: measure.first_crossing([1, 10], [1.0, 0.1], 0.5, stderr=[0.1, 0.01]),
     "no crossing": lambda: measure.first_crossing([1, 10], [1.0, 0.1], 0.05),
+    OwnExponents: lambda: own_exponents(
+        hidim.Spectrum(np.arange(1, 401.0) ** -2, np.arange(1, 401.0) ** -0.6, 0.0),
+        sizes=[10, 14, 20, 28, 40, 56, 80],
+    ),
     "frontier": lambda: measure.frontier(sums_of_powers(), law=hidim.scaling_law(1.0, 0.7)),
     OptimalSize: isoflop,
     SizeTable: lambda: SizeTable((np.ones(3), np.arange(3.0)), np.ones(3), ("read",)),
@@ -260,6 +271,7 @@ LOADABLE = [
     MeasuredFrontier,
     MeasuredRun,
     OptimalSize,
+    OwnExponents,
     PlannedSchedule,
     Result,
     Run,
