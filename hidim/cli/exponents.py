@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hidim.algorithms.named import lookup
 from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.data import add_data_flags
 from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table, write_figure
 from hidim.support.checks import positive, whole
@@ -24,7 +25,7 @@ EXAMPLE = """example:
   hidim exponents --alpha 1 --beta 0.7
   hidim exponents --alpha 1 --beta 0.3 --algorithm dana-decaying --d-max 1e7 --json
   hidim exponents --alpha 1 --beta 0.7 --algorithm sgd general-momentum:kappa_2=0.5,kappa_3=0.25
-  hidim exponents --data rows.npz --algorithm sgd dana-decaying
+  hidim exponents --data rows.csv --target price --features relu:600 --algorithm sgd
 ± is the 95 % interval, which leaves out one size after another; drift is the later half of the
 window minus the earlier half; "here" is the law with its constants over the same window"""
 
@@ -43,9 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     problem.add_argument(
         "--spectrum", metavar="FILE", help=".json, .npz or .csv with eigenvalues and error_sq"
     )
-    problem.add_argument(
-        "--data", metavar="FILE", help=".npz with X (rows are samples) and y: measure the spectrum"
-    )
+    add_data_flags(problem)
     problem.add_argument("--ranks", metavar="FIRST,LAST", help="that alpha and beta are read from")
     problem.add_argument(
         "--seed", type=count, metavar="N", default=0, help="of the random features (0)"

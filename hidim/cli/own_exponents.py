@@ -6,12 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from hidim.cli.algorithms import asked
+from hidim.cli.data import load_data
 from hidim.cli.frontiers import interval, power_columns
 from hidim.cli.output import hand_back, table
-from hidim.cli.problems import load_data
 from hidim.problems.spectrum import Spectrum
 from hidim.studies.ladder import sizes_between
-from hidim.support.checks import positive, whole
+from hidim.support.checks import given_seed, positive, whole
 from hidim.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def run_own(args: argparse.Namespace) -> int:
     for one in named:
         if one.given:
             raise ValueError(f"{one.label!r}: a covariance of your own has the recommended rates.")
-    spectrum = Spectrum.load(args.spectrum) if args.spectrum else load_data(args.data)
+    args.seed = given_seed("seed", args.seed)
+    spectrum = Spectrum.load(args.spectrum) if args.spectrum else load_data(args)
     sizes = _sizes(args, spectrum)
     batch = whole("batch-size", args.batch_size, minimum=1)
     found = []

@@ -182,7 +182,7 @@ def random_features(spectrum: Spectrum, d: int, rng: np.random.Generator) -> Spe
         floor + spectrum.risk_floor,
         label=spectrum.label,
         provenance=provenance,
-        law=spectrum.law,
+        law=spectrum.law.of_nodes(),  # rows and a basis would be those of the modes
     )
 
 
