@@ -44,7 +44,10 @@ def coverage(noise, p, q, count, *, sizes=8):
     rng, truth = np.random.default_rng(7), exponents(p, q)
     hits = np.zeros(2)
     for _ in range(count):
-        found = frontier(ladder(p, q, sizes=sizes, noise=noise, rng=rng))
+        try:
+            found = frontier(ladder(p, q, sizes=sizes, noise=noise, rng=rng))
+        except ValueError:
+            continue  # too noisy to show a valley: a miss
         powers = (found.eta, found.xi)
         hits += [one.low <= true <= one.high for one, true in zip(powers, truth, strict=True)]
     return hits.min() / count
