@@ -29,7 +29,7 @@ from hidim.problems.decomposition import decompose
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law
-from hidim.studies.ladder import check_sizes
+from hidim.studies.ladder import check_sizes, sizes_between
 from hidim.support.checks import given_seed, positive, whole
 from hidim.support.results import Saved
 
@@ -194,7 +194,8 @@ def _sizes(sizes: Iterable[float] | None, modes: int) -> list[int]:
                 f"`spectrum` has {modes} modes; a ladder of random features needs at least "
                 f"{4 * _SMALLEST * _SHARE}. Measure more features."
             )
-        return [int(d) for d in np.unique(np.round(np.geomspace(_SMALLEST, most, _SIZES)))]
+        spread = (_SIZES - 1) / math.log10(most / _SMALLEST)
+        return [int(d) for d in sizes_between(_SMALLEST, most, spread)]
     found = sorted(int(d) for d in check_sizes(sizes))
     if found[-1] >= modes:
         raise ValueError(f"`sizes` must stay below the {modes} modes, got {found[-1]}.")
