@@ -43,6 +43,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "System": "systems.base",
         "stability": "rates.stability",
         "Stability": "rates.stability",
+        "frontier": "measure.frontiers",
         "ScalingLaw": "scaling.law",
         "scaling_law": "scaling.law",
     },

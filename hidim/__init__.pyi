@@ -36,6 +36,7 @@ from hidim.algorithms.schedules import Table as Table
 from hidim.algorithms.schedules import WSD as WSD
 from hidim.algorithms.schedules import Warmup as Warmup
 from hidim.curve import Curve as Curve
+from hidim.measure.frontiers import frontier as frontier
 from hidim.prediction import predict as predict
 from hidim.problems import noise as noise
 from hidim.problems.power_law import PLRF as PLRF

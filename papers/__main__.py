@@ -57,7 +57,8 @@ def main() -> None:
             print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
             bar.advance()
     if chosen == list(SCRIPTS):
-        write_text(ROOT / "docs" / "papers.md", "\n".join([INTRODUCTION, *sections]))
+        moved = (ROOT / "papers" / "moved.md").read_text(encoding="utf-8")
+        write_text(ROOT / "docs" / "papers.md", "\n".join([INTRODUCTION, *sections, moved]))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import numpy as np
 
 import hidim
 from hidim.engines.targets import predict_targets
+from hidim.measure import measure_exponent
+from hidim.measure.envelopes import parabola_vertex
 from hidim.plots import colour_of, dress
 from hidim.scaling.amplitudes import trace_constant
 from hidim.scaling.law import scaling_law
-from hidim.studies import measure_exponent
 from papers.report import Section, markdown_table
 
 TITLE = "Figure 1, right: Adam with cosine decay beside SGD's law"
@@ -181,16 +182,12 @@ def _ratios_at_fixed_size(tables: dict[str, np.ndarray]) -> str:
 
 
 def _frontier(log_risk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log d* and log P* of each budget: the vertex of a parabola through five sizes."""
+    """log d* and log P* of each budget: the vertex of an isoFLOP parabola."""
     x = np.log(np.array(SIZES))
-    found = []
-    for column in log_risk.T:
-        known = np.nonzero(~np.isnan(column))[0]
-        k = int(np.clip(np.nanargmin(column), known[0] + 2, known[-1] - 2))
-        u, w = x[k - 2 : k + 3] - x[k], column[k - 2 : k + 3]
-        bend, slope, level = np.polyfit(u, w, 2)
-        move = -slope / (2 * bend)
-        found.append((x[k] + move, level + slope * move / 2))
+    known = ~np.isnan(log_risk)
+    found = [
+        parabola_vertex(x[k], column[k]) for k, column in zip(known.T, log_risk.T, strict=True)
+    ]
     size, risk = np.array(found).T
     return size, risk
 
@@ -244,8 +241,8 @@ TEXT = (
     "constant rate and with the same cosine. Every point is a run of its own length; the peak rate "
     "is the best of four, a factor of 2 apart for Adam, at every size and budget, chosen on the "
     "same seeds (at the edge of the grid in {edge:.0%} of the cells). Frontiers are vertices of a "
-    "parabola in log d through five sizes, for {low:.1e} to {high:.1e} flops and d from {small} to "
-    "{large}; errors by a jackknife over seeds.\n\n"
+    "parabola in log d through the sizes within half a decade, for {low:.1e} to {high:.1e} flops "
+    "and d from {small} to {large}; errors by a jackknife over seeds.\n\n"
     "**Not confirmed at these sizes.** Adam lies below SGD with cosine decay at every budget, by "
     "the factors {ratios}, and its frontier is steeper than SGD's by {gap:.1f} standard errors "
     "({later:.1f} over the upper half of the budgets). The factor falls more slowly as the budget "

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hidim.measure import measure_exponent
 from hidim.rates.critical import critical_kappa_2
-from hidim.studies import measure_exponent
 from papers.report import Section, markdown_table
 
 TITLE = "The stability line κ₂ = 1 − 2ακ₃"

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from hidim import frontier
+from hidim.measure import isoflop, measure_exponent
 from hidim.plots import colour_of
 from hidim.scaling.law import scaling_law
-from hidim.studies import Recipe, envelope, isoflop, measure_exponent, run_ladder
+from hidim.studies import Recipe, run_ladder
 from hidim.studies.ladder import sizes_between
 from papers.report import Section, markdown_table
 
@@ -23,18 +25,20 @@ SIZES = sizes_between(100, 1e6, 4)
 
 
 def measure() -> dict[str, Any]:
-    """eta and xi over the last two decades of flops, both approaches."""
+    """eta and xi by the frontier in its own window, and by isoFLOP parabolas over the same."""
     found: dict[str, Any] = {}
-    budgets = 10 ** np.arange(3, 16, 0.125)
     for name in NAMES:
         ladders = run_ladder(ALPHA, list(BETAS), Recipe(name, *SCALE), sizes=SIZES)
         rows = []
         for ladder in ladders:
             row = [ladder.law.eta, ladder.law.xi]
-            for approach in (envelope, isoflop):
-                line = approach(ladder.curves, budgets)
-                row.append(measure_exponent(line.flops, 1 / line.risk, last_decades=2).value)
-                row.append(measure_exponent(line.flops, line.d, last_decades=2).value)
+            line = frontier(ladder.curves)
+            row += [line.eta.value, line.xi.value]
+            low, high = line.eta.window
+            inner = (line.flops >= low * 0.999) & (line.flops <= high * 1.001)
+            profile = isoflop(ladder.curves, line.flops[inner])
+            row.append(measure_exponent(profile.flops, 1 / profile.risk).value)
+            row.append(measure_exponent(profile.flops, profile.d).value)
             rows.append(row)
         found[name] = rows
     return found
@@ -49,10 +53,10 @@ def report(found: dict[str, Any]) -> Section:
         slow = np.abs(table[:, [3, 5]] - table[:, [1]]).max(axis=0)
         worst = BETAS[int(np.argmax(np.abs(table[:, 2] - table[:, 0])))]
         rows.append((name, *(f"{x:.3f}" for x in (*gaps, *slow)), worst))
-    header = ("optimizer", "η envelope", "η IsoFLOP", "ξ envelope", "ξ IsoFLOP", "worst β for η")
+    header = ("optimizer", "η frontier", "η IsoFLOP", "ξ frontier", "ξ IsoFLOP", "worst β for η")
     text = (
-        "Lines are theory, points the frontier of exact curves with d up to 1e6 over the last two "
-        "decades of flops. Largest distance from theory along the cut:\n\n"
+        "Lines are theory, points the frontier of exact curves with d up to 1e6 in the window of "
+        "flops that it chooses. Largest distance from theory along the cut:\n\n"
         + markdown_table(header, rows)
         + "\n\nNear β = 1/2 the floor approaches its power only like d^-|2β-1|, for every "
         "optimizer. Away from it SGD is on its line; both DANAs are still below theirs at these "

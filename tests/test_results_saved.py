@@ -24,14 +24,21 @@ from hidim.lab.reports.groups import Estimate, Group
 from hidim.lab.reports.measured import MeasuredRun
 from hidim.lab.training.result import Result, from_record
 from hidim.lab.training.settings import Settings
-from hidim.measure import Exponent, MeasuredFrontier, SaturatingFit
+from hidim.measure import Crossing, Exponent, MeasuredFrontier, SaturatingFit
 from hidim.measure.crossings import Standing, standings
 from hidim.measure.tails import Tail
 from hidim.rates.stability import Stability
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
 from hidim.scaling.schedules import ScheduleExponents, schedule_exponents
-from hidim.studies import Ladder, LadderExponents, measure_ladder, run_ladder
+from hidim.studies import (
+    Ladder,
+    LadderExponents,
+    OwnExponents,
+    measure_ladder,
+    own_exponents,
+    run_ladder,
+)
 from hidim.support.extras import MissingExtra
 from hidim.support.results import ByContent, Saved
 
@@ -77,8 +84,13 @@ def chinchilla():
 def isoflop():
     n, c = np.meshgrid(np.geomspace(1e6, 1e9, 9), [1e18, 1e19, 1e20])
     best = 0.1 * c**0.5 / np.sqrt(10)
-    loss = 2 + 0.1 * np.log(n / best) ** 2
+    loss = np.exp(0.7 + 0.05 * np.log(n / best) ** 2)
     return fitting.isoflop(n.ravel(), c.ravel(), loss.ravel(), bootstrap=3)
+
+
+def sums_of_powers():
+    t = np.geomspace(1, 1e7, 60)
+    return [(n, n * t, n**-0.5 + t**-0.5) for n in np.geomspace(100, 1e4, 6)]
 
 
 def measured_run():
@@ -114,6 +126,13 @@ RESULTS = {
     ScheduleExponents: lambda: schedule_exponents(1.0, 0.3, "wsd"),
     Exponent: lambda: measure.measure_exponent(np.array([1.0, 10.0]), np.array([1.0, 0.1])),
     SaturatingFit: lambda: measure.saturating_fit(np.arange(1, 9), 1.0 / np.arange(1, 9)),
+    Crossing: lambda: measure.first_crossing([1, 10], [1.0, 0.1], 0.5, stderr=[0.1, 0.01]),
+    "no crossing": lambda: measure.first_crossing([1, 10], [1.0, 0.1], 0.05),
+    OwnExponents: lambda: own_exponents(
+        hidim.Spectrum(np.arange(1, 401.0) ** -2, np.arange(1, 401.0) ** -0.6, 0.0),
+        sizes=[10, 14, 20, 28, 40, 56, 80],
+    ),
+    "frontier": lambda: measure.frontier(sums_of_powers(), law=hidim.scaling_law(1.0, 0.7)),
     OptimalSize: isoflop,
     SizeTable: lambda: SizeTable((np.ones(3), np.arange(3.0)), np.ones(3), ("read",)),
     Run: measured_run,
@@ -240,6 +259,7 @@ def test_the_record_of_a_training_run_is_its_result():
 
 
 LOADABLE = [
+    Crossing,
     Curve,
     Estimate,
     Exponent,
@@ -251,6 +271,7 @@ LOADABLE = [
     MeasuredFrontier,
     MeasuredRun,
     OptimalSize,
+    OwnExponents,
     PlannedSchedule,
     Result,
     Run,

@@ -156,8 +156,7 @@ def _real(
 
 def _marks(steps: int) -> np.ndarray:
     """Step 0 and about five points a decade."""
-    count = round(5 * np.log10(steps)) + 1
-    return np.concatenate([[0], np.unique(np.rint(np.geomspace(1, steps, count)))])
+    return log_spaced_steps(steps, per_decade=5)
 
 
 def _line(steps: int) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""`hidim exponents`: compute-optimal exponents measured on exact curves, beside theory."""
+"""`hidim exponents`: compute-optimal exponents measured on exact curves, beside theory.
+
+On power-law random features, or on random features of a covariance of one's own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hidim.algorithms.named import lookup
 from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.data import add_data_flags
 from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table, write_figure
 from hidim.support.checks import positive, whole
@@ -20,7 +24,10 @@ SUMMARY = "Compute-optimal exponents measured on exact curves over a ladder of s
 EXAMPLE = """example:
   hidim exponents --alpha 1 --beta 0.7
   hidim exponents --alpha 1 --beta 0.3 --algorithm dana-decaying --d-max 1e7 --json
-  hidim exponents --alpha 1 --beta 0.7 --algorithm sgd general-momentum:kappa_2=0.5,kappa_3=0.25"""
+  hidim exponents --alpha 1 --beta 0.7 --algorithm sgd general-momentum:kappa_2=0.5,kappa_3=0.25
+  hidim exponents --data rows.csv --target price --features relu:600 --algorithm sgd
+± is the 95 % interval, which leaves out one size after another; drift is the later half of the
+window minus the earlier half; "here" is the law with its constants over the same window"""
 
 DEFAULT = ("sgd", "dana-constant", "dana-decaying")
 KEYS = ("rate", "ratio", "delta", "kappa_2", "kappa_3")
@@ -28,13 +35,19 @@ KEYS = ("rate", "ratio", "delta", "kappa_2", "kappa_3")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim exponents`."""
-    problem = parser.add_argument_group("problem")
-    problem.add_argument(
-        "--alpha", type=number, metavar="X", required=True, help="data exponent, positive"
-    )
-    problem.add_argument("--beta", type=number, metavar="X", required=True, help="target exponent")
+    problem = parser.add_argument_group("problem: power laws, or a covariance of your own")
+    problem.add_argument("--alpha", type=number, metavar="X", help="data exponent, positive")
+    problem.add_argument("--beta", type=number, metavar="X", help="target exponent")
     problem.add_argument(
         "--v-over-d", type=number, metavar="X", help="v / d (inf; 4 when 2 alpha <= 1)"
+    )
+    problem.add_argument(
+        "--spectrum", metavar="FILE", help=".json, .npz or .csv with eigenvalues and error_sq"
+    )
+    add_data_flags(problem)
+    problem.add_argument("--ranks", metavar="FIRST,LAST", help="that alpha and beta are read from")
+    problem.add_argument(
+        "--seed", type=count, metavar="N", default=0, help="of the random features (0)"
     )
     add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
     what = parser.add_argument_group("rates of all of them (recommended ones)")
@@ -51,9 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         what.add_argument(old, type=number, help=argparse.SUPPRESS)
     ladder = parser.add_argument_group("ladder of sizes")
     ladder.add_argument(
-        "--d-min", type=number, metavar="X", default=100, help="smallest size (100)"
+        "--d-min", type=number, metavar="X", help="smallest size (100; 10 of your own)"
     )
-    ladder.add_argument("--d-max", type=number, metavar="X", default=1e6, help="largest size (1e6)")
+    ladder.add_argument(
+        "--d-max", type=number, metavar="X", help="largest size (1e6; a quarter of your modes)"
+    )
     ladder.add_argument(
         "--per-decade", type=number, metavar="N", default=6, help="sizes per decade (6)"
     )
@@ -61,8 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--last-decades",
         type=number,
         metavar="X",
-        default=2,
-        help="decades of flops that powers are fitted to",
+        help="decades of flops that powers are fitted to (a window chosen by rule)",
     )
     ladder.add_argument(
         "--multiple",
@@ -76,9 +90,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a row per optimizer: measured and theoretical exponents."""
+    check_outputs(args)
+    if args.spectrum or args.data:
+        from hidim.cli.own_exponents import run_own
+
+        return run_own(args)
+    return _run_powers(args)
+
+
+def _run_powers(args: argparse.Namespace) -> int:
     from hidim.studies.ladder import sizes_between
 
-    check_outputs(args)
+    missing = [f"--{name}" for name in ("alpha", "beta") if getattr(args, name) is None]
+    if missing:
+        raise ValueError(
+            f"{' and '.join(missing)} missing: give --alpha and --beta, or --spectrum FILE, or "
+            "--data FILE."
+        )
+    args.d_min = 100 if args.d_min is None else args.d_min
+    args.d_max = 1e6 if args.d_max is None else args.d_max
     named = [_with_old_flags(one, args) for one in asked(args, DEFAULT)]
     for one in named:
         check_keys(one, KEYS)
@@ -90,10 +120,11 @@ def run(args: argparse.Namespace) -> int:
         )
     for name, size in (("d-min", low), ("d-max", high)):
         whole(name, size)
-    per_decade, args.last_decades, args.multiple = (
-        positive(name, getattr(args, name.replace("-", "_")))
-        for name in ("per-decade", "last-decades", "multiple")
+    per_decade, args.multiple = (
+        positive(name, getattr(args, name.replace("-", "_"))) for name in ("per-decade", "multiple")
     )
+    if args.last_decades is not None:
+        args.last_decades = positive("last-decades", args.last_decades)
     if args.multiple <= 1:
         raise ValueError(f"`multiple` of the floor must exceed 1, got {args.multiple:g}.")
     args.sizes = sizes_between(low, high, per_decade)
@@ -105,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         write_figure(args.plot, lambda ax: _draw(ax, found, labels), size=(6.4, 4.4))
     head = (
         f"alpha = {args.alpha:g}, beta = {args.beta:g}: phase {found[0].phase}, "
-        f"d = {low:g}..{high:g}, last {args.last_decades:g} decades"
+        f"d = {low:g}..{high:g}"
     )
     answer = {"alpha": args.alpha, "beta": args.beta, "phase": found[0].phase, "rows": rows}
     return hand_back(
@@ -165,20 +196,32 @@ def _frontiers(found: list[LadderExponents], labels: list[str]) -> dict[str, lis
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     def text(key: str) -> list[str]:
-        return [f"{row[key]:.4f}" if math.isfinite(row[key]) else "-" for row in rows]
+        return [_number(row[key]) for row in rows]
 
-    return {
-        "optimizer": [row["algorithm"] for row in rows],
-        "eta": text("eta"),
-        "isoflop": text("eta_isoflop"),
-        "theory": text("eta_theory"),
-        "xi": text("xi"),
-        "isoflop ": text("xi_isoflop"),
-        "theory ": text("xi_theory"),
+    columns = {"optimizer": [row["algorithm"] for row in rows]}
+    for name, pad in (("eta", ""), ("xi", " ")):
+        columns |= {
+            name: text(name),
+            f"±{pad}": [_half(row, name) for row in rows],
+            f"drift{pad}": [_number(row[f"{name}_drift"], "+.4f") for row in rows],
+            f"isoflop{pad}": text(f"{name}_isoflop"),
+            f"theory{pad}": text(f"{name}_theory"),
+            f"here{pad}": text(f"{name}_theory_here"),
+        }
+    return columns | {
         "floor d^": text("floor_time"),
         "theory  ": text("floor_time_theory"),
-        "flops": ["{:.1e}..{:.1e}".format(*row["flops"]) for row in rows],
+        "window in flops": ["{:.1e}..{:.1e}".format(*row["window"]) for row in rows],
     }
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _half(row: dict[str, Any], name: str) -> str:
+    """Half the interval."""
+    return _number((row[f"{name}_high"] - row[f"{name}_low"]) / 2)
 
 
 def _draw(ax: Any, found: list[LadderExponents], labels: list[str]) -> Any:

@@ -1,6 +1,7 @@
 """`hidim frontier`: the compute-optimal parameters, steps and risk for a budget.
 
-Once from the scaling law's closed form, and once from exact curves at the same rates.
+Once from the scaling law's closed form, and once from exact curves at the same rates; or, with
+--runs, the exponents that runs of one's own show.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from hidim.support.progress import Progress
 SUMMARY = "The compute-optimal parameter count, step count and risk for a flops budget."
 EXAMPLE = """example:
   hidim frontier --alpha 1 --beta 0.7 --flops 1e9
-  hidim frontier --alpha 1 --beta 0.7 --algorithm dana-decaying --flops 1e8 1e9 1e10 --json"""
+  hidim frontier --alpha 1 --beta 0.7 --algorithm dana-decaying --flops 1e8 1e9 1e10 --json
+
+exponents of runs of your own: a sweep's folder, a folder of saved curves, or a table with columns
+for parameters, flops (or tokens, or steps) and loss, and one that names the optimizer if several
+  hidim frontier --runs runs.csv --columns params=N,tokens=D,loss=val_loss --floor fit
+  hidim frontier --runs curves --alpha 1 --beta 0.7"""
 
 DEFAULT = ("sgd", "dana-constant", "dana-decaying")
 KEYS = ("kappa_1", "kappa_2", "kappa_3", "c_2", "c_3", "delta")
@@ -25,17 +31,27 @@ KEYS = ("kappa_1", "kappa_2", "kappa_3", "c_2", "c_3", "delta")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim frontier`."""
-    parser.add_argument(
-        "--alpha", type=number, metavar="X", required=True, help="data exponent, positive"
-    )
-    parser.add_argument("--beta", type=number, metavar="X", required=True, help="target exponent")
+    parser.add_argument("--alpha", type=number, metavar="X", help="data exponent, positive")
+    parser.add_argument("--beta", type=number, metavar="X", help="target exponent")
     parser.add_argument(
         "--flops",
         type=number,
         nargs="+",
-        required=True,
         metavar="F",
         help="budgets: steps x parameters x batch",
+    )
+    runs = parser.add_argument_group("runs of your own, in place of budgets")
+    runs.add_argument("--runs", metavar="DIR|FILE", help="measure the exponents of these")
+    runs.add_argument("--columns", metavar="ROLE=NAME,...", help="columns of a table of runs")
+    runs.add_argument(
+        "--window",
+        type=number,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="flops to fit the powers over (a window chosen by rule)",
+    )
+    runs.add_argument(
+        "--floor", type=_floor, metavar="X|fit", default=0.0, help="loss taken off all runs (0)"
     )
     add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
     parser.add_argument(
@@ -53,6 +69,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one row per budget and optimizer."""
     check_outputs(args)
+    if args.runs is not None:
+        from hidim.cli.frontiers import run_measured
+
+        if args.flops is not None:
+            raise ValueError("--runs leaves no room for --flops: the runs say their own.")
+        return run_measured(args)
+    missing = [f"--{name}" for name in ("alpha", "beta", "flops") if getattr(args, name) is None]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} missing: give them, or --runs DIR|FILE.")
     named = asked(args, DEFAULT)
     laws = [_law(args, one) for one in named]
     if not args.law_only:
@@ -71,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
         answer={"alpha": args.alpha, "beta": args.beta, "rows": rows},
         text=f"{head}\n\n{table(cells)}",
     )
+
+
+def _floor(text: str) -> float | str:
+    return "fit" if text.strip().lower() == "fit" else number(text)
 
 
 def _law(args: argparse.Namespace, one: Asked) -> ScalingLaw:

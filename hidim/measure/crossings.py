@@ -1,8 +1,9 @@
 """When does a curve pass a level, and when does another end there?
 
-A risk need not fall all the way: at a large rate or with label noise it passes below its own end
-and rises again. So a level counts as reached at the step from which the risk stays there, and who
-is compared with a first curve is asked for the same as that first curve.
+`first_crossing` finds the first time at a level on plain arrays, `time_to_level` on a curve.
+`settling_time` asks for more: a risk need not fall all the way. At a large rate or with label noise
+it passes below its own end and rises again. So there a level counts as reached at the step from
+which the risk stays, and who is compared with a first curve is asked for the same as that curve.
 """
 
 from __future__ import annotations
@@ -92,6 +93,91 @@ def standings(curves: Sequence[Curve]) -> list[Standing]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Crossing(Saved, format="hidim-crossing/1"):
+    """Where a curve meets a level.
+
+    Attributes:
+        value: steps, compute or tokens at the level; NaN if it is never met.
+        level: the level.
+        low: value a level one standard error of the curve higher would give, or None where the
+            curve has no error.
+        high: that of a level lower by as much, infinite if it is not met.
+        power: d log value / d log level there: how much the answer depends on the level.
+    """
+
+    value: float
+    level: float
+    low: float | None = None
+    high: float | None = None
+    power: float = math.nan
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def first_crossing(
+    x: np.ndarray, y: np.ndarray, level: float, *, stderr: np.ndarray | None = None
+) -> Crossing:
+    """The first x at which y is at the level or below.
+
+    Between the points y is a spline in log-log through the eight around the crossing. Without
+    errors of their own, points that scatter by some share s make the answer wrong by s x power.
+
+    Args:
+        x: shape (n,), ascending and positive.
+        y: shape (n,), positive.
+        level: a positive number.
+        stderr: shape (n,) standard errors of y, or None.
+
+    >>> found = first_crossing(np.array([1.0, 10, 100]), np.array([1.0, 0.1, 0.01]), 0.05)
+    >>> round(found.value, 6), round(found.power, 6)
+    (20.0, -1.0)
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if not level > 0:
+        raise ValueError(f"`level` must be positive, got {level!r}.")
+    use = (x > 0) & np.isfinite(y) & (y > 0)
+    u, w = np.log(x[use]), np.log(y[use])
+    value, power, place = _crossing(u, w, math.log(level))
+    if stderr is None or place is None:
+        return Crossing(value, level, None, None, power)
+    share = float(np.asarray(stderr)[use][place]) / float(y[use][place])
+    low, high = (_crossing(u, w, math.log(level) + sign * share)[0] for sign in (1, -1))
+    return Crossing(value, level, low, math.inf if math.isnan(high) else high, power)
+
+
+def _crossing(u: np.ndarray, w: np.ndarray, level: float) -> tuple[float, float, int | None]:
+    """Value, power and the first place at the level or below."""
+    from scipy.interpolate import CubicSpline
+
+    below = np.flatnonzero(w <= level)
+    if not len(below):
+        return math.nan, math.nan, None
+    k = int(below[0])
+    if k == 0:
+        return float(np.exp(u[0])), math.nan, k
+    near = slice(max(0, k - 4), k + 4)
+    spline = CubicSpline(u[near], w[near] - level)
+    roots = spline.roots(extrapolate=False)
+    inside = roots[(roots >= u[k - 1] - 1e-12) & (roots <= u[k] + 1e-12)]
+    at = float(inside[0]) if len(inside) else float(u[k])
+    slope = float(spline(at, 1))
+    return float(np.exp(at)), 1 / slope if slope else math.nan, k
+
+
+def time_to_level(curve: Curve, level: float) -> Crossing:
+    """The first step at which a curve is at the level or below, with the error of its own.
+
+    >>> time_to_level(Curve([1, 10, 100], [1.0, 0.1, 0.01]), 0.05).value
+    20.0...
+    """
+    steps, places = np.unique(np.asarray(curve.steps, dtype=np.float64), return_index=True)
+    late = steps >= 1
+    stderr = None if curve.stderr is None else curve.stderr[places][late]
+    return first_crossing(steps[late], curve.risk[places][late], level, stderr=stderr)
+
+
 def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
     """The step from which the risk stays at `level` or below, NaN if it does not end there.
 
@@ -131,18 +217,4 @@ def time_to_multiple(curve: Curve, floor: float, multiple: float = 2.5) -> float
         floor: the risk floor of the problem.
         multiple: above 1 / (1 - N), the factor at which noise of kernel norm N holds the risk.
     """
-    from scipy.interpolate import CubicSpline
-
-    known, risk = curve.in_time()
-    use = (known >= 1) & np.isfinite(risk)
-    u, gap = np.log(known[use]), np.log(risk[use] / (multiple * floor))
-    below = np.nonzero(gap <= 0)[0]
-    if len(below) == 0:
-        return float("nan")
-    k = int(below[0])
-    if k == 0:
-        return float(known[use][0])
-    near = slice(max(0, k - 4), k + 4)
-    roots = CubicSpline(u[near], gap[near]).roots(extrapolate=False)
-    inside = roots[(roots >= u[k - 1] - 1e-12) & (roots <= u[k] + 1e-12)]
-    return float(np.exp(inside[0] if len(inside) else u[k]))
+    return time_to_level(curve, multiple * floor).value

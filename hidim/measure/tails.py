@@ -3,17 +3,24 @@
 Read as lambda_j ~ j^(-2 alpha), the power-law random features of arXiv 2505.16098, a slope s gives
 alpha = s / 2 and kappa_3 = 1 / (2 alpha) = 1 / s.
 
+The window is ranks 3 (or 1/50 of the rank) to half the rank, past the head and short of where a
+finite sample bends the spectrum down; every octave of ranks counts the same. The interval comes
+from leaving out one block of neighbouring ranks after another.
+
 Limits: real spectra bend. The slopes of the two halves of the window stand beside the fit, and
-where they differ much there is no power law.
+where they differ much there is no power law. Eigenvalues of few rows are biased all together,
+which no interval from ranks shows.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from hidim.measure.slopes import measure_exponent
 from hidim.support.checks import finite_array
 from hidim.support.results import Saved
 
@@ -28,6 +35,8 @@ class Tail(Saved, format="hidim-tail/1"):
         window: first and last rank of the fit, counted from 1.
         slope: s of lambda_j ~ j^-s.
         halves: slopes of the lower and upper half of the window in log rank.
+        low: lower end of the 95 % interval of the slope, None where too few ranks bound it.
+        high: its upper end.
     """
 
     site: str
@@ -35,6 +44,8 @@ class Tail(Saved, format="hidim-tail/1"):
     window: tuple[int, int]
     slope: float
     halves: tuple[float, float]
+    low: float | None = None
+    high: float | None = None
 
     @property
     def alpha(self) -> float:
@@ -54,6 +65,7 @@ class Tail(Saved, format="hidim-tail/1"):
             "window": list(self.window),
             "slope": self.slope,
             "slope_halves": list(self.halves),
+            "slope_interval": None if self.low is None else [self.low, self.high],
             "alpha": self.alpha,
             "kappa_3": self.kappa_3,
         }
@@ -84,13 +96,16 @@ def tail(eigenvalues: np.ndarray, *, site: str = "", window: tuple[int, int] | N
             f"`window` {first}..{last} must hold at least 4 of the {rank} nonzero eigenvalues"
             f"{f' of {site}' if site else ''}. Measure more of them, or give a window."
         )
-    j = np.arange(first, last + 1)
-    x, y = np.log(j), np.log(values[j - 1])
+    j = np.arange(first, last + 1, dtype=np.float64)
+    y = 1 / values[first - 1 : last]
     # Ranks are dense at the end of a log axis: weights 1/j make every octave count the same.
-    low = x <= (x[0] + x[-1]) / 2
-    halves = tuple(_slope(x[part], y[part], j[part]) for part in (low, ~low))
-    return Tail(site, values, (first, last), _slope(x, y, j), (halves[0], halves[1]))
+    low = np.log(j) <= (math.log(first) + math.log(last)) / 2
+    whole = measure_exponent(j, y, weights=1 / j)
+    halves = tuple(_slope(j[part], y[part]) for part in (low, ~low))
+    return Tail(
+        site, values, (first, last), whole.value, (halves[0], halves[1]), whole.low, whole.high
+    )
 
 
-def _slope(x: np.ndarray, y: np.ndarray, j: np.ndarray) -> float:
-    return -float(np.polyfit(x, y, 1, w=1 / np.sqrt(j))[0]) if len(x) > 1 else float("nan")
+def _slope(j: np.ndarray, y: np.ndarray) -> float:
+    return measure_exponent(j, y, weights=1 / j).value if len(j) > 1 else math.nan

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.measure import measure_exponent
 from hidim.plots.style import colour_of, dress, new_ax
 from hidim.support.checks import choice
 
@@ -137,7 +138,7 @@ def fitted_slope(curve: Curve, window: tuple[float, float]) -> float:
     inside = (steps >= max(window[0], 1)) & (steps <= window[1]) & np.isfinite(curve.risk)
     if np.count_nonzero(inside) < 2:
         raise ValueError(f"`window` {window} holds fewer than two points of {curve.label!r}.")
-    return float(np.polyfit(np.log(steps[inside]), np.log(curve.risk[inside]), 1)[0])
+    return measure_exponent(steps[inside], curve.risk[inside]).value
 
 
 def _slope_text(curve: Curve, window: tuple[float, float], theory: float | None) -> str:

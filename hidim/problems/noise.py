@@ -17,7 +17,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from scipy.special import gammaln
 
 from hidim.support import checks
 
@@ -260,7 +259,7 @@ def checked(noise: Any) -> Law | None:
 @lru_cache(maxsize=32)
 def _student(df: float, scale: float) -> Mixture:
     log_w = np.linspace(-80.0 / df, math.log(120.0 / df + 10.0), _NODES)
-    density = 0.5 * df * (math.log(0.5 * df) + log_w - np.exp(log_w)) - gammaln(0.5 * df)
+    density = 0.5 * df * (math.log(0.5 * df) + log_w - np.exp(log_w)) - math.lgamma(0.5 * df)
     return _scales(np.exp(density), scale**2 * np.exp(-log_w))
 
 

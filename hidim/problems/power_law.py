@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hidim.problems.decomposition import decompose
 from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.law import DataLaw
 from hidim.problems.spectrum import Spectrum
@@ -290,23 +291,13 @@ class PLRF:
 
     def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:
         W = self.draw(seed)
-        v, d = W.shape
-        j = np.arange(1, v + 1, dtype=np.float64)
+        j = np.arange(1, len(W) + 1, dtype=np.float64)
         A = W * (j**-self.alpha)[:, None]  # D W
         target = j ** -(self.alpha + self.beta)  # D b
-        Q, R = np.linalg.qr(A)
-        left, singular, right = np.linalg.svd(R)
-        projection = left.T @ (Q.T @ target)  # <u_j, D b>
-        floor = 0.0
-        if v > d:
-            # |D b|^2 - sum projection^2 would cancel; the residual of a solution does not, and
-            # an error in the solution enters it squared.
-            residual = target - A @ (right.T @ (projection / singular))
-            residual -= A @ (right.T @ ((left.T @ (Q.T @ residual)) / singular))
-            floor = 0.5 * float(residual @ residual)
+        eigenvalues, error_sq, floor = decompose(A, target)
         return Spectrum(
-            singular**2,
-            (projection / singular) ** 2,
+            eigenvalues,
+            error_sq,
             floor + 0.5 * self.noise_variance,
             label=self.label,
             provenance=provenance,

@@ -20,6 +20,7 @@ from hidim.algorithms.kappas import sgd_kappa_1, stability_line
 from hidim.algorithms.momentum import dana_decaying
 from hidim.curve import log_steps
 from hidim.engines.march import march
+from hidim.measure.slopes import measure_exponent
 from hidim.problems.power_law import spectra_at
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.momentum import MomentumSystem
@@ -117,4 +118,4 @@ def critical_kappa_2(
             critical_amplitude(spectrum, kappa_3=kappa_3, horizon=horizon, step=step, guess=guess)
         )
     found = np.array(amplitudes)
-    return found, -np.diff(np.log(found)) / np.diff(np.log(np.array(sizes)))
+    return found, -measure_exponent(np.array(sizes), found).local

@@ -13,12 +13,14 @@ from hidim.measure import (
 )
 from hidim.studies.ladder import Ladder, Recipe, run_ladder
 from hidim.studies.ladder_exponents import LadderExponents, measure_ladder
+from hidim.studies.own_covariance import OwnExponents, own_exponents
 
 __all__ = [
     "Exponent",
     "Ladder",
     "LadderExponents",
     "MeasuredFrontier",
+    "OwnExponents",
     "Recipe",
     "SaturatingFit",
     "envelope",
@@ -26,6 +28,7 @@ __all__ = [
     "local_slopes",
     "measure_exponent",
     "measure_ladder",
+    "own_exponents",
     "run_ladder",
     "saturating_fit",
     "time_to_multiple",

@@ -2,9 +2,10 @@
 
     P* ~ flops^-eta,   d* ~ flops^xi,   steps to the floor ~ d^floor_time
 
-by the lower envelope over sizes and by the parabolas of isoFLOP profiles.
-Limits: powers over the last decades of a finite ladder; near a boundary between phases they are
-still on their way.
+by `hidim.frontier`, in the window that it chooses, and by the parabolas of isoFLOP profiles over
+the same budgets.
+Limits: a finite ladder; near a boundary between phases the powers are still on their way, which
+the drift and the law's own powers at these budgets show.
 """
 
 from __future__ import annotations
@@ -17,17 +18,14 @@ import numpy as np
 
 from hidim.measure import (
     MeasuredFrontier,
-    envelope,
+    frontier,
     isoflop,
     measure_exponent,
     time_to_multiple,
 )
 from hidim.studies.ladder import Ladder
-from hidim.support.checks import finite, positive
+from hidim.support.checks import finite
 from hidim.support.results import Saved
-
-_BUDGETS = 10 ** np.arange(3, 45, 0.125)
-_FEWEST = 4  # points of a frontier that show a power
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +35,15 @@ class LadderExponents(Saved, format="hidim-ladder-exponents/1"):
     Attributes:
         algorithm: the optimizer.
         phase: of the problem.
-        eta: by the envelope.
-        eta_isoflop: by isoFLOP parabolas.
+        eta: by the valley of all runs; error, window and drift are in `frontier.eta`.
+        eta_isoflop: by isoFLOP parabolas, over the same window.
         eta_theory: by the scaling law; likewise below.
         xi: power of the best size in flops.
         xi_isoflop: see eta.
         xi_theory: see eta.
         floor_time: power of d in the steps to a multiple of the floor, over the last decade.
         floor_time_theory: see eta.
-        frontier: the envelope itself.
+        frontier: the points of the envelope, and the powers with what is known about them.
     """
 
     algorithm: str
@@ -61,26 +59,30 @@ class LadderExponents(Saved, format="hidim-ladder-exponents/1"):
     frontier: MeasuredFrontier
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers by name, and the first and last flops of the frontier."""
+        """The numbers by name, with intervals and drifts, and what the frontier covers."""
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "frontier"}
-        flops = self.frontier.flops
-        return numbers | {"flops": [float(flops[0]), float(flops[-1])]}
+        about = self.frontier.to_dict()
+        for name in ("eta", "xi"):
+            numbers |= {f"{name}_{k}": about[name][k] for k in ("low", "high", "drift")}
+            numbers[f"{name}_theory_here"] = about[f"{name}_theory_here"]
+        return numbers | {key: about[key] for key in ("settled", "window", "flops")}
 
 
 def measure_ladder(
-    ladder: Ladder, *, last_decades: float = 2.0, multiple: float = 2.5
+    ladder: Ladder, *, last_decades: float | None = None, multiple: float = 2.5
 ) -> LadderExponents:
     """Measure the exponents that a ladder of curves shows.
 
     Args:
         ladder: from `run_ladder`.
-        last_decades: decades of flops that eta and xi are fitted to.
+        last_decades: decades of flops that eta and xi are fitted to; by default the window that
+            `hidim.frontier` chooses.
         multiple: of the floor, for the time to it.
 
     Raises:
         ValueError: a curve diverges, or the ladder is too short to hold a compute-optimal size.
     """
-    last_decades, multiple = positive("last_decades", last_decades), finite("multiple", multiple)
+    multiple = finite("multiple", multiple)
     if multiple <= 1:
         raise ValueError(f"`multiple` of the floor must exceed 1, got {multiple:g}.")
     for curve in ladder.curves:
@@ -93,12 +95,19 @@ def measure_ladder(
                 f"{rates or 'the recommended rates'}. "
                 "Take smaller rates, or leave them out for the recommended ones."
             )
-    first, second = envelope(ladder.curves, _BUDGETS), isoflop(ladder.curves, _BUDGETS)
-    if len(first.flops) < _FEWEST:
+    try:
+        found = frontier(ladder.curves, last_decades=last_decades, law=ladder.law)
+    except ValueError as error:
         raise ValueError(
-            f"the largest size is {ladder.sizes[-1]:g}: too short a ladder to hold a "
-            "compute-optimal size. Raise it."
-        )
+            f"the ladder from {ladder.sizes[0]:g} to {ladder.sizes[-1]:g} shows no exponents: "
+            f"{error}"
+        ) from None
+    assert found.eta is not None
+    assert found.xi is not None
+    assert found.eta.window is not None
+    low, high = found.eta.window
+    inner = (found.flops >= low * (1 - 1e-9)) & (found.flops <= high * (1 + 1e-9))
+    profile = isoflop(ladder.curves, found.flops[inner])
     pairs = zip(ladder.curves, ladder.floors, strict=True)
     times = np.array([time_to_multiple(curve, floor, multiple) for curve, floor in pairs])
     crossed = np.isfinite(times)
@@ -106,17 +115,17 @@ def measure_ladder(
     return LadderExponents(
         algorithm=ladder.recipe.name,
         phase=law.phase,
-        eta=_power(first.flops, 1 / first.risk, last_decades),
-        eta_isoflop=_power(second.flops, 1 / second.risk, last_decades),
+        eta=found.eta.value,
+        eta_isoflop=_power(profile.flops, 1 / profile.risk),
         eta_theory=law.eta,
-        xi=_power(first.flops, first.d, last_decades),
-        xi_isoflop=_power(second.flops, second.d, last_decades),
+        xi=found.xi.value,
+        xi_isoflop=_power(profile.flops, profile.d),
         xi_theory=law.xi,
         floor_time=_power(ladder.sizes[crossed], times[crossed], 1.0),
         floor_time_theory=law.floor_time,
-        frontier=first,
+        frontier=found,
     )
 
 
-def _power(x: np.ndarray, y: np.ndarray, decades: float) -> float:
+def _power(x: np.ndarray, y: np.ndarray, decades: float | None = None) -> float:
     return measure_exponent(x, y, last_decades=decades).value if len(x) > 1 else math.nan

@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import erf, gammainc
 
 from hidim.algorithms.changed import Clip
 from hidim.algorithms.momentum import Momentum
@@ -42,6 +41,8 @@ def clip_numbers(law: Mixture, excess: Array, c: Array) -> tuple[Array, Array, A
     >>> [float(v[0]) for v in clip_numbers(law, np.array([1.0]), np.array([1e9]))]
     [1.0, 2.0, 2.0]
     """
+    from scipy.special import erf, gammainc  # on use: predicting plain gradients needs no SciPy
+
     spread = excess[:, None] + law.variances  # of e around -mean, given the component
     sd = np.sqrt(np.maximum(spread, 1e-300))
     above, below = ((c[:, None] + law.means) / sd, (-c[:, None] + law.means) / sd)

@@ -22,7 +22,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
 
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
@@ -41,7 +40,7 @@ _LOG_TAU = np.linspace(-40.0, 40.0, 801)
 def sign_drift(law: Mixture, excess: Array, batch: float) -> Array:
     """mu(S), of the shape of `excess`, twice the excess risk."""
     if len(law.weights) == 1 and law.means[0] == 0.0:
-        chi = math.sqrt(2.0) * math.exp(gammaln(0.5 * (batch + 1.0)) - gammaln(0.5 * batch))
+        chi = math.sqrt(2.0) * math.exp(math.lgamma(0.5 * (batch + 1.0)) - math.lgamma(0.5 * batch))
         return np.asarray(math.sqrt(2.0 / math.pi) * chi / np.sqrt(excess + law.variances[0]))
     excess = np.maximum(excess, 1e-300)
     if batch == 1:

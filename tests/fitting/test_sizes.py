@@ -99,7 +99,7 @@ def test_saturating_and_broken_laws_recover_their_curve() -> None:
 def test_isoflop_finds_the_exponent_and_refuses_an_edge() -> None:
     params, flops = np.meshgrid(np.geomspace(1e7, 1e10, 8), [1e19, 1e20, 1e21])
     best = 0.3 * flops**0.46
-    loss = 2 + 0.05 * np.log(params / best) ** 2
+    loss = np.exp(0.7 + 0.03 * np.log(params / best) ** 2)
     law = isoflop(params.ravel(), flops.ravel(), loss.ravel())
     assert law.exponent == pytest.approx(0.46, abs=1e-6)
     with pytest.raises(ValueError, match="minimum"):
@@ -112,8 +112,10 @@ def test_envelope_of_chinchilla_curves_has_its_exponent() -> None:
         tokens = np.geomspace(1e8, 1e12, 200)
         loss = 1.8 + 480 * params**-0.35 + 2000 * tokens**-0.35
         curves.append((params, 6 * params * tokens, loss))
-    # 25 sizes: the staircase through their envelope has steps of a quarter
-    assert envelope(curves, budgets=200).exponent == pytest.approx(0.5, abs=0.03)
+    law = envelope(curves)
+    assert law.exponent == pytest.approx(0.5, abs=1e-3)
+    assert law.exponent_wider == pytest.approx(0.5, abs=1e-3)
+    assert law.size(law.flops[3]) == pytest.approx(law.sizes[3], rel=0.02)
 
 
 def test_tables_that_cannot_fix_a_law_are_refused() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hidim import Curve
-from hidim.measure import settling_time, standings
+from hidim.measure import first_crossing, settling_time, standings, time_to_level
 
 risks = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=12)
 
@@ -85,3 +85,26 @@ def test_the_order_in_which_steps_were_asked_for_changes_nothing(order):
     steps, risk = np.arange(8) ** 2, 1 / (1 + np.arange(8.0))
     mixed = Curve(steps[order], risk[order])
     assert standings([mixed]) == standings([Curve(steps, risk)])
+
+
+def test_a_first_crossing_knows_its_error_and_what_it_hangs_on():
+    t = np.geomspace(1, 1e6, 60)
+    curve = Curve(np.round(t), np.round(t) ** -0.5, stderr=0.02 * np.round(t) ** -0.5)
+    found = time_to_level(curve, 0.01)
+    assert found.value == pytest.approx(1e4, rel=1e-3)
+    assert found.power == pytest.approx(-2, abs=1e-3)
+    # 2 % of the level are 4 % of the time.
+    assert (found.low, found.high) == pytest.approx((1e4 * 0.98**2, 1e4 * 1.02**2), rel=2e-3)
+    assert float(found) == found.value
+    last = time_to_level(curve, float(curve.risk[-1]))
+    assert last.high == math.inf
+
+
+def test_a_first_crossing_that_is_left_again_is_the_first_all_the_same():
+    dip = Curve([1, 10, 100, 1000], [1.0, 0.1, 0.5, 0.2])
+    assert time_to_level(dip, 0.3).value < 10
+    assert settling_time(dip, 0.3) > 100
+    assert math.isnan(time_to_level(dip, 0.01).value)
+    assert time_to_level(dip, 2.0).value == 1
+    with pytest.raises(ValueError, match="`level`"):
+        first_crossing(np.array([1.0, 2.0]), np.array([1.0, 0.5]), 0.0)

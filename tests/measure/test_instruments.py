@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from hidim import Curve
+from hidim.measure import lowest, shared_saturation
+from hidim.measure.tails import tail
 from hidim.studies import (
     Recipe,
     envelope,
@@ -19,6 +21,7 @@ from hidim.studies import (
     time_to_multiple,
 )
 from hidim.studies.ladder import log_steps, sizes_between
+from tests.measure.ladders import slow
 
 BUDGETS = 10 ** np.arange(4, 14, 0.25)
 
@@ -184,3 +187,58 @@ def test_a_power_that_the_data_do_not_bound_is_marked():
     assert saturating_fit(t, np.where(t < 1.1, 2.0, 1.0)).pinned
     assert saturating_fit(t, 2 * t**-0.005).pinned
     assert not saturating_fit(t, 0.5 + t**-0.5).pinned
+
+
+def test_a_slope_of_correlated_points_has_an_honest_interval():
+    rng, hits, naive = np.random.default_rng(5), 0, 0
+    x = np.geomspace(1, 1e4, 200)
+    for _ in range(60):
+        found = measure_exponent(x, x**-0.4 * np.exp(0.02 * slow(len(x), rng, memory=10)))
+        hits += found.low <= -0.4 <= found.high
+        naive += abs(found.value + 0.4) <= 2 * found.stderr
+    assert hits >= 0.85 * 60  # blocks of 20 points hold most of a memory of 10
+    assert naive < 0.7 * 60
+
+
+def test_a_slope_says_how_it_changes_within_its_window():
+    x = np.geomspace(1, 1e4, 81)
+    bent = measure_exponent(x, x**-0.4 + 0.1 * x**-0.2)
+    assert bent.drift > bent.high - bent.low
+    assert bent.window == pytest.approx((1, 1e4))
+    assert measure_exponent(x[:3], x[:3]).low is None
+
+
+def test_the_saturating_interval_covers_its_power():
+    rng, hits = np.random.default_rng(1), 0
+    t = np.geomspace(1, 1e5, 80)
+    for _ in range(30):
+        fit = saturating_fit(t, (0.05 + t**-0.5) * np.exp(0.02 * slow(len(t), rng, memory=3)))
+        hits += fit.low <= 0.5 <= fit.high
+    assert hits >= 24
+    exact = saturating_fit(t, 0.05 + t**-0.5)
+    assert exact.later == pytest.approx(0.5, abs=1e-4)
+
+
+def test_one_row_alone_shares_its_level_with_nobody():
+    t = np.geomspace(1, 1e5, 80)
+    risk = (0.05 + t**-0.5) * np.exp(0.003 * slow(len(t), np.random.default_rng(0), memory=3))
+    c, (b,) = shared_saturation(t, [risk])
+    fit = saturating_fit(t, risk)
+    assert (c, b) == pytest.approx((fit.c, fit.b), rel=5e-3)  # log residuals against relative ones
+
+
+def test_the_lowest_of_runs_is_that_of_the_runs_themselves():
+    t = np.geomspace(1, 1e4, 60)
+    runs = [(n, n * t, n**-0.5 + t**-0.5) for n in (100.0, 1000.0)]
+    found = lowest(runs, np.array([1e4, 1e8]))
+    assert found == pytest.approx([0.1 + 0.1, 1000**-0.5 + 0.01], rel=1e-4)
+    with pytest.raises(ValueError, match="no run has begun"):
+        lowest(runs, np.array([1.0]))
+
+
+def test_a_tail_knows_how_sure_it_is():
+    rng = np.random.default_rng(2)
+    values = np.arange(1, 401.0) ** -1.5
+    exact, noisy = tail(values), tail(values * np.exp(0.1 * rng.standard_normal(400)))
+    assert exact.high - exact.low < 1e-9
+    assert noisy.low < 1.5 < noisy.high

@@ -1,8 +1,9 @@
-"""Which size is compute-optimal, read off the runs without a parametric loss?
+"""Which size is compute-optimal, read off finished runs without a parametric loss?
 
-`isoflop`: runs grouped by budget, a parabola of loss in log size per group, a power law
-through the minima. `envelope`: the size whose curve is lowest at each budget, a power law
-through these. Intervals by bootstrap over runs.
+`isoflop`: runs grouped by budget, a parabola of log loss in log size per group, a power law
+through the minima; its interval by a bootstrap over runs. `envelope`: whole training curves, as
+`hidim.frontier` measures them; its interval by leaving out sizes. Both are the instruments of
+`hidim.measure`, for tables of runs.
 Source: Hoffmann et al. 2022, approaches 2 and 1.
 Limits: a minimum at the edge of the sizes tried is refused, because it is a bound and not a
 minimum.
@@ -16,10 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from hidim.measure import frontier, measure_exponent
+from hidim.measure.envelopes import WIDTH, parabola_vertex
+from hidim.measure.slopes import student
 from hidim.support.checks import finite, finite_array, positive, whole
 from hidim.support.results import Saved
 
-_FEWEST = 4
+_FEWEST = 4  # sizes of a budget
+_BUDGETS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,8 @@ class OptimalSize(Saved, format="hidim-optimal-size/1"):
         sizes: compute-optimal size at each, shape (k,).
         losses: loss there, shape (k,).
         refused: budgets without a minimum inside the sizes tried.
+        exponent_wider: the exponent where parabolas see twice as many decades of size, or where the
+            window of budgets is the whole frontier; None where that finds none.
     """
 
     exponent: float
@@ -43,6 +50,7 @@ class OptimalSize(Saved, format="hidim-optimal-size/1"):
     sizes: np.ndarray
     losses: np.ndarray
     refused: tuple[float, ...] = ()
+    exponent_wider: float | None = None
 
     def size(self, flops: Any) -> np.ndarray:
         """Compute-optimal size at `flops`, shape (n,) or a number."""
@@ -58,41 +66,49 @@ def isoflop(
     bootstrap: int = 200,
     level: float = 0.9,
     seed: int = 0,
+    decades: float = WIDTH,
 ) -> OptimalSize:
     """Compute-optimal size from runs of several sizes at each of several budgets.
 
     Args:
         params, flops, loss: one value per finished run, positive, each (n,).
         tolerance: runs within this fraction of the next smaller budget share a group.
+        decades: width in size of what each parabola sees around its lowest run, the nearest five
+            sizes at least.
         bootstrap: resamplings of the runs within each group.
         level: of the interval.
         seed: of the resampling.
 
     Raises:
-        ValueError: fewer than two budgets with a minimum inside the sizes tried.
+        ValueError: fewer than three budgets with a minimum inside the sizes tried.
 
     >>> n, c = np.meshgrid(np.geomspace(1e6, 1e9, 9), [1e18, 1e19, 1e20])
     >>> best = 0.1 * c**0.5 / np.sqrt(10)
-    >>> law = isoflop(n.ravel(), c.ravel(), (2 + 0.1 * np.log(n / best) ** 2).ravel())
+    >>> law = isoflop(n.ravel(), c.ravel(), np.exp(0.7 + 0.05 * np.log(n / best) ** 2).ravel())
     >>> round(law.exponent, 3)
     0.5
     """
     n, c, y = _positive(params=params, flops=flops, loss=loss)
     groups = _budgets(c, positive("tolerance", tolerance))
-    found, refused = _minima(groups, n, c, y)
-    if len(found) < 2:
+    decades = positive("decades", decades)
+    found, refused = _minima(groups, n, c, y, decades)
+    if len(found) < _BUDGETS:
         raise ValueError(
             f"only {len(found)} of {len(groups)} budgets have {_FEWEST} sizes or more around a "
-            "minimum; an exponent needs two. Run more sizes per budget, or raise `tolerance`."
+            f"minimum; an exponent needs {_BUDGETS}. Run more sizes per budget; or raise "
+            "`tolerance` where runs of one budget differ, or lower it where budgets lie close."
         )
     rng = np.random.default_rng(seed)
     exponents = []
     for _ in range(int(whole("bootstrap", bootstrap))):
         picks = [rng.choice(group, len(group)) for group in groups]
-        again, _ = _minima(picks, n, c, y)
+        again, _ = _minima(picks, n, c, y, decades)
         if len(again) >= 2:
             exponents.append(_line(again)[0])
-    return _result(found, refused, exponents, level)
+    wider, _ = _minima(groups, n, c, y, 2 * decades)
+    tail = (1 - _level(level)) / 2
+    ends = np.quantile(exponents, [tail, 1 - tail]) if len(exponents) else None
+    return _result(found, refused, ends, _line(wider)[0] if len(wider) >= 2 else None)
 
 
 def envelope(
@@ -108,42 +124,32 @@ def envelope(
     Args:
         curves: (parameters, flops, loss) of each run, flops increasing and loss of equal
             length (n,).
-        budgets: points of the log grid of budgets.
-        bootstrap: resamplings of the curves.
+        budgets: of version 0.1, which read the staircase of the sizes themselves; without effect.
+        bootstrap: 0 for no interval; of version 0.1 otherwise, the interval now leaves out sizes.
         level: of the interval.
-        seed: of the resampling.
+        seed: of version 0.1; without effect.
 
     Raises:
-        ValueError: fewer than three curves, or an envelope that touches fewer than two.
+        ValueError: fewer than five sizes, or none that is best inside them.
+
+    >>> sizes, tokens = np.geomspace(1e7, 1e9, 9), np.geomspace(1e8, 1e12, 100)
+    >>> runs = [(n, 6 * n * tokens, 480 * n**-0.35 + 2000 * tokens**-0.35) for n in sizes]
+    >>> round(envelope(runs).exponent, 3)
+    0.5
     """
-    if len(curves) < 3:
-        raise ValueError(f"`curves` must hold three sizes or more, got {len(curves)}.")
-    runs = []
     for params, flops, loss in curves:
-        c, y = _positive(flops=flops, loss=loss)
-        if np.any(np.diff(c) <= 0):
-            raise ValueError("`flops` must increase along every curve.")
-        runs.append((positive("params", params), np.log(c), np.log(y)))
-    low = max(min(c[0] for _, c, _ in runs), sorted(c[0] for _, c, _ in runs)[1])
-    high = sorted(c[-1] for _, c, _ in runs)[-2]
-    if not high > low:
-        raise ValueError("no two curves overlap in flops: there is no envelope.")
-    grid = np.linspace(low, high, int(whole("budgets", budgets, minimum=4)))
-    table = np.array([np.interp(grid, c, y, np.inf, np.inf) for _, c, y in runs])
-    sizes = np.array([params for params, _, _ in runs])
-    found = _lowest(table, sizes, grid)
-    if len({size for _, size, _ in found}) < 2:
-        raise ValueError(
-            "fewer than two inner sizes are best at some budget: train smaller and larger ones."
-        )
-    rng = np.random.default_rng(seed)
-    exponents = []
-    for _ in range(int(whole("bootstrap", bootstrap))):
-        pick = rng.integers(0, len(runs), len(runs))
-        again = _lowest(table[pick], sizes[pick], grid)
-        if len({size for _, size, _ in again}) >= 2:
-            exponents.append(_line(again)[0])
-    return _result(found, (), exponents, level)
+        positive("params", params)
+        _positive(flops=flops, loss=loss)
+    found = frontier(list(curves), floor="fit")  # losses of text have one
+    assert found.xi is not None
+    assert found.xi.windows is not None
+    points = list(zip(found.flops, found.d, found.risk, strict=True))
+    scale = float(np.mean(np.log(found.d) - found.xi.value * np.log(found.flops)))
+    half = student((found.sizes or 0) - 2, _level(level)) * found.xi.stderr
+    ends = (found.xi.value - half, found.xi.value + half) if bootstrap else None
+    whole = float(found.xi.windows[-1, 1])
+    flops, sizes, losses = np.array(points).T
+    return OptimalSize(found.xi.value, scale, ends, flops, sizes, losses, (), whole)
 
 
 def _positive(**named: Any) -> list[np.ndarray]:
@@ -163,57 +169,42 @@ def _budgets(flops: np.ndarray, tolerance: float) -> list[np.ndarray]:
 
 
 def _minima(
-    groups: Sequence[np.ndarray], n: np.ndarray, c: np.ndarray, y: np.ndarray
+    groups: Sequence[np.ndarray], n: np.ndarray, c: np.ndarray, y: np.ndarray, decades: float
 ) -> tuple[list[tuple[float, float, float]], tuple[float, ...]]:
     """(flops, size, loss) at the parabola's minimum of each group, and the refused budgets."""
     found, refused = [], []
     for group in groups:
         size, budget = np.log(n[group]), float(np.exp(np.log(c[group]).mean()))
-        if len(np.unique(size)) < _FEWEST:
+        lowest = size[np.argmin(y[group])]
+        best, level = np.nan, np.nan
+        if len(np.unique(size)) >= _FEWEST and size.min() < lowest < size.max():
+            best, level = parabola_vertex(size, np.log(y[group]), decades=decades)
+        if size.min() <= best <= size.max():  # not where it is no number
+            found.append((budget, float(np.exp(best)), float(np.exp(level))))
+        else:
             refused.append(budget)
-            continue
-        middle, lowest = size.mean(), size[np.argmin(y[group])]
-        a, b, e = np.polyfit(size - middle, y[group], 2)
-        best = middle - b / (2 * a) if a > 0 else np.inf
-        inside = size.min() < lowest < size.max()
-        if not (inside and size.min() <= best <= size.max()):
-            refused.append(budget)
-            continue
-        found.append((budget, float(np.exp(best)), float(e - b * b / (4 * a))))
     return found, tuple(refused)
 
 
-def _lowest(
-    table: np.ndarray, sizes: np.ndarray, grid: np.ndarray
-) -> list[tuple[float, float, float]]:
-    """(flops, size, loss) where an inner size is lowest: the ends of the range are bounds."""
-    best = np.argmin(table, axis=0)
-    value = table[best, np.arange(len(grid))]
-    smallest, largest = sizes.min(), sizes.max()
-    return [
-        (float(np.exp(c)), float(sizes[i]), float(np.exp(y)))
-        for c, i, y in zip(grid, best, value, strict=True)
-        if np.isfinite(y) and smallest < sizes[i] < largest
-    ]
-
-
 def _line(found: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    logs = np.log([row[:2] for row in found])
-    slope, offset = np.polyfit(logs[:, 0], logs[:, 1], 1)
-    return float(slope), float(offset)
+    flops, sizes = np.array([row[:2] for row in found]).T
+    slope = measure_exponent(flops, sizes).value
+    return slope, float(np.mean(np.log(sizes) - slope * np.log(flops)))
+
+
+def _level(level: float) -> float:
+    if not 0 < finite("level", level) < 1:
+        raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
+    return level
 
 
 def _result(
     found: Sequence[tuple[float, float, float]],
     refused: tuple[float, ...],
-    exponents: Sequence[float],
-    level: float,
+    ends: Any,
+    wider: float | None,
 ) -> OptimalSize:
-    if not 0 < finite("level", level) < 1:
-        raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
     slope, offset = _line(found)
-    tail = (1 - level) / 2
-    ends = np.quantile(exponents, [tail, 1 - tail]) if len(exponents) else None
     flops, sizes, losses = np.array(found).T
     interval = None if ends is None else (float(ends[0]), float(ends[1]))
-    return OptimalSize(slope, offset, interval, flops, sizes, losses, refused)
+    return OptimalSize(slope, offset, interval, flops, sizes, losses, refused, wider)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hidim.lab.reports.groups import BURN_IN, Estimate, Group, difference
 from hidim.lab.reports.measured import MeasuredRun
+from hidim.measure import first_crossing
 
 _MOMENTUM = 0.9  # what `sgd-momentum` has unless its options say otherwise
 
@@ -36,16 +37,9 @@ def compute_saved(group: Group, baseline: Group) -> Estimate | None:
 
 
 def flops_to(run: MeasuredRun, loss: float) -> float | None:
-    """Compute at which a run first has this loss, log-log between its evaluations."""
-    below = np.flatnonzero(run.loss <= loss)
-    if len(below) == 0:
-        return None
-    k = int(below[0])
-    if k == 0:
-        return float(run.flops[0])
-    x, y = np.log(run.flops[k - 1 : k + 1]), np.log(run.loss[k - 1 : k + 1])
-    share = (math.log(loss) - y[0]) / (y[1] - y[0])
-    return float(np.exp(x[0] + share * (x[1] - x[0])))
+    """Compute at which a run first has this loss, None if it never has."""
+    found = first_crossing(run.flops, run.loss, loss).value
+    return None if math.isnan(found) else found
 
 
 def at_baseline_rate(runs: Sequence[MeasuredRun], base: Group) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from hidim.lab.reports.groups import BURN_IN, Estimate, Group, fitted_power
 from hidim.lab.reports.measured import MeasuredRun
+from hidim.measure import lowest, measure_exponent, shared_saturation
 from hidim.support.results import Saved
 
 
@@ -71,8 +72,8 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
         seeds = tuple(sorted(set.intersection(*(set(group.by_seed) for group in own))))
         if not seeds:
             continue
-        losses = np.array([_envelope([g.by_seed[s] for g in own], flops) for s in seeds])
-        slopes = np.array([np.polyfit(np.log(flops), np.log(row), 1)[0] for row in losses])
+        losses = np.array([_lowest([g.by_seed[s] for g in own], flops) for s in seeds])
+        slopes = np.array([measure_exponent(flops, row).value for row in losses])
         powers = np.array([fitted_power(flops, row) for row in losses])
         found.append(Frontier(label, len(own), flops, losses, seeds, slopes, powers))
     return found
@@ -81,6 +82,11 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
 def _begin(group: Group) -> float:
     """Compute at the first evaluation of the last of its seeds to have one."""
     return max(float(run.flops[0]) for run in group.runs)
+
+
+def _lowest(runs: Sequence[MeasuredRun], flops: np.ndarray) -> np.ndarray:
+    """The lowest loss over sizes at each budget, shape (n,); an ended run keeps its last."""
+    return lowest([(run.parameters, run.flops, run.loss) for run in runs], flops)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,48 +105,13 @@ class SharedFloor(Saved, format="hidim-lab-shared-floor/1"):
 def shared_floor(found: Sequence[Frontier]) -> SharedFloor:
     """Fit one c to all optimizers and a b to each, seed by seed.
 
-    For every c the logarithm of loss - c is a straight line, fitted with the weights that make its
-    residuals relative errors of the loss; c is the one of the least sum over all optimizers.
     Only seeds that all optimizers have are fitted.
     """
     seeds = sorted(set.intersection(*(set(one.seeds) for one in found))) if found else []
     shared = SharedFloor({}, {one.label: {} for one in found})
     for seed in seeds:
         rows = [one.losses[one.seeds.index(seed)] for one in found]
-        shared.floors[seed], slopes = _shared_fit(found[0].flops, rows)
+        shared.floors[seed], slopes = shared_saturation(found[0].flops, rows)
         for one, b in zip(found, slopes, strict=True):
             shared.powers[one.label][seed] = b
     return shared
-
-
-def _shared_fit(flops: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float, list[float]]:
-    from scipy.optimize import minimize_scalar
-
-    x = np.log(flops)
-
-    def lines(c: float) -> tuple[float, list[float]]:
-        total, slopes = 0.0, []
-        for loss in rows:
-            weight = 1 - c / loss
-            y = np.log(loss - c)
-            line = np.polyfit(x, y, 1, w=weight)
-            total += float(np.sum((weight * (y - np.polyval(line, x))) ** 2))
-            slopes.append(-float(line[0]))
-        return total, slopes
-
-    highest = min(float(loss.min()) for loss in rows)
-    grid = highest * np.linspace(0, 0.995, 200)
-    k = int(np.argmin([lines(c)[0] for c in grid]))
-    low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-    best = minimize_scalar(lambda c: lines(c)[0], bounds=(low, high), method="bounded",
-                           options={"xatol": 1e-9})  # fmt: skip
-    c = float(best.x) if best.fun < lines(grid[k])[0] else float(grid[k])
-    return c, lines(c)[1]
-
-
-def _envelope(runs: Sequence[MeasuredRun], flops: np.ndarray) -> np.ndarray:
-    """The lowest loss over sizes at each budget, shape (n,); an ended run keeps its last."""
-    curves = [
-        np.interp(np.log(flops), np.log(run.flops), np.log(run.loss), left=np.inf) for run in runs
-    ]
-    return np.exp(np.min(curves, axis=0))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.lab.reports.measured import MeasuredRun
-from hidim.measure import saturating_fit
+from hidim.measure import measure_exponent, saturating_fit
 from hidim.support.results import Saved
 
 BURN_IN = 0.02  # of a run's tokens: the first steps follow no power law
@@ -154,4 +154,4 @@ def _late_slope(run: MeasuredRun) -> float:
     keep = run.tokens >= run.tokens[-1] / 10
     if np.count_nonzero(keep) < 3:
         return math.nan
-    return -float(np.polyfit(np.log(run.tokens[keep]), np.log(run.loss[keep]), 1)[0])
+    return -measure_exponent(run.tokens[keep], run.loss[keep]).value
