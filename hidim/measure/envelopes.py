@@ -33,7 +33,7 @@ _SEEN = 5  # sizes that the parabola sees at least, where there are so many
 _MARGIN = 1.5  # in log d: how far from the ends of the ladder an optimum must stay
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     """Measured compute-optimal sizes and risks, and the powers that they follow.
 
@@ -66,6 +66,13 @@ class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     eta_theory_here: float | None = None
     xi_theory_here: float | None = None
     floor: float = 0.0
+
+    def __repr__(self) -> str:
+        over = f"{len(self.flops)} budgets, {self.flops.min():.3g} to {self.flops.max():.3g} flops"
+        if self.eta is None:
+            return f"MeasuredFrontier({over})"
+        settled = "settled" if self.settled else "still drifting"
+        return f"MeasuredFrontier({over}: eta {self.eta}, xi {self.xi}, {settled})"
 
     def to_dict(self) -> dict[str, Any]:
         """The powers as plain numbers, without the points of the frontier."""

@@ -28,7 +28,7 @@ _BLOCKS = 10
 _FEWEST_BLOCKS = 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Exponent(Saved, format="hidim-exponent/1"):
     """A power, with its error, its window and how it changes within the window.
 
@@ -60,6 +60,9 @@ class Exponent(Saved, format="hidim-exponent/1"):
 
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        return f"Exponent({self}, {self.points} points)"
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
