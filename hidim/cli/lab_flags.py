@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from hidim.cli.numbers import count, one_of
+from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
 
 # Setting -> (group of flags, what its help says).
@@ -68,36 +68,6 @@ def settings_given(args: argparse.Namespace) -> dict[str, Any]:
     if args.options:
         given["options"] = parse_pairs(args.options)
     return given
-
-
-def parse_pairs(text: str) -> dict[str, Any]:
-    """`a=1,b=true` as names and values.
-
-    >>> parse_pairs("kappa_3=0.7,nesterov=true")
-    {'kappa_3': 0.7, 'nesterov': True}
-    """
-    pairs: dict[str, Any] = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise ValueError(f"`options` must read NAME=VALUE,..., got {text!r}.")
-        pairs[name.strip()] = parse_value(value.strip())
-    return pairs
-
-
-def parse_value(text: str) -> Any:
-    """A number where it is one, true, false or none, else the text itself.
-
-    >>> parse_value("1e3"), parse_value("True"), parse_value("adam")
-    (1000, True, 'adam')
-    """
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return count(text)
-    except argparse.ArgumentTypeError:
-        return text
 
 
 def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "forecast": "the loss of a schedule that was not run, with a band",
     "plan": "the size and data for a budget, or the schedule a fitted law likes best",
     "exponents": "measured compute-optimal exponents beside theory",
+    "plane": "exact curves and exponents over a plane of problems, here or on a cluster",
     "train": "a language model on real text, with any optimizer, resumable",
     "sweep": "many training runs in parallel, each once, resumable",
     "report": "a folder of training runs as one table, figures and exponents",
@@ -50,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
-    except KeyboardInterrupt:
-        return _complain("stopped", 130)
+    except KeyboardInterrupt as stop:  # which may say how to go on
+        return _complain(str(stop) or "stopped", 130)
     except BrokenPipeError:
         # The reader left (`hidim ... | head`): nothing more to say, not even at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hidim.support.checks import choice
 
@@ -48,6 +48,47 @@ def counts(text: str) -> list[int | float]:
         raise argparse.ArgumentTypeError(f"cannot read {text!r}; write 0,100,1e6") from None
 
 
+def row(text: str) -> list[float]:
+    """Numbers as `0.4,0.7,1` or `0.3:1.5:4`, from the first to the second in so many even steps.
+
+    >>> row("0.4,1"), row("0.25:1:4")
+    ([0.4, 1.0], [0.25, 0.5, 0.75, 1.0])
+    """
+    return _row(text, lambda low, high, share: low + (high - low) * share)
+
+
+def sizes(text: str) -> list[float]:
+    """Sizes as `100,200,400` or `100:51200:10`, from the first to the second evenly in log d.
+
+    >>> sizes("100,200"), sizes("100:1e4:3")
+    ([100.0, 200.0], [100.0, 1000.0, 10000.0])
+    """
+    found = _row(text, lambda low, high, share: low * (high / low) ** share, positive=True)
+    return [float(round(size)) for size in found] if ":" in text else found
+
+
+def _row(
+    text: str, between: Callable[[float, float, float], float], *, positive: bool = False
+) -> list[float]:
+    form = "write 0.4,0.7,1 or LOW:HIGH:COUNT"
+    parts = text.split(":")
+    if len(parts) == 1:
+        found = [number(part) for part in text.split(",") if part.strip()]
+    elif len(parts) == 3:
+        low, high, steps = map(number, parts)
+        if not 2 <= steps <= 10_000 or steps != int(steps):
+            raise argparse.ArgumentTypeError(f"{text!r} must count 2 to 10000 numbers; {form}")
+        if not (math.isfinite(low) and math.isfinite(high)) or (positive and min(low, high) <= 0):
+            raise argparse.ArgumentTypeError(f"cannot read {text!r}; {form}")
+        last = int(steps) - 1
+        found = [between(low, high, k / last) for k in range(last)] + [high]
+    else:
+        found = []
+    if not found:
+        raise argparse.ArgumentTypeError(f"cannot read {text!r}; {form}")
+    return found
+
+
 def names(text: str) -> list[str]:
     """Names of parameters as `gamma_2,kappa_3`, with dashes or underscores.
 
@@ -79,6 +120,36 @@ def one_of(what: str, names: Iterable[str]) -> Callable[[str], str]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def parse_pairs(text: str, what: str = "options") -> dict[str, Any]:
+    """`a=1,b=true` as names and values.
+
+    >>> parse_pairs("kappa_3=0.7,nesterov=true")
+    {'kappa_3': 0.7, 'nesterov': True}
+    """
+    pairs: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ValueError(f"`{what}` must read NAME=VALUE,..., got {text!r}.")
+        pairs[name.strip()] = parse_value(value.strip())
+    return pairs
+
+
+def parse_value(text: str) -> Any:
+    """A number where it is one, true, false or none, else the text itself.
+
+    >>> parse_value("1e3"), parse_value("True"), parse_value("adam")
+    (1000, True, 'adam')
+    """
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return count(text)
+    except argparse.ArgumentTypeError:
+        return text
 
 
 def _decimal(text: str) -> Decimal:

@@ -117,14 +117,22 @@ def write_csv(path: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> N
 
 
 def write_figure(path: str, draw: Callable[[Axes], Any], *, size: tuple[float, float]) -> None:
-    """Draw on a fresh ax and write the figure; `size` in inches.
+    """Draw on a fresh ax and write the figure; `size` in inches."""
+    write_figures(path, [draw], size=size)
+
+
+def write_figures(
+    path: str, draws: Sequence[Callable[[Axes], Any]], *, size: tuple[float, float]
+) -> None:
+    """Draw each on an ax of its own, side by side, and write them as one figure.
 
     Uses no pyplot, so no display and no global state is involved.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    draw(figure.add_subplot())
+    figure = Figure(figsize=(size[0] * len(draws), size[1]), layout="constrained")
+    for place, draw in enumerate(draws, start=1):
+        draw(figure.add_subplot(1, len(draws), place))
     suffix = Path(path).suffix.lower().removeprefix(".")
     write_with(path, lambda stream: figure.savefig(stream, format=suffix, dpi=160))
 

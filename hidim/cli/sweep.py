@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hidim.cli.lab_flags import add_settings_flags, parse_grid, parse_pairs, settings_given
-from hidim.cli.numbers import count, number
+from hidim.cli.lab_flags import add_settings_flags, parse_grid, settings_given
+from hidim.cli.numbers import count, number, parse_pairs
 from hidim.lab.training.settings import Settings
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require

@@ -14,6 +14,7 @@ from hidim.measure import (
 from hidim.studies.ladder import Ladder, Recipe, run_ladder
 from hidim.studies.ladder_exponents import LadderExponents, measure_ladder
 from hidim.studies.own_covariance import OwnExponents, own_exponents
+from hidim.studies.plane import load_plane, plane_exponents, run_plane, save_plane
 
 __all__ = [
     "Exponent",
@@ -25,11 +26,15 @@ __all__ = [
     "SaturatingFit",
     "envelope",
     "isoflop",
+    "load_plane",
     "local_slopes",
     "measure_exponent",
     "measure_ladder",
     "own_exponents",
+    "plane_exponents",
     "run_ladder",
+    "run_plane",
     "saturating_fit",
+    "save_plane",
     "time_to_multiple",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, TypeVar
+
+T = TypeVar("T")
 
 
 class Progress:
@@ -24,7 +27,11 @@ class Progress:
         self._enabled = self._stream.isatty() if enabled is None else enabled
         self._start = time.monotonic()
         self._shown_at = self._start + 0.4
-        self._done = 0.0
+        self._before = self._done = 0.0
+
+    def begin(self, before: float) -> None:
+        """Count from `before`, done at no cost: the time left is judged by the rest alone."""
+        self._before = self._done = before
 
     def advance(self, amount: float = 1.0) -> None:
         """Count `amount` more as done."""
@@ -41,7 +48,9 @@ class Progress:
     def _draw(self, now: float) -> None:
         share = min(max(self._done / self._total, 0.0), 1.0)
         elapsed = now - self._start
-        left = f"{elapsed * (1 - share) / share:.0f} s left" if share > 0.01 else "..."
+        now_done, rest = self._done - self._before, self._total - self._before
+        known = now_done > 0.01 * rest
+        left = f"{elapsed * (rest - now_done) / now_done:.0f} s left" if known else "..."
         bar = "#" * round(24 * share)
         self._stream.write(f"\r\x1b[2K{self._label} [{bar:<24}] {share:4.0%} {left}")
         self._stream.flush()
@@ -58,3 +67,15 @@ class Progress:
         if self._enabled and self._shown_at > self._start + 0.45:
             self._stream.write("\r\x1b[2K")
             self._stream.flush()
+
+
+def track(work: Sequence[T], label: str, *, enabled: bool | None = None) -> Iterator[T]:
+    """Each item in turn, counted on a bar as the next one is asked for.
+
+    >>> list(track("ab", "letters"))
+    ['a', 'b']
+    """
+    with Progress(len(work), label, enabled=enabled) as bar:
+        for item in work:
+            yield item
+            bar.advance()

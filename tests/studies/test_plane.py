@@ -43,13 +43,13 @@ def test_a_stopped_plane_goes_on_from_its_files(tmp_path, monkeypatch):
     from hidim.studies import plane as module
 
     solved = []
-    real = module._solve
+    real = module.solve
 
-    def counted(task, home):
+    def counted(task):
         solved.append(task)
-        return real(task, home)
+        return real(task)
 
-    monkeypatch.setattr(module, "_solve", counted)
+    monkeypatch.setattr(module, "solve", counted)
     again = run_plane(**SMALL, folder=tmp_path)
     assert len(solved) == 1
     xarray.testing.assert_identical(first, again)
