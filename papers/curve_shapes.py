@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from hidim import predict, scaling_law
+from hidim.curve import log_steps
 from hidim.plots import dress
-from hidim.studies.ladder import log_steps, spectra_at
+from hidim.problems.power_law import spectra_at
 from papers.report import Section, markdown_table
 
 TITLE = "The four shapes of a loss curve"

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 import hidim
+from hidim.curve import log_steps
 from hidim.plots import dress
-from hidim.studies.ladder import log_steps, spectra_at
+from hidim.problems.power_law import spectra_at
 from papers.report import Section, markdown_table
 
 TITLE = "Momentum with a constant memory is SGD at γ₂ + γ₃/δ"

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from hidim import predict, scaling_law
+from hidim.curve import log_steps
 from hidim.plots import colour_of
+from hidim.problems.power_law import spectra_at
 from hidim.studies import Recipe
-from hidim.studies.ladder import log_steps, spectra_at, steps_to_watch
+from hidim.studies.recipes import steps_to_watch
 from papers.report import Section, markdown_table
 
 TITLE = "The theorem: P between two multiples of F(ϑ) + γK(ϑ)"

@@ -11,10 +11,11 @@ from hidim.measure import (
     saturating_fit,
     time_to_multiple,
 )
-from hidim.studies.ladder import Ladder, Recipe, run_ladder
+from hidim.studies.ladder import Ladder, run_ladder
 from hidim.studies.ladder_exponents import LadderExponents, measure_ladder
 from hidim.studies.own_covariance import OwnExponents, own_exponents
 from hidim.studies.plane import load_plane, plane_exponents, run_plane, save_plane
+from hidim.studies.recipes import Recipe
 
 __all__ = [
     "Exponent",

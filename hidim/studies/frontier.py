@@ -9,17 +9,27 @@ percent, where the risk is flat to 1e-4; at most 1e20 steps and 1e15 parameters.
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hidim.algorithms.named import lookup
+from hidim.algorithms.records import BUILT_IN
 from hidim.engines.targets import TOLERANCE, predict_targets
 from hidim.problems.power_law import MOST_POWER, spectra_at
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
 from hidim.support.checks import finite_array
+from hidim.support.stores import Store, task_name
+from hidim.support.tasks import run_tasks
+from hidim.support.workers import check_executor, check_workers
 
 _FACTOR = 8.0  # the law's size is right within this factor wherever it was tried
 _STEP = 0.3  # between the first sizes tried, in log d
@@ -35,6 +45,9 @@ def exact_frontier(
     *,
     done: Callable[[], object] | None = None,
     progress: Callable[[float], object] | None = None,
+    executor: Any = None,
+    workers: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Frontier:
     """The best size, steps and risk for each budget, by exact curves at the law's rates.
 
@@ -42,11 +55,17 @@ def exact_frontier(
         law: from `scaling_law`, with a fixed batch (kappa_b = 0).
         flops: steps x parameters x batch; a number or an array.
         done: called after each budget, for a progress bar.
-        progress: called with the budgets done so far, parts of one included.
+        progress: called with the budgets done so far; parts of one included, where they are
+            done by this process.
+        executor: where the budgets are worked on: "processes" of this machine or an executor,
+            such as Dask's ``Client(address).get_executor()``; None is this process alone.
+        workers: processes, or jobs of submitit; None takes every core.
+        folder: where finished budgets are kept, to go on from; made if missing.
 
     Raises:
-        ValueError: the law has no frontier there, its batch grows with d, its rates diverge, or a
-            budget is beyond what exact curves reach.
+        ValueError: the law has no frontier there, its batch grows with d, its rates diverge, a
+            budget is beyond what exact curves reach, or other processes do not know its name.
+        WorkersLost: the executor cannot go on; what is finished is in `folder`.
     """
     if law.kappas.kappa_b:
         raise ValueError(
@@ -57,16 +76,38 @@ def exact_frontier(
         raise ValueError(f"`variant` must be 'random-features', got {law.variant!r}.")
     guesses = check_reach(law, flops)
     budgets = np.atleast_1d(finite_array("flops", flops))
-    rows = []
-    for k, (budget, guess) in enumerate(zip(budgets, guesses, strict=True)):
+    tasks = [Budget(law, float(f), float(d)) for f, d in zip(budgets, guesses, strict=True)]
+    workers, executor = check_workers(workers), check_executor(executor, folder=folder)
+    counted = 0
 
-        def tick(tried: int, k: int = k) -> None:
-            if progress is not None:
-                progress(k + min(tried / _TRIES, 0.95))
+    def tick(tried: int) -> None:
+        if progress is not None:
+            progress(counted + min(tried / _TRIES, 0.95))
 
-        rows.append(_search(law, float(budget), float(guess), tick))
+    def one_done() -> None:
+        nonlocal counted
+        counted += 1
+        if progress is not None and not alone:
+            progress(counted)
         if done is not None:
             done()
+
+    alone = executor is None and workers in (None, 1)
+    if not alone and lookup(law.name) not in BUILT_IN:
+        raise ValueError(
+            f"`law` is of {law.name!r}, which other processes do not know: leave out `executor` "
+            "and `workers`."
+        )
+    results = run_tasks(
+        functools.partial(search, tick=tick) if alone else search,
+        {task.name: task for task in tasks},
+        store=None if folder is None else Store(Path(folder)),
+        executor=executor,
+        workers=1 if alone else workers,
+        progress=False,
+        done=one_done,
+    )
+    rows = [results[task.name] for task in tasks]
     d, steps, risk = (np.array(column) for column in zip(*rows, strict=True))
     batch = law.rates.c_b
     if np.ndim(flops) == 0:
@@ -111,9 +152,25 @@ def _largest(law: ScalingLaw) -> float:
     return float(budgets[low])
 
 
-def _search(
-    law: ScalingLaw, flops: float, guess: float, tick: Callable[[int], object]
+@dataclass(frozen=True)
+class Budget:
+    """A task: the best size for a budget, looked for around the law's own."""
+
+    law: ScalingLaw
+    flops: float
+    guess: float
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return task_name(f"{self.law.name}_flops{self.flops:g}", self)
+
+
+def search(
+    budget: Budget, tick: Callable[[int], object] = lambda tried: None
 ) -> tuple[float, float, float]:
+    """Its size, steps and risk; `tick` is told how many sizes were tried."""
+    law, flops, guess = budget.law, budget.flops, budget.guess
     known: dict[float, float] = {}
     most = flops / law.rates.c_b  # parameters that leave one step
 

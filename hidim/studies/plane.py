@@ -21,14 +21,15 @@ import numpy as np
 
 from hidim._version import __version__
 from hidim.measure import envelope, measure_exponent
-from hidim.studies.ladder import Recipe, check_sizes
+from hidim.studies.ladder import check_sizes
 from hidim.studies.plane_tasks import TOGETHER, Row, Task, rows_in, solve
+from hidim.studies.recipes import Recipe
 from hidim.support.checks import finite_array, positive, shown, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
 from hidim.support.progress import track
 from hidim.support.tasks import run_tasks
-from hidim.support.workers import check_executor
+from hidim.support.workers import check_executor, check_workers
 
 if TYPE_CHECKING:
     import xarray
@@ -91,13 +92,11 @@ def run_plane(
     batch_size = whole("batch_size", batch_size, minimum=1, allow_inf=True)
     if v_over_d not in (None, math.inf):
         v_over_d = positive("v_over_d", v_over_d)
-    if workers is not None:
-        workers = int(whole("workers", workers, minimum=1))
+    workers, executor = check_workers(workers), check_executor(executor, folder=folder)
     points = int(whole("points", points, minimum=16))
     for alpha in alphas:
         for recipe in chosen:
             recipe.law(alpha, max([1.0, *betas]))  # refuses kappas beyond stability
-    executor = check_executor(executor, folder=folder)
     tasks = {}
     for i, alpha in enumerate(alphas):
         ratio = (math.inf if 2 * alpha > 1 else 4.0) if v_over_d is None else float(v_over_d)

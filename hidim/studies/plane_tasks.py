@@ -6,25 +6,21 @@ is killed loses no more.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from hidim._version import __version__
 from hidim.algorithms.momentum import Momentum
-from hidim.algorithms.named import lookup
-from hidim.algorithms.records import BUILT_IN
 from hidim.curve import log_steps
 from hidim.engines.targets import predict_targets
 from hidim.problems.power_law import spectra_at
-from hidim.studies.ladder import Recipe, steps_to_watch
+from hidim.studies.recipes import Recipe
+from hidim.studies.rungs import Rung
 from hidim.support.files import write_with
 from hidim.support.inputs import read_npz
-from hidim.support.stores import Store
+from hidim.support.stores import Store, task_name
 
 TOGETHER = 2  # recipes in a task; one takes up to three seconds on a row of forty
 
@@ -58,39 +54,23 @@ class Task:
     # Per recipe the algorithm and the last step, where other processes do not know its name.
     known: tuple[tuple[Momentum, float] | None, ...] = ()
 
-    def run(self, r: int, trace: float) -> tuple[Momentum, float]:
-        """The algorithm of recipe `r` and the last step it is followed to."""
-        if self.known and (known := self.known[r]) is not None:
-            return known
-        recipe = self.recipes[r]
-        algorithm = recipe.algorithm(
-            self.alpha,
-            max(self.betas),
-            self.d,
-            trace,
-            v_over_d=self.v_over_d,
-            batch_size=self.batch_size,
-        )
-        laws = [recipe.law(self.alpha, beta) for beta in self.betas]
-        return algorithm, self.reach * max(
-            steps_to_watch(law, recipe, self.d, trace) for law in laws
+    def rung(self, r: int) -> Rung:
+        """The row under one of the recipes."""
+        known = self.known[r] if self.known else None
+        return Rung(
+            *(self.alpha, self.betas, self.recipes[r], self.d),
+            *(self.v_over_d, self.batch_size, self.reach, known),
         )
 
     def for_others(self) -> Task:
         """The same task for a fresh process, which knows the built-in names only."""
-        own = [lookup(recipe.name) in BUILT_IN for recipe in self.recipes]
-        if all(own):
-            return self
-        trace = spectra_at(self.alpha, self.betas[:1], self.d, self.v_over_d)[0].trace
-        known = [None if here else self.run(r, trace) for r, here in enumerate(own)]
-        return replace(self, known=tuple(known))
+        known = tuple(self.rung(r).for_others().known for r in range(len(self.recipes)))
+        return replace(self, known=known) if any(known) else self
 
     @property
     def name(self) -> str:
-        """Of its file: a readable beginning, and a hash of everything it depends on."""
-        text = json.dumps([asdict(self), __version__], sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return f"alpha{self.alpha:g}_d{self.d:g}_{digest}"
+        """Of its file."""
+        return task_name(f"alpha{self.alpha:g}_d{self.d:g}", self)
 
 
 def solve(task: Task) -> Row:
@@ -100,7 +80,7 @@ def solve(task: Task) -> Row:
     steps = np.full((len(task.recipes), task.points), np.nan)
     risk = np.full((len(task.recipes), len(task.betas), task.points), np.nan)
     for r in range(len(task.recipes)):
-        algorithm, last = task.run(r, trace)
+        algorithm, last = task.rung(r).run(trace)
         at = log_steps(last, points=task.points)
         curves = predict_targets(spectra, algorithm, at, batch_size=task.batch_size)
         steps[r, : len(at)] = at

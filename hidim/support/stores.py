@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from hidim._version import __version__
 from hidim.support.files import write_text
 from hidim.support.inputs import read_json
 from hidim.support.json import decode, dumps
@@ -79,3 +82,9 @@ class Store(Generic[R]):
     def load(self, name: str) -> R:
         """A result that was kept."""
         return self.read(self.file(name))
+
+
+def task_name(beginning: str, task: Any) -> str:
+    """A file's name: a readable beginning, and a hash of all that a task, a dataclass, holds."""
+    text = json.dumps([asdict(task), __version__], sort_keys=True, default=str)
+    return f"{beginning}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"

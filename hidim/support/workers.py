@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hidim._version import __version__
-from hidim.support.checks import shown
+from hidim.support.checks import shown, whole
 
 # Told the name and the result of a task; takes it out of what is left.
 Arrived = Callable[[str, Any], None]
@@ -59,6 +59,11 @@ def check_executor(executor: Any, *, folder: object = None) -> Any:
     if submits_jobs(executor) and folder is None:
         raise ValueError("`folder` must be given with jobs of submitit: their results go there.")
     return executor
+
+
+def check_workers(workers: Any) -> int | None:
+    """A number of processes or jobs, or None."""
+    return None if workers is None else int(whole("workers", workers, minimum=1))
 
 
 def submits_jobs(executor: object) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hidim import Curve
+from hidim.curve import log_steps
 from hidim.measure import lowest, shared_saturation
 from hidim.measure.tails import tail
 from hidim.studies import (
@@ -20,7 +21,7 @@ from hidim.studies import (
     saturating_fit,
     time_to_multiple,
 )
-from hidim.studies.ladder import log_steps, sizes_between
+from hidim.studies.ladder import sizes_between
 from tests.measure.ladders import slow
 
 BUDGETS = 10 ** np.arange(4, 14, 0.25)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,18 @@ def test_the_law_itself_ends_where_its_numbers_do():
     assert np.isfinite(law.frontier(1e120).risk)
     with pytest.raises(ValueError, match=r"at most 1e\+120"):
         law.frontier(1e121)
+
+
+def test_budgets_worked_on_apart_are_the_same_and_kept(tmp_path):
+    law, told = hidim.scaling_law(1.0, 0.7, "sgd"), []
+    here = exact_frontier(law, [1e5, 1e6])
+    with ThreadPoolExecutor(2) as threads:
+        apart = exact_frontier(
+            law, [1e5, 1e6], executor=threads, folder=tmp_path, progress=told.append
+        )
+    assert apart == here
+    assert told == [1, 2]
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert exact_frontier(law, [1e5, 1e6], folder=tmp_path) == here
+    assert before == {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert len(before) == 2

@@ -7,13 +7,13 @@ import pytest
 
 xarray = pytest.importorskip("xarray")
 
-from hidim.studies.ladder import Recipe  # noqa: E402
 from hidim.studies.plane import (  # noqa: E402
     load_plane,
     plane_exponents,
     run_plane,
     save_plane,
 )
+from hidim.studies.recipes import Recipe  # noqa: E402
 
 SMALL = {
     "alphas": [0.4, 1.0],
