@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ from hidim.support.checks import whole
 from hidim.support.executors import NAMES, check_name, opened
 
 
-def add_executor_flags(parser: argparse.ArgumentParser, *, default: str) -> Any:
-    """Add --executor, --scheduler, --slurm and --workers, and return their group.
+def add_executor_flags(parser: argparse.ArgumentParser, *, default: str, keep: str = "") -> None:
+    """Add --executor, --scheduler, --slurm and --workers.
 
-    `default` is what is done without --executor.
+    Args:
+        parser: the command's.
+        default: what is done without --executor.
+        keep: what --out keeps, where it is not a flag of the command's own.
     """
     group = parser.add_argument_group("where the work is done")
     group.add_argument(
@@ -38,7 +41,8 @@ def add_executor_flags(parser: argparse.ArgumentParser, *, default: str) -> Any:
         metavar="N",
         help="processes or jobs (one per core of this machine)",
     )
-    return group
+    if keep:
+        group.add_argument("--out", metavar="DIR", help=f"keep {keep}, and go on from them")
 
 
 def check_executor_flags(args: argparse.Namespace, *, folder: str | None) -> None:
@@ -58,10 +62,23 @@ def check_executor_flags(args: argparse.Namespace, *, folder: str | None) -> Non
     check_name(args.executor or "processes", scheduler=args.scheduler, folder=folder)
 
 
+def refuse_executor_flags(args: argparse.Namespace, other: str) -> None:
+    """Refuse the flags beside `other`, which asks for work that is done at once.
+
+    Raises:
+        ValueError: one of them is given.
+    """
+    for name in ("executor", "scheduler", "slurm", "workers", "out"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"{other} leaves no room for --{name}: nothing is worked on apart.")
+
+
 def executor_of(args: argparse.Namespace, *, folder: str | None) -> AbstractContextManager[Any]:
-    """The executor that was asked for, while a block lasts; None for processes."""
+    """The executor that was asked for, while a block lasts; None where none was."""
+    if args.executor is None:
+        return nullcontext()
     return opened(
-        args.executor or "processes",
+        args.executor,
         scheduler=args.scheduler,
         folder=None if folder is None else Path(folder) / "jobs",
         parameters=args.slurm_parameters,

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hidim.algorithms.named import lookup
 from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
 from hidim.cli.data import add_data_flags
+from hidim.cli.executors import (
+    add_executor_flags,
+    check_executor_flags,
+    executor_of,
+    refuse_executor_flags,
+)
 from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table, write_figure
 from hidim.support.checks import positive, whole
-from hidim.support.progress import Progress
 
 if TYPE_CHECKING:
     from hidim.studies import Ladder, LadderExponents
@@ -85,6 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=2.5,
         help="of the floor, for the time to it (2.5)",
     )
+    add_executor_flags(parser, default="this process alone", keep="finished sizes")
     add_output_flags(parser)
 
 
@@ -94,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.spectrum or args.data:
         from hidim.cli.own_exponents import run_own
 
+        refuse_executor_flags(args, "--spectrum" if args.spectrum else "--data")
         return run_own(args)
     return _run_powers(args)
 
@@ -109,6 +117,7 @@ def _run_powers(args: argparse.Namespace) -> int:
         )
     args.d_min = 100 if args.d_min is None else args.d_min
     args.d_max = 1e6 if args.d_max is None else args.d_max
+    check_executor_flags(args, folder=args.out)
     named = [_with_old_flags(one, args) for one in asked(args, DEFAULT)]
     for one in named:
         check_keys(one, KEYS)
@@ -129,7 +138,8 @@ def _run_powers(args: argparse.Namespace) -> int:
         raise ValueError(f"`multiple` of the floor must exceed 1, got {args.multiple:g}.")
     args.sizes = sizes_between(low, high, per_decade)
     args.batch_size = whole("batch-size", args.batch_size, minimum=1)
-    found = [_measure(args, one) for one in named]
+    with executor_of(args, folder=args.out) as executor:
+        found = [_measure(args, one, executor) for one in named]
     labels = [one.label for one in named]
     rows = [{**one.to_dict(), "algorithm": k} for one, k in zip(found, labels, strict=True)]
     if args.plot is not None:
@@ -155,7 +165,7 @@ def _with_old_flags(one: Asked, args: argparse.Namespace) -> Asked:
     return one._replace(given={k: v for k, v in old.items() if v is not None} | one.given)
 
 
-def _measure(args: argparse.Namespace, one: Asked) -> LadderExponents:
+def _measure(args: argparse.Namespace, one: Asked, executor: Any) -> LadderExponents:
     from hidim.studies import Recipe, measure_ladder, run_ladder
 
     given = {"step": args.step, "rate": args.rate, "ratio": args.ratio} | one.given
@@ -165,16 +175,17 @@ def _measure(args: argparse.Namespace, one: Asked) -> LadderExponents:
     rate = given.pop("rate")
     given["step"] = given["step"] if rate is None else rate
     recipe = Recipe(one.name, **given)
-    with Progress(len(args.sizes), one.label) as bar:
-        ladder = run_ladder(
-            args.alpha,
-            args.beta,
-            recipe,
-            sizes=args.sizes,
-            v_over_d=args.v_over_d,
-            batch_size=args.batch_size,
-            done=bar.advance,
-        )
+    ladder = run_ladder(
+        args.alpha,
+        args.beta,
+        recipe,
+        sizes=args.sizes,
+        v_over_d=args.v_over_d,
+        batch_size=args.batch_size,
+        executor=executor,
+        workers=args.workers,
+        folder=None if args.out is None else Path(args.out) / "tasks",
+    )
     try:
         return measure_ladder(
             cast("Ladder", ladder), last_decades=args.last_decades, multiple=args.multiple

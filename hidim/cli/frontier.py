@@ -7,9 +7,16 @@ Once from the scaling law's closed form, and once from exact curves at the same 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.executors import (
+    add_executor_flags,
+    check_executor_flags,
+    executor_of,
+    refuse_executor_flags,
+)
 from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table
 from hidim.scaling.law import ScalingLaw, scaling_law
@@ -63,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--law-only", action="store_true", help="the closed form alone, without exact curves"
     )
+    add_executor_flags(parser, default="this process alone", keep="finished budgets")
     add_output_flags(parser, plot=False)
 
 
@@ -74,10 +82,12 @@ def run(args: argparse.Namespace) -> int:
 
         if args.flops is not None:
             raise ValueError("--runs leaves no room for --flops: the runs say their own.")
+        refuse_executor_flags(args, "--runs")
         return run_measured(args)
     missing = [f"--{name}" for name in ("alpha", "beta", "flops") if getattr(args, name) is None]
     if missing:
         raise ValueError(f"{' and '.join(missing)} missing: give them, or --runs DIR|FILE.")
+    check_executor_flags(args, folder=args.out)
     named = asked(args, DEFAULT)
     laws = [_law(args, one) for one in named]
     if not args.law_only:
@@ -85,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
 
         for law in laws:  # all of them before the work of the first
             check_reach(law, args.flops)
-    rows = [row for one, law in zip(named, laws, strict=True) for row in _rows(args, one, law)]
+    with executor_of(args, folder=args.out) as executor:
+        both = zip(named, laws, strict=True)
+        rows = [row for one, law in both for row in _rows(args, one, law, executor)]
     columns = {key: [row[key] for row in rows] for key in rows[0]}
     formats = {"flops": "{:.4g}", "d": "{:,.0f}", "steps": "{:,.0f}", "risk": "{:.4g}"}
     cells = {k: [formats.get(k, "{}").format(x) for x in v] for k, v in columns.items()}
@@ -108,13 +120,22 @@ def _law(args: argparse.Namespace, one: Asked) -> ScalingLaw:
     return scaling_law(args.alpha, args.beta, one.name, **options | one.given)
 
 
-def _rows(args: argparse.Namespace, one: Asked, law: ScalingLaw) -> list[dict[str, Any]]:
+def _rows(
+    args: argparse.Namespace, one: Asked, law: ScalingLaw, executor: Any
+) -> list[dict[str, Any]]:
     found = {"law": law.frontier(args.flops)}
     if not args.law_only:
         from hidim.studies.frontier import exact_frontier
 
         with Progress(len(args.flops), one.label) as bar:
-            found["exact"] = exact_frontier(law, args.flops, progress=bar.to)
+            found["exact"] = exact_frontier(
+                law,
+                args.flops,
+                progress=bar.to,
+                executor=executor,
+                workers=args.workers,
+                folder=None if args.out is None else Path(args.out) / "tasks",
+            )
     return [
         {"algorithm": one.label, "source": source, "flops": f, "d": d, "steps": t, "risk": p}
         for k in range(len(args.flops))

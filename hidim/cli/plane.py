@@ -67,9 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="decades of flops that powers are fitted to (2)",
     )
-    add_executor_flags(parser, default="processes").add_argument(
-        "--out", metavar="DIR", help="keep every finished task and the plane (plane.nc), and go on"
-    )
+    add_executor_flags(parser, default="processes", keep="finished tasks and plane.nc")
     add_output_flags(parser)
 
 

@@ -49,7 +49,7 @@ def opened(
     folder: Path | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Any]:
-    """The executor of that name while the block lasts; None for processes.
+    """The executor of that name while the block lasts, as `run_tasks` takes it.
 
     Args:
         name: one of `NAMES`.
@@ -71,7 +71,7 @@ def opened(
         assert folder is not None
         yield submitting(folder, name, parameters)
     else:
-        yield None
+        yield name
 
 
 @contextlib.contextmanager
