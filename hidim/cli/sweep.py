@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, settings_given
-from hidim.cli.numbers import count, number, parse_pairs
+from hidim.cli.numbers import number
 from hidim.lab.training.settings import Settings
-from hidim.support.checks import non_negative, whole
+from hidim.support.checks import non_negative
 from hidim.support.extras import require
 from hidim.support.progress import Progress
 
@@ -36,9 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="lstm-ladder or transformer-ladder; with -gpu at the size of a GPU",
     )
+    add_executor_flags(parser, default="processes")
     group = parser.add_argument_group("workers")
-    group.add_argument("--workers", type=count, metavar="N", help="processes (one per core)")
-    group.add_argument("--slurm", metavar="NAME=VALUE,...", help="submit them as Slurm jobs")
     group.add_argument("--save-seconds", type=number, default=60.0, metavar="S", help="(60)")
     group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
     group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from hidim.lab.sweeps.presets import ladder
     from hidim.lab.sweeps.sweep import Sweep, expand
 
+    check_executor_flags(args, folder=args.out)
     sweep = Sweep(args.out)
     saved = non_negative("save_seconds", args.save_seconds)
     given, grid = settings_given(args), parse_grid(args.grid)
@@ -69,21 +70,22 @@ def run(args: argparse.Namespace) -> int:
     if not wanted and not sweep.settings():
         raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
     cores = os.cpu_count() or 1
-    count = whole("workers", cores if args.workers is None else args.workers, minimum=1)
     sweep.add(wanted, preset=args.preset)
-    return _train(sweep, stage, int(count), saved, args)
+    return _train(sweep, stage, args.workers or cores, saved, args)
 
 
 def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:
-    from hidim.lab.sweeps.executors import local_workers, submit_workers
+    from hidim.lab.sweeps.executors import local_workers, submit_workers, train_with
 
-    if args.slurm:
-        parameters = {k: v for k, v in parse_pairs(args.slurm).items()}
-        jobs = submit_workers(sweep, count, preset=args.preset, parameters=parameters)
+    if args.executor == "slurm":
+        jobs = submit_workers(sweep, count, preset=args.preset, parameters=args.slurm_parameters)
         print("submitted: " + ", ".join(str(job.job_id) for job in jobs))
         return 0
     before = len(sweep.finished())
-    if count == 1:
+    if args.executor == "dask":
+        with executor_of(args, folder=args.out) as executor:
+            code = _code(train_with(sweep, executor, stage=stage, save_seconds=saved))
+    elif count == 1:
         code = _worker(sweep, stage, saved)
     else:
         with Progress(len(sweep.settings()), "training") as bar:
@@ -102,7 +104,11 @@ def _show(bar: Progress) -> Callable[[int, int], None]:
 def _worker(sweep: Any, stage: Any, saved: float) -> int:
     from hidim.lab.sweeps.sweep import work
 
-    outcome = work(sweep, stage=stage, save_seconds=saved, report=_say)
+    return _code(work(sweep, stage=stage, save_seconds=saved, report=_say))
+
+
+def _code(outcome: Any) -> int:
+    """The exit code; a run that could not be trained is named."""
     if outcome.signal is not None:
         return 128 + outcome.signal
     if outcome.failed:

@@ -33,6 +33,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+_AGAIN = "Start the same again to go on from there"
+
+
 class Stopped(KeyboardInterrupt):
     """Ctrl-C; the message says what is kept and how to go on."""
 
@@ -47,6 +50,7 @@ def run_tasks(
     progress: bool | None = None,
     label: str = "tasks",
     done: Callable[[], object] | None = None,
+    kept: Callable[[], str] | None = None,
 ) -> dict[str, R]:
     """The result of every task, by its name.
 
@@ -59,6 +63,7 @@ def run_tasks(
         progress: show a bar with the time left; None when standard error is a terminal.
         label: what the bar says.
         done: called after each task, those found in the store included.
+        kept: says what is kept, where that is not the store's to say.
 
     Raises:
         WorkersLost: the executor cannot go on.
@@ -92,10 +97,11 @@ def run_tasks(
             bar.begin(len(found))
         try:
             _run(Call(function), left, arrived, store, executor, workers)
-        except KeyboardInterrupt:
-            raise Stopped(f"stopped; {_kept(store, found, tasks)}.") from None
-        except WorkersLost as error:
-            raise WorkersLost(f"{error}; {_kept(store, found, tasks)}.") from None
+        except (KeyboardInterrupt, WorkersLost) as error:
+            rest = _kept(store, found, tasks) if kept is None else f"{kept()}. {_AGAIN}"
+            if isinstance(error, WorkersLost):
+                raise WorkersLost(f"{error}; {rest}.") from None
+            raise Stopped(f"stopped; {rest}.") from None
     return {name: found[name] for name in tasks}
 
 
@@ -126,4 +132,4 @@ def _kept(store: Store[Any] | None, found: Mapping[str, Any], tasks: Mapping[str
     if store is None:
         return "no finished task was kept. Name a folder for them, to go on from there next time"
     many = f"{len(found)} of {len(tasks)} tasks are kept in {str(store.folder)!r}"
-    return f"{many}. Start the same again to go on from there"
+    return f"{many}. {_AGAIN}"

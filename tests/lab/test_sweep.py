@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import threading
 import time
 
 import numpy as np
@@ -292,3 +293,67 @@ def test_jobs_go_through_submitit(small, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="cannot be submitted to slurm"):
         submit_workers(sweep, 1, cluster="slurm", parameters={"timeout_min": 1})
+
+
+def test_a_job_is_queued_again_where_it_stood():
+    pytest.importorskip("submitit")
+    from hidim.lab.sweeps.executors import Worker
+
+    worker = Worker("sweep", "lstm-ladder")
+    assert worker.checkpoint().function == worker
+
+
+def test_an_executor_trains_every_run_and_what_is_wanted_next(small, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hidim.lab.sweeps.executors import train_with
+
+    alone, sweep = Sweep(tmp_path / "alone"), Sweep(tmp_path / "apart")
+    runs = expand(small.replace(steps=5), {"seed": [0, 1]})
+    more = expand(small.replace(steps=5), {"seed": [2]})
+    alone.add([*runs, *more])
+    work(alone)
+    sweep.add(runs)
+    with ThreadPoolExecutor(2) as threads:
+        outcome = train_with(sweep, threads, stage=lambda sweep: more)
+    assert sorted(outcome.trained) == sorted(alone.finished())
+    for name in outcome.trained:
+        assert losses(sweep.folder(name).path) == losses(alone.folder(name).path)
+    broken = outcome.trained[0]
+    sweep.folder(broken).result.unlink()
+    sweep.folder(broken).checkpoint.write_bytes(b"broken")
+    with ThreadPoolExecutor(1) as threads:
+        assert "corrupt" in train_with(sweep, threads).failed[broken]
+    with pytest.raises(ValueError, match="`executor`"):
+        train_with(sweep, "slurm")
+
+
+@pytest.mark.slow
+def test_dask_workers_that_are_killed_change_no_number(small, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    from hidim.lab.sweeps.executors import train_with
+
+    alone, sweep = Sweep(tmp_path / "alone"), Sweep(tmp_path / "dask")
+    runs = expand(small.replace(steps=100), {"seed": range(4)})
+    for one in (alone, sweep):
+        one.add(runs)
+    work(alone)
+
+    def kill(client):
+        while not list(sweep.path.glob("runs/*/checkpoint.pt")):
+            time.sleep(0.05)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        killer = threading.Thread(target=kill, args=(client,))
+        killer.start()
+        outcome = train_with(sweep, client, save_seconds=0.0)
+        killer.join()
+    assert len(outcome.trained) == 4
+    for name in outcome.trained:
+        assert losses(sweep.folder(name).path) == losses(alone.folder(name).path)

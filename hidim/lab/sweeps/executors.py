@@ -1,4 +1,8 @@
-"""Where do the workers of a sweep run? As processes of this machine, or as jobs of Slurm."""
+"""Where do the workers of a sweep run? As processes here, as jobs of Slurm, or in any executor.
+
+Each claims its runs by the locks of their folders, wherever it is: workers of all three kinds may
+share a sweep.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hidim.lab.sweeps.sweep import Outcome, Sweep, work
-from hidim.support.checks import choice
-from hidim.support.extras import require
+from hidim.lab.sweeps.sweep import Outcome, Stage, Sweep, attempt, work
+from hidim.lab.training.result import Result
+from hidim.support.executors import submitting
+from hidim.support.jobs import Requeued
+from hidim.support.tasks import run_tasks
+from hidim.support.workers import check_executor, submits_jobs
 
 _LOOK_SECONDS = 5.0
 # A worker keeps the memory that one step frees for the next; glibc would give it back and ask for
@@ -102,23 +110,108 @@ def submit_workers(
         MissingExtra: submitit is not installed.
         ValueError: Slurm is not there, or it does not take a parameter.
     """
-    submitit: Any = require("submitit", "lab")
-    choice("cluster", cluster, ("slurm", "local", "debug"))
+    executor = submitting(sweep.path / "jobs", cluster, parameters)
     try:
-        executor = submitit.AutoExecutor(folder=sweep.path / "jobs", cluster=cluster)
-        executor.update_parameters(**(parameters or {}))
-        path = str(sweep.path)
-        return [executor.submit(run_worker, path, preset) for _ in range(count)]
+        return [executor.submit(Worker(str(sweep.path), preset)) for _ in range(count)]
     except (RuntimeError, NameError, TypeError) as error:
         raise ValueError(f"the jobs cannot be submitted to {cluster}: {error}") from None
 
 
-def run_worker(path: str, preset: str | None = None) -> Outcome:
+@dataclass(frozen=True)
+class Worker(Requeued):
     """What a job does: train what is left, and leave when nothing can be claimed.
 
-    With a preset it stays while others train: what is wanted next follows from their results.
+    With a preset it stays while others train: what is wanted next follows from their results. A
+    job that is preempted or reaches its time limit is queued again, and goes on.
     """
-    from hidim.lab.sweeps.presets import ladder
 
-    stage = ladder(preset).stage if preset else None
-    return work(Sweep(path), stage=stage, wait=stage is not None)
+    path: str
+    preset: str | None = None
+
+    def __call__(self) -> Outcome:
+        """Train."""
+        from hidim.lab.sweeps.presets import ladder
+
+        stage = ladder(self.preset).stage if self.preset else None
+        return work(Sweep(self.path), stage=stage, wait=stage is not None)
+
+
+def train_with(
+    sweep: Sweep,
+    executor: Any,
+    *,
+    stage: Stage | None = None,
+    workers: int | None = None,
+    save_seconds: float = 60.0,
+    progress: bool | None = None,
+) -> Outcome:
+    """Train a sweep by the workers of an executor, one task for each run.
+
+    A worker that is killed lets go of its run, and another goes on from the checkpoint: the runs
+    are claimed by the same locks as everywhere, so all workers must see the sweep's folder, and
+    any number of other processes may train beside them.
+
+    Args:
+        sweep: the folder.
+        executor: "processes" of this machine, or an executor such as Dask's
+            ``Client(address).get_executor()``.
+        stage: once all listed runs are finished, asked for more.
+        workers: processes; None takes every core.
+        save_seconds: between checkpoints.
+        progress: show a bar with the time left; None when standard error is a terminal.
+
+    Raises:
+        ValueError: no executor, or one of submitit: `submit_workers` submits jobs.
+        WorkersLost: the executor cannot go on; what is trained is kept.
+        Stopped: Ctrl-C.
+    """
+    executor = check_executor(executor, folder=sweep.path)
+    if executor is not None and submits_jobs(executor):
+        raise ValueError("`executor` submits jobs: take `submit_workers` for them.")
+    outcome = Outcome()
+
+    def kept() -> str:
+        done, wanted = len(sweep.finished()), len(sweep.settings())
+        return f"{done} of {wanted} runs are finished, the others go on from their checkpoints"
+
+    while True:
+        pending = [n for n in sweep.settings() if n not in outcome.failed]
+        pending = [name for name in pending if not sweep.folder(name).finished]
+        if not pending:
+            if stage is None or outcome.failed:
+                return outcome
+            # Another worker may have added the same runs a moment ago: only the list tells.
+            if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
+                return outcome
+            continue
+        path = str(sweep.path.resolve())  # workers may stand in another folder
+        found = run_tasks(
+            _train,
+            {name: _Run(path, name, save_seconds) for name in pending},
+            executor=executor,
+            workers=workers,
+            progress=progress,
+            label="training",
+            kept=kept,
+        )
+        for name, answer in found.items():
+            if isinstance(answer, str):
+                outcome.failed[name] = answer
+            elif answer is not None and answer.status != "stopped":
+                outcome.trained.append(name)
+        if all(answer is None for answer in found.values()):
+            time.sleep(1.0)  # others train them
+
+
+@dataclass(frozen=True)
+class _Run:
+    path: str
+    name: str
+    save_seconds: float
+
+
+def _train(run: _Run) -> Result | str | None:
+    """The task of one run."""
+    sweep = Sweep(run.path)
+    settings = sweep.settings()[run.name]
+    return attempt(sweep, run.name, settings, texts={}, save_seconds=run.save_seconds)

@@ -26,6 +26,7 @@ import numpy as np
 
 from hidim.lab.text.tokens import Tokens, Vocabulary
 from hidim.lab.training.locks import take
+from hidim.lab.training.result import Result
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import Busy, RunFolder, to_json
 from hidim.support.checks import choice
@@ -190,8 +191,6 @@ def work(
     Returns:
         What was done; a run that cannot be trained is in `failed`, and the others go on.
     """
-    from hidim.lab.training.entry import train
-
     outcome = Outcome()
     texts: dict[str, Tokens] = {}
     while True:
@@ -211,35 +210,60 @@ def work(
         for name, settings in pending:
             if sweep.folder(name).finished:
                 continue
-            try:
-                key = settings.text_fingerprint
-                if key not in texts:
-                    texts = {key: sweep.tokens(settings)}
-                result = train(
-                    settings,
-                    sweep.folder(name).path,
-                    resume=True,
-                    tokens=texts[key],
-                    save_seconds=save_seconds,
-                    threads=1,
-                    progress=False,
-                )
-            except Busy:
+            found = attempt(sweep, name, settings, texts=texts, save_seconds=save_seconds)
+            if found is None:
                 continue
-            except (ValueError, MissingExtra) as error:
-                outcome.failed[name] = str(error)
-                claimed = True  # nobody is waited for: the next look is at the others
+            claimed = True  # where it failed, too: nobody is waited for
+            if isinstance(found, str):
+                outcome.failed[name] = found
                 continue
-            claimed = True
-            if result.status == "stopped":
-                return Outcome(outcome.trained, outcome.failed, result.signal)
+            if found.status == "stopped":
+                return Outcome(outcome.trained, outcome.failed, found.signal)
             outcome.trained.append(name)
             if report is not None:
-                report(name, result.to_dict())
+                report(name, found.to_dict())
         if not claimed and not wait:
             return outcome
         if not claimed:
             time.sleep(1.0)
+
+
+def attempt(
+    sweep: Sweep, name: str, settings: Settings, *, texts: dict[str, Tokens], save_seconds: float
+) -> Result | str | None:
+    """Train one run from where it stands.
+
+    Args:
+        sweep: the folder.
+        name: of the run.
+        settings: its own.
+        texts: the text read last, by its fingerprint; replaced where another is needed.
+        save_seconds: between checkpoints.
+
+    Returns:
+        The result; why the run cannot be trained, in one line; None where another worker has it.
+    """
+    from hidim.lab.training.entry import train
+
+    try:
+        key = settings.text_fingerprint
+        if key not in texts:
+            text = sweep.tokens(settings)
+            texts.clear()
+            texts[key] = text
+        return train(
+            settings,
+            sweep.folder(name).path,
+            resume=True,
+            tokens=texts[key],
+            save_seconds=save_seconds,
+            threads=1,
+            progress=False,
+        )
+    except Busy:
+        return None
+    except (ValueError, MissingExtra) as error:
+        return str(error)
 
 
 def name_of(settings: Settings) -> str:
