@@ -309,9 +309,9 @@ def spectra_at(
     alpha: float, betas: Sequence[float] | np.ndarray, d: float, ratio: float
 ) -> list[Spectrum]:
     """Compressed equivalents for a row of beta, all on the same nodes."""
+    problems = [PLRF.of_ratio(alpha, float(beta), d, ratio) for beta in betas]
+    if len(problems) > 1:
+        problems[0]._equivalent.prepare([problem.beta for problem in problems])
     return [
-        PLRF.of_ratio(alpha, float(beta), d, ratio)
-        .spectrum()
-        .compress(nodes_per_octave=_ROW_NODES_PER_OCTAVE)
-        for beta in betas
+        problem.spectrum().compress(nodes_per_octave=_ROW_NODES_PER_OCTAVE) for problem in problems
     ]

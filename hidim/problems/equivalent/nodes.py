@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,8 @@ class Equivalent:
         self.resolvent = Resolvent(alpha, d, v)
         kept = functools.lru_cache(maxsize=2)
         self._cuts = kept(functools.partial(panels, self.resolvent))
-        self._counts, self._energies = kept(self._count_moments), kept(self._energy_moments)
+        self._counts, self._single = kept(self._count_moments), kept(self._energy_moments)
+        self._row: dict[tuple[float, float], np.ndarray] = {}
         self._rule = functools.lru_cache(maxsize=4)(self._new_rule)
 
     def nodes(
@@ -108,6 +110,18 @@ class Equivalent:
         rule = self._rule(width, frequency, accuracy)
         energy = rule.energy(self._energies(width, beta))
         return rule.eigenvalues.copy(), energy / rule.eigenvalues, rule.multiplicity.copy()
+
+    def prepare(self, betas: Sequence[float]) -> None:
+        """Work out a row of targets at once: the sums of all powers share their poles.
+
+        The next calls of `nodes` at these beta, at the usual width of panels, find it done.
+        """
+        cuts = self._cuts(_WIDTH)
+        forms = _energy_forms(self.resolvent, betas, cuts)
+        self._row = {
+            (_WIDTH, beta): self._moments_of(form, _WIDTH, beta)
+            for beta, form in zip(betas, forms, strict=True)
+        }
 
     def floor(self, beta: float) -> float:
         """Risk no parameters go below, with the 1/2."""
@@ -139,10 +153,18 @@ class Equivalent:
         form = d * cuts.dlog_z * np.where(small, cuts.ratio, -np.exp(cuts.log_m))
         return cuts.moments(form, 2 * self._most(width))
 
-    def _energy_moments(self, width: float, beta: float) -> np.ndarray:
+    def _energies(self, width: float, beta: float) -> np.ndarray:
         """Moments of the energy lambda * error_sq, (panels, degrees)."""
+        found = self._row.get((width, beta))
+        return self._single(width, beta) if found is None else found
+
+    def _energy_moments(self, width: float, beta: float) -> np.ndarray:
+        form = _energy_forms(self.resolvent, [beta], self._cuts(width))[0]
+        return self._moments_of(form, width, beta)
+
+    def _moments_of(self, form: np.ndarray, width: float, beta: float) -> np.ndarray:
         cuts, res = self._cuts(width), self.resolvent
-        moments = cuts.moments(_energy_form(res, beta, cuts), self._most(width))
+        moments = cuts.moments(form, self._most(width))
         if cuts.linear:
             # The path of the last panel goes round z = 0, where the floor sits.
             moments[-1] -= 2 * res.floor(beta) * (-1.0) ** np.arange(moments.shape[1])
@@ -230,25 +252,25 @@ def _groups(
     return groups
 
 
-def _energy_form(res: Resolvent, beta: float, cuts: Panels) -> np.ndarray:
-    """S_{2 beta}(u)/m dz = -u S_{2 beta}(u) dlog z, less what is real on the axis.
+def _energy_forms(res: Resolvent, betas: Sequence[float], cuts: Panels) -> np.ndarray:
+    """S_{2 beta}(u)/m dz = -u S_{2 beta}(u) dlog z, less what is real on the axis, (betas, ...).
 
     For 2 beta > 1 the sum is mostly a polynomial in u, whose coefficients are power sums;
     (-u)^k = (z/m)^k differs from the real z^k by expm1(-k log m) only.
     """
     # A quarter of a step short of p = 1 - 2 alpha, where the infinite sum would diverge.
-    steps = max(0, math.ceil((2 * beta - 1) / res.exponent - 0.25))
+    steps = [max(0, math.ceil((2 * beta - 1) / res.exponent - 0.25)) for beta in betas]
     outer_sums, inner_sums = cuts.sums
-    form = np.empty_like(cuts.u)
-    form[~cuts.inner] = -outer_sums.u * outer_sums([2 * beta])[0]
+    forms = np.empty((len(betas), *cuts.u.shape), dtype=cuts.u.dtype)
+    forms[:, ~cuts.inner] = -outer_sums.u * outer_sums([2 * beta for beta in betas])
     u = inner_sums.u
-    if steps == 0:
-        form[cuts.inner] = -u * inner_sums([2 * beta])[0]
-    elif u.size:
+    if u.size:
+        left = [2 * beta - k * res.exponent for beta, k in zip(betas, steps, strict=True)]
         log_m = cuts.log_m[cuts.inner]
-        total = (-u) ** (steps + 1) * inner_sums([2 * beta - steps * res.exponent])[0]
-        for k in range(steps):
-            coefficient = power_sum(2 * beta - k * res.exponent, res.v)
-            total -= coefficient * (-u) ** (k + 1) * np.expm1((k + 1) * log_m)
-        form[cuts.inner] = total
-    return form * cuts.dlog_z
+        for form, beta, count, rest in zip(forms, betas, steps, inner_sums(left), strict=True):
+            total = -u * rest if count == 0 else (-u) ** (count + 1) * rest
+            for k in range(count):
+                coefficient = power_sum(2 * beta - k * res.exponent, res.v)
+                total -= coefficient * (-u) ** (k + 1) * np.expm1((k + 1) * log_m)
+            form[cuts.inner] = total
+    return forms * cuts.dlog_z
