@@ -1,7 +1,7 @@
 """What does a plane of exact curves cost, here and on a cluster whose workers are killed?
 
 40 x 40 points (alpha, beta) at 10 sizes, 16,000 curves of SGD, with two workers: processes of this
-machine, then a LocalCluster of Dask with one worker killed midway; and a small plane by submitit's
+machine, and a LocalCluster of Dask with one worker killed midway; and a small plane by submitit's
 local jobs, one killed. Seconds on the clock with one BLAS thread; the curves must be identical.
 
     python benchmarks/plane.py             # print the table, three minutes on two free cores
@@ -45,10 +45,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.perf_counter() - start
 
 
-def plane(executor: Any, folder: str | None = None) -> Any:
-    """The large plane."""
+def half(which: int, executor: Any = None, folder: str | None = None) -> Any:
+    """Every second row of the large plane."""
+    workers = WORKERS if executor is None else None
     return run_plane(
-        ALPHAS, BETAS, recipes="sgd", workers=WORKERS, executor=executor, folder=folder
+        ALPHAS[which::2], BETAS, recipes="sgd", workers=workers, executor=executor, folder=folder
     )
 
 
@@ -74,18 +75,25 @@ def killing_one(folder: str, tasks: int, find: Callable[[], int]) -> Iterator[li
         thread.join()
 
 
-def by_dask() -> tuple[Any, float, int]:
-    """The large plane through Dask with a worker killed half-way, its seconds, how many died."""
+def by_both() -> tuple[list[Any], list[Any], float, float, int]:
+    """The halves by processes and by Dask, the seconds of each, and how many workers died.
+
+    In the order processes, Dask, Dask, processes, so that what else the machine does meets both.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         distributed.LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
-        killing_one(folder, 200, lambda: min(client.run(os.getpid).values())) as killed,
     ):
-        found, seconds = timed(lambda: plane(client, folder))
-        return found, seconds, len(killed)
+        first, first_seconds = timed(lambda: half(0))
+        with killing_one(folder, 100, lambda: min(client.run(os.getpid).values())) as killed:
+            there, there_seconds = timed(lambda: half(0, client, folder))
+        rest, rest_seconds = timed(lambda: half(1, client, folder))
+        last, last_seconds = timed(lambda: half(1))
+    pool, dask = first_seconds + last_seconds, there_seconds + rest_seconds
+    return [first, last], [there, rest], pool, dask, len(killed)
 
 
 def job_process() -> int:
@@ -110,18 +118,18 @@ def by_jobs() -> tuple[Any, float, int]:
 
 def rows() -> list[tuple[str, str, str]]:
     """What was done, what was measured, and what we hold ourselves to."""
-    here, pool = timed(lambda: plane(None))
-    there, dask, killed = by_dask()
-    measured = timed(lambda: plane_exponents(here))[1]
+    here, there, pool, dask, killed = by_both()
+    measured = sum(timed(lambda one=one: plane_exponents(one))[1] for one in here)
     small, alone = timed(lambda: run_plane(**SMALL, workers=WORKERS))
     jobs, submitted, ended = by_jobs()
     same = {True: "identical", False: "NOT identical"}
-    curves = int(np.isfinite(here.risk.values[..., 0]).sum())
+    curves = sum(int(np.isfinite(one.risk.values[..., 0]).sum()) for one in here)
+    alike = all(one.identical(other) for one, other in zip(here, there, strict=True))
     return [
         (f"{curves:,} curves by {WORKERS} processes", f"{pool:.0f} s", "240 s"),
         (
-            f"the same by {WORKERS} workers of Dask, {killed} killed half-way",
-            f"{dask:.0f} s, {dask / pool:.2f} x, {same[here.identical(there)]}",
+            f"the same by {WORKERS} workers of Dask, {killed} killed on its way",
+            f"{dask:.0f} s, {dask / pool:.2f} x, {same[alike]}",
             "1.15 x, identical",
         ),
         ("their exponents eta and xi, in this process", f"{measured:.0f} s", ""),
@@ -136,6 +144,7 @@ def rows() -> list[tuple[str, str, str]]:
 
 def page(found: list[tuple[str, str, str]]) -> str:
     """The table with its heading."""
+    load = max(os.getloadavg()[1] - WORKERS, 0.0)
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     lines = [f"| {' | '.join(row)} |" for row in found]
     return "\n".join(
@@ -144,7 +153,8 @@ def page(found: list[tuple[str, str, str]]) -> str:
             "",
             f"hidim {hidim.__version__}, {machine}, one BLAS thread each. 40 x 40 points "
             "(alpha, beta), alpha 0.3 to 1.5 and beta 0.05 to 1.5, SGD at ten sizes from 100 to "
-            "51,200, 128 points each. Seconds on the clock. Written by "
+            "51,200, 128 points each. Seconds on the clock, in two halves, processes and Dask in "
+            f"turn, with {load:.1f} other processes at work on the machine. Written by "
             "`python benchmarks/plane.py --write`.",
             "",
             "| what | measured | target |",

@@ -58,6 +58,8 @@ def check_executor_flags(args: argparse.Namespace, *, folder: str | None) -> Non
         args.executor = "slurm"
     if args.slurm is not None and args.executor != "slurm":
         raise ValueError(f"--slurm goes with --executor slurm, not with {args.executor!r}.")
+    if args.workers is not None and args.executor == "dask":
+        raise ValueError("--workers does not go with --executor dask: its scheduler has its own.")
     args.slurm_parameters = parse_pairs(args.slurm, "slurm") if args.slurm else {}
     check_name(args.executor or "processes", scheduler=args.scheduler, folder=folder)
 

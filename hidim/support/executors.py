@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ def _client(address: str) -> Iterator[Any]:
         said = " ".join(str(error).split())
         reason = "" if isinstance(error, OSError) else f" ({said})"
         raise WorkersLost(f"no Dask scheduler answers at {address!r}{reason}.") from None
+    if not client.nthreads():
+        print(f"hidim: waiting for a worker to join {address}", file=sys.stderr)
     try:
         yield client
     finally:

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -103,6 +104,23 @@ def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch, capsys):
     assert main([*PLANE, "--executor", "dask", "--scheduler", "no where"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == error.count("no Dask scheduler answers at") == 2
+
+
+def test_a_scheduler_without_workers_is_waited_for_and_ctrl_c_ends_that(monkeypatch, capsys):
+    get_executor = distributed.Client.get_executor
+
+    def and_ctrl_c(client, **options):
+        thread = threading.main_thread().ident
+        threading.Timer(0.3, signal.pthread_kill, (thread, signal.SIGINT)).start()
+        return get_executor(client, **options)
+
+    monkeypatch.setattr(distributed.Client, "get_executor", and_ctrl_c)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty:
+        address = ["--executor", "dask", "--scheduler", empty.scheduler_address]
+        assert main([*PLANE, *address]) == 130
+    waiting, stopped = capsys.readouterr().err.splitlines()
+    assert waiting.startswith("hidim: waiting for a worker to join")
+    assert stopped.startswith("hidim: stopped; no finished task was kept")
 
 
 def test_a_scheduler_that_goes_keeps_what_is_finished(tmp_path):
@@ -213,6 +231,7 @@ def test_a_plane_of_slurm_is_one_array_of_jobs_with_the_parameters_given(slurm, 
         (["--executor", "slurm", "--out", "plane"], "cannot be submitted to slurm"),
         (["--slurm", "partition", "--out", "plane"], "`slurm` must read NAME=VALUE"),
         (["--workers", "0"], "`workers` must be at least 1"),
+        (["--executor", "dask", "--scheduler", "a:1", "--workers", "2"], "scheduler has its own"),
     ],
 )
 def test_what_does_not_go_together_is_refused_in_one_line(

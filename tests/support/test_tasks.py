@@ -168,3 +168,15 @@ def alive(group):
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_bar_judges_the_time_left_by_what_is_done_now(tmp_path, monkeypatch, capsys):
+    clock = iter(range(1000))
+    monkeypatch.setattr("hidim.support.progress.time.monotonic", lambda: float(next(clock)))
+    store = Store(tmp_path)
+    run_tasks(square, squares(8), store=store, workers=1)
+    run_tasks(square, squares(10), store=store, workers=1, progress=True, label="squares")
+    first, second = capsys.readouterr().err.split("\r\x1b[2K")[1:3]
+    assert first.startswith("squares [")
+    assert " 90% 1 s left" in first  # nine of ten, of which one took a second
+    assert "100% 0 s left" in second
