@@ -168,6 +168,7 @@ def test_jobs_say_why_they_failed(tmp_path, seen_by_jobs, monkeypatch):
         run_tasks(refuses, {"a": 1}, executor=executor)
 
 
+@pytest.mark.slow
 def test_jobs_that_always_die_are_given_up(tmp_path, seen_by_jobs):
     executor = submitting(tmp_path / "jobs", "local")
     with pytest.raises(WorkersLost, match="3 jobs ended without a result"):
