@@ -245,6 +245,19 @@ def test_what_does_not_go_together_is_refused_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exponents --spectrum s.json --executor processes",
+        "frontier --runs folder --workers 2",
+        "frontier --runs folder --out kept",
+    ],
+)
+def test_where_nothing_is_worked_on_apart_the_flags_are_refused(line, capsys):
+    assert main(line.split()) == 2
+    assert "nothing is worked on apart" in capsys.readouterr().err
+
+
 def test_a_parameter_that_slurm_does_not_take_is_refused(slurm, tmp_path, capsys):
     start = time.monotonic()
     assert main([*PLANE, "--out", str(tmp_path / "o"), "--slurm", "slurm_partitoin=cpu"]) == 2
