@@ -14,22 +14,19 @@ Source: arXiv 2505.16098 for N; docs/theory/stability.md derives the exact form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hidim.algorithms.base import is_named
-from hidim.algorithms.momentum import Momentum, is_plain, is_stochastic_nesterov, sgd
-from hidim.algorithms.schedules import Constant
+from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.curve import Curve, log_spaced_steps
-from hidim.engines.march import Resolution, march
 from hidim.engines.solve import solve
-from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
-from hidim.rates.edges import EDGE_TOLERANCE, where_norm_is_one, where_runs_fail
+from hidim.rates.edges import Edges, is_constant, sgd_threshold
 from hidim.rates.frozen import gains, growth_of
 from hidim.rates.recommend import resolve
 from hidim.rates.verdict import GAIN, verdict, warning
@@ -43,11 +40,6 @@ from hidim.systems.kernel_norm import growth_rate, kernel_norm, loop_gain, small
 from hidim.systems.momentum import MomentumSystem
 from hidim.systems.row_gain import RowLoop, looks, loop_of
 from hidim.systems.rows import RowsSystem
-
-# Those runs are asked only whether they diverge.
-_ROUGH = Resolution(1e-6, stages=7)
-# Times at which the norm is looked at while searching for the rate where it reaches 1.
-_SEARCH_TIMES = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +100,7 @@ class Stability(Saved, format="hidim-stability/1"):
         0.0 for stochastic Nesterov, which no rate makes stable; None for an algorithm without
         gamma_2.
         """
-        return self._edge("gamma_2", self._scaled_rates)
+        return None if self._edges is None else self._edges.by_runs("gamma_2")
 
     @cached_property
     def largest_gamma_3(self) -> float | None:
@@ -116,17 +108,17 @@ class Stability(Saved, format="hidim-stability/1"):
 
         0.0 where gamma_2 is unstable alone, None for an algorithm without gamma_3.
         """
-        return self._edge("gamma_3", self._scaled_momentum)
+        return None if self._edges is None else self._edges.by_runs("gamma_3")
 
     @cached_property
     def norm_gamma_2(self) -> float | None:
         """Like `largest_gamma_2`, for N < 1 at every step: what a cautious user would keep to."""
-        return self._norm_edge("gamma_2", self._scaled_rates)
+        return None if self._edges is None else self._edges.by_norm("gamma_2")
 
     @cached_property
     def norm_gamma_3(self) -> float | None:
         """Like `largest_gamma_3`, for N < 1 at every step."""
-        return self._norm_edge("gamma_3", self._scaled_momentum)
+        return None if self._edges is None else self._edges.by_norm("gamma_3")
 
     @cached_property
     def sgd_threshold(self) -> float | None:
@@ -146,75 +138,10 @@ class Stability(Saved, format="hidim-stability/1"):
         return table
 
     @cached_property
-    def _loop(self) -> RowLoop | None:
-        """The loop of measured rows, where the problem has them."""
-        return None if self.spectrum is None else loop_of(self.spectrum)
-
-    def _scaled_rates(self, factor: float) -> Momentum:
-        return self.algorithm.scheduled(Constant(factor))
-
-    def _scaled_momentum(self, factor: float) -> Momentum:
-        scaled: Momentum = replace(self.algorithm, gamma_3=factor * self.algorithm.gamma_3)
-        return scaled
-
-    def _peak(self, name: str) -> float:
-        return float(np.max(getattr(self.algorithm, name)(np.asarray(self.steps, dtype=float))))
-
-    def _norm_edge(self, name: str, scaled: Callable[[float], Momentum]) -> float | None:
+    def _edges(self) -> Edges | None:
         if self.no_edges or self.spectrum is None:
             return None
-        spectrum, peak = self.spectrum, self._peak(name)
-        if peak == 0.0 or (name == "gamma_3" and not self.algorithm.has_momentum):
-            return None
-        picks = np.unique(np.linspace(0, len(self.steps) - 1, _SEARCH_TIMES).astype(int))
-        # One time is enough where nothing moves.
-        times = self.steps[:1] if _is_constant(self.algorithm) else self.steps[picks]
-        # A forgetting of 2 or more, as delta / (1 + t) starts with, is a transient that no rate
-        # would make stable if it lasted.
-        lasting = self.algorithm.forgetting(times) < 2.0
-        times = times[lasting] if lasting.any() else times
-
-        loop = None if self._loop is None else self._loop.largest(times, self.batch_size)
-
-        def highest(factor: float) -> float:
-            if loop is not None:
-                return loop(scaled(factor))
-            return float(np.max(kernel_norm(spectrum, scaled(factor), self.batch_size, times)))
-
-        scale, top = 1.0, float(spectrum.eigenvalues[0])
-        if top > 0 and not 1e-20 < peak * top < 1e20:  # a search from such a rate would end early
-            scale = 1.0 / peak / top
-        return peak * scale * where_norm_is_one(lambda factor: highest(scale * factor))
-
-    def _edge(self, name: str, scaled: Callable[[float], Momentum]) -> float | None:
-        by_norm = self._norm_edge(name, scaled)
-        if by_norm is None or self.spectrum is None or _is_constant(self.algorithm):
-            return by_norm
-        if self._loop is not None:  # nothing short of the rows knows better
-            return by_norm
-        if is_stochastic_nesterov(self.algorithm) and math.isfinite(self.batch_size):
-            return 0.0  # Even et al. 2021, theorem 7: every rate diverges, however late.
-        ends = np.array([0.0, float(self.steps[-1])])
-        spectrum, rough = self.spectrum, self.spectrum.compress(nodes_per_octave=8)
-
-        def roughly_holds(factor: float) -> bool:
-            system = MomentumSystem(rough, scaled(factor), self.batch_size)
-            return not march(system, ends, _ROUGH).diverged
-
-        def holds(factor: float) -> bool:
-            system = MomentumSystem(spectrum, scaled(factor), self.batch_size)
-            return not march(system, ends).diverged
-
-        peak = self._peak(name)
-        start = by_norm / peak if 0.0 < by_norm < math.inf else 1.0
-        factor = where_runs_fail(roughly_holds, start, 2.0)
-        if not 0.0 < factor < math.inf:
-            return peak * factor
-        # Rough runs find the place; the exact ones have the last word.
-        just_above = factor * (1.0 + EDGE_TOLERANCE) ** 2
-        if holds(factor) and not holds(just_above):
-            return peak * factor
-        return peak * where_runs_fail(holds, factor, 1.02)
+        return Edges(self.spectrum, self.algorithm, self.batch_size, self.steps)
 
 
 def stability(
@@ -263,7 +190,7 @@ def stability(
         growth = math.inf
     highest = _highest(run)
     holds = run.status != "diverged"
-    stable = holds and not (_is_constant(algorithm) and not norm[0] < 1.0)
+    stable = holds and not (is_constant(algorithm) and not norm[0] < 1.0)
     return Stability(
         steps=grid,
         norm=norm,
@@ -356,40 +283,6 @@ def _of_any_theory(
 def _highest(run: Curve) -> float:
     start = float(run.risk[0])
     return float(np.max(run.risk)) / start if start > 0 else 1.0
-
-
-def sgd_threshold(problem: Any, batch_size: float = 1, seed: int | None = None) -> float:
-    """The largest rate at which plain SGD is stable in mean square, exact at any batch size.
-
-    The root g of sum_j n_j g lambda_j / (B (2 - g lambda_j (B + 1)/B)) = 1 for Gaussian data;
-    2 / lambda_max for full batches, infinite on a problem without curvature.
-
-    Example:
-        >>> from hidim import Spectrum
-        >>> round(sgd_threshold(Spectrum([1.0], [1.0], 0.0)), 12)  # one mode, B = 1: 2/3
-        0.666666666667
-    """
-    batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
-    spectrum = as_spectrum(problem, seed)
-    top = float(spectrum.eigenvalues[0])
-    if top == 0:
-        return math.inf
-    if batch_size == math.inf:
-        return 2.0 / top
-    scale = 1.0 / top  # the search works with rates of order one
-    loop = loop_of(spectrum)
-    if loop is not None:
-        highest = loop.largest(np.zeros(1), batch_size)
-        return scale * where_norm_is_one(lambda factor: highest(sgd(scale * factor)))
-    return scale * where_norm_is_one(
-        lambda factor: float(kernel_norm(spectrum, sgd(scale * factor), batch_size, 0.0))
-    )
-
-
-def _is_constant(algorithm: Momentum) -> bool:
-    moving = ["gamma_1", "gamma_3", "forgetting"] if algorithm.has_momentum else []
-    names = ["gamma_2", *moving]
-    return all(getattr(algorithm, name).constant is not None for name in names)
 
 
 def _grid(last: float, breakpoints: Sequence[float]) -> np.ndarray:
