@@ -42,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=one_of("method", METHODS),
         default="auto",
         metavar="NAME",
-        help="auto (default: eigenbasis for what it runs, otherwise raw), eigenbasis, raw, sde",
+        help="auto (rows where the problem has them, else eigenbasis or raw), eigenbasis, raw, "
+        "sde, rows",
     )
     common.add_output_flags(parser)
 

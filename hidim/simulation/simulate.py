@@ -2,13 +2,13 @@
 
 On Gaussian data the walk in the eigenbasis is exact in law and costs O(d) per step at any
 batch size; the raw algorithm on W^T x and the diffusion of homogenized SGD are there to check
-it. Equations and sources in eigenbasis.py, raw.py and diffusion.py.
+it. On measured rows the rows themselves are drawn. Who walks by which method stands in walkers.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,17 +20,10 @@ from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
-from hidim.problems import as_spectrum
-from hidim.problems.law import DataLaw
 from hidim.problems.power_law import PLRF
-from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import resolve
-from hidim.simulation.diffusion import Homogenized
-from hidim.simulation.eigenbasis import Eigenbasis
-from hidim.simulation.raw import Raw
-from hidim.simulation.row_walk import RowWalk
-from hidim.simulation.walk import Walk, bundles
+from hidim.simulation.walkers import WALKERS, Setup, rows_of
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
 from hidim.support.progress import Progress
@@ -120,8 +113,7 @@ def simulate(
     # Parameters and momentum of every run, its risks at the marks, and a block of them.
     check_runs_fit(together, 2 * d + len(marks) + _BLOCK)
     weight = _readout(algorithm, readout)
-    build: Any = {"eigenbasis": _eigenbasis, "raw": _raw, "sde": _sde, "rows": _on_rows}[method]
-    setup = build(problem, algorithm, batch_size, together, seed, problem_seed)
+    setup = WALKERS[method](problem, algorithm, batch_size, together, seed, problem_seed)
     bar = Progress(last, f"simulating {algorithm.name}", enabled=progress)
     # A diverging run overflows on purpose: what is not finite any more is infinite.
     with bar, np.errstate(over="ignore", invalid="ignore"):
@@ -160,7 +152,7 @@ def simulate(
 def _runs_by(method: str, algorithm: Any, problem: Any) -> tuple[str, Algorithm]:
     """The method that is meant, and the algorithm, if it runs by that."""
     known, gradient = runnable(algorithm), gradient_of(algorithm)
-    walks, measured = is_plain(known), _rows_of(problem) is not None
+    walks, measured = is_plain(known), rows_of(problem) is not None
     law = getattr(getattr(problem, "law", None), "noise", getattr(problem, "noise", None))
     if method == "auto":
         method = "rows" if measured else "eigenbasis" if walks and law is None else "raw"
@@ -215,20 +207,12 @@ def _seed_of_w(seed: int, problem_seed: int | None, draw: int | None) -> int:
     return seed if problem_seed is None else checks.given_seed("problem_seed", problem_seed)
 
 
-class _Setup(NamedTuple):
-    walkers: Sequence[Walk]
-    start: float  # risk at step 0
-    dimension: float
-    problem: Any  # for provenance
-    floor: float | None
-
-
 class _Record(NamedTuple):
     risks: np.ndarray  # (marks, runs)
     diverged_at: float | None
 
 
-def _walk(setup: _Setup, weight: Schedule, marks: np.ndarray, bar: Progress) -> _Record:
+def _walk(setup: Setup, weight: Schedule, marks: np.ndarray, bar: Progress) -> _Record:
     """Step all bundles from 0 to the last mark, reading the risk of every run at the marks."""
     threshold = DIVERGENCE_FACTOR * setup.start
     crossed: int | None = None
@@ -266,164 +250,3 @@ def _mean_and_error(
     if risks.shape[1] == 1:  # full batches: one run stands for all
         return mean, np.where(lost, math.inf, 0.0)
     return mean, np.where(lost, math.inf, risks.std(axis=1, ddof=1) / math.sqrt(runs))
-
-
-def _realisable(problem: Any, problem_seed: int) -> tuple[Spectrum, np.ndarray, np.ndarray]:
-    """The spectrum, and its moving modes one by one: eigenvalues and initial errors."""
-    given = isinstance(problem, Spectrum)
-    spectrum = as_spectrum(problem, None if given else problem_seed)
-    counts = spectrum.counts
-    if np.any(counts < 0) or np.any(counts != np.floor(counts)):
-        raise ValueError(
-            "this Spectrum cannot be simulated: its `multiplicity` holds numbers that are not "
-            "whole (a deterministic equivalent or a compressed spectrum). Simulate the problem "
-            "itself, or problem.spectrum(seed=0)."
-        )
-    repeats = np.where(spectrum.eigenvalues > 0, counts, 0).astype(np.int64)
-    per_mode = np.sqrt(spectrum.error_sq / np.maximum(counts, 1.0))
-    return spectrum, np.repeat(spectrum.eigenvalues, repeats), np.repeat(per_mode, repeats)
-
-
-def _eigenbasis(
-    problem: Any,
-    algorithm: Momentum,
-    batch_size: float,
-    runs: int,
-    seed: int,
-    problem_seed: int,
-    kind: Any = Eigenbasis,
-) -> _Setup:
-    spectrum, eigenvalues, error = _realisable(problem, problem_seed)
-    walkers = [
-        kind(
-            eigenvalues,
-            error,
-            spectrum.risk_floor,
-            spectrum.law,
-            algorithm,
-            batch_size,
-            runs=size,
-            seed=seed,
-            bundle=bundle,
-        )
-        for bundle, size in enumerate(bundles(runs, len(eigenvalues)))
-    ]
-    name = spectrum.provenance or spectrum.label or "Spectrum"
-    return _Setup(walkers, spectrum.initial_risk, spectrum.dimension, name, spectrum.risk_floor)
-
-
-def _rows_of(problem: Any) -> Rows | None:
-    rows = problem.law.rows if isinstance(problem, Spectrum) else None
-    return rows if isinstance(rows, Rows) else None
-
-
-def _on_rows(
-    problem: Spectrum,
-    algorithm: Momentum,
-    batch_size: float,
-    runs: int,
-    seed: int,
-    problem_seed: int,
-) -> _Setup:
-    rows = _rows_of(problem)
-    assert rows is not None
-    modes, outputs = rows.start.shape
-    along = problem.eigenvalues[:modes]
-    drawn = 1 if math.isinf(batch_size) else int(batch_size)
-    walkers = [
-        RowWalk(
-            rows,
-            along,
-            problem.risk_floor,
-            algorithm,
-            batch_size,
-            runs=size,
-            seed=seed,
-            bundle=bundle,
-        )
-        for bundle, size in enumerate(bundles(runs, modes * (outputs + drawn)))
-    ]
-    name = problem.provenance or problem.label or "Spectrum"
-    return _Setup(walkers, problem.initial_risk, problem.dimension, name, problem.risk_floor)
-
-
-def _sde(
-    problem: Any,
-    algorithm: Momentum,
-    batch_size: float,
-    runs: int,
-    seed: int,
-    problem_seed: int,
-) -> _Setup:
-    if algorithm.has_momentum or algorithm.readouts:
-        raise ValueError(
-            f'`method`="sde" integrates homogenized SGD, which has no momentum; '
-            f'{algorithm.name} needs method="eigenbasis".'
-        )
-    return _eigenbasis(problem, algorithm, batch_size, runs, seed, problem_seed, Homogenized)
-
-
-def _drawn_in_modes(
-    problem: Spectrum, algorithm: Algorithm, batch_size: float, runs: int, seed: int
-) -> _Setup:
-    """Samples of a spectrum itself: its modes are the coordinates, unless signs want others."""
-    if math.isinf(batch_size):
-        raise ValueError(
-            '`batch_size`=inf has no samples to draw by method="raw": give a whole number.'
-        )
-    spectrum, eigenvalues, error = _realisable(problem, 0)
-    features = np.diag(np.sqrt(eigenvalues))
-    if getattr(gradient_of(algorithm), "basis", None) == "generic":
-        rng = np.random.default_rng(seed)
-        features = features @ np.linalg.qr(rng.standard_normal(features.shape))[0]
-    noise = 2.0 * spectrum.risk_floor
-    one = np.ones(len(eigenvalues))
-    target = np.sqrt(eigenvalues) * error  # <x, theta*> along each mode
-    walker = Raw(
-        features,
-        one,
-        target,
-        noise,
-        spectrum.law,
-        algorithm,
-        int(batch_size),
-        runs=runs,
-        seed=seed,
-        bundle=0,
-    )
-    name = spectrum.provenance or spectrum.label or "Spectrum"
-    floor = spectrum.risk_floor + spectrum.law.noise_risk
-    start = float(walker.risk(0.0)[0])
-    return _Setup([walker], start, spectrum.dimension, name, floor)
-
-
-def _raw(
-    problem: Any,
-    algorithm: Algorithm,
-    batch_size: float,
-    runs: int,
-    seed: int,
-    problem_seed: int,
-) -> _Setup:
-    walks = is_plain(algorithm)
-    if isinstance(problem, Spectrum):
-        return _drawn_in_modes(problem, algorithm, batch_size, runs, seed)
-    if not isinstance(problem, PLRF):
-        raise ValueError(
-            f'`method`="raw" needs a problem with its W, such as hidim.PLRF(...), or a Spectrum; '
-            f"a {type(problem).__name__} is neither. Give rows to simulate_rows."
-        )
-    if math.isinf(batch_size):
-        remedy = 'use method="eigenbasis"' if walks else "give a whole number of samples"
-        raise ValueError(f'`batch_size`=inf has no samples to draw by method="raw": {remedy}.')
-    W = problem.draw(problem_seed)
-    j = np.arange(1, len(W) + 1, dtype=np.float64)
-    options = {"runs": runs, "seed": seed, "bundle": 0}
-    noise = float(problem.noise_variance)
-    law = DataLaw(problem.kurtosis, problem.noise_kurtosis, problem.noise)
-    scale, target = j**-problem.alpha, j**-problem.beta
-    walker = Raw(W, scale, target, noise, law, algorithm, int(batch_size), **options)
-    start = float(walker.risk(0.0)[0])
-    # The floor of this W would need the decomposition that this method is a check of.
-    floor = math.inf if math.isinf(law.noise_risk) else None
-    return _Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), floor)
