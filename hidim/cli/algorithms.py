@@ -121,7 +121,8 @@ def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> Any:
     """The algorithm that was asked for, with its learning-rate schedule."""
     if isinstance(problem, hidim.Spectrum):
         d = problem.dimension if args.d is None else args.d
-        hints = {"alpha": args.alpha, "beta": args.beta, "d": d}
+        # What is not given is read off the spectrum, as where Python is given a name.
+        hints = {"alpha": args.alpha, "beta": args.beta, "d": args.d}
     else:  # as where Python is given a name
         noisy = problem.noise_variance > 0 and args.steps > 0
         d, hints = problem.d, {"seed": args.seed, "steps": args.steps if noisy else None}

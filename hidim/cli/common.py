@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _USEFUL = 0.01  # an error above it leaves no curve to speak of
+_UNSAID = ("version", "hidim", "caution")  # said elsewhere, where they are to be said
 
 __all__ = [
     "accuracy_note",
@@ -218,31 +219,44 @@ def curves_table(predicted: Sequence[hidim.Curve], simulated: Sequence[hidim.Cur
 
 def outcome_text(curve: hidim.Curve) -> str:
     """How the run ended, in one line."""
-    if curve.status != "diverged":
-        return f"status: {curve.status}" + accuracy_note(curve, "; ")
-    where = "" if curve.diverged_at is None else f" at step {step_text(curve.diverged_at)}"
-    return f"status: {curve.status}{where} (risk beyond 1000 times its start)"
+    where = ""
+    if curve.status == "diverged":
+        step = "" if curve.diverged_at is None else f" at step {step_text(curve.diverged_at)}"
+        where = f"{step} (risk beyond 1000 times its start)"
+    return f"status: {curve.status}{where}" + accuracy_note(curve, "; ")
 
 
 def accuracy_note(curve: hidim.Curve, before: str = "") -> str:
-    """How far a curve that missed its rtol may be off, and what to do; empty for every other.
+    """Why a curve is not to be relied upon, and what to do; empty for every other.
+
+    Its theory cautions, as that of measured rows does beyond its edge, or it missed its rtol.
 
     >>> facts = {"rtol": 1e-8, "error": 2.1e-7}
     >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
     'the risk may be off by 2.1e-07 of itself, more than rtol 1e-08: trust no more digits'
+    >>> facts = {"rtol": 1e-8, "error": 1e-9, "caution": "mean-square unstable at step 0: ..."}
+    >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
+    'mean-square unstable at step 0: ...; hidim stability says which rates hold'
     """
+    caution = str(curve.provenance.get("caution", ""))
+    caution += "; hidim stability says which rates hold" if caution else ""
+    if curve.status == "diverged":
+        return before + caution if caution else ""
     if curve.status != "inaccurate":
         return ""
     error, rtol = (float(curve.provenance.get(name, math.nan)) for name in ("error", "rtol"))
+    if caution and error <= rtol:
+        return before + caution
     known = f"{error:.1e} of itself" if math.isfinite(error) else "an unknown amount"
     remedy = "trust no more digits" if error <= _USEFUL else "ask for fewer steps"
-    return f"{before}the risk may be off by {known}, more than rtol {rtol:g}: {remedy}"
+    missed = f"the risk may be off by {known}, more than rtol {rtol:g}: {remedy}"
+    return before + "; ".join(filter(None, [caution, missed]))
 
 
 def provenance_text(curve: hidim.Curve, *, seconds: float) -> str:
     """Where the numbers come from, in one line."""
     said = {k: v for k, v in curve.provenance.items() if isinstance(v, str | int | float)}
-    said = {k: v for k, v in said.items() if k not in ("version", "hidim") and v != ""}
+    said = {k: v for k, v in said.items() if k not in _UNSAID and v != ""}
     if "error" in said:
         said["error"] = f"{said['error']:.1e}"
     listing = "".join(f", {key} {_plain_text(value)}" for key, value in said.items())

@@ -11,8 +11,8 @@ from hidim.cli.data import DATA_ONLY, add_data_flags, data_text, load_data
 from hidim.cli.numbers import count, number
 from hidim.support.checks import given_seed, whole
 
-# What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where the
-# recommended rates need them.
+# What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where
+# recommended rates take them instead of what they read off its spectrum.
 PLRF_ONLY = ("v", "noise_variance", "kurtosis", "noise_kurtosis")
 
 

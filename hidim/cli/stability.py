@@ -22,7 +22,14 @@ example: how far the recommended rates of DANA-decaying are from the edge
 
 rates of your own at batch size 4
   hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm sgd:gamma_2=2 --batch-size 4
+
+on rows of your own: their gain, who carries it, and what clipping their lengths would buy
+  hidim stability --data rows.csv --target price --standardize --algorithm sgd
 """
+
+# Lengths of measured rows are clipped at these quantiles, to say what that would buy.
+_CLIPPED = (0.99, 0.95)
+_MOST_ROWS = 10  # printed; --json holds all
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,19 +54,22 @@ def run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))
     # The edges are searched for when they are first read, which is part of the time.
-    said = [*common.title(problem, algorithm, args), "", _verdict(found), "", _norms(found)]
+    clipped = _clipped(found)
+    said = [*common.title(problem, algorithm, args), "", _verdict(found, clipped), ""]
+    said += [_norms(found), *_rows(found)]
     provenance = common.provenance_text(found.curve, seconds=time.perf_counter() - started)
     head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
+    bought = {"clipped_gamma_2": clipped} if clipped else {}
     return common.hand_back(
         args,
         columns=_columns(found),
-        answer=head | found.to_dict(),
+        answer=head | found.to_dict() | bought,
         text="\n".join([*said, "", provenance]),
     )
 
 
 def _columns(found: Any) -> dict[str, np.ndarray]:
-    columns = {"step": found.steps, "norm": found.norm}
+    columns = {"step": found.steps, "norm" if found.rows is None else "gain": found.norm}
     if found.small_step_norm is not None:
         columns["small_step_norm"] = found.small_step_norm
     return columns
@@ -71,21 +81,32 @@ def draw(ax: Axes, found: Any) -> None:
 
     steps = np.asarray(found.steps, dtype=np.float64)
     colour = colour_of(found.algorithm.name)
-    lines = [("gain of the loop", found.norm, "-")]
+    name = "gain of the loop" if found.rows is None else "gain of the rows"
+    lines = [(name, found.norm, "-")]
     if found.small_step_norm is not None:
-        exact = ("exact kernel norm N(t)", found.norm, "-")
+        name, exact = "kernel norm", ("exact kernel norm N(t)", found.norm, "-")
         lines = [exact, ("small-step", found.small_step_norm, ":")]
+    # Few times where nothing moves between them, and none of them to be missed.
+    steps = np.maximum(steps, 1.0) if found.rows is not None else steps
     for label, norm, style in lines:
         # Infinite where a mode is unstable by itself: nothing to draw there.
         seen = (steps > 0) & np.isfinite(norm) & (norm > 0)
         ax.plot(steps[seen], norm[seen], color=colour, linestyle=style, label=label)
     ax.set_xlim(1.0, max(float(steps[-1]), 2.0))
     ax.axhline(1.0, color="#888888", linewidth=1.0, label="edge of stability")
-    dress(ax, x="optimizer steps", y="kernel norm", title=found.verdict)
+    title = found.verdict.partition("; ")[0].partition(", carried by")[0]
+    dress(ax, x="optimizer steps", y=name, title=title)
     ax.legend(frameon=False, fontsize="small")
 
 
-def _verdict(found: Any) -> str:
+def _clipped(found: Any) -> dict[str, float]:
+    """Largest gamma_2 with the lengths of measured rows clipped, by quantile."""
+    if found.rows is None or found.largest_gamma_2 is None:
+        return {}
+    return {f"{quantile:g}": found.clipped_gamma_2(quantile) for quantile in _CLIPPED}
+
+
+def _verdict(found: Any, clipped: dict[str, float]) -> str:
     norm = "gain" if found.small_step_norm is None else "kernel norm"
     known = [
         ("stable", "yes" if found.stable else "no"),
@@ -95,16 +116,22 @@ def _verdict(found: Any) -> str:
         (f"highest {norm}", f"{np.max(found.norm):.6g}"),
     ]
     edges = [("largest rates", f"none: {found.no_edges}")] if found.no_edges else _edges(found)
+    for quantile, edge in clipped.items():
+        # Without end, or none to begin with: no factor to speak of.
+        more = edge / found.largest_gamma_2 if 0 < found.largest_gamma_2 < np.inf else np.nan
+        times = f", {more:.3g} times" if np.isfinite(more) else ""
+        where = f"(rows longer than {100 * float(quantile):g} % of them shortened to that{times})"
+        edges.append(("   with clipped rows", f"{edge:.6g}   {where}"))
     return "\n".join(f"{name:<21}{text}" for name, text in [*known, *edges])
 
 
 def _edges(found: Any) -> list[tuple[str, str]]:
-    def rate(value: float | None) -> str:
-        return "none: no such rate here" if value is None else f"{value:.6g}"
+    def rate(value: float | None, held: str) -> str:
+        return "none: no such rate here" if value is None else f"{value:.6g}   ({held} held fixed)"
 
     return [
-        ("largest gamma_2", f"{rate(found.largest_gamma_2)}   (gamma_3 / gamma_2 held fixed)"),
-        ("largest gamma_3", f"{rate(found.largest_gamma_3)}   (gamma_2 held fixed)"),
+        ("largest gamma_2", rate(found.largest_gamma_2, "gamma_3 / gamma_2")),
+        ("largest gamma_3", rate(found.largest_gamma_3, "gamma_2")),
         ("exact SGD threshold", f"{found.sgd_threshold:.6g}"),
     ]
 
@@ -120,3 +147,25 @@ def _norms(found: Any) -> str:
     if found.small_step_norm is not None:
         columns["small-step"] = [f"{found.small_step_norm[i]:.5g}" for i in rows]
     return common.table(columns)
+
+
+def _rows(found: Any) -> list[str]:
+    """The rows that carry the largest gain, in a table."""
+    if found.rows is None or not len(found.rows):
+        return []
+    rows, shown = found.spectrum.law.rows, slice(0, _MOST_ROWS)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows.features, rows.features))
+    of_row = dict(zip(rows.index.tolist(), (lengths / np.median(lengths)).tolist(), strict=True))
+    summed = np.cumsum(found.shares)
+    columns = {
+        "row": [f"{row}" for row in found.rows[shown]],
+        "share": [f"{100 * share:.1f} %" for share in found.shares[shown]],
+        "in all": [f"{100 * share:.1f} %" for share in summed[shown]],
+        "length": [f"{of_row[row]:.3g}" for row in found.rows[shown].tolist()],
+    }
+    most = min(int(np.searchsorted(summed, 0.99)) + 1, len(summed))
+    about = (
+        f"rows that carry the gain where it is largest, counted from 0; {most:,} of {len(rows):,} "
+    )
+    about += "carry 99 %; lengths in medians"
+    return ["", about, common.table(columns)]

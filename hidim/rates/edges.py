@@ -119,6 +119,10 @@ class Edges:
             return peak * factor
         return peak * where_runs_fail(holds, factor, 1.02)
 
+    def clipped(self, name: str, quantile: float) -> float | None:
+        """As `by_norm` on the rows shortened to a quantile of their lengths; None without rows."""
+        return None if self.loop is None else self.by_norm(name, loop=self.loop.clipped(quantile))
+
     def _scaled(self, name: str, factor: float) -> Momentum:
         if name == "gamma_2":
             return self.algorithm.scheduled(Constant(factor))

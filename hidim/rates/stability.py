@@ -29,7 +29,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.rates.edges import Edges, is_constant, sgd_threshold
 from hidim.rates.frozen import gains, growth_of
 from hidim.rates.recommend import resolve
-from hidim.rates.verdict import GAIN, verdict, warning
+from hidim.rates.verdict import GAIN, ROWS, verdict, warning
 from hidim.support import checks
 from hidim.support.checks import shown
 from hidim.support.json import plain
@@ -67,8 +67,8 @@ class Stability(Saved, format="hidim-stability/1"):
         gain: shape (n,), the factor by which noise comes back (kernel_norm.loop_gain), 1 where
             the norm is 1 and larger below; on measured rows that of the rows themselves, which
             `norm` repeats. None outside the momentum family.
-        rows, shares: which rows carry the largest gain, most first, and what part of it; None
-            without measured rows.
+        rows, shares: which rows carry the largest gain, most first, counted from 0, and what part
+            of it; empty where none does, None without measured rows.
     """
 
     steps: np.ndarray
@@ -119,6 +119,32 @@ class Stability(Saved, format="hidim-stability/1"):
     def norm_gamma_3(self) -> float | None:
         """Like `largest_gamma_3`, for N < 1 at every step."""
         return None if self._edges is None else self._edges.by_norm("gamma_3")
+
+    def clipped_gamma_2(self, quantile: float = 0.99) -> float | None:
+        """`largest_gamma_2` if the longest rows were shortened to a quantile of all lengths.
+
+        What clipping the lengths of measured rows would buy. The problem then is another one, with
+        an optimum of its own. None without measured rows.
+
+        Args:
+            quantile: of the lengths, in (0, 1]; 1 leaves the rows as they are.
+
+        Raises:
+            ValueError: another quantile.
+
+        >>> import hidim
+        >>> X = np.random.default_rng(0).standard_t(3, (400, 4))
+        >>> found = stability(hidim.Spectrum.from_data(X, X[:, 0]), hidim.sgd(0.01), 100)
+        >>> found.clipped_gamma_2(0.95) > 1.5 * found.largest_gamma_2
+        True
+        """
+        quantile = checks.positive("quantile", quantile)
+        if quantile > 1.0:
+            raise ValueError(
+                f"`quantile` is a share of the rows, in (0, 1], got {quantile:g}. Give .99 to "
+                "shorten one row in a hundred."
+            )
+        return None if self._edges is None else self._edges.clipped("gamma_2", quantile)
 
     @cached_property
     def sgd_threshold(self) -> float | None:
@@ -218,21 +244,23 @@ def _on_rows(
     found = loop.along(algorithm, batch_size, grid)
     gain = np.array([each.value for each in found])
     most = found[int(np.argmax(gain))]
-    order = np.argsort(-most.shares, kind="stable")
+    order = np.argsort(-most.shares, kind="stable")[: np.count_nonzero(most.shares)]
     growth = growth_of(lambda w: loop.gain(algorithm, batch_size, float(grid[-1]), w).value)
     highest, largest = _highest(run), float(gain.max())
     stable = run.status != "diverged" and largest < 1.0
-    said = f"mean-square unstable: {loop.told(most)}"
-    held = f"stable on these rows: over {grid[-1]:.4g} steps {loop.told(most)}"
-    if run.status == "diverged":
-        said = f"{said}; {verdict(False, run, grid, gain, growth, GAIN)}"
+    said = verdict(stable, run, grid, gain, growth, ROWS)
+    if stable and most.shares.any():
+        said = f"stable on these rows: over {grid[-1]:.4g} steps {loop.told(most)}"
+    elif not largest < 1.0:
+        lost = f"; {said}" if run.status == "diverged" else ""
+        said = f"mean-square unstable: {loop.told(most)}{lost}"
     return Stability(
         steps=grid,
         norm=gain,
         small_step_norm=None,
         stable=stable,
-        verdict=held if stable else said,
-        warning=warning(grid, gain, growth, highest, GAIN) if stable else "",
+        verdict=said,
+        warning=warning(grid, gain, growth, highest, ROWS) if stable else "",
         diverged_at=run.diverged_at,
         growth=growth,
         highest_risk=highest,

@@ -10,6 +10,7 @@ from hidim.curve import DIVERGENCE_FACTOR, Curve
 
 # What the norm is called, and what grows.
 NORM, GAIN = ("kernel norm", "moments"), ("gain of the loop", "modes")
+ROWS = ("gain of the rows", "moments")
 
 
 def verdict(
@@ -40,7 +41,7 @@ def verdict(
     highest = float(np.max(norm))
     if math.isnan(highest):
         return f"holds over {last:.4g} steps; this theory gives single steps alone, and no {name}"
-    if run.batch_size == math.inf and highest < 1.0 and names == NORM:
+    if run.batch_size == math.inf and highest < 1.0 and names != GAIN:
         return f"stable: full batches carry no noise and every mode contracts over {last:.4g} steps"
     if highest < 1.0:
         return f"stable: the {name} stays at or below {highest:.4g} over {last:.4g} steps"

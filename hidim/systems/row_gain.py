@@ -38,6 +38,7 @@ _MOST_PRODUCTS = 120
 _EDGES = 8  # of a schedule's breakpoints, those looked at
 # Roots of a mode's 2 x 2 map closer than this, relative, are moved apart: the sum does not see it.
 _APART = 1e-4
+_ROUNDING = float(np.finfo(np.float64).eps)
 
 
 def looks(last: float, breakpoints: Sequence[float] = ()) -> np.ndarray:
@@ -62,8 +63,8 @@ class Gain(NamedTuple):
 
     @property
     def carriers(self) -> float:
-        """How many rows carry the gain: 1 / sum of squared shares."""
-        return float(1.0 / np.sum(self.shares**2))
+        """How many rows carry the gain: 1 / sum of squared shares; 0 where none does."""
+        return float(1.0 / np.sum(self.shares**2)) if self.shares.any() else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +165,35 @@ class RowLoop:
         """The gain and the rows that carry it, in words."""
         if gain.value == math.inf:
             return "a mode grows by itself, whatever the rows"
+        if not gain.shares.any():
+            return f"the gain is {gain.value:.3g}"
         order = np.argsort(-gain.shares, kind="stable")
         most = max(1, min(3, round(gain.carriers)))
         named = [f"{self.rows.index[i]} ({gain.shares[i]:.0%})" for i in order[:most]]
         rows = "row" if most == 1 else "rows"
         some = "" if gain.carriers < most + 0.5 else f", about {gain.carriers:.0f} rows in all"
         return f"the gain is {gain.value:.3g}, carried by {rows} {', '.join(named)}{some}"
+
+    def clipped(self, quantile: float) -> RowLoop:
+        """The loop of these rows with the longest shortened to a quantile of all lengths.
+
+        Another problem: its covariance has eigenvectors of its own.
+
+        >>> from hidim.algorithms import sgd
+        >>> z = np.array([[1.0], [1.0], [1.0], [3.0]])
+        >>> loop = RowLoop(Rows(z, 0 * z, np.ones((1, 1)), np.arange(4), 4), np.array([3.0]))
+        >>> [round(one.gain(sgd(0.1), 1, 0.0).value, 3) for one in (loop, loop.clipped(0.5))]
+        [0.35, 0.05]
+        """
+        lengths = np.sqrt(self.energies)
+        most = float(np.quantile(lengths, quantile))
+        shorter = self.rows.features * np.minimum(1.0, most / np.maximum(lengths, most))[:, None]
+        found, basis = np.linalg.eigh(shorter.T @ shorter / len(self.rows))
+        seen = np.flatnonzero(found > found.max(initial=0.0) * len(found) * _ROUNDING)[::-1]
+        turned = shorter @ basis[:, seen]
+        nothing = np.zeros((len(turned), 1))  # what is learned from them is of no account
+        index, of = self.rows.index, self.rows.of
+        return RowLoop(Rows(turned, nothing, np.zeros((len(seen), 1)), index, of), found[seen])
 
     @cached_property
     def energies(self) -> np.ndarray:

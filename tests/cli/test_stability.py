@@ -103,3 +103,66 @@ def test_where_a_run_is_lost_no_deviation_is_claimed(capsys):
     lost = [risk is None for risk in found["risk"]]
     assert any(lost)
     assert all(z is None for z, gone in zip(found["z"], lost, strict=True) if gone)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    X[17] *= 6.0
+    y = X @ [1.0, -1.0, 0.5] + 0.1 * rng.standard_normal(60)
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    return str(tmp_path / "rows.npz"), hidim.Spectrum.from_data(X, y)
+
+
+def test_on_rows_the_gain_and_who_carries_it_are_said(capsys, rows):
+    file, spectrum = rows
+    flags = ("--data", file, "--algorithm", "sgd:gamma_2=0.2", "--steps", "1e3")
+    found = answer(capsys, "stability", *flags)
+    truth = hidim.stability(spectrum, hidim.sgd(0.2), 1000)
+    assert found["gain"] == pytest.approx(list(truth.gain))
+    assert found["rows"][0] == 17
+    assert found["shares"] == pytest.approx(list(truth.shares), abs=1e-6)
+    clipped = truth.clipped_gamma_2(0.95)
+    assert found["clipped_gamma_2"]["0.95"] == pytest.approx(clipped, rel=1e-6)
+    assert clipped > 2 * truth.largest_gamma_2
+    assert main(["stability", *flags]) == 0
+    text = capsys.readouterr().out
+    assert "kernel norm" not in text
+    assert "mean-square unstable: the gain is" in text
+    assert "rows longer than 95 % of them shortened to that" in text
+    assert [line for line in text.splitlines() if line.split()[:1] == ["17"]]
+
+
+def test_on_rows_the_figure_and_the_file_speak_of_the_gain(rows, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    flags = ("--data", rows[0], "--steps", "1e3", "--plot", str(tmp_path / "g.svg"))
+    assert main(["stability", *flags, "--csv", "-"]) == 0
+    assert capsys.readouterr().out.startswith("step,gain\n")
+    assert (tmp_path / "g.svg").stat().st_size > 1000
+
+
+def test_full_batches_of_rows_have_no_gain(capsys, rows):
+    flags = ("--data", rows[0], "--algorithm", "sgd:gamma_2=0.1", "--batch-size", "inf")
+    found = answer(capsys, "stability", *flags, "--steps", "100")
+    assert found["stable"]
+    assert found["rows"] == []
+    assert "full batches" in found["verdict"]
+
+
+@pytest.mark.parametrize("command", ["predict", "compare", "simulate"])
+@pytest.mark.parametrize("rate", ["0.25", "5"])
+def test_a_curve_beyond_the_edge_of_its_rows_says_so(capsys, rows, command, rate):
+    flags = ("--data", rows[0], "--algorithm", f"sgd:gamma_2={rate}", "--steps", "50")
+    assert main([command, *flags]) == 0
+    text = capsys.readouterr().out
+    assert "mean-square unstable at step 0" in text
+    assert "hidim stability says which rates hold" in text
+    assert "rtol 1e-08: trust no more digits" not in text
+
+
+@pytest.mark.parametrize("name", ["dana-decaying", "sgd-momentum"])
+def test_a_name_on_rows_means_the_rates_of_python(capsys, rows, name):
+    found = answer(capsys, "predict", "--data", rows[0], "--algorithm", name, "--at", "0,100")
+    truth = hidim.predict(rows[1], name, at=[0, 100])
+    assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-9)

@@ -241,3 +241,39 @@ def test_rates_of_any_size_get_a_verdict_and_the_same_edge(rate):
     # The edge of SGD does not depend on the rate that it is searched from, but for the root's 1e-9.
     assert found.largest_gamma_2 == pytest.approx(sgd_threshold(spectrum), rel=1e-9)
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_clipping_the_lengths_of_rows_is_what_it_says():
+    rng = np.random.default_rng(1)
+    X = rng.standard_t(3, (200, 4))
+    found = hidim.stability(hidim.Spectrum.from_data(X, X[:, 0]), hidim.sgd(0.01), 100)
+    for quantile in (0.5, 0.95, 1.0):
+        lengths = np.linalg.norm(X, axis=1)
+        most = np.quantile(lengths, quantile)
+        short = X * np.minimum(1.0, most / lengths)[:, None]
+        known = hidim.stability(hidim.Spectrum.from_data(short, X[:, 1]), hidim.sgd(0.01), 100)
+        assert found.clipped_gamma_2(quantile) == pytest.approx(known.largest_gamma_2, rel=1e-4)
+    bare = hidim.stability(hidim.Spectrum([1.0], [1.0], 0.0), hidim.sgd(0.1), 10)
+    assert bare.clipped_gamma_2(0.9) is None
+    for quantile in (0.0, 1.5):
+        with pytest.raises(ValueError, match="quantile"):
+            found.clipped_gamma_2(quantile)
+
+
+def test_a_report_on_rows_is_saved_with_them(tmp_path):
+    X = np.random.default_rng(2).standard_normal((30, 3))
+    found = hidim.stability(hidim.Spectrum.from_data(X, X[:, 0]), hidim.sgd(0.1), 100)
+    found.save(tmp_path / "rows.json")
+    again = hidim.Stability.load(tmp_path / "rows.json")
+    assert again == found
+    assert again.largest_gamma_2 == found.largest_gamma_2
+
+
+def test_full_batches_of_rows_hold_up_to_the_modes_own_edge():
+    X = np.random.default_rng(2).standard_normal((30, 3))
+    spectrum = hidim.Spectrum.from_data(X, X[:, 0])
+    for rate, stable in ((0.1, True), (2.1 / spectrum.eigenvalues[0], False)):
+        found = hidim.stability(spectrum, hidim.sgd(rate), 100, math.inf)
+        assert found.stable == stable
+        assert len(found.rows) == 0
+        assert found.largest_gamma_2 == pytest.approx(2 / spectrum.eigenvalues[0], rel=1e-6)
