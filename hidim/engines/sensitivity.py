@@ -50,8 +50,8 @@ def with_slopes(
     """
     if system.driver is not None or system.stepped:
         raise ValueError(
-            "`sensitivity` needs a theory that gives change and source and has no driver, which "
-            "this one is not. Use differences of two predictions."
+            "`sensitivity` is not known for a theory behind a driver, as that of measured rows is "
+            "behind its mean, nor for single steps. Use differences of two predictions."
         )
     for name in names:
         _refuse_what_is_not_followed(system, name)

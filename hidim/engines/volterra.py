@@ -56,8 +56,9 @@ def refuses(system: System, last: float) -> str | None:
     one = system.affine and system.driver is None and len(system.orders) == 1
     if not one or not _is_half_the_order(system):
         return (
-            "engine 'volterra' solves for the one order of an affine theory without a driver, "
-            "whose risk is half of it, which this one is not. Use engine='exact'."
+            "engine 'volterra' solves for the risk alone, which closes on itself for Gaussian and "
+            "elliptical data under the momentum family; this theory, as that of measured rows, "
+            "follows more. Use engine='exact'."
         )
     start = system.start()
     for name in _others(system):
