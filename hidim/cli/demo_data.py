@@ -21,7 +21,7 @@ def digits(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tumours(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """569 breast tumours, 30 measurements each: is it benign? Their tails are heavy."""
+    """569 breast tumours, 30 measurements each: is it benign? A few rows are long."""
     data = require("sklearn.datasets", "demo").load_breast_cancer()
     measured = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
     return random_features(measured, seed), np.where(data.target == 1, 1.0, -1.0)

@@ -167,6 +167,8 @@ class RowLoop:
             return "a mode grows by itself, whatever the rows"
         if not gain.shares.any():
             return f"the gain is {gain.value:.3g}"
+        if gain.carriers > 0.5 * len(self.rows) > 2.0:
+            return f"the gain is {gain.value:.3g}, spread over some {gain.carriers:.0f} rows"
         order = np.argsort(-gain.shares, kind="stable")
         most = max(1, min(3, round(gain.carriers)))
         named = [f"{self.rows.index[i]} ({gain.shares[i]:.0%})" for i in order[:most]]
