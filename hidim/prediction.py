@@ -34,7 +34,8 @@ def predict(
         steps: last optimizer step, up to 1e20; with `at` alone, the largest of those.
         batch_size: samples per step, a whole number or math.inf for full batches.
         engine: "exact" (discrete steps; what "auto" picks), "ode" (continuous time),
-            "volterra" (integral equation) or "asymptotic" (the scaling law).
+            "volterra" (integral equation), "asymptotic" (the scaling law) or "matrix" (measured
+            rows: the whole covariance, exact and slow).
         seed: None for the deterministic equivalent, a number to draw that W.
         at: the steps to report, in any order; by default 0, the first steps, then 24 points
             per decade up to `steps` inclusive.
@@ -51,8 +52,10 @@ def predict(
             are ``curve.columns["d_gamma_2"]`` and so on. By "exact" alone.
 
     Returns:
-        A Curve. A run that grows past 1e18 times its start is given up: its risk is infinite
-        from there on and its status "diverged", even where later rates would bring it back.
+        A Curve. On measured rows whose gain reaches 1 on the way its status is "inaccurate", and
+        ``curve.provenance["caution"]`` says which rows carry it. A run that grows past 1e18 times
+        its start is given up: its risk is infinite from there on and its status "diverged", even
+        where later rates would bring it back.
 
     Raises:
         ValueError: an argument is out of range or unknown.

@@ -334,15 +334,16 @@ class Spectrum(ByContent):
         """Least squares on measured rows, drawn with replacement, started at zero.
 
         With rows drawn from the data with replacement the population is the data itself, so
-        curvature, optimum and floor are exact. Without the rows a theory assumes that gradients
-        have a Gaussian's fourth moments.
+        curvature, optimum and floor are exact, and predictions, stability and recommended rates
+        are those of these rows (docs/theory/rows.md). Without the rows a theory assumes that
+        gradients have a Gaussian's fourth moments.
 
         Args:
             X: (rows, d) features: an array or a data frame.
             y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
             label: name for tables and legends.
-            rows: keep the rows in the eigenbasis, as `law.rows`; of more than 2e7 entries a random
-                subset of the rows, while curvature, optimum and floor are those of all.
+            rows: keep the rows in the eigenbasis, as `law.rows`, which is the default; of more
+                than 2e7 entries a random subset, while curvature, optimum and floor are of all.
             center: subtract every column's mean from X; y stays as it is.
             standardize: center, and divide every column by its standard deviation. A column that
                 never changes becomes 0 and stands in the provenance as "constant".
@@ -355,7 +356,7 @@ class Spectrum(ByContent):
         >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
         >>> Spectrum.from_data(X, X @ [1.0, -1.0]).risk_floor < 1e-30
         True
-        >>> Spectrum.from_data(X, [1.0, 2.0, 0.0], rows=True).law.rows
+        >>> Spectrum.from_data(X, [1.0, 2.0, 0.0]).law.rows
         Rows(3 rows, 2 features)
         """
         return cls(

@@ -1,8 +1,7 @@
 """Risk of the streaming algorithm itself on measured rows, drawn with replacement.
 
 The population is the data: the risk 1/2 mean |X theta - y|^2 is evaluated exactly, only the order
-of the rows is random. `Spectrum.from_data(X, y)` predicts the same runs under one assumption, that
-gradients have a Gaussian's fourth moments; `tail_ratio` measures how far the rows are from it.
+of the rows is random. `Spectrum.from_data(X, y)` predicts the same runs.
 """
 
 from __future__ import annotations
@@ -119,12 +118,11 @@ def simulate_rows(
 
 
 def tail_ratio(X: Any) -> float:
-    """How heavy the tails of the rows are: 1 means the Gaussian theory applies.
+    """How heavy the tails of the rows are: 1 for Gaussian rows. A description, no guide to rates.
 
     E|x|^4 / ((tr K)^2 + 2 tr K^2), K = E x x^T: the fourth moment of the rows over that of
-    Gaussian rows with the same covariance. Where it is well above 1, a few long rows decide:
-    runs diverge at rates that the theory calls stable, and rates divided by this ratio are a
-    first remedy.
+    Gaussian rows with the same covariance. Which rates hold is said by the gain of the rows,
+    ``hidim.stability(Spectrum.from_data(X, y), ...).gain``, which this does not tell.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((20000, 5))

@@ -170,7 +170,9 @@ class RowLoop:
         if gain.carriers > 0.5 * len(self.rows) > 2.0:
             return f"the gain is {gain.value:.3g}, spread over some {gain.carriers:.0f} rows"
         order = np.argsort(-gain.shares, kind="stable")
-        most = max(1, min(3, round(gain.carriers)))
+        # Up to three, none of them a tenth of the first or less.
+        alike = int(np.count_nonzero(gain.shares > 0.1 * gain.shares[order[0]]))
+        most = max(1, min(3, alike, round(gain.carriers)))
         named = [f"{self.rows.index[i]} ({gain.shares[i]:.0%})" for i in order[:most]]
         rows = "row" if most == 1 else "rows"
         some = "" if gain.carriers < most + 0.5 else f", about {gain.carriers:.0f} rows in all"
