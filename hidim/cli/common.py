@@ -236,10 +236,9 @@ def accuracy_note(curve: hidim.Curve, before: str = "") -> str:
     'the risk may be off by 2.1e-07 of itself, more than rtol 1e-08: trust no more digits'
     >>> facts = {"rtol": 1e-8, "error": 1e-9, "caution": "mean-square unstable at step 0: ..."}
     >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
-    'mean-square unstable at step 0: ...; hidim stability says which rates hold'
+    'mean-square unstable at step 0: ...'
     """
     caution = str(curve.provenance.get("caution", ""))
-    caution += "; hidim stability says which rates hold" if caution else ""
     if curve.status == "diverged":
         return before + caution if caution else ""
     if curve.status != "inaccurate":

@@ -263,7 +263,8 @@ class RowsSystem(System):
         for t in np.zeros(1) if self._still else looks(last, self.breakpoints):
             if not holds(algorithm, float(t)):
                 found = self.loop.gain(algorithm, batch, float(t))
-                return f"mean-square unstable at step {t:g}: {self.loop.told(found)}"
+                told = f"mean-square unstable at step {t:g}: {self.loop.told(found)}"
+                return f"{told}; hidim.stability says which rates hold"
         return ""
 
     def read_at(self, readout: str, *, moments: bool = False) -> System:

@@ -157,7 +157,7 @@ def test_a_curve_beyond_the_edge_of_its_rows_says_so(capsys, rows, command, rate
     assert main([command, *flags]) == 0
     text = capsys.readouterr().out
     assert "mean-square unstable at step 0" in text
-    assert "hidim stability says which rates hold" in text
+    assert "stability says which rates hold" in text
     assert "rtol 1e-08: trust no more digits" not in text
 
 
