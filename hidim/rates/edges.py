@@ -33,6 +33,8 @@ EDGE_TOLERANCE = 2e-3
 _ROUGH = Resolution(1e-6, stages=7)
 # Times at which the norm is looked at while searching for the rate where it reaches 1.
 _SEARCH_TIMES = 96
+# A gain found to be 1 may be this much more at once; its eigenvalue is known to some 1e-6.
+_BESIDE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +77,20 @@ class Edges:
         if peak == 0.0 or (name == "gamma_3" and not self.algorithm.has_momentum):
             return None
         times = self._times()
-        of_rows = None if loop is None else loop.largest(times, self.batch_size)
-
-        def highest(factor: float) -> float:
-            here = self._scaled(name, factor)
-            if of_rows is not None:
-                return of_rows(here)
-            return float(np.max(kernel_norm(self.spectrum, here, self.batch_size, times)))
-
         scale, top = 1.0, float(self.spectrum.eigenvalues[0])
         if top > 0 and not 1e-20 < peak * top < 1e20:  # a search from such a rate would end early
             scale = 1.0 / peak / top
-        return peak * scale * where_norm_is_one(lambda factor: highest(scale * factor))
+
+        def here(factor: float) -> Momentum:
+            return self._scaled(name, scale * factor)
+
+        if loop is not None:
+            return peak * scale * where_gain_is_one(loop, here, times, self.batch_size)
+
+        def highest(factor: float) -> float:
+            return float(np.max(kernel_norm(self.spectrum, here(factor), self.batch_size, times)))
+
+        return peak * scale * where_norm_is_one(highest)
 
     def by_runs(self, name: str) -> float | None:
         """The rate up to which runs hold: by the norm where nothing moves, and on rows."""
@@ -162,8 +166,8 @@ def sgd_threshold(problem: Any, batch_size: float = 1, seed: int | None = None) 
     scale = 1.0 / top  # the search works with rates of order one
     loop = loop_of(spectrum)
     if loop is not None:
-        highest = loop.largest(np.zeros(1), batch_size)
-        return scale * where_norm_is_one(lambda factor: highest(sgd(scale * factor)))
+        once = np.zeros(1)
+        return scale * where_gain_is_one(loop, lambda f: sgd(scale * f), once, batch_size)
     return scale * where_norm_is_one(
         lambda factor: float(kernel_norm(spectrum, sgd(scale * factor), batch_size, 0.0))
     )
@@ -176,7 +180,7 @@ def is_constant(algorithm: Momentum) -> bool:
     return all(getattr(algorithm, name).constant is not None for name in names)
 
 
-def where_norm_is_one(highest: Callable[[float], float]) -> float:
+def where_norm_is_one(highest: Callable[[float], float], *, xtol: float = 1e-14) -> float:
     """The factor at which `highest` passes 1: inf if it never does, 0 if it is never below."""
     low = high = 1.0
     while highest(high) < 1.0:
@@ -192,7 +196,38 @@ def where_norm_is_one(highest: Callable[[float], float]) -> float:
         # 1/N is nearly straight and finite where N has its pole.
         return 1.0 / max(highest(math.exp(log_factor)), 1e-3) - 1.0
 
-    return math.exp(bracketed_root(excess, math.log(low), math.log(high)))
+    return math.exp(bracketed_root(excess, math.log(low), math.log(high), xtol=xtol))
+
+
+def where_gain_is_one(
+    loop: RowLoop, scaled: Callable[[float], Momentum], times: np.ndarray, batch_size: float
+) -> float:
+    """The factor at which the gain of rows passes 1 at some time; as `where_norm_is_one`.
+
+    The first edge of single times: of the one with the largest gain, then of whichever is found
+    to lie above 1 there, until none does. A gain is dear, and most times never matter.
+    """
+
+    holds = loop.below(1.0 + _BESIDE, batch_size)
+
+    def edge(some: np.ndarray, start: float) -> float:
+        highest = loop.largest(some, batch_size)
+        return start * where_norm_is_one(lambda f: highest(scaled(start * f)), xtol=0.1 * _BESIDE)
+
+    above = np.asarray(times, dtype=np.float64)
+    factor = 1.0
+    for _ in times:
+        gains = [found.value for found in loop.along(scaled(factor), batch_size, above)]
+        factor = edge(above[[int(np.argmax(gains))]], factor)
+        if len(times) == 1 or factor == 0.0:
+            return factor
+        if factor == math.inf:
+            break
+        here = scaled(factor)
+        above = np.array([t for t in times if not holds(here, float(t))])
+        if not above.size:
+            return factor
+    return edge(times, 1.0)
 
 
 def where_runs_fail(holds: Callable[[float], bool], start: float, stride: float) -> float:

@@ -102,11 +102,11 @@ class RowLoop:
             Infinite, with no row named, where a mode grows by itself.
         """
         nobody = np.zeros(len(self.rows))
+        if batch_size == math.inf:
+            return Gain(0.0 if self._modes_hold(algorithm, t, w) else math.inf, nobody)
         product = self._product(algorithm, batch_size, t, w)
         if product is None:
             return Gain(math.inf, nobody)
-        if batch_size == math.inf:
-            return Gain(0.0, nobody)
         value, vector = _largest(
             product, self.energies if start is None or not start.any() else start
         )
@@ -122,9 +122,11 @@ class RowLoop:
         last = [self.energies]
 
         def holds(algorithm: Momentum, t: float) -> bool:
+            if batch_size == math.inf:
+                return self._modes_hold(algorithm, t, 0.0)
             product = self._product(algorithm, batch_size, t, 0.0)
-            if product is None or batch_size == math.inf:
-                return product is not None
+            if product is None:
+                return False
             value, vector = _largest(product, last[0], limit)
             last[0] = np.abs(vector)
             return value < limit
@@ -274,8 +276,9 @@ def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: fl
             one, other = x[:, i, None], x[None, :, k]
             kicked = carried[:, i, None] * carried[None, :, k]
             lost = w + one + other - one * other
-            with np.errstate(divide="ignore"):
-                found += np.divide(kicked, lost, out=np.zeros_like(found), where=kicked != 0)
+            kicks = kicked != 0
+            found += np.divide(kicked, lost, out=np.zeros_like(found), where=kicks & (lost != 0))
+            found[kicks & (lost == 0)] = math.inf  # undamped
     return np.asarray(found.real)
 
 

@@ -2,13 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import hidim
+from hidim.rates.edges import Edges
 from hidim.rates.stability import sgd_threshold
+from hidim.systems.row_gain import looks
 
 
 def power_law(modes=40, exponent=2.0, floor=1e-3, count=None):
@@ -277,3 +280,24 @@ def test_full_batches_of_rows_hold_up_to_the_modes_own_edge():
         assert found.stable == stable
         assert len(found.rows) == 0
         assert found.largest_gamma_2 == pytest.approx(2 / spectrum.eigenvalues[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, math.inf])
+@pytest.mark.parametrize("name", ["gamma_2", "gamma_3"])
+def test_the_edge_of_moving_rates_on_rows_is_that_of_the_worst_time(name, batch_size):
+    X = np.random.default_rng(3).standard_t(4, (80, 5)) / np.arange(1, 6)
+    edges = Edges(
+        hidim.Spectrum.from_data(X, X[:, 0]),
+        hidim.dana_decaying(0.05, 0.02, 0.3, 4.0),
+        batch_size,
+        looks(10_000),
+    )
+    highest = edges.loop.largest(edges.steps, batch_size)
+    found = edges.by_norm(name)
+    one = {"gamma_2": edges.algorithm.scheduled(hidim.Constant(found / 0.05))}
+    one["gamma_3"] = replace(edges.algorithm, gamma_3=found / 0.02 * edges.algorithm.gamma_3)
+    if batch_size < math.inf:
+        assert highest(one[name]) == pytest.approx(1.0, abs=2e-5)
+    else:
+        assert highest(one[name].scheduled(hidim.Constant(0.999))) == 0.0
+        assert highest(one[name].scheduled(hidim.Constant(1.001))) == math.inf
