@@ -136,6 +136,8 @@ CARRIERS = {
     "hidim.simulation.diffusion": {"Homogenized"},
     "hidim.simulation.eigenbasis": {"Eigenbasis"},
     "hidim.simulation.row_walk": {"RowWalk"},
+    "hidim.studies.plane_tasks": {"Task"},
+    "hidim.studies.rungs": {"Rung"},
     "hidim.systems.coefficients": {"Coefficients"},
     "hidim.systems.powers": {"constant_rates", "states_by_powers"},
 }
