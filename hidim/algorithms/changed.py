@@ -77,9 +77,11 @@ class Sign(Gradient):
     Args:
         basis: of a bare spectrum: "diagonal", its modes are the coordinates, or "generic", they
             lie in no relation to them; None for problems that know.
+        drift: which theory predicts it, "auto", "linear" or "saturated".
     """
 
     basis: str | None = None
+    drift: str = "auto"
     name: str = "sign"
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
@@ -147,20 +149,30 @@ def noisy(
     return replace(algorithm, gradient=gradient, name=f"noisy-{algorithm.name}")
 
 
-def sign_sgd(eta: Any, *, basis: str | None = None) -> Momentum:
+def sign_sgd(eta: Any, *, basis: str | None = None, drift: str = "auto") -> Momentum:
     """SGD on the signs of the mean gradient, theta <- theta - eta sign(g).
 
     Args:
         eta: a number or a schedule.
         basis: on a spectrum that knows no coordinates: "diagonal" where the modes are the
-            coordinates, "generic" where they lie in no relation to them.
+            coordinates, "generic" where they lie in no relation to them. Drawn problems and
+            `Spectrum.from_covariance` know theirs.
+        drift: how predictions take the mean of a sign: "linear" in the signal, at any horizon;
+            "saturated", where the coordinates are the modes and the noise is Gaussian, which needs
+            no small signal and takes every step by itself; "auto" is that one up to 1e5 steps
+            wherever it applies. A curve's provenance says which it was.
+
+    Raises:
+        ValueError: another basis or drift, or a rate that is none.
 
     >>> sign_sgd(0.01).name
     'sign-sgd'
     """
     if basis is not None:
         checks.choice("basis", basis, ("diagonal", "generic"))
-    return Momentum(0.0, eta, 0.0, 1.0, name="sign-sgd", gradient=Sign(basis))
+    checks.choice("drift", drift, ("auto", "linear", "saturated"))
+    eta = as_schedule("eta", eta)
+    return Momentum(0.0, eta, 0.0, 1.0, name="sign-sgd", gradient=Sign(basis, drift))
 
 
 def _number(threshold: Any) -> float:

@@ -317,6 +317,10 @@ class System(ABC):
         """
         return ""
 
+    def facts(self, last: float) -> dict[str, Any]:
+        """What else a curve's provenance should say of a run up to step `last`; mostly nothing."""
+        return {}
+
     def fewer(self) -> System:
         """Nearly the same system on fewer nodes, for who checks what that loses; or itself."""
         return self
