@@ -53,6 +53,7 @@ class System(ABC):
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
         steady: neither change nor source depends on t.
         work_per_step: multiplications of a `step`, where these are many.
+        bounded: steps are bounded however large the error, so no run diverges.
     """
 
     kinds: int
@@ -63,6 +64,7 @@ class System(ABC):
     stepped: bool = False
     steady: bool = False
     work_per_step: float = 0.0
+    bounded: bool = False
 
     @abstractmethod
     def start(self) -> Array:

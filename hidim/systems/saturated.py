@@ -73,7 +73,7 @@ class SaturatedSigns(System):
     eta: Schedule
     batch_size: float
 
-    kinds, orders, stepped = 2, ("twice_excess",), True
+    kinds, orders, stepped, bounded = 2, ("twice_excess",), True, True
 
     @property
     def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]

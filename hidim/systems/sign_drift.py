@@ -7,8 +7,7 @@ E sign g_i = mu(S) (K r)_i / sqrt(K_ii) for signals small beside the noise, S tw
     any B >= 2:   mu = (sqrt(2) / pi) (B - 1) int_0^inf tau^(-1/2) L(tau)^B dtau,
                   L(tau) = (1 + 2 tau S)^(-1/2) E exp(-tau eps^2 / (1 + 2 tau S)).
 
-The last is costly, so it is taken once at Chebyshev points of log S, cell by cell as a run reaches
-them; mu is smooth there, and the polynomials err by some 1e-12.
+The last is costly, so it is tabulated (tabulated.py).
 Source: derived for this project, docs/theory/changed-gradients.md.
 """
 
@@ -21,13 +20,12 @@ import numpy as np
 from scipy.special import gammaln
 
 from hidim.problems.noise import Gaussian, Law, Mixture
+from hidim.systems.tabulated import Tabulated
 
 Array = np.ndarray
 
 # log(tau S), for the trapezoidal rule: the integrand is analytic, and this errs by e^-39.
 _LOG_TAU = np.arange(-90.0, 75.0, 0.25)
-# Cells of log S, and the Chebyshev points in each.
-_CELL, _POINTS = math.log(4.0), 14
 _SMALLEST = 1e-280  # an excess that is none
 
 
@@ -54,10 +52,7 @@ class SignDrift:
 
     def __init__(self, law: Mixture, batch: float) -> None:
         self._law, self._batch = law, batch
-        self._cells: dict[int, Array] = {}
-        angles = (np.arange(_POINTS) + 0.5) * (math.pi / _POINTS)
-        self._nodes = np.cos(angles)
-        self._weights = (-1.0) ** np.arange(_POINTS) * np.sin(angles)
+        self._table = Tabulated(self._integral)
 
     def __call__(self, excess: Array) -> Array:
         """mu, of the shape of `excess`, (n,)."""
@@ -68,23 +63,7 @@ class SignDrift:
             return np.asarray(math.sqrt(2.0 / math.pi) * chi_mean(batch) / np.sqrt(variance))
         if batch == 1:
             return np.asarray((2.0 / math.pi) * blurred(law, 0.5 / excess) / np.sqrt(excess))
-        log, found = np.log(excess), np.empty(len(excess))
-        cells = np.floor(log / _CELL).astype(int)
-        for cell in np.unique(cells).tolist():
-            here = cells == cell
-            found[here] = self._in_cell(cell, 2.0 * (log[here] / _CELL - cell) - 1.0)
-        return found
-
-    def _in_cell(self, cell: int, x: Array) -> Array:
-        """The polynomial of a cell at places -1..1, (n,)."""
-        if cell not in self._cells:
-            excess = np.exp((cell + 0.5 * (self._nodes + 1.0)) * _CELL)
-            self._cells[cell] = self._integral(excess)
-        gap = x[:, None] - self._nodes
-        hit = gap == 0.0
-        terms = self._weights / np.where(hit, 1.0, gap)
-        terms[hit.any(axis=1)] = hit[hit.any(axis=1)]
-        return np.asarray((terms @ self._cells[cell]) / terms.sum(axis=1))
+        return self._table(excess)[:, 0]
 
     def _integral(self, excess: Array) -> Array:
         scaled = np.exp(_LOG_TAU)
@@ -94,7 +73,7 @@ class SignDrift:
             power = (blurred(self._law, scaled / (wide * S)) / np.sqrt(wide)) ** self._batch
             found[i] = power @ np.sqrt(scaled) / math.sqrt(S)
         step = float(_LOG_TAU[1] - _LOG_TAU[0])
-        return math.sqrt(2.0) / math.pi * (self._batch - 1.0) * step * found
+        return (math.sqrt(2.0) / math.pi * (self._batch - 1.0) * step * found)[:, None]
 
 
 def blurred(law: Mixture, q: Array) -> Array:

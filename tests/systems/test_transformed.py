@@ -12,10 +12,10 @@ from hidim.algorithms.changed import Sign
 from hidim.problems.noise import Mixture
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
-from hidim.systems.clipped import clip_numbers
 from hidim.systems.saturated import mean_sign
 from hidim.systems.sign import modes_of
 from hidim.systems.sign_drift import SignDrift
+from hidim.systems.thresholds import clip_numbers
 
 STUDENT, CAUCHY = hidim.noise.StudentT(3.0, 0.3), hidim.noise.Cauchy(0.3)
 
