@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtr, gammaln
 
 from hidim.algorithms.changed import Clip
 from hidim.algorithms.momentum import Momentum
@@ -110,6 +109,8 @@ class BatchClippedSystem(ClippedSystem):
 
     def scalars_at(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
         """By quadrature over the length of the batch's residuals."""
+        from scipy.special import chdtr  # on use: importing hidim imports no SciPy
+
         assert not isinstance(self.clip.threshold, str)  # refused where it is made
         batch, c = self.moments.batch_size, self.clip.threshold(t)
         squared = np.maximum(q[:, 1], 0.0)
@@ -126,7 +127,7 @@ class BatchClippedSystem(ClippedSystem):
         low = np.clip(np.sqrt(edge), max(ends[0], 0.0), ends[1])[:, None]
         u = low + (ends[1] - low) * _HALF_NODES
         log = (batch - 1.0) * np.log(u) - 0.5 * u**2 - (0.5 * batch - 1.0) * math.log(2.0)
-        weight = _HALF_WEIGHTS * (ends[1] - low) * np.exp(log - gammaln(0.5 * batch))
+        weight = _HALF_WEIGHTS * (ends[1] - low) * np.exp(log - math.lgamma(0.5 * batch))
         squares = twice[:, None] * u**2
         length = squares + shift[:, None]
         w = np.minimum(1.0, c[:, None] * batch / np.sqrt(length))

@@ -20,7 +20,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc, betaln
 
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
@@ -40,6 +39,8 @@ def mean_sign(x: Array, batch: float) -> Array:
     [-1.0, 0.0, 0.5]
     """
     if batch > _LARGEST_SUM:
+        from scipy.special import betainc  # on use: importing hidim imports no SciPy
+
         return np.asarray(np.sign(x) * betainc(0.5, 0.5 * batch, x**2))
     rest = 1.0 - x**2
     # I(1/2, b + 1) - I(1/2, b) is one term; it starts from b = 1/2 or b = 1.
@@ -47,7 +48,8 @@ def mean_sign(x: Array, batch: float) -> Array:
     found = (2.0 / math.pi) * np.arcsin(x) if odd else x.copy()
     term = x * np.sqrt(rest) if odd else x * rest
     for half in np.arange(0.5 if odd else 1.0, 0.5 * batch, 1.0).tolist():
-        found += term / (half * math.exp(betaln(0.5, half)))
+        log_beta = math.lgamma(0.5) + math.lgamma(half) - math.lgamma(half + 0.5)
+        found += term / (half * math.exp(log_beta))
         term = term * rest
     return np.asarray(found)
 

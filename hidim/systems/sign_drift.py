@@ -17,7 +17,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gammaln
 
 from hidim.problems.noise import Gaussian, Law, Mixture
 from hidim.systems.tabulated import Tabulated
@@ -35,7 +34,7 @@ def chi_mean(batch: float) -> float:
     >>> round(chi_mean(1) ** 2 * 3.141592653589793 / 2, 12)
     1.0
     """
-    return math.sqrt(2.0) * math.exp(gammaln(0.5 * (batch + 1.0)) - gammaln(0.5 * batch))
+    return math.sqrt(2.0) * math.exp(math.lgamma(0.5 * (batch + 1.0)) - math.lgamma(0.5 * batch))
 
 
 class SignDrift:

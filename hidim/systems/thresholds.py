@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
 from hidim.problems import noise as laws
 from hidim.problems.noise import Gaussian, Law, Mixture
@@ -140,6 +139,8 @@ def clip_numbers(law: Mixture, excess: Array, c: Array) -> tuple[Array, Array, A
     >>> [float(v[0]) for v in clip_numbers(law, np.array([1.0]), np.array([1e9]))]
     [1.0, 2.0, 2.0]
     """
+    from scipy.special import erf  # on use: importing hidim imports no SciPy
+
     spread = excess[:, None] + law.variances  # of e around -mean, given the component
     sd = np.sqrt(np.maximum(spread, 1e-300))
     if not law.means.any():
