@@ -48,7 +48,7 @@ def test_the_best_threshold_in_numbers():
 def test_the_best_schedule_is_plain_descent_on_a_faster_clock():
     law, rate = hidim.noise.StudentT(2.2, 1.0), 1e-3
     spectrum = hidim.Spectrum(np.arange(1.0, 31) ** -0.5, np.full(30, 0.08), 0.0, noise=law)
-    t = np.arange(0, 1001, 20)
+    t = np.arange(0, 601, 20)
     found = hidim.predict(spectrum, hidim.clipped(hidim.sgd(rate), "best"), at=t)
     speed = np.array([hidim.best_threshold(law, R).gain for R in found.excess])
     clock = np.concatenate([[0.0], np.cumsum(10 * (speed[1:] + speed[:-1]))])
@@ -63,11 +63,11 @@ def test_the_best_schedule_is_plain_descent_on_a_faster_clock():
 @pytest.mark.parametrize("batch", [1, 4, 32])
 @pytest.mark.parametrize("momentum", [False, True])
 def test_batches_clipped_as_a_whole_meet_their_runs(batch, momentum):
-    spectrum = level(None, 80, 0.1)
+    spectrum = level(None, 60, 0.1)
     inner = MOMENTUM if momentum else hidim.sgd(RATE)
     algorithm = hidim.clipped(inner, 5.0 / math.sqrt(batch), kind="batch")
     options = {"at": [5, 20, 60, 120], "batch_size": batch}
-    run = hidim.simulate(spectrum, algorithm, runs=60, seed=5, **options)
+    run = hidim.simulate(spectrum, algorithm, runs=30, seed=5, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert np.all(np.abs(curve.excess - run.excess) < 4 * run.stderr + 0.01 * curve.excess)
 

@@ -217,10 +217,10 @@ def test_full_batches_clip_the_mean_path():
 @pytest.mark.parametrize("name", ["residual, momentum", "norm", "sign, batch", "noisy, momentum"])
 def test_blocks_are_single_steps_and_reach_far(name):
     spectrum, algorithm, batch = RUNS[name]
-    at = [1, 30, 300, 1500]
+    at = [1, 30, 300, 800]
     system = system_of(spectrum, algorithm, batch)
-    states, orders = System.steps(system, 0, 1500, system.start())
-    plain = system.readouts(np.arange(1501.0), states, orders)["risk"][at]
+    states, orders = System.steps(system, 0, 800, system.start())
+    plain = system.readouts(np.arange(801.0), states, orders)["risk"][at]
     found = hidim.predict(spectrum, algorithm, at=at, batch_size=batch)
     shown = found.excess + system.floor if spectrum.law.noise == CAUCHY else found.risk
     np.testing.assert_allclose(shown, plain, rtol=1e-8)
@@ -366,8 +366,8 @@ def test_strong_signals_saturate_as_they_do_in_runs(batch):
     lam = np.arange(1.0, 41) ** -2.0
     spectrum = hidim.Spectrum(lam, np.ones(40), 0.05)
     algorithm = hidim.sign_sgd(2e-3, basis="diagonal")
-    options = {"at": [10, 100, 300], "batch_size": batch}
-    run = hidim.simulate(spectrum, algorithm, runs=40, seed=1, **options)
+    options = {"at": [10, 60, 150], "batch_size": batch}
+    run = hidim.simulate(spectrum, algorithm, runs=20, seed=1, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert curve.status == "ok"
     assert curve.provenance["drift"] == "saturated"
@@ -376,10 +376,10 @@ def test_strong_signals_saturate_as_they_do_in_runs(batch):
         spectrum, hidim.sign_sgd(2e-3, basis="diagonal", drift="linear"), **options
     )
     assert linear.status == "inaccurate"
-    assert abs(linear.excess[-1] / curve.excess[-1] - 1) > 0.02
+    assert abs(linear.excess[-1] / curve.excess[-1] - 1) > 0.01
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 7, 30, 64, 200])
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 9, 30, 64, 200, 5000])
 def test_the_mean_of_a_sign_is_an_incomplete_beta_function(batch):
     x = np.linspace(-1.0, 1.0, 41)
     expected = np.sign(x) * special.betainc(0.5, 0.5 * batch, x**2)
