@@ -134,8 +134,8 @@ def rows() -> list[Row]:
         for algorithm in (hidim.sgd(rate), momentum)
         for batch_size in (1, 4, math.inf)
     ]
-    split = (("volterra", "driver"), NO_LAW, NO_MATRIX)
-    sign = (("volterra", "affine"), NO_LAW, NO_MATRIX)
+    split = (("volterra", "follows more"), NO_LAW, NO_MATRIX)
+    sign = (("volterra", "follows more"), NO_LAW, NO_MATRIX)
     nonlinear = sign
     level = hidim.Spectrum(np.arange(1.0, 61) ** -0.4, np.full(60, 0.05), 0.3)
     heavy = hidim.Spectrum(
@@ -171,7 +171,7 @@ def rows() -> list[Row]:
             measured_momentum,
             2,
             truth=rows_truth,
-            refusing=(("volterra", "driver"), NO_LAW),
+            refusing=(("volterra", "follows more"), NO_LAW),
         ),
         Row(
             "average",
@@ -217,7 +217,7 @@ def rows() -> list[Row]:
             hidim.Spectrum(np.arange(1.0, 9) ** -2.0, np.full(8, 1.0), 0.05),
             hidim.sign_sgd(0.005, basis="diagonal", drift="saturated"),
             truth=changed.saturated_truth,
-            refusing=(("volterra", "affine"), ("ode", "step"), NO_LAW, NO_MATRIX),
+            refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
         ),
         Row(
             "noisy, B = 2",
