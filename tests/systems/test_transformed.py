@@ -271,6 +271,14 @@ def test_noise_without_a_variance_has_an_excess_and_no_risk():
         ),
         (lambda: hidim.predict(level(CAUCHY), hidim.sgd(0.1), steps=9), "no variance"),
         (
+            lambda: hidim.predict(
+                hidim.Spectrum.from_data(np.eye(3), [1.0, 2.0, 0.0]),
+                hidim.clipped(hidim.sgd(0.1), 1.0),
+                steps=9,
+            ),
+            "rows=False",
+        ),
+        (
             lambda: hidim.predict(level(CAUCHY), hidim.noisy(hidim.sgd(0.1), 0.1), steps=9),
             "without a variance",
         ),
