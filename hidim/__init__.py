@@ -33,6 +33,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         **dict.fromkeys(_ALGORITHMS, "algorithms.momentum"),
         **dict.fromkeys(("clipped", "noisy", "sign_sgd"), "algorithms.changed"),
         "noise": "problems",
+        "best_threshold": "systems.thresholds",
+        "privacy": "rates",
         "predict": "prediction",
         "simulate": "simulation.simulate",
         "simulate_rows": "simulation.rows",

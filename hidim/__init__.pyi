@@ -41,6 +41,7 @@ from hidim.prediction import predict as predict
 from hidim.problems import noise as noise
 from hidim.problems.power_law import PLRF as PLRF
 from hidim.problems.spectrum import Spectrum as Spectrum
+from hidim.rates import privacy as privacy
 from hidim.rates.recommend import recommend as recommend
 from hidim.rates.stability import Stability as Stability
 from hidim.rates.stability import stability as stability
@@ -51,3 +52,4 @@ from hidim.simulation.rows import simulate_rows as simulate_rows
 from hidim.simulation.rows import tail_ratio as tail_ratio
 from hidim.simulation.simulate import simulate as simulate
 from hidim.systems.base import System as System
+from hidim.systems.thresholds import best_threshold as best_threshold

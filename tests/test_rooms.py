@@ -56,8 +56,12 @@ for package in %r:
     room = importlib.import_module(package)
     for name in room.__all__:
         value = getattr(room, name)
-        # hidim.noise is a module, of laws, under its own name.
-        is_data = isinstance(value, (str, tuple, list, dict)) or name in ("noise", "features")
+        # hidim.noise and hidim.privacy are modules under their own names.
+        is_data = isinstance(value, (str, tuple, list, dict)) or name in (
+            "noise",
+            "privacy",
+            "features",
+        )
         assert is_data or callable(value), f"{package}.{name} is {value!r}"
 assert hidim.predict(hidim.PLRF(1, 0.7, 10), hidim.sgd(0.1), steps=3).status == "ok"
 assert hidim.stability(hidim.PLRF(1, 0.7, 10), hidim.sgd(0.1), steps=3).stable

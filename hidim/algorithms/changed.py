@@ -25,16 +25,22 @@ class Clip(Gradient):
     """Residuals, samples' gradients or the mean's cut off at a threshold.
 
     Args:
-        threshold: of the residual's size, or of the norm of a sample's gradient or of the mean's.
+        threshold: of the residual's size, or of the norm of a sample's gradient or of the mean's;
+            "best" is for predictions alone.
         kind: "residual", "norm" or "batch".
     """
 
-    threshold: Schedule
+    threshold: Schedule | str
     kind: str = "residual"
     name: str = "clip"
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
         """What is stepped with, (runs, d)."""
+        if isinstance(self.threshold, str):
+            raise ValueError(
+                '`threshold`="best" follows the expected risk, which a run does not know: give a '
+                "number or a schedule, such as those of hidim.best_threshold."
+            )
         most = float(self.threshold(float(batch.t)))
         if self.kind == "residual":
             return replace(batch, residuals=np.clip(batch.residuals, -most, most)).mean
@@ -77,9 +83,11 @@ class Sign(Gradient):
     Args:
         basis: of a bare spectrum: "diagonal", its modes are the coordinates, or "generic", they
             lie in no relation to them; None for problems that know.
+        drift: which theory predicts it, "auto", "linear" or "saturated".
     """
 
     basis: str | None = None
+    drift: str = "auto"
     name: str = "sign"
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
@@ -92,7 +100,9 @@ def clipped(algorithm: Momentum, threshold: Any, kind: str = "residual") -> Mome
 
     Args:
         algorithm: a member of the momentum family.
-        threshold: a number or a schedule, in the units of `kind`; infinite is no clipping.
+        threshold: a number or a schedule, in the units of `kind`; infinite is no clipping. "best",
+            for predictions: that of `hidim.best_threshold` at every step's risk, and the rates
+            times 2P mu / nu there, so that the run is the unclipped one on a faster clock.
         kind: "residual": of every sample's residual; "norm": of the norm of every sample's
             gradient; "batch": of the norm of the batch's mean.
 
@@ -107,7 +117,11 @@ def clipped(algorithm: Momentum, threshold: Any, kind: str = "residual") -> Mome
     checks.choice("kind", kind, KINDS)
     if not isinstance(threshold, Schedule):
         if isinstance(threshold, str):
-            raise ValueError(f"`threshold` must be a number or a schedule, got {threshold!r}.")
+            checks.choice("threshold", threshold, ("best",))
+            if kind == "batch":
+                raise ValueError('`threshold`="best" is for the residuals or norms of samples.')
+            gradient = Clip("best", kind)
+            return replace(algorithm, gradient=gradient, name=f"clipped-{algorithm.name}")
         threshold = _number(threshold)
         if not threshold > 0:
             raise ValueError(f"`threshold` must be positive, got {threshold:g}.")
@@ -147,20 +161,30 @@ def noisy(
     return replace(algorithm, gradient=gradient, name=f"noisy-{algorithm.name}")
 
 
-def sign_sgd(eta: Any, *, basis: str | None = None) -> Momentum:
+def sign_sgd(eta: Any, *, basis: str | None = None, drift: str = "auto") -> Momentum:
     """SGD on the signs of the mean gradient, theta <- theta - eta sign(g).
 
     Args:
         eta: a number or a schedule.
         basis: on a spectrum that knows no coordinates: "diagonal" where the modes are the
-            coordinates, "generic" where they lie in no relation to them.
+            coordinates, "generic" where they lie in no relation to them. Drawn problems and
+            `Spectrum.from_covariance` know theirs.
+        drift: how predictions take the mean of a sign: "linear" in the signal, at any horizon;
+            "saturated", where the coordinates are the modes and the noise is Gaussian, which needs
+            no small signal and takes every step by itself; "auto" is that one up to 1e5 steps
+            wherever it applies. A curve's provenance says which it was.
+
+    Raises:
+        ValueError: another basis or drift, or a rate that is none.
 
     >>> sign_sgd(0.01).name
     'sign-sgd'
     """
     if basis is not None:
         checks.choice("basis", basis, ("diagonal", "generic"))
-    return Momentum(0.0, eta, 0.0, 1.0, name="sign-sgd", gradient=Sign(basis))
+    checks.choice("drift", drift, ("auto", "linear", "saturated"))
+    eta = as_schedule("eta", eta)
+    return Momentum(0.0, eta, 0.0, 1.0, name="sign-sgd", gradient=Sign(basis, drift))
 
 
 def _number(threshold: Any) -> float:

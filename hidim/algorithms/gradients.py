@@ -147,6 +147,14 @@ def changed(gradient: Gradient, batch: Batch, rng: np.random.Generator) -> np.nd
     return found.astype(np.float64) if copied else found
 
 
+def start_of(gradient: Gradient | None, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    """Parameters before the first step: 0, or random where the gradient says how far about it."""
+    variance = float(getattr(gradient, "start_variance", 0.0))
+    if variance == 0.0:
+        return np.zeros(shape)
+    return np.sqrt(variance) * rng.standard_normal(shape)
+
+
 def read_only(theta: np.ndarray) -> np.ndarray:
     """A view of parameters for a `Batch`."""
     view = theta.view()

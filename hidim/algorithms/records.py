@@ -22,6 +22,7 @@ import math
 import numpy as np
 
 from hidim.algorithms import kappas as rules
+from hidim.algorithms.changed import clipped, noisy, sign_sgd
 from hidim.algorithms.kappas import Kappas
 from hidim.algorithms.momentum import (
     Momentum,
@@ -182,6 +183,16 @@ def _from_gradient_point(algorithm: Momentum) -> dict[str, float]:
     return {"gamma": float(algorithm.gamma_2(0)) / (1 - _INTERPOLATION)}
 
 
+def _clipped_sgd(gamma_2: float, threshold: float | str, kind: str = "residual") -> Momentum:
+    return clipped(sgd(gamma_2), threshold, kind)
+
+
+def _noisy_sgd(
+    gamma_2: float, std: float, l2: float = 0.0, start_variance: float = 0.0
+) -> Momentum:
+    return noisy(sgd(gamma_2), std, l2, start_variance=start_variance)
+
+
 BUILT_IN = (
     Named(
         "sgd",
@@ -249,4 +260,12 @@ BUILT_IN = (
         ),
         takes_kappas=True,
     ),
+    Named("sign-sgd", sign_sgd, "#1b7f5c", refusal="its best rate falls with the risk to reach"),
+    Named(
+        "clipped-sgd",
+        _clipped_sgd,
+        "#9a7d0a",
+        refusal="its threshold depends on the noise (hidim.best_threshold)",
+    ),
+    Named("noisy-sgd", _noisy_sgd, "#5b6abf", refusal="how much noise is a matter of privacy"),
 )

@@ -28,6 +28,8 @@ _FLAGS = (
     "weight_offset",
 )
 _DEFAULT = "dana-decaying"
+# Parameters of algorithms that may be words.
+_WORDS = ("basis", "drift", "kind", "threshold")
 _KEYS = """\
 gamma_2: rate of the gradient step; gamma_3: of the momentum step, times (1 + t)^-kappa_3;
 delta: forgetting delta / (delta + t), for sgd-momentum a constant share in (0, 1]"""
@@ -47,7 +49,7 @@ class Asked(NamedTuple):
     """
 
     name: str
-    given: dict[str, float]
+    given: dict[str, Any]
     label: str
     spell: Callable[[str], str] = str
 
@@ -124,7 +126,7 @@ def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> Any:
         # What is not given is read off the spectrum, as where Python is given a name.
         hints = {"alpha": args.alpha, "beta": args.beta, "d": args.d}
     else:  # as where Python is given a name
-        noisy = problem.noise_variance > 0 and args.steps > 0
+        noisy = (problem.noise_variance > 0 or problem.noise is not None) and args.steps > 0
         d, hints = problem.d, {"seed": args.seed, "steps": args.steps if noisy else None}
     check_keys(one, parameters_of(one.name))
     _check_ranges(one)
@@ -170,14 +172,14 @@ def _read(text: str) -> Asked:
     if "," in name:
         raise ValueError(f"cannot read {text!r}: put spaces between names, and write {_FORM}.")
     known = lookup(name, what="algorithm").name
-    given: dict[str, float] = {}
+    given: dict[str, Any] = {}
     for item in filter(None, (part.strip() for part in listing.split(","))):
         key, _, value = item.partition("=")
         key = key.strip().lower().replace("-", "_")
         if not key:
             raise ValueError(f"cannot read {item!r} in {text!r}; write {_FORM}.")
         try:
-            read = number(value)
+            read = value.strip() if key in _WORDS and value.strip().isalpha() else number(value)
         except argparse.ArgumentTypeError as error:
             reason = f": {error}" if value else ""
             raise ValueError(f"cannot read {item!r} in {text!r}{reason}; write {_FORM}.") from None

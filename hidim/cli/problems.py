@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from typing import Any
 
 import hidim
@@ -28,6 +29,9 @@ def add_problem_flags(
         "--v", type=count, metavar="X", help="hidden dimension, may be inf (inf; 4 d for runs)"
     )
     group.add_argument("--noise-variance", type=number, metavar="X", help="label noise (0)")
+    group.add_argument(
+        "--noise", metavar="LAW", help="law of label noise: student:DF:SCALE, cauchy:SCALE, ..."
+    )
     group.add_argument("--kurtosis", type=number, metavar="X", help="E s^4 of data s z (1)")
     group.add_argument("--noise-kurtosis", type=number, metavar="X", help="of label noise (1)")
     group.add_argument("--seed", type=count, metavar="N", help=seed)
@@ -60,9 +64,13 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
     beside = [flag(name) for name in DATA_ONLY if getattr(args, name) not in (None, False)]
     if beside and not args.data:
         raise ValueError(f"{beside[0]} speaks of rows: give --data FILE with it.")
+    noise = None if args.noise is None else hidim.noise.parse(args.noise)
     if args.spectrum:
-        return hidim.Spectrum.load(args.spectrum)
+        spectrum = hidim.Spectrum.load(args.spectrum)
+        return spectrum if noise is None else _with_noise(spectrum, noise)
     if args.data:
+        if noise is not None:
+            raise ValueError("--noise does not go with --data: rows have what noise they have.")
         return load_data(args)
     missing = [flag(name) for name in ("alpha", "beta", "d") if getattr(args, name) is None]
     if missing:
@@ -81,7 +89,23 @@ def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
         d=args.d,
         v=v,
         noise_variance=args.noise_variance or 0.0,
+        noise=noise,
         **_kurtoses(args),
+    )
+
+
+def _with_noise(spectrum: hidim.Spectrum, noise: Any) -> hidim.Spectrum:
+    """A spectrum whose labels have this noise on top of its floor."""
+    if spectrum.law.noise is not None:
+        raise ValueError(f"--noise is one too many: the file has {spectrum.law.noise!r}.")
+    return hidim.Spectrum(
+        spectrum.eigenvalues,
+        spectrum.error_sq,
+        spectrum.risk_floor,
+        spectrum.multiplicity,
+        label=spectrum.label,
+        provenance=spectrum.provenance,
+        law=replace(spectrum.law, noise=noise),
     )
 
 
@@ -97,6 +121,7 @@ def problem_text(problem: Any, args: argparse.Namespace) -> str:
     chosen = " (4 d)" if args.v in (None, math.inf) else ""
     hidden = f"{v:,.0f}{chosen}" if math.isfinite(v) else "inf"
     noise = f", noise_variance={args.noise_variance:g}" if args.noise_variance else ""
+    noise += f", noise={args.noise}" if args.noise else ""
     noise += "".join(f", {name}={value:g}" for name, value in _kurtoses(args).items())
     sample = "averaged over W" if args.seed is None else f"W of seed {args.seed}"
     return (
@@ -121,6 +146,7 @@ def problem_data(problem: Any, args: argparse.Namespace) -> dict[str, Any]:
         "d": whole("d", args.d),
         "v": _v(problem, args) if math.isfinite(_v(problem, args)) else "inf",
         "noise_variance": args.noise_variance or 0.0,
+        **({"noise": args.noise} if args.noise else {}),
         **_kurtoses(args),
         "seed": args.seed,
     }

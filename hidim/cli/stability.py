@@ -122,6 +122,8 @@ def _verdict(found: Any, clipped: dict[str, float]) -> str:
         times = f", {more:.3g} times" if np.isfinite(more) else ""
         where = f"(rows longer than {100 * float(quantile):g} % of them shortened to that{times})"
         edges.append(("   with clipped rows", f"{edge:.6g}   {where}"))
+    if found.limit_risk is not None:
+        edges.append(("limit risk", f"{found.limit_risk:.6g}   (the last rates held)"))
     return "\n".join(f"{name:<21}{text}" for name, text in [*known, *edges])
 
 

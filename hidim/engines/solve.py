@@ -72,7 +72,9 @@ def solve(
     found = module.solve(
         system, ascending, rtol=rtol, shown=shown, moments=moments, sensitivity=names
     )
-    caution = system.caution(float(ascending[-1])) if chosen != "matrix" else ""
+    last = float(ascending[-1])
+    followed = system.sharper(last) if chosen == "exact" else system
+    caution = followed.caution(last) if chosen != "matrix" else ""
     facts = {
         "hidim": __version__,
         "engine": chosen,
@@ -84,6 +86,7 @@ def solve(
         "rtol": rtol,
         "error": found.error,
         "effort": found.record.effort,
+        **followed.facts(last),
     }
     if caution:
         facts["caution"] = caution

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hidim.problems.coordinates import Coordinates, Drawn
 from hidim.problems.noise import checked
 from hidim.support import checks
 from hidim.support.results import same
@@ -36,7 +37,7 @@ class DataLaw:
             noise independent of s, `kurtosis` for noise scaled by s.
         noise: law of label noise on top of the floor, or None.
         rows: the measured rows in the eigenbasis, or None.
-        basis: the eigenvectors, or None.
+        basis: the coordinates that the modes come from (problems/coordinates.py), or None.
 
     Raises:
         ValueError: a kurtosis out of range.
@@ -76,14 +77,15 @@ class DataLaw:
 
     @property
     def described(self) -> tuple[str, ...]:
-        """The fields that are not those of Gaussian rows, as text.
+        """What is not as it is for Gaussian rows, as text.
 
         >>> DataLaw(kurtosis=2.5).described
         ('kurtosis=2.5',)
         """
         known = [f"{name}={value:g}" for name, value in self.numbers.items()]
         known += [f"noise={self.noise!r}"] if self.noise is not None else []
-        carried = {"rows": self.rows, "basis": self.basis}
+        basis = None if isinstance(self.basis, Coordinates | Drawn) else self.basis
+        carried = {"rows": self.rows, "basis": basis}
         return (*known, *(f"{name}=..." for name, value in carried.items() if value is not None))
 
     @property

@@ -243,6 +243,29 @@ class Sample:
         return np.asarray(rng.choice(np.array(self.values), size=shape))
 
 
+def parse(text: str) -> Law:
+    """The law that a command line describes, such as student:3:0.3.
+
+    Raises:
+        ValueError: no such law, or numbers that it does not take.
+
+    >>> parse("student:3:0.3"), parse("laplace:0.5")
+    (StudentT(df=3.0, scale=0.3), Laplace(variance=0.5))
+    """
+    name, *given = text.strip().lower().split(":")
+    if name not in _NAMED:
+        raise ValueError(f"`noise` {text!r} is no law: write one of {', '.join(_FORMS)}.")
+    law, form = _NAMED[name]
+    try:
+        numbers = [float(one) for one in given]
+        if len(numbers) != form.count(":"):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"`noise` {text!r} must have the form {form}, in numbers.") from None
+    found: Law = law(*numbers)
+    return found
+
+
 def checked(noise: Any) -> Law | None:
     """`noise` itself, if it is a law or None.
 
@@ -254,6 +277,17 @@ def checked(noise: Any) -> Law | None:
     raise ValueError(
         f"`noise` must be a law of hidim.noise, such as hidim.noise.Laplace(0.5), got {noise!r}."
     )
+
+
+_NAMED: dict[str, tuple[Any, str]] = {
+    "gaussian": (Gaussian, "gaussian:variance"),
+    "student": (StudentT, "student:df:scale"),
+    "cauchy": (Cauchy, "cauchy:scale"),
+    "laplace": (Laplace, "laplace:variance"),
+    "rademacher": (Rademacher, "rademacher:variance"),
+    "uniform": (Uniform, "uniform:variance"),
+}
+_FORMS = tuple(form for _, form in _NAMED.values())
 
 
 @lru_cache(maxsize=32)

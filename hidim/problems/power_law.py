@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hidim.problems.coordinates import Coordinates, Drawn
 from hidim.problems.decomposition import decompose
 from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.law import DataLaw
@@ -290,19 +291,28 @@ class PLRF:
         return spectrum
 
     def _sampled(self, seed: int, provenance: dict[str, Any]) -> Spectrum:
-        W = self.draw(seed)
-        j = np.arange(1, len(W) + 1, dtype=np.float64)
-        A = W * (j**-self.alpha)[:, None]  # D W
-        target = j ** -(self.alpha + self.beta)  # D b
+        A, target = self._features(seed)
         eigenvalues, error_sq, floor = decompose(A, target)
+        floor += 0.5 * self.noise_variance
         return Spectrum(
             eigenvalues,
             error_sq,
-            floor + 0.5 * self.noise_variance,
+            floor,
             label=self.label,
             provenance=provenance,
-            law=self._law(floor + 0.5 * self.noise_variance),
+            law=replace(self._law(floor), basis=Drawn(self, seed)),
         )
+
+    def coordinates(self, seed: int) -> Coordinates:
+        """Covariance of the features W^T x of a draw, and the parameters that are best there."""
+        A, target = self.drawn()._features(checks.given_seed("seed", seed))
+        return Coordinates(A.T @ A, np.linalg.lstsq(A, target, rcond=None)[0])
+
+    def _features(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """D W, (v, d), and D b, (v,)."""
+        W = self.draw(seed)
+        j = np.arange(1, len(W) + 1, dtype=np.float64)
+        return W * (j**-self.alpha)[:, None], j ** -(self.alpha + self.beta)
 
 
 def spectra_at(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hidim.problems.compress import onto_fewer_nodes
+from hidim.problems.coordinates import Coordinates
 from hidim.problems.law import DataLaw
 from hidim.problems.measured import spectrum_parts
 from hidim.problems.rows import KEEP_ROWS
@@ -279,6 +280,8 @@ class Spectrum(ByContent):
     ) -> Spectrum:
         """Least squares with feature covariance `K` and optimum `target`, started at zero.
 
+        With one output both are kept as they are in `law.basis`, for signs, which depend on them.
+
         Args:
             K: (d, d) symmetric positive semi-definite, or (d,) for a diagonal.
             target: (d,) or (d, outputs), the parameters that minimise the risk.
@@ -317,7 +320,10 @@ class Spectrum(ByContent):
             error_sq = np.sum(modes.reshape(len(modes), -1) ** 2, axis=1)
         if not np.isfinite(error_sq).all():
             raise ValueError("the squares of `target` leave float64. Measure in other units.")
-        return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * variance, label=label, noise=noise)
+        single = target.ndim == 1 or target.shape[1] == 1
+        basis = Coordinates(K, target.reshape(len(K))) if single else None
+        law = DataLaw(noise=noise, basis=basis)
+        return cls(np.maximum(eigenvalues, 0.0), error_sq, 0.5 * variance, label=label, law=law)
 
     @classmethod
     def from_data(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.problems.coordinates import Coordinates, Drawn
 from hidim.problems.law import DataLaw
 from hidim.problems.rows import Rows
 from hidim.support.checks import finite_array
@@ -51,6 +52,8 @@ def write_parts(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> None:
     numbers |= {name: np.array(value) for name, value in law.numbers.items()}
     carried = {name: value for name in CARRIED if (value := getattr(law, name)) is not None}
     if suffix == ".csv":
+        if isinstance(carried.get("basis"), Coordinates | Drawn):
+            del carried["basis"]  # as the label and the provenance are left out
         if carried:
             raise ValueError(
                 f"cannot save {str(path)!r}: a .csv holds numbers alone, not the law's "

@@ -30,6 +30,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
+from hidim.systems.momentum import floored
 from hidim.systems.powers import constant_rates
 from hidim.systems.row_gain import looks, loop_of
 
@@ -153,7 +154,8 @@ def resolve(
     if record.no_rates:
         reason = record.no_rates.replace("`name`", "`algorithm`")
         raise ValueError(f"{reason}; give the algorithm itself, built at rates of its own.")
-    noisy = float(getattr(problem, "noise_variance", 0.0)) > 0 and steps
+    law = getattr(problem, "noise", None)
+    noisy = (law is not None or float(getattr(problem, "noise_variance", 0.0)) > 0) and steps
     try:
         return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
     except ValueError as error:  # what is `name` there is `algorithm` here
@@ -189,6 +191,8 @@ def _setting(
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     beta = getattr(problem, "beta", None) if beta is None else beta
     spectrum = as_spectrum(problem, seed)
+    if spectrum.law.noise is not None:
+        spectrum = floored(spectrum)
     top = float(spectrum.eigenvalues[0])
     if top <= 0 or spectrum.trace <= 0:
         raise ValueError("`problem` has no positive eigenvalue: there is nothing to learn.")

@@ -28,6 +28,7 @@ from hidim.engines.solve import solve
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.edges import Edges, is_constant, sgd_threshold
 from hidim.rates.frozen import gains, growth_of
+from hidim.rates.limits import limit_risk
 from hidim.rates.recommend import resolve
 from hidim.rates.verdict import GAIN, ROWS, verdict, warning
 from hidim.support import checks
@@ -69,6 +70,9 @@ class Stability(Saved, format="hidim-stability/1"):
             `norm` repeats. None outside the momentum family.
         rows, shares: which rows carry the largest gain, most first, counted from 0, and what part
             of it; empty where none does, None without measured rows.
+        limit_risk: where the risk stops with the rates of the last step held, for other theories
+            than the family's; above the floor alone where that is infinite, and None where it is
+            not known.
     """
 
     steps: np.ndarray
@@ -88,6 +92,7 @@ class Stability(Saved, format="hidim-stability/1"):
     gain: np.ndarray | None = None
     rows: np.ndarray | None = None
     shares: np.ndarray | None = None
+    limit_risk: float | None = None
 
     def __post_init__(self) -> None:
         if not is_named(self.algorithm):
@@ -159,7 +164,16 @@ class Stability(Saved, format="hidim-stability/1"):
         numbers = ["growth", "highest_risk", "largest_gamma_2", "largest_gamma_3"]
         numbers += ["norm_gamma_2", "norm_gamma_3", "sgd_threshold", "diverged_at"]
         names = ["stable", "verdict", "warning", *numbers, "batch_size", "algorithm"]
-        names += ["steps", "norm", "small_step_norm", "no_edges", "gain", "rows", "shares"]
+        names += [
+            "steps",
+            "norm",
+            "small_step_norm",
+            "no_edges",
+            "gain",
+            "rows",
+            "shares",
+            "limit_risk",
+        ]
         table: dict[str, Any] = plain({name: getattr(self, name) for name in names})
         return table
 
@@ -290,13 +304,23 @@ def _of_any_theory(
     forever = all(part.affine and part.steady for part in parts)
     stable = run.status != "diverged" and not (forever and not norm[0] < 1.0)
     spectrum = getattr(system, "spectrum", None)
+    limit = limit_risk(system, float(grid[-1]), _last_order(system, run)) if stable else None
+    careful = warning(grid, norm, growth, highest, GAIN) if stable else ""
+    said = verdict(stable, run, grid, norm, growth, GAIN)
+    edges = f"the rates of {run.label} are not known, as those of the momentum family are"
+    if system.bounded:
+        careful = str(run.provenance.get("caution", ""))
+        said = "cannot diverge: its steps are bounded, however large the rate"
+        edges = "bounded steps hold at any rate"
+        if limit is not None:
+            said += f"; with the rates of the last step the risk stops at {limit:.6g}"
     return Stability(
         steps=grid,
         norm=norm,
         small_step_norm=None,
         stable=stable,
-        verdict=verdict(stable, run, grid, norm, growth, GAIN),
-        warning=warning(grid, norm, growth, highest, GAIN) if stable else "",
+        verdict=said,
+        warning=careful,
         diverged_at=run.diverged_at,
         growth=growth,
         highest_risk=highest,
@@ -304,13 +328,22 @@ def _of_any_theory(
         algorithm=algorithm,
         spectrum=spectrum if isinstance(spectrum, Spectrum) else None,
         batch_size=batch_size,
-        no_edges=f"the rates of {run.label} are not known, as those of the momentum family are",
+        no_edges=edges,
+        limit_risk=limit,
     )
 
 
+def _last_order(system: System, run: Curve) -> float:
+    """Twice the excess or the risk where a run ends, whichever the theory's order is."""
+    floor = float(getattr(system, "floor", 0.0)) if system.orders == ("twice_excess",) else 0.0
+    last = run.columns["excess"][-1] if run.risk_floor == math.inf else run.risk[-1] - floor
+    return max(2.0 * float(last), 1e-200)
+
+
 def _highest(run: Curve) -> float:
-    start = float(run.risk[0])
-    return float(np.max(run.risk)) / start if start > 0 else 1.0
+    risk = run.excess if run.risk_floor == math.inf else run.risk
+    start = float(risk[0])
+    return float(np.max(risk)) / start if start > 0 else 1.0
 
 
 def _grid(last: float, breakpoints: Sequence[float]) -> np.ndarray:

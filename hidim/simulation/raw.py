@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from hidim.algorithms.base import Algorithm
-from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only
+from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only, start_of
 from hidim.problems.law import DataLaw
 from hidim.simulation.lengths import Lengths
 from hidim.simulation.walk import Walk, generator, row_dots
@@ -48,7 +48,9 @@ class Raw(Walk):
         self._update, self._batch, self._noise = algorithm.update(), batch_size, noise_variance
         self._features = scale[:, None] * W  # (v, d)
         self._labels = scale * target  # (v,)
-        self._theta = np.zeros((runs, W.shape[1]))
+        self._gradient, self._own = gradient_of(algorithm), generator(seed, bundle, 3)
+        beginning = generator(seed, bundle, 5)
+        self._theta = start_of(self._gradient, (runs, W.shape[1]), beginning)
         self._state = self._update.start(self._theta)
         self._x, self._label_noise = generator(seed, bundle, 0), generator(seed, bundle, 1)
         self._lengths, self._kinds = (
@@ -56,7 +58,6 @@ class Raw(Walk):
             generator(seed, bundle, 2),
         )
         self._law, self._laws_own = law.noise, generator(seed, bundle, 4)
-        self._gradient, self._own = gradient_of(algorithm), generator(seed, bundle, 3)
         self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
 
     def risk(self, weight: float) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hidim._version import __version__
 from hidim.algorithms.base import Algorithm, described, runnable
-from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only
+from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only, start_of
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
 from hidim.simulation.walk import generator
 from hidim.support import checks
@@ -151,7 +151,7 @@ def _run(
     rng = np.random.default_rng(seed)
     rows, d = X.shape
     outputs = y.shape[1]
-    theta = np.zeros((runs, d, outputs))
+    theta = start_of(gradient_of(algorithm), (runs, d, outputs), generator(seed, 0, 5))
     update, step_with = algorithm.update(), _gradient(algorithm, seed)
     state = update.start(theta)
     risks = np.full((runs, len(marks)), math.inf)

@@ -17,6 +17,7 @@ from hidim.algorithms.base import Algorithm
 from hidim.algorithms.gradients import gradient_of
 from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.problems import as_spectrum
+from hidim.problems.coordinates import coordinates_of
 from hidim.problems.law import DataLaw
 from hidim.problems.power_law import PLRF
 from hidim.problems.rows import Rows
@@ -145,19 +146,30 @@ def _sde(
 def _drawn_in_modes(
     problem: Spectrum, algorithm: Algorithm, batch_size: float, runs: int, seed: int
 ) -> Setup:
-    """Samples of a spectrum itself: its modes are the coordinates, unless signs want others."""
+    """Samples of a spectrum: in its own coordinates where it knows them, else in its modes."""
     if math.isinf(batch_size):
         raise ValueError(
             '`batch_size`=inf has no samples to draw by method="raw": give a whole number.'
         )
-    spectrum, eigenvalues, error = _realisable(problem, 0)
-    features = np.diag(np.sqrt(eigenvalues))
-    if getattr(gradient_of(algorithm), "basis", None) == "generic":
-        rng = np.random.default_rng(seed)
-        features = features @ np.linalg.qr(rng.standard_normal(features.shape))[0]
+    basis = getattr(gradient_of(algorithm), "basis", None)
+    known = None if basis is not None else coordinates_of(problem.law.basis)
+    if known is None:
+        spectrum, eigenvalues, error = _realisable(problem, 0)
+        features = np.diag(np.sqrt(eigenvalues))
+        if basis == "generic":
+            rng = np.random.default_rng(seed)
+            features = features @ np.linalg.qr(rng.standard_normal(features.shape))[0]
+        target = np.sqrt(eigenvalues) * error  # <x, theta*> along each mode
+    else:
+        spectrum, K = problem, known.covariance
+        if K.ndim == 1:
+            features = np.diag(np.sqrt(np.maximum(K, 0.0)))
+        else:
+            along, vectors = np.linalg.eigh(K)
+            features = np.sqrt(np.maximum(along, 0.0))[:, None] * vectors.T
+        target = features @ known.optimum
     noise = 2.0 * spectrum.risk_floor
-    one = np.ones(len(eigenvalues))
-    target = np.sqrt(eigenvalues) * error  # <x, theta*> along each mode
+    one = np.ones(len(features))
     walker = Raw(
         features,
         one,
@@ -172,7 +184,7 @@ def _drawn_in_modes(
     )
     name = spectrum.provenance or spectrum.label or "Spectrum"
     floor = spectrum.risk_floor + spectrum.law.noise_risk
-    start = float(walker.risk(0.0)[0])
+    start = float(walker.risk(0.0).mean())
     return Setup([walker], start, spectrum.dimension, name, floor)
 
 
@@ -202,7 +214,7 @@ def _raw(
     law = DataLaw(problem.kurtosis, problem.noise_kurtosis, problem.noise)
     scale, target = j**-problem.alpha, j**-problem.beta
     walker = Raw(W, scale, target, noise, law, algorithm, int(batch_size), **options)
-    start = float(walker.risk(0.0)[0])
+    start = float(walker.risk(0.0).mean())
     # The floor of this W would need the decomposition that this method is a check of.
     floor = math.inf if math.isinf(law.noise_risk) else None
     return Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), floor)

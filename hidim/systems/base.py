@@ -53,6 +53,7 @@ class System(ABC):
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
         steady: neither change nor source depends on t.
         work_per_step: multiplications of a `step`, where these are many.
+        bounded: steps are bounded however large the error, so no run diverges.
     """
 
     kinds: int
@@ -63,6 +64,7 @@ class System(ABC):
     stepped: bool = False
     steady: bool = False
     work_per_step: float = 0.0
+    bounded: bool = False
 
     @abstractmethod
     def start(self) -> Array:
@@ -316,6 +318,10 @@ class System(ABC):
         A curve with a caution has the status "inaccurate" and holds it in its provenance.
         """
         return ""
+
+    def facts(self, last: float) -> dict[str, Any]:
+        """What else a curve's provenance should say of a run up to step `last`; mostly nothing."""
+        return {}
 
     def fewer(self) -> System:
         """Nearly the same system on fewer nodes, for who checks what that loses; or itself."""

@@ -77,6 +77,12 @@ def system_of(
         as_algorithm(algorithm)
     spectrum = as_spectrum(problem, seed)
     gradient = gradient_of(algorithm)
+    if gradient is not None and spectrum.law.rows is not None:
+        raise ValueError(
+            f"{algorithm.name} with the gradient {gradient.name!r} is predicted on Gaussian rows, "
+            "not on measured ones: hidim.simulate_rows(X, y, ...) runs it, and Spectrum.from_data("
+            "X, y, rows=False) is the Gaussian of the same covariance."
+        )
     if gradient is not None:
         raise ValueError(
             f"no registered theory covers {algorithm.name} with the gradient {gradient.name!r} on "

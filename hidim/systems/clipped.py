@@ -28,38 +28,13 @@ from hidim.problems.noise import Gaussian, Mixture
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.thresholds import best_clip, clip_numbers
 from hidim.systems.transformed import Transformed
 
 # Below this many modes' worth of trace the length of a row is no constant.
 _MANY = 10.0
-
-
-def clip_numbers(law: Mixture, excess: Array, c: Array) -> tuple[Array, Array, Array]:
-    """mu, nu and kappa of one sample, each of the shape of `excess`, twice the excess risk.
-
-    >>> law = Gaussian(1.0).mixture
-    >>> [float(v[0]) for v in clip_numbers(law, np.array([1.0]), np.array([1e9]))]
-    [1.0, 2.0, 2.0]
-    """
-    from scipy.special import erf, gammainc  # on use: predicting plain gradients needs no SciPy
-
-    spread = excess[:, None] + law.variances  # of e around -mean, given the component
-    sd = np.sqrt(np.maximum(spread, 1e-300))
-    above, below = ((c[:, None] + law.means) / sd, (-c[:, None] + law.means) / sd)
-    inside = 0.5 * (erf(above / math.sqrt(2)) - erf(below / math.sqrt(2)))
-    densities = [np.exp(-0.5 * x**2) / (sd * math.sqrt(2 * math.pi)) for x in (above, below)]
-    mu = inside @ law.weights
-    edge = c * ((densities[0] + densities[1]) @ law.weights)
-    # E e^2 on |e| <= c; by the incomplete gamma where centred, which does not cancel.
-    centred = law.means == 0
-    square = spread * gammainc(1.5, 0.5 * (c[:, None] / sd) ** 2)
-    if not centred.all():
-        shifted = (spread + law.means**2) * inside
-        shifted += sd**2 * (below * densities[1] - above * densities[0]) * sd
-        shifted += 2.0 * law.means * sd**2 * (densities[0] - densities[1])
-        square = np.where(centred, square, shifted)
-    nu = square @ law.weights + c**2 * (1.0 - mu)
-    return mu, nu, 2.0 * (mu - edge)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
+_HALF_NODES, _HALF_WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS  # on 0..1
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +64,14 @@ class ClippedSystem(Transformed):
 
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """By Stein's identities."""
-        batch = self.moments.batch_size
-        mu, nu, kappa = clip_numbers(self._law, excess, self._unit * self.clip.threshold(t))
-        return mu, nu / batch, kappa / batch + (1.0 - 1.0 / batch) * mu**2
+        batch, threshold, rate = self.moments.batch_size, self.clip.threshold, np.ones(len(excess))
+        if isinstance(threshold, str):
+            best = best_clip(self.spectrum.law.noise, self.spectrum.risk_floor)
+            mu, nu, kappa, rate = best(excess)
+        else:
+            mu, nu, kappa = clip_numbers(self._law, excess, self._unit * threshold(t))
+        second = kappa / batch + (1.0 - 1.0 / batch) * mu**2
+        return rate * mu, rate**2 * nu / batch, rate**2 * second
 
     def caution(self, last: float) -> str:
         """Whether rows are too short of modes for their length to be a constant."""
@@ -107,18 +87,75 @@ class ClippedSystem(Transformed):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class BatchClippedSystem(ClippedSystem):
+    """The moments where the batch's mean is cut off, whose length S_2 = sum lambda^2 rho adds to.
+
+    With |e|^2 = 2P chi^2_B of the batch's residuals and c = C / sqrt(tr K),
+
+        s'^2 = |e|^2 + B (B - 1) S_2 / tr K,    w = min(1, c B / s'),
+        mu = P(s' <= cB) + E w (1 - |e|^2 / (B s'^2)) 1{s' > cB},    nu = E w^2 |e|^2 / B,
+        kappa = 2 P(s' <= cB);
+
+    of full batches the length is sqrt(S_2) itself.
+    """
+
+    orders = ("twice_excess", "squared_gradient")  # type: ignore[assignment]
+
+    def reads(self) -> Array:
+        """lambda and lambda^2."""
+        along = self.spectrum.eigenvalues
+        return np.stack([along, along**2])
+
+    def scalars_at(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
+        """By quadrature over the length of the batch's residuals."""
+        from scipy.special import chdtr  # on use: importing hidim imports no SciPy
+
+        assert not isinstance(self.clip.threshold, str)  # refused where it is made
+        batch, c = self.moments.batch_size, self.clip.threshold(t)
+        squared = np.maximum(q[:, 1], 0.0)
+        if math.isinf(batch):
+            mu = np.minimum(1.0, c / np.sqrt(np.maximum(squared, 1e-300)))
+            return mu, np.zeros_like(mu), mu**2
+        twice = 2.0 * self.floor + np.maximum(q[:, 0], 1e-300)
+        shift = batch * (batch - 1.0) * squared / self.spectrum.trace
+        c = c * self._unit
+        edge = np.maximum(((c * batch) ** 2 - shift) / twice, 0.0)  # of chi^2
+        inside = chdtr(batch, edge)
+        # Beyond the edge, over chi: its density is smooth and no wider than the nodes reach.
+        ends = math.sqrt(batch) + np.array([-9.0, 10.0])
+        low = np.clip(np.sqrt(edge), max(ends[0], 0.0), ends[1])[:, None]
+        u = low + (ends[1] - low) * _HALF_NODES
+        log = (batch - 1.0) * np.log(u) - 0.5 * u**2 - (0.5 * batch - 1.0) * math.log(2.0)
+        weight = _HALF_WEIGHTS * (ends[1] - low) * np.exp(log - math.lgamma(0.5 * batch))
+        squares = twice[:, None] * u**2
+        length = squares + shift[:, None]
+        w = np.minimum(1.0, c[:, None] * batch / np.sqrt(length))
+        mu = inside + np.sum(weight * w * (1.0 - squares / (batch * length)), axis=1)
+        nu = twice * chdtr(batch + 2.0, edge)
+        nu += np.sum(weight * w**2 * squares, axis=1) / batch
+        return mu, nu / batch, 2.0 * inside / batch + (1.0 - 1.0 / batch) * mu**2
+
+
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """Clipped members of the momentum family on Gaussian rows."""
     if not isinstance(algorithm, Momentum) or not isinstance(algorithm.gradient, Clip):
         return None
-    law = problem.law if isinstance(problem, Spectrum) else None
-    if (
-        law is None
-        or law.rows is not None
-        or not law.gaussian
-        or algorithm.gradient.kind == "batch"
-    ):
+    law, clip = (problem.law if isinstance(problem, Spectrum) else None), algorithm.gradient
+    if law is None or law.rows is not None or not law.gaussian:
         return None
-    plain = replace(algorithm, gradient=None)
-    moments = MomentumSystem(with_floor(problem), plain, batch_size)
-    return ClippedSystem(problem, moments, algorithm.gradient)
+    if clip.kind == "batch" and not (law.noise is None or isinstance(law.noise, Gaussian)):
+        raise ValueError(
+            f'`kind`="batch" is predicted for Gaussian noise alone, not {law.noise!r}: clip the '
+            'residuals or the samples (kind="norm"), or run it by hidim.simulate.'
+        )
+    if isinstance(clip.threshold, str) and law.noise_risk == math.inf:
+        raise ValueError(
+            f'`threshold`="best" multiplies the rate by mu / nu, nu in units of a variance, which '
+            f"{law.noise!r} has not: give a number, such as that of hidim.best_threshold."
+        )
+    moments = MomentumSystem(with_floor(problem), replace(algorithm, gradient=None), batch_size)
+    if clip.kind == "batch":
+        # All noise is Gaussian, so its law may go into the floor.
+        return BatchClippedSystem(moments.spectrum, moments, clip)
+    return ClippedSystem(problem, moments, clip)

@@ -366,13 +366,21 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     noise = problem.law.noise
     if noise is None:
         return MomentumSystem(problem, algorithm, batch_size)
-    if math.isinf(noise.variance):
+    return MomentumSystem(floored(problem), algorithm, batch_size)
+
+
+def floored(spectrum: Spectrum) -> Spectrum:
+    """The same for plain gradients, which of independent noise see the variance alone.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if math.isinf(spectrum.law.noise_risk):
         raise ValueError(
-            f"{noise!r} has no variance, so plain gradients have no expected risk on it: clip them "
-            "(hidim.clipped) or take their signs (hidim.sign_sgd)."
+            f"{spectrum.law.noise!r} has no variance, so plain gradients have no expected risk on "
+            "it: clip them (hidim.clipped) or take their signs (hidim.sign_sgd)."
         )
-    # Of independent noise plain gradients see the variance alone.
-    return MomentumSystem(with_floor(problem), algorithm, batch_size)
+    return with_floor(spectrum)
 
 
 def with_floor(spectrum: Spectrum) -> Spectrum:

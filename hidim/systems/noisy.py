@@ -63,6 +63,11 @@ class NoisySystem(System):
         return self.moments.breakpoints
 
     @property
+    def steady(self) -> bool:  # type: ignore[override]
+        """Whether no rate moves."""
+        return self.moments.steady
+
+    @property
     def watched(self) -> Any:
         """Schedules that may do something between the points of a block."""
         return self.moments.watched

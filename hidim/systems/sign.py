@@ -1,17 +1,15 @@
 """How does signSGD move? As plain descent on another spectrum, at a rate that follows the risk.
 
-With D = diag K the error in the eigenbasis of A = D^(-1/4) K D^(-1/4) = Q diag(omega) Q^T has
-E sign(g) along mode i proportional to omega_i r_i, and the noise q_i^T D^(1/4) K_sigma D^(1/4) q_i,
-K_sigma = (2 / pi) arcsin(correlations of K), whatever the risk:
+In the modes of sign_modes.py E sign(g) along mode i is proportional to omega_i r_i, and the noise
+is n^sign whatever the risk:
 
-    mu(S) = phi_B(S) / sqrt(S),    D = omega,    N = n^sign,    nu = 1,    kappa = 0.
+    mu(S) = phi_B(S) / sqrt(S),    D = omega,    N = n^sign,    nu = 1,    kappa = 0,
 
-For any noise at B = 1, phi = (2 / pi) E exp(-eps^2 / (2 S)); for Gaussian residuals at any B,
-mu = sqrt(2 / pi) E chi_B / sqrt(2P). Where the modes are the coordinates, omega = sqrt(lambda);
-where they lie in no relation to them, omega = lambda sqrt(d / tr K).
-Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits: drift
-linear in the signal, so B (K r)_i^2 / (K_ii 2P) must be small in every coordinate, and a caution
-says where it is not.
+with mu from sign_drift.py. The drift is linear in the signal, so B (K r)_i^2 / (K_ii 2P) must be
+small in every coordinate; where K is diagonal and the noise Gaussian, saturated.py needs no such
+thing and is followed in its place, step by step, as far as that goes.
+Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits:
+Gaussian rows. A caution says where the linear drift is off.
 """
 
 from __future__ import annotations
@@ -25,92 +23,79 @@ import numpy as np
 
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
-from hidim.problems.noise import Gaussian, Mixture
+from hidim.problems.coordinates import coordinates_of
+from hidim.problems.noise import Gaussian
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.saturated import SaturatedSigns
+from hidim.systems.sign_drift import SignDrift, chi_mean, sign_drift
+from hidim.systems.sign_modes import SignModes, generic, of_coordinates, on_diagonal
 from hidim.systems.transformed import Transformed
 
 # Largest B (K r)_i^2 / (K_ii 2P) at which the linear drift is good to some percent.
 _SIGNAL = 0.1
-# Nodes of the drift at B > 1 for laws that are not Gaussian.
-_LOG_TAU = np.linspace(-40.0, 40.0, 801)
-
-
-def sign_drift(law: Mixture, excess: Array, batch: float) -> Array:
-    """mu(S), of the shape of `excess`, twice the excess risk."""
-    if len(law.weights) == 1 and law.means[0] == 0.0:
-        chi = math.sqrt(2.0) * math.exp(math.lgamma(0.5 * (batch + 1.0)) - math.lgamma(0.5 * batch))
-        return np.asarray(math.sqrt(2.0 / math.pi) * chi / np.sqrt(excess + law.variances[0]))
-    excess = np.maximum(excess, 1e-300)
-    if batch == 1:
-        return np.asarray((2.0 / math.pi) * _blurred(law, 0.5 / excess) / np.sqrt(excess))
-    tau = np.exp(_LOG_TAU)
-    at = 1.0 + 2.0 * np.outer(excess, tau)
-    power = (_blurred(law, (tau / at).ravel()).reshape(at.shape) / np.sqrt(at)) ** batch
-    integral = (_LOG_TAU[1] - _LOG_TAU[0]) * power @ np.sqrt(tau)
-    return np.asarray(math.sqrt(2.0) / math.pi * (batch - 1.0) * integral)
-
-
-def _blurred(law: Mixture, q: Array) -> Array:
-    """E exp(-q eps^2)."""
-    wide = 1.0 + 2.0 * q[:, None] * law.variances
-    return np.asarray((np.exp(-q[:, None] * law.means**2 / wide) / np.sqrt(wide)) @ law.weights)
+# As far as "auto" takes every step by itself.
+_STEPS = 1e5
 
 
 @dataclass(frozen=True, eq=False)
 class SignSystem(Transformed):
-    """The errors under signs.
+    """The errors under signs, by the linear drift.
 
     Args:
-        basis: "diagonal" or "generic".
+        modes: what signs see of the problem.
+        exact: what is followed in its place on runs short enough for it, or None.
     """
 
-    basis: str = "diagonal"
+    modes: SignModes
+    exact: SaturatedSigns | None = None
 
     @cached_property
-    def _law(self) -> Mixture:
-        noise = self.spectrum.law.noise or Gaussian(0.0)
-        return noise.mixture.wider(2.0 * self.spectrum.risk_floor)
+    def _drift(self) -> SignDrift:
+        spectrum = self.spectrum
+        return sign_drift(spectrum.law.noise, spectrum.risk_floor, self.moments.batch_size)
 
-    @cached_property
-    def _share(self) -> float:
-        """tr K / d."""
-        return self.spectrum.trace / self.spectrum.dimension
-
-    @cached_property
+    @property
     def error_sq(self) -> Array:
-        """In the basis of A."""
-        along, rho = self.spectrum.eigenvalues, self.spectrum.error_sq
-        unit = np.sqrt(along) if self.basis == "diagonal" else math.sqrt(self._share)
-        return np.asarray(rho * unit)
+        """In the modes of signs."""
+        return self.modes.error_sq
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """omega, omega, n^sign and nothing."""
-        along, count = self.spectrum.eigenvalues, self.spectrum.multiplicity
-        if self.basis == "diagonal":
-            omega, noise = np.sqrt(along), count * np.sqrt(along)
-        else:
-            omega = along / math.sqrt(self._share)
-            mixed = (2.0 / math.pi) * along / self._share + 1.0 - 2.0 / math.pi
-            noise = count * math.sqrt(self._share) * mixed
-        return omega, omega, noise, np.zeros_like(omega)
+        omega = self.modes.omega
+        return omega, omega, self.modes.noise, np.zeros_like(omega)
 
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """The drift falls with the risk, the noise does not."""
-        mu = sign_drift(self._law, excess, self.moments.batch_size)
+        mu = self._drift(excess)
         return mu, np.ones_like(mu), np.zeros_like(mu)
+
+    def sharper(self, last: float) -> System:
+        """Without the linear drift, where every step can be taken by itself."""
+        return self if self.exact is None or last > _STEPS else self.exact
+
+    def facts(self, last: float) -> dict[str, str]:
+        """Which law of the drift this is."""
+        return {"drift": "linear"}
+
+    @property
+    def signal(self) -> float:
+        """The largest share of the noise in one coordinate at the start, times B.
+
+        B (K r)_i^2 / (K_ii 2P) for Gaussian noise, and what leans a sign as far for any other.
+        """
+        batch = self.moments.batch_size
+        drift = float(self._drift(np.array([2.0 * self._excess]))[0])
+        return self.modes.signal * drift**2 * batch * math.pi / (2.0 * chi_mean(batch) ** 2)
+
+    @property
+    def _excess(self) -> float:
+        return 0.5 * float(self.modes.omega @ self.modes.error_sq)
 
     def caution(self, last: float) -> str:
         """Whether some coordinate's signal is too large at the start."""
-        along, rho = self.spectrum.eigenvalues, self.spectrum.error_sq
-        twice = along @ rho + 2.0 * self.moments.spectrum.risk_floor
-        count = np.maximum(np.abs(self.spectrum.multiplicity), 1.0)
-        if self.basis == "diagonal":
-            signal = float(np.max(along * rho / count)) / twice
-        else:
-            signal = float(along**2 @ rho) / (self.spectrum.trace * twice)
-        signal *= self.moments.batch_size
+        signal = self.signal
         if signal <= _SIGNAL:
             return ""
         return (
@@ -120,19 +105,61 @@ class SignSystem(Transformed):
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
-    """signSGD on a spectrum whose modes are the coordinates, or in no relation to them."""
+    """signSGD on Gaussian rows."""
     if not isinstance(algorithm, Momentum) or not isinstance(algorithm.gradient, Sign):
         return None
     law = problem.law if isinstance(problem, Spectrum) else None
-    if law is None or law.rows is not None or not law.gaussian or math.isinf(batch_size):
+    if law is None or law.rows is not None or not law.gaussian:
         return None
-    basis = algorithm.gradient.basis
-    if basis is None:
+    if math.isinf(batch_size):
         raise ValueError(
-            "signs depend on the coordinates, which a spectrum alone does not know: say "
+            "`batch_size`=inf leaves a sign no noise, and its theory is one of small signals in "
+            "noise: give a finite batch."
+        )
+    plain, drift = replace(algorithm, gradient=None), algorithm.gradient.drift
+    floored = with_floor(problem)
+    modes = modes_of(problem, algorithm.gradient.basis)
+    exact = _exact(problem, modes, plain, floored.risk_floor, batch_size)
+    if drift == "saturated":
+        if isinstance(exact, str):
+            raise ValueError(f'`drift`="saturated" {exact}. Use drift="linear".')
+        return exact
+    moments = MomentumSystem(floored, plain, batch_size)
+    known = exact if drift == "auto" and isinstance(exact, SaturatedSigns) else None
+    return SignSystem(problem, moments, modes, known)
+
+
+def modes_of(problem: Spectrum, basis: str | None) -> SignModes:
+    """What signs see of a spectrum.
+
+    Raises:
+        ValueError: it does not know its coordinates, and no basis is said.
+    """
+    if basis == "generic":
+        return generic(problem)
+    if basis == "diagonal":
+        return on_diagonal(problem.eigenvalues, problem.error_sq, problem.multiplicity)
+    known = coordinates_of(problem.law.basis)
+    if known is None:
+        raise ValueError(
+            "signs depend on the coordinates, which this spectrum does not know: draw the problem "
+            "(seed=0), give Spectrum.from_covariance(K, target), or say "
             'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
             'basis="generic" where they lie in no relation to them.'
         )
-    plain = replace(algorithm, gradient=None)
-    moments = MomentumSystem(with_floor(problem), plain, batch_size)
-    return SignSystem(problem, moments, basis)
+    return of_coordinates(known)
+
+
+def _exact(
+    problem: Spectrum, modes: SignModes, plain: Momentum, floor: float, batch_size: float
+) -> SaturatedSigns | str:
+    """The system without the linear drift, or why there is none."""
+    noise = problem.law.noise
+    if modes.diagonal is None:
+        return "needs coordinates that are the modes, each of them simple"
+    if not (noise is None or isinstance(noise, Gaussian)):
+        return f"needs Gaussian noise, not {noise!r}"
+    if plain.has_momentum or plain.readouts:
+        return "follows signs without momentum"
+    along, optimum_sq, count = modes.diagonal
+    return SaturatedSigns(problem, along, optimum_sq, count, floor, plain.gamma_2, batch_size)

@@ -42,6 +42,7 @@ class Transformed(System):
     moments: MomentumSystem
 
     orders = ("twice_excess",)
+    bounded = True
 
     @abstractmethod
     def arrays(self) -> tuple[Array, Array, Array, Array]:
@@ -50,6 +51,14 @@ class Transformed(System):
     @abstractmethod
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """mu, nu and kappa at the times where twice the excess is `excess`, each (times,)."""
+
+    def scalars_at(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
+        """The same at all orders, for who has more than that one."""
+        return self.scalars(t, np.maximum(q[:, 0], 0.0))
+
+    def reads(self) -> Array:
+        """How the orders read E r^2, (orders, modes): by w."""
+        return self._arrays[0][None]
 
     @cached_property
     def error_sq(self) -> Array:
@@ -98,19 +107,22 @@ class Transformed(System):
 
     def order(self, x: Array) -> Array:
         """Twice the excess."""
-        return np.asarray((x[..., ERROR, :] @ self._arrays[0])[..., None])
+        return np.asarray(x[..., ERROR, :] @ self._reads.T)
+
+    @cached_property
+    def _reads(self) -> Array:
+        return self.reads()
 
     @cached_property
     def weights(self) -> Array:
         """w, on E r^2."""
-        weights = np.zeros((1, self.kinds, len(self.error_sq)))
-        weights[0, ERROR] = self._arrays[0]
+        weights = np.zeros((len(self.orders), self.kinds, len(self.error_sq)))
+        weights[:, ERROR] = self._reads
         return weights
 
     def _at(self, t: Array, q: Array) -> tuple[Coefficients, tuple[Array, Array, Array]]:
         t = np.asarray(t, dtype=np.float64)
-        excess = np.maximum(np.asarray(q)[:, 0], 0.0)
-        return Coefficients.at(self.moments.followed, t), self.scalars(t, excess)
+        return Coefficients.at(self.moments.followed, t), self.scalars_at(t, np.asarray(q))
 
     def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """The step map less the identity, with the scalars at these orders."""

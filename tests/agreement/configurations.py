@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import hidim
-from hidim.algorithms.named import names
+from hidim.algorithms.named import lookup, names
 from hidim.systems.kernel_norm import kernel_norm
 from tests.agreement.draws import ALGORITHMS, PROBLEMS, factor_of_time
 
@@ -30,7 +30,7 @@ _SHORTEST = 1000
 
 
 _WEIGHTS = (0.2, 0.2, 0.2, 0.15, 0.15, 0.1)  # of PROBLEMS
-_RECOMMENDED = set(names()) - {"stochastic-nesterov"}
+_RECOMMENDED = {name for name in names() if not lookup(name).no_rates}
 
 
 @dataclass(frozen=True, eq=False)

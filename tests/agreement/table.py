@@ -17,6 +17,7 @@ import numpy as np
 import hidim
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
+from tests.agreement import changed
 from tests.agreement.longdouble import Run, risks
 from tests.engines.truth import recursion
 from tests.theories import sign_sgd, split_sgd
@@ -133,8 +134,20 @@ def rows() -> list[Row]:
         for algorithm in (hidim.sgd(rate), momentum)
         for batch_size in (1, 4, math.inf)
     ]
-    split = (("volterra", "driver"), NO_LAW, NO_MATRIX)
-    sign = (("volterra", "affine"), NO_LAW, NO_MATRIX)
+    split = (("volterra", "follows more"), NO_LAW, NO_MATRIX)
+    sign = (("volterra", "follows more"), NO_LAW, NO_MATRIX)
+    nonlinear = sign
+    level = hidim.Spectrum(np.arange(1.0, 61) ** -0.4, np.full(60, 0.05), 0.3)
+    heavy = hidim.Spectrum(
+        level.eigenvalues, level.error_sq, 0.01, noise=hidim.noise.Laplace(0.5), label="Laplace"
+    )
+    near = np.exp(-0.7 * np.abs(np.subtract.outer(np.arange(60.0), np.arange(60.0))))
+    units = 1.0 + 0.5 * np.sin(1.7 * np.arange(60))
+    correlated = hidim.Spectrum.from_covariance(
+        near * np.outer(units, units), 0.2 * np.cos(np.arange(60.0) ** 1.5), noise_variance=2.0
+    )
+    slow = 0.25 / level.trace
+    slow_momentum = hidim.sgd_momentum(0.5 * slow, 0.05 * slow, 0.1)
     measured = hidim.Spectrum.from_data(*_measured())
     measured_momentum = hidim.sgd_momentum(0.1 / measured.trace, 0.01 / measured.trace, 0.1)
     return [
@@ -158,7 +171,7 @@ def rows() -> list[Row]:
             measured_momentum,
             2,
             truth=rows_truth,
-            refusing=(("volterra", "driver"), NO_LAW),
+            refusing=(("volterra", "follows more"), NO_LAW),
         ),
         Row(
             "average",
@@ -168,5 +181,51 @@ def rows() -> list[Row]:
             refusing=(NO_AVERAGE, NO_MATRIX),
         ),
         Row("sign", spectrum, sign_sgd.sign_sgd(0.002), truth=sign_truth, refusing=sign),
+        Row(
+            "clip, Laplace, B = 4",
+            heavy,
+            hidim.clipped(slow_momentum, hidim.PowerLaw(2.0, 0.1)),
+            4,
+            truth=changed.clip_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "clip, norm",
+            heavy,
+            hidim.clipped(hidim.sgd(slow), 4.0, kind="norm"),
+            truth=changed.clip_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "sign, generic, B = 4",
+            level,
+            hidim.sign_sgd(0.002, basis="generic"),
+            4,
+            truth=changed.sign_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "sign, coordinates, B = 2",
+            correlated,
+            hidim.sign_sgd(hidim.PowerLaw(0.002, 0.2)),
+            2,
+            truth=changed.coordinates_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "sign, saturated",
+            hidim.Spectrum(np.arange(1.0, 9) ** -2.0, np.full(8, 1.0), 0.05),
+            hidim.sign_sgd(0.005, basis="diagonal", drift="saturated"),
+            truth=changed.saturated_truth,
+            refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
+        ),
+        Row(
+            "noisy, B = 2",
+            level,
+            hidim.noisy(slow_momentum, 0.2, 0.05, start_variance=0.01),
+            2,
+            truth=changed.noisy_truth,
+            refusing=(NO_LAW, NO_MATRIX),
+        ),
         Row("split", spectrum, split_sgd.SplitSGD(rate), 2, truth=split_truth, refusing=split),
     ]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import hidim
-from hidim.algorithms.named import names
+from hidim.algorithms.named import lookup, names
 from hidim.cli.main import COMMANDS, main
 
 PLRF = ("--alpha", "1", "--beta", "0.7", "--d", "40", "--v", "160")
@@ -75,7 +75,7 @@ def test_keys_and_the_flags_of_version_0_1_say_the_same(capsys, command):
     assert found == answer(capsys, command, *mixed)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name != "stochastic-nesterov"])
+@pytest.mark.parametrize("name", [name for name in names() if not lookup(name).no_rates])
 def test_every_algorithm_is_predicted_by_its_name(capsys, name):
     found = answer(capsys, "predict", "--algorithm", name)
     problem = hidim.PLRF(1.0, 0.7, 40, 160)

@@ -461,3 +461,13 @@ def test_accelerated_sgd_reads_the_moments_of_elliptical_data():
     top, trace = 1.0, spectrum.trace
     radius = (kurtosis * (trace * top + 2 * top**2) - top**2) / batch + top**2
     assert float(found.gamma_2(0)) == pytest.approx(1 / (5 * radius), rel=1e-12)
+
+
+def test_a_law_of_noise_counts_by_its_variance():
+    heavy = hidim.PLRF(1.0, 0.7, 50, 200, noise=hidim.noise.Laplace(1.0))
+    plain = hidim.PLRF(1.0, 0.7, 50, 200, noise_variance=1.0)
+    for name in ("sgd", "dana-decaying"):
+        found = hidim.recommend(heavy, name, steps=1e4, seed=3)
+        assert found == hidim.recommend(plain, name, steps=1e4, seed=3)
+    with pytest.raises(ValueError, match="no variance"):
+        hidim.recommend(hidim.PLRF(1.0, 0.7, 50, 200, noise=hidim.noise.Cauchy(1.0)), "sgd")

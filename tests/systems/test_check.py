@@ -179,7 +179,7 @@ def test_a_theory_without_orders_need_not_call_itself_affine(predicted):
 
 def test_volterra_asks_what_the_risk_is(predicted):
     twice = changed(readouts=lambda s, t, x, q, drive=None: {"risk": q[..., 0]})
-    with pytest.raises(ValueError, match=r"whose\s+risk is half of it.*engine='exact'"):
+    with pytest.raises(ValueError, match=r"follows more.*engine='exact'"):
         predicted(twice, engine="volterra")
     other = changed(orders=("q",))
     np.testing.assert_allclose(

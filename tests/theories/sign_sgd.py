@@ -16,7 +16,7 @@ import hidim
 @dataclass(frozen=True)
 class SignSGD(hidim.algorithms.Algorithm):
     eta: hidim.algorithms.Schedule
-    name: str = "sign-sgd"
+    name: str = "toy-sign"
 
     def scheduled(self, schedule):
         return replace(self, eta=self.eta * schedule)
@@ -57,4 +57,4 @@ def sign_sgd(eta):
     return SignSGD(hidim.Constant(eta) if isinstance(eta, float) else eta)
 
 
-RECORD = hidim.Named("sign-sgd", sign_sgd, "#0b7a75")
+RECORD = hidim.Named("toy-sign", sign_sgd, "#0b7a75")

@@ -119,14 +119,14 @@ def test_the_command_line_takes_them_by_name(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     NOISY.save("s.json")
     run = ("--spectrum", "s.json", "--steps", "1000", "--algorithm")
-    code, told = shell(capsys, "predict", *run, "sign_sgd:eta=0.01", "--json")
+    code, told = shell(capsys, "predict", *run, "toy_sign:eta=0.01", "--json")
     assert code == 0
     expected = hidim.predict(NOISY, sign_sgd.sign_sgd(0.01), at=[1000])
     assert json.loads(told.out)["risk"][-1] == pytest.approx(expected.risk[0], rel=1e-8)
     for words in (
-        ("compare", *run, "sign-sgd:eta=0.01", "split-sgd:gamma=0.1"),
+        ("compare", *run, "toy-sign:eta=0.01", "split-sgd:gamma=0.1"),
         ("stability", *run, "split-sgd:gamma=0.1", "--csv", "s.csv"),
-        ("predict", *run, "sign-sgd:eta=0.01", "--schedule", "cosine"),
+        ("predict", *run, "toy-sign:eta=0.01", "--schedule", "cosine"),
     ):
         assert shell(capsys, *words)[0] == 0
     assert (tmp_path / "s.csv").read_text().startswith("step,norm\n")
@@ -136,10 +136,10 @@ def test_the_command_line_takes_them_by_name(capsys, tmp_path, monkeypatch):
     ("words", "said"),
     [
         (("predict", "split-sgd:gamma=0.1", "--schedule", "cosine"), "has no `scheduled`: it"),
-        (("simulate", "sign-sgd:eta=0.1"), "sign-sgd has no `update`: it cannot be simulated."),
-        (("predict", "sign-sgd"), "no recommended rates: it has no rule for rates; give eta."),
-        (("predict", "sign-sgd:eta=0.1", "--batch-size", "2"), "no registered theory covers"),
-        (("predict", "sign-sgd:eta=0.1", "--engine", "volterra"), "Use --engine exact"),
+        (("simulate", "toy-sign:eta=0.1"), "toy-sign has no `update`: it cannot be simulated."),
+        (("predict", "toy-sign"), "no recommended rates: it has no rule for rates; give eta."),
+        (("predict", "toy-sign:eta=0.1", "--batch-size", "2"), "no registered theory covers"),
+        (("predict", "toy-sign:eta=0.1", "--engine", "volterra"), "Use --engine exact"),
     ],
 )
 def test_what_they_do_not_have_is_asked_for_in_one_line(capsys, tmp_path, monkeypatch, words, said):
@@ -236,7 +236,7 @@ def test_registering_says_what_is_wrong():
 def test_an_algorithm_outside_the_family_is_refused_by_name_where_the_family_is_meant():
     from hidim.engines.targets import predict_targets
 
-    with pytest.raises(ValueError, match="must be of the momentum family here, got sign-sgd"):
+    with pytest.raises(ValueError, match="must be of the momentum family here, got toy-sign"):
         predict_targets([NOISY], sign_sgd.sign_sgd(0.1), [1])
     with pytest.raises(ValueError, match=r"must be a hidim algorithm such as"):
         hidim.predict(NOISY, 0.1, 10)

@@ -1,0 +1,100 @@
+"""In which modes does signSGD move? The reduction of coordinates, or of a bare spectrum, to them.
+
+With D = diag K the modes are the eigenvectors of A = D^(-1/4) K D^(-1/4) = Q diag(omega) Q^T:
+
+    error_sq = (Q^T D^(1/4) theta*)^2,   R = 1/2 sum omega rho,
+    n^sign = diag(Q^T D^(1/4) K_sigma D^(1/4) Q),   K_sigma = (2 / pi) arcsin(correlations of K).
+
+Where K is diagonal, omega = sqrt(lambda); where only eigenvalues are known and they lie in no
+relation to the coordinates, omega = lambda sqrt(d / tr K).
+Source: arXiv 2411.12135, made symmetric for this project, docs/theory/changed-gradients.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hidim.problems.coordinates import Coordinates
+from hidim.problems.spectrum import Spectrum
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SignModes:
+    """What signs see of a problem, each array (modes,).
+
+    Attributes:
+        omega: eigenvalues of A.
+        error_sq: squared errors at the start in its basis.
+        noise: n^sign.
+        root_trace: tr D^(1/2).
+        signal: largest (K r)_i^2 / K_ii of a coordinate at the start.
+        diagonal: (lambda, theta*^2, count) of every coordinate where K is diagonal, else None.
+    """
+
+    omega: Array
+    error_sq: Array
+    noise: Array
+    root_trace: float
+    signal: float
+    diagonal: tuple[Array, Array, Array] | None = None
+
+
+def on_diagonal(along: Array, error_sq: Array, count: Array) -> SignModes:
+    """Modes that are the coordinates themselves.
+
+    >>> on_diagonal(np.array([4.0]), np.array([1.0]), np.array([1.0])).omega.tolist()
+    [2.0]
+    """
+    root = np.sqrt(along)
+    each = np.maximum(np.abs(count), 1.0)
+    noise = count * root
+    signal = float(np.max(along * error_sq / each))
+    simple = bool(np.all(count > 0) and np.all(error_sq >= 0))
+    diagonal = (along, error_sq / each, count) if simple else None
+    return SignModes(root, root * error_sq, noise, float(noise.sum()), signal, diagonal)
+
+
+def generic(spectrum: Spectrum) -> SignModes:
+    """Modes in no relation to the coordinates, all of which have the variance tr K / d."""
+    along, count = spectrum.eigenvalues, spectrum.multiplicity
+    share = spectrum.trace / spectrum.dimension
+    unit = math.sqrt(share)
+    mixed = (2.0 / math.pi) * along / share + 1.0 - 2.0 / math.pi
+    return SignModes(
+        along / unit,
+        unit * spectrum.error_sq,
+        count * unit * mixed,
+        spectrum.dimension * unit,
+        float(along**2 @ spectrum.error_sq) / spectrum.trace,
+    )
+
+
+def of_coordinates(known: Coordinates) -> SignModes:
+    """The modes of a covariance and an optimum that are known as they are.
+
+    >>> found = of_coordinates(Coordinates([[2.0, 1.0], [1.0, 2.0]], [1.0, 0.0]))
+    >>> bool(abs(found.noise.sum() - 2 * 2**0.5) < 1e-12)
+    True
+    """
+    K, theta = known.covariance, known.optimum
+    if K.ndim == 1:
+        return on_diagonal(K, theta**2, np.ones(len(K)))
+    moving = np.diag(K) > 0  # a coordinate that never varies has no gradient
+    K, theta = K[np.ix_(moving, moving)], theta[moving]
+    scale = np.diag(K) ** 0.25
+    correlations = np.clip(K / np.outer(scale**2, scale**2), -1.0, 1.0)
+    omega, Q = np.linalg.eigh(scale[:, None] * correlations * scale)
+    turned = scale[:, None] * Q  # D^(1/4) Q
+    noise = np.einsum("ij,ij->j", turned, (2.0 / math.pi) * np.arcsin(correlations) @ turned)
+    return SignModes(
+        np.maximum(omega, 0.0)[::-1],
+        ((turned.T @ theta) ** 2)[::-1],
+        noise[::-1],
+        float(np.sum(scale**2)),
+        float(np.max((K @ theta) ** 2 / np.diag(K))),
+    )

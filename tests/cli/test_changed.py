@@ -1,0 +1,70 @@
+"""Changed gradients and laws of noise at the command line."""
+
+import json
+
+import pytest
+
+import hidim
+from hidim.cli.main import main
+
+PROBLEM = ("--alpha", "1", "--beta", "0.7", "--d", "20", "--v", "80", "--seed", "1")
+
+
+def answer(capsys, *words):
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("text", "algorithm"),
+    [
+        ("clipped-sgd:gamma_2=0.1,threshold=0.5", hidim.clipped(hidim.sgd(0.1), 0.5)),
+        ("ClippedSGD:gamma_2=0.1,threshold=2,kind=norm", hidim.clipped(hidim.sgd(0.1), 2, "norm")),
+        ("clipped-sgd:gamma_2=0.1,threshold=best", hidim.clipped(hidim.sgd(0.1), "best")),
+        ("sign_sgd:eta=0.001,drift=linear", hidim.sign_sgd(0.001, drift="linear")),
+        ("noisy-sgd:gamma_2=0.1,std=0.1,l2=0.01", hidim.noisy(hidim.sgd(0.1), 0.1, 0.01)),
+    ],
+)
+def test_changed_gradients_are_named_with_their_parameters(capsys, text, algorithm):
+    noise = ("--noise", "student:3:0.3")
+    found = answer(capsys, "predict", *PROBLEM, *noise, "--steps", "50", "--algorithm", text)
+    problem = hidim.PLRF(1.0, 0.7, 20, 80, noise=hidim.noise.StudentT(3, 0.3))
+    truth = hidim.predict(problem, algorithm, at=found["steps"], seed=1)
+    assert found["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+def test_they_stand_in_one_table_with_sgd_and_its_runs(capsys):
+    named = ("sgd", "clipped-sgd:gamma_2=0.2,threshold=0.5", "sign-sgd:eta=0.001")
+    words = ("--noise", "laplace:0.1", "--steps", "30", "--runs", "3", "--algorithm", *named)
+    found = answer(capsys, "compare", *PROBLEM, *words)
+    assert [one["label"] for one in found["predicted"]] == list(named)
+    assert found["problem"]["noise"] == "laplace:0.1"
+
+
+def test_a_spectrum_in_a_file_takes_a_law(capsys, tmp_path):
+    path = str(tmp_path / "s.csv")
+    hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.1).save(path)
+    words = ("--algorithm", "clipped-sgd:gamma_2=0.1,threshold=0.5", "--steps", "20")
+    found = answer(capsys, "stability", "--spectrum", path, "--noise", "cauchy:0.5", *words)
+    assert found["stable"] is True
+    assert found["limit_risk"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--noise", "pareto:1"), "student:df:scale"),
+        (("--noise", "student:3"), "must have the form student:df:scale"),
+        (("--noise", "cauchy:-1"), "`scale` must be positive"),
+        (("--noise", "laplace:1", "--noise-variance", "1"), "give one of the two"),
+        (("--algorithm", "sign-sgd"), "give eta"),
+        (("--algorithm", "clipped-sgd:gamma_2=0.1"), "give threshold"),
+        (("--algorithm", "sign-sgd:eta=0.1,basis=both"), "`basis`"),
+        (("--algorithm", "sgd:gamma_2=fast"), "gamma_2"),
+    ],
+)
+def test_what_is_not_meant_is_refused_in_one_line(capsys, words, said):
+    assert main(["predict", *PROBLEM, "--steps", "9", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
