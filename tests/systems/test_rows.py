@@ -106,8 +106,8 @@ def real(name):
         ("wine", 0.013),
         ("breast_cancer", 0.022),
         pytest.param("diabetes", 0.006, marks=pytest.mark.slow),
-        pytest.param("wine-60", 0.015, marks=pytest.mark.slow),
-        pytest.param("breast_cancer-60", 0.015, marks=pytest.mark.slow),
+        pytest.param("wine-60", 0.02, marks=pytest.mark.slow),
+        pytest.param("breast_cancer-60", 0.027, marks=pytest.mark.slow),
     ],
 )
 def test_on_real_rows_what_is_left_out_is_a_percent(name, worst):
