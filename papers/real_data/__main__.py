@@ -13,7 +13,7 @@ from papers.real_data.measure import QUICK as QUICK_PLAN
 from papers.real_data.measure import WHOLE
 from papers.real_data.page import confusion_table, held, page, runs_table, sets_table
 from papers.real_data.sets import CASES, QUICK
-from papers.real_data.stored import measured
+from papers.real_data.stored import measured, tuned
 from papers.report import ROOT
 
 
@@ -31,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(confusion_table(predicted, runs), held(predicted, runs), sep="\n\n")
     if not (args.quick or args.out):
         draw(ROOT / "docs" / "img" / "results", predicted, runs)
-        write_text(ROOT / "docs" / "real-data.md", page(predicted, runs))
+        write_text(
+            ROOT / "docs" / "real-data.md",
+            page(predicted, runs, tuned(cases, folder, fresh=args.fresh)),
+        )
     return 0 if all(line.held for line in lines(predicted, runs)) else 1
 
 

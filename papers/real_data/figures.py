@@ -75,7 +75,7 @@ def _gains(figure: Any, predicted: Entries, runs: Entries) -> None:
     left.set_yscale("linear")
     left.set_yticks(range(len(cases)), cases, fontsize="xx-small")
     left.invert_yaxis()
-    left.legend(frameon=False, fontsize="x-small")
+    left.legend(frameon=False, fontsize="x-small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     for outcome, colour in zip(OUTCOMES, _COLOURS, strict=True):
         mine = [run for run in both["theirs"] if run.outcome == outcome]
         highest = [min(float(np.max(run.risk / run.predicted)), _HIGHEST) for run in mine]
@@ -85,4 +85,4 @@ def _gains(figure: Any, predicted: Entries, runs: Entries) -> None:
     for gain, style in ((1.0, "-"), (CERTAIN, ":")):
         right.axvline(gain, color="#444444", linewidth=0.8, linestyle=style)
     dress(right, x="exact gain, rates from the covariance", y="run / its curve, at most")
-    right.legend(frameon=False, fontsize="xx-small")
+    right.legend(frameon=False, fontsize="xx-small", loc="upper left")

@@ -161,12 +161,12 @@ def confusion(predicted: Entries, runs: Entries) -> dict[str, dict[str, int]]:
     return table
 
 
-def misjudged(predicted: Entries, runs: Entries) -> list[Run]:
-    """Runs at the covariance's rates whose outcome and whose side of 1 do not agree."""
+def between(predicted: Entries, runs: Entries) -> list[Run]:
+    """Runs at the covariance's rates that neither are lost at a gain above 1 nor hold below it."""
     return [
         run
         for run in runs_at("theirs", predicted, runs)
-        if (run.outcome in OUTCOMES[:2]) != (run.gain >= 1.0)
+        if run.outcome != OUTCOMES[0 if run.gain >= 1.0 else 3]
     ]
 
 
@@ -197,7 +197,7 @@ def race(case: str, predicted: Entries, runs: Entries, name: str, at: list[int])
     told, ran = predicted[case], runs[case]
     sgd, dana = (np.array(list(told["tuned"][each].values()), float) for each in ("sgd", name))
     least = _LEARNED * (told["start"] - told["floor"])
-    envelopes = [np.nanmin(curves, axis=0) for curves in (sgd, dana)]
+    best_sgd, best_dana = (np.nanmin(curves, axis=0) for curves in (sgd, dana))
     smallest = [np.nanargmin(curves, axis=0) == len(curves) - 1 for curves in (sgd, dana)]
     place = {t: int(np.argmin(np.abs(GRID - t))) for t in at}
 
@@ -212,8 +212,8 @@ def race(case: str, predicted: Entries, runs: Entries, name: str, at: list[int])
     return Race(
         case, name,
         {t: ratio(sgd[0], dana[0], i) for t, i in place.items()},
-        {t: ratio(*envelopes, i) for t, i in place.items()},
-        {t: _later(*envelopes, i, least) for t, i in place.items()},
+        {t: ratio(best_sgd, best_dana, i) for t, i in place.items()},
+        {t: _later(best_sgd, best_dana, i, least) for t, i in place.items()},
         {t: float(excess["sgd"][i] / excess[name][i]) for i, t in enumerate(marks) if t in at},
         tuple(t for t, i in place.items() if smallest[0][i] or smallest[1][i]),
     )  # fmt: skip

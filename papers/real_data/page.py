@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from hidim.support.json import decode
 from papers.real_data import words
+from papers.real_data.facts import HORIZONS, decayed_ratios, facts, known_ratios, races
+from papers.real_data.facts import NAMES as CASE_OF
+from papers.real_data.horizons import HORIZONS as KNOWN
 from papers.real_data.judge import (
     BANDS,
-    GAIN_LIMIT,
-    Race,
     Run,
+    between,
     confusion,
     lines,
-    misjudged,
-    race,
     runs_at,
     slope_of_steps,
 )
 from papers.real_data.measure import NAMES, TUNED, WHOLE
-from papers.real_data.sets import CASES, described
+from papers.real_data.sets import described
 from papers.real_data.stored import Entries
 from papers.report import markdown_table
 
-HORIZONS = (10**3, 10**4, 10**5, 10**6, 10**8)
-_NAMES = {case.key: case for case in CASES}
 
-
-def page(predicted: Entries, runs: Entries) -> str:
+def page(predicted: Entries, runs: Entries, tuned: Entries) -> str:
     """The page as markdown."""
     ours = list(runs_at("ours", predicted, runs))
     theirs = list(runs_at("theirs", predicted, runs))
     parts = [
         words.TITLE,
-        words.in_short(facts(predicted, runs)),
+        words.in_short(facts(predicted, runs, tuned)),
         "## What must hold",
         held(predicted, runs),
         words.SETS,
@@ -51,11 +47,13 @@ def page(predicted: Entries, runs: Entries) -> str:
         gains_table(predicted, theirs),
         words.CONFUSION,
         confusion_table(predicted, runs),
-        _listed("On the other side of 1 than their gain:", misjudged(predicted, runs)),
+        _listed(words.BETWEEN, between(predicted, runs)),
         "![Gains at both kinds of rates, and how far runs rose](img/results/real-data-gains.png)",
         words.RACE,
         *(table for name in TUNED[1:] for table in (f"**{name} against sgd**",
           race_table(predicted, runs, name))),
+        words.KNOWN,
+        known_table(tuned),
         words.NOT_SHOWN,
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -86,7 +84,7 @@ def sets_table(predicted: Entries) -> str:
     """Where the rows come from."""
     rows = []
     for key in predicted:
-        told = described(_NAMES[key]) if key in _NAMES else {}
+        told = described(CASE_OF[key]) if key in CASE_OF else {}
         sizes = predicted[key]
         rows.append(
             (key, told.get("words", ""), told.get("package", ""), told.get("licence", ""),
@@ -105,7 +103,8 @@ def spectra_table(predicted: Entries) -> str:
         a, b = told["alpha"], told["beta"]
         beta = f"{b[0]:.2f} ({_short(b[1])}..{_short(b[2])})" if None not in b else f"{b[0]:.2f}"
         rows.append(
-            (key, "{}..{}".format(*told["window"]), f"{a[0]:.2f} ({a[1]:.2f}..{a[2]:.2f})", beta,
+            (key, "{}..{}".format(*told["window"]), f"{a[0]:.2f} ({min(a):.2f}..{max(a):.2f})",
+             beta,
              told["phase"], ", ".join(told["phases"]))
         )  # fmt: skip
     header = ("set", "ranks", "α (halves)", "β (95 %)", "phase", "phases of all corners")
@@ -158,11 +157,6 @@ def confusion_table(predicted: Entries, runs: Entries) -> str:
     return markdown_table(("the mean of the runs", *BANDS), rows)
 
 
-def races(predicted: Entries, runs: Entries, name: str) -> list[Race]:
-    """One of each case."""
-    return [race(case, predicted, runs, name, list(HORIZONS)) for case in predicted]
-
-
 def race_table(predicted: Entries, runs: Entries, name: str) -> str:
     """Ratios of excess risks and of steps."""
     rows = []
@@ -183,50 +177,23 @@ def race_table(predicted: Entries, runs: Entries, name: str) -> str:
     return markdown_table([h.replace("e+0", "e") for h in header], rows)
 
 
-def facts(predicted: Entries, runs: Entries) -> dict[str, Any]:
-    """Numbers that the prose quotes."""
-    ours = list(runs_at("ours", predicted, runs))
-    theirs = list(runs_at("theirs", predicted, runs))
-    within = [run for run in ours if run.gain <= GAIN_LIMIT]
-    error = np.concatenate([run.error for run in within])
-    alone = np.concatenate([np.abs(run.risk / run.by_covariance - 1) for run in within])
-    score = np.concatenate([(run.risk - run.predicted) / run.stderr for run in within])
-    table = confusion(predicted, runs)
-    gone = next(iter(table.values()))
-    found: dict[str, Any] = {
-        "cases": len(predicted),
-        "sources": len({_NAMES[key].source for key in predicted if key in _NAMES}),
-        "runs": len(ours),
-        "points": len(error),
-        "median": 100 * np.median(error),
-        "share": 100 * np.mean(error <= 0.05),
-        "worst": 100 * error.max(),
-        "noise": 100 * np.median(np.concatenate([r.stderr / r.predicted for r in within])),
-        "far": 100 * np.mean(np.abs(score) > 3),
-        "alone": 100 * np.median(alone),
-        "alone_share": 100 * np.mean(alone <= 0.05),
-        "alone_worst": 100 * alone.max(),
-        "theirs": len(theirs),
-        "above": sum(run.gain > 1 for run in theirs),
-        "largest_gain": max(run.gain for run in theirs if math.isfinite(run.gain)),
-        "gone": sum(gone.values()),
-        "gone_above": gone[BANDS[2]],
-        "certain": sum(row[BANDS[2]] for row in table.values()),
-    }
-    for name in TUNED[1:]:
-        told = races(predicted, runs, name)
-        key = name.split("-")[1]
-        for t in HORIZONS:
-            best = np.array([each.best[t] for each in told])
-            steps = np.array([each.steps[t] for each in told])
-            best, steps = best[np.isfinite(best)], steps[~np.isnan(steps)]
-            short = f"{t:.0e}".replace("e+0", "e")
-            found[f"{key}_best_{short}"] = float(np.median(best))
-            found[f"{key}_steps_{short}"] = float(np.median(steps))
-            found[f"{key}_wins_{short}"] = int(np.sum(best > 1.1))
-            found[f"{key}_loses_{short}"] = int(np.sum(best < 1 / 1.1))
-            found[f"{key}_of_{short}"] = len(best)
-    return found
+def known_table(tuned: Entries) -> str:
+    """Best rates for known horizons, and what they leave."""
+    ratios, (plain, decayed), rows = known_ratios(tuned), decayed_ratios(tuned), []
+    for i, (case, one) in enumerate(tuned.items()):
+        cells: list[str] = []
+        for t in KNOWN:
+            sgd, dana = one[f"sgd {t}"], one[f"dana-decaying {t}"]
+            cells += [_short(sgd["excess"]), _short(dana["excess"]), f"{ratios[t][i]:.2f}"]
+        last = one[f"dana-decaying {KNOWN[-1]}"]
+        cells += [_short(last["gamma_2"] / one[f"sgd {KNOWN[-1]}"]["gamma_2"]),
+                  _short(last["gamma_3"] / last["gamma_2"])]  # fmt: skip
+        rows.append((case, *cells, f"{1 / plain[i]:.2f}", f"{1 / decayed[i]:.2f}"))
+    short = [f"{t:.0e}".replace("e+0", "e") for t in KNOWN]
+    header = ("set", *(f"{n}, {t}" for t in short for n in ("sgd", "dana-d", "ratio")),
+              f"γ₂ dana / sgd, {short[-1]}", "γ₃(0) / γ₂", "sgd cosine / dana-d",
+              "both cosine")  # fmt: skip
+    return markdown_table(header, rows)
 
 
 def _short(value: float | None) -> str:

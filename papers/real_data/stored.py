@@ -18,11 +18,12 @@ from typing import Any
 import hidim
 from hidim.support.files import write_text
 from hidim.support.json import plain
-from papers.real_data import measure, sets
+from papers.real_data import horizons, measure, sets
 from papers.real_data.measure import Plan
 from papers.real_data.sets import Case
 
 PREDICTED, RUNS = "real-data-predicted.json", "real-data-runs.json"
+TUNED = "real-data-horizons.json"
 _DIGITS = 5
 Entries = dict[str, dict[str, Any]]
 
@@ -49,6 +50,13 @@ def measured(
         return digest(json.dumps(told)), partial(measure.run_case, predicted=told, plan=plan)
 
     return predicted, _filled(folder / RUNS, cases, run, fresh)
+
+
+def tuned(cases: Sequence[Case], folder: Path, *, fresh: bool = False) -> Entries:
+    """What is best at known horizons; nothing of it is run."""
+    return _filled(
+        folder / TUNED, cases, lambda case: (_of_horizons(case), horizons.tune_case), fresh
+    )
 
 
 def _filled(
@@ -81,6 +89,10 @@ def _write(file: Path, entries: Entries) -> None:
 def _of_code(case: Case, plan: Plan) -> str:
     code = inspect.getsource(measure) + inspect.getsource(sets).split("\nSOURCES = ")[0]
     return digest(code + repr(case) + repr(plan) + hidim.__version__)
+
+
+def _of_horizons(case: Case) -> str:
+    return digest(inspect.getsource(horizons) + repr(case) + hidim.__version__)
 
 
 def digest(text: str) -> str:
