@@ -44,7 +44,7 @@ def test_a_line_that_fails_says_where():
 
 def test_three_small_sets_are_predicted_and_then_run(tmp_path, capsys):
     pytest.importorskip("sklearn")
-    main(["--quick", "--out", str(tmp_path)])
+    assert main(["--quick", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert said.index("predicted: iris poly:2") < said.index("runs: tumours raw")
     predicted, runs = read(tmp_path / PREDICTED), read(tmp_path / RUNS)

@@ -112,7 +112,9 @@ At the rates recommended from the rows: SGD, SGD-M, DANA-constant and DANA-decay
 16, {runs} runs each, at 10, 30, 100, ... steps up to 10,000 (1,000 for B = 16 on more than 120
 modes). Errors are |run / predicted − 1| in percent, median / largest, and hold the Monte Carlo
 noise whose size stands beside them. *Covariance* is what `rows=False` predicts at the same
-rates."""
+rates.
+All runs at one batch draw the same rows, so what noise does to one of the four it does to all:
+points beyond a bound come in groups."""
 
 GAINS = """## The gain at the rates of the covariance
 
