@@ -45,6 +45,7 @@ docs: $(STAMPS)/docs
 ## make papers     the published figures and tables again, expected beside measured
 papers: $(STAMPS)/dev
 	$(BIN)/python -m papers
+	$(BIN)/python -m papers.real_data
 
 ## make clean      remove .venv and everything built
 clean:
