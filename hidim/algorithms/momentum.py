@@ -23,11 +23,11 @@ from hidim.algorithms.schedules import (
     Forgetting,
     NesterovWeight,
     PowerLaw,
-    Product,
     Schedule,
     as_schedule,
 )
 from hidim.algorithms.update import MomentumUpdate
+from hidim.algorithms.written import written
 from hidim.support import checks
 
 Rate = float | Schedule
@@ -124,7 +124,7 @@ class Momentum:
     def to_dict(self) -> dict[str, Any]:
         """Name, schedules and a gradient, if there is one, as text, for provenance."""
         parts = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
-        table = {"name": self.name} | {part: _text(getattr(self, part)) for part in parts}
+        table = {"name": self.name} | {part: written(getattr(self, part)) for part in parts}
         return table if self.gradient is None else table | {"gradient": described(self.gradient)}
 
     def _replace_rates(self, change: Any) -> Momentum:
@@ -381,11 +381,3 @@ def general_momentum(
         forgetting = PowerLaw(delta * d**-kappa_4, kappa_5)
     decay: Schedule = Constant(rate_3) if kappa_3 == 0 else PowerLaw(rate_3, kappa_3)
     return Momentum(1.0, rate_2, decay, forgetting, name="general-momentum")
-
-
-def _text(schedule: Schedule) -> Any:
-    if isinstance(schedule, Constant):
-        return schedule.value
-    if isinstance(schedule, Product):
-        return " * ".join(str(_text(factor)) for factor in schedule.factors)
-    return repr(schedule)

@@ -52,3 +52,15 @@ def find_known(name: str) -> type[Any]:
     raise ValueError(
         f"no schedule is known as {name!r}: import the module that defines it first.{hint}"
     )
+
+
+def find_printed(name: str) -> type[Any]:
+    """The class that prints as `name`, with or without its module.
+
+    Raises:
+        ValueError: none of that name is defined in this process, or several are.
+    """
+    found = {kind for known, kind in _KNOWN.items() if known.rpartition(".")[2] == name}
+    if name in _KNOWN or len(found) != 1:
+        return find_known(name)
+    return found.pop()
