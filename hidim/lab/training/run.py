@@ -54,6 +54,8 @@ class TrainingRun:
             s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
         )
         self.rate = s.rate()
+        self.marks = set(evaluation_steps(s.steps, s.evaluation_growth))
+        self.gradient_norm: Any = None  # of the last gradient before clipping, on the device
         self.step, self.seconds, self.clock = 0, 0.0, time.perf_counter()
         # Kept on the device, so that a GPU need not be waited for at every step.
         self.loss_sum, self.loss_count = self._number(0.0), 0
@@ -168,7 +170,6 @@ class TrainingRun:
     ) -> Result:
         """Train to the end or to a signal."""
         metrics = self._metrics()
-        marks = set(evaluation_steps(self.settings.steps, self.settings.evaluation_growth))
         # A run may have been killed after it was given up and before it could say so.
         status, saved_at = self._status(), time.monotonic()
         try:
@@ -180,7 +181,7 @@ class TrainingRun:
                     due = time.monotonic() - saved_at > save_seconds
                     stop, due = self._update(bool(caught), due and self.group.first)
                     bar.to(self.step)
-                    if self.step in marks:
+                    if self.step in self.marks:
                         status = self._record(metrics, loggers)
                     if stop and self.step < self.settings.steps and status == "ok":
                         self._save(metrics)
@@ -232,13 +233,28 @@ class TrainingRun:
                 loss = self._loss(self.network, self._windows(part)) / s.accumulation
                 loss.backward()
             total += loss.detach()
-        if s.clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
+        self._clip()
         self.optimizer.step()
         mean, wished = self.group.combine(total, *wishes)
         self.step += 1
         self.loss_sum, self.loss_count = self.loss_sum + mean, self.loss_count + 1
         return wished
+
+    def _clip(self) -> None:
+        """Clip the gradient, and keep the norm that it had if a row will want it."""
+        parameters, clip = list(self.model.parameters()), self.settings.clip
+        if clip:
+            self.gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+        elif self.step + 1 in self.marks:
+            gradients = [one.grad for one in parameters if one.grad is not None]
+            self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+
+    def _norm(self) -> float | None:
+        norm = self.gradient_norm
+        if norm is None:
+            return None
+        # Held in parts, every process knows a part of it.
+        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
     def _windows(self, part: int) -> torch.Tensor:
         s = self.settings
@@ -263,6 +279,7 @@ class TrainingRun:
             # A model held in parts is computed by all processes or by none.
             "validation_loss": self.evaluate() if self.group.first or self.group.sharded else None,
             "lr": self.settings.lr * float(self.rate(self.step)),
+            "gradient_norm": self._norm(),
             "tokens_per_second": self._speed(),
         }
         self.last = row
