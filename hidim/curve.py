@@ -29,7 +29,7 @@ from hidim.support.results import ByContent, build, refusing, write_json
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Status = Literal["ok", "diverged", "inaccurate"]
+Status = Literal["ok", "diverged", "inaccurate", "unfinished"]
 
 # A run counts as diverged when its risk exceeds this multiple of the start and stays there.
 DIVERGENCE_FACTOR = 1e3
@@ -51,8 +51,9 @@ class Curve(ByContent):
         steps: shape (n,), optimizer updates made; int64 up to 2**53, float64 beyond.
         risk: shape (n,), risk with the one half; infinite once a run has left float range.
         stderr: shape (n,) standard error of `risk`, or None for an exact value.
-        status: "ok", "diverged", or "inaccurate" where the relative error asked for (`rtol`)
-            could not be kept; how large it may be is in provenance["error"].
+        status: "ok"; "diverged"; "inaccurate" where the relative error asked for (`rtol`) could
+            not be kept, how large it may be is in provenance["error"]; or "unfinished", a training
+            run that is under way or was stopped, as far as it has come.
         diverged_at: first step whose risk exceeds 1000 times the start on a run that did
             not come back, or was given up on its way; None otherwise.
         label: what a table or legend calls this curve.
@@ -61,8 +62,10 @@ class Curve(ByContent):
         provenance: version, parameters, seed: whatever reproduces the curve.
         moments: shape (n, 3, modes): error, momentum and cross second moments, or None.
         risk_floor: risk that no parameters go below, None when unknown.
-        columns: what else was read at the steps by name, each shape (n,): another readout, or
-            d_<parameter>, the derivative of the log risk. Names are printable text.
+        columns: what else was read at the steps by name, each shape (n,): another readout;
+            d_<parameter>, the derivative of the log risk; of a training run "train" and "test"
+            loss, "lr" of the step to come, "tokens" trained on, "gradient_norm" and "flops". NaN
+            is what was not read. Names are printable text.
 
     Example:
         >>> curve = Curve(steps=[0, 1, 10, 100], risk=[1.0, 0.5, 0.05, 0.005])
@@ -123,7 +126,12 @@ class Curve(ByContent):
 
     @property
     def flops(self) -> np.ndarray:
-        """Compute used up to each step: steps x dimension x batch, in multiply-adds, shape (n,)."""
+        """Compute used up to each step, shape (n,): steps x dimension x batch, in multiply-adds.
+
+        A training run counts its own, forward and backward, in the column "flops".
+        """
+        if "flops" in self.columns:
+            return np.asarray(self.columns["flops"])
         if self.dimension is None:
             raise ValueError("this curve has no `dimension`, so its flops are unknown.")
         return np.asarray(self.steps, dtype=np.float64) * float(self.dimension) * self.batch_size

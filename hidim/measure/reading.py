@@ -68,8 +68,8 @@ def _run(curve: Any, floor: float) -> Run:
         if curve.dimension is None:
             raise ValueError("`curves` must say their `dimension`, and one does not.")
         size, name = float(curve.dimension), f"of size {curve.dimension:g}"
-        steps, loss = curve.in_time()
-        flops = steps * size * curve.batch_size
+        _, places = np.unique(curve.steps, return_index=True)
+        flops, loss = curve.flops[places], curve.risk[places]
         if curve.status == "diverged":
             raise ValueError(f"the run {name} diverged: leave it out, or take smaller rates.")
     use = (flops > 0) & np.isfinite(flops)

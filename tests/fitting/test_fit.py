@@ -302,10 +302,11 @@ def test_runs_come_as_objects_files_columns_or_curves(synthetic: Maker, tmp_path
     for given in (path, str(path), [str(path)], columns, [columns], named, frame, [frame]):
         assert np.allclose(fit(given, "MTL", warmup_steps=1000).predict(run), expected, rtol=1e-9)
     curve = hidim.Curve(steps=np.arange(0, 5000, 10), risk=2 + (1 + np.arange(0, 5000, 10)) ** -0.5)
-    assert fit(curve, "step").predict(lambda t: 0 * t + 1, [40_000])[0] == pytest.approx(
+    assert fit(curve, "step", lr=1.0).predict(lambda t: 0 * t + 1, [40_000])[0] == pytest.approx(
         2.005, abs=1e-3
     )
-    with pytest.raises(ValueError, match="learning rates"):
-        fit(curve, "fsl")
+    for law in ("fsl", "step"):  # no rate is made up
+        with pytest.raises(ValueError, match="does not say its learning rate"):
+            fit(curve, law)
     with pytest.raises(ValueError, match="curves"):
         fit([3], "fsl")

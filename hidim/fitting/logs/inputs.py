@@ -13,27 +13,29 @@ from hidim.fitting.logs.readers import read_run
 from hidim.fitting.logs.runs import Run
 
 
-def as_runs(curves: Any, warmup_steps: float = 0.0, *, constant: bool = False) -> list[Run]:
+def as_runs(curves: Any, warmup_steps: float = 0.0, *, lr: float | None = None) -> list[Run]:
     """Runs behind whatever `fit` was given.
 
     Args:
         curves: one or several of: Run, path, (steps, lr, loss), mapping or data frame with
-            "step" or "steps", "lr" and "loss", Curve.
-        warmup_steps: linear warm-up that anything but a Run leaves out.
-        constant: whether a Curve, which knows no learning rate, may count as a constant one.
+            "step" or "steps", "lr" and "loss", Curve, or what has a `curve()`, such as a
+            hidim.lab.RunFolder.
+        warmup_steps: linear warm-up that anything but a Run leaves out; a Curve whose provenance
+            has the schedule leaves out none.
+        lr: a constant rate, for logs and Curves that hold none.
 
     Raises:
-        ValueError: none of these, or a Curve where the rate matters.
+        ValueError: none of these, or a Curve that diverged or whose rate nobody says.
     """
     if _is_one(curves) or _is_frame(curves):
         curves = [curves]
     if not isinstance(curves, Iterable):
         raise ValueError(f"`curves` must hold runs or paths of logs, got {curves!r}.")
-    return [_as_run(curve, warmup_steps, constant) for curve in curves]
+    return [_as_run(curve, warmup_steps, lr) for curve in curves]
 
 
 def _is_one(curves: Any) -> bool:
-    if isinstance(curves, Run | Curve | Mapping | str | os.PathLike):
+    if isinstance(curves, Run | Curve | Mapping | str | os.PathLike) or _has_curve(curves):
         return True
     triple = isinstance(curves, tuple) and len(curves) == 3
     return (
@@ -48,18 +50,19 @@ def _is_frame(curve: Any) -> bool:
     return hasattr(curve, "columns") and hasattr(curve, "__getitem__")
 
 
-def _as_run(curve: Any, warmup_steps: float, constant: bool) -> Run:
+def _has_curve(curve: Any) -> bool:
+    return callable(getattr(curve, "curve", None))
+
+
+def _as_run(curve: Any, warmup_steps: float, lr: float | None) -> Run:
     if isinstance(curve, Run):
         return curve
     if isinstance(curve, str | os.PathLike):
-        return read_run(curve, warmup_steps=warmup_steps)
+        return read_run(curve, warmup_steps=warmup_steps, lr=lr)
+    if _has_curve(curve):
+        curve = curve.curve()
     if isinstance(curve, Curve):
-        if not constant:
-            raise ValueError(
-                "a Curve does not hold its learning rates, which this law needs: give "
-                "Run(steps, lr, loss) instead."
-            )
-        return Run(curve.steps, np.ones(len(curve.steps)), curve.risk, label=curve.label)
+        return Run.of(curve, lr=lr, warmup_steps=warmup_steps)
     if _is_frame(curve):
         curve = {str(name): np.asarray(curve[name]) for name in curve.columns}
     if isinstance(curve, Mapping):

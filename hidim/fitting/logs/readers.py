@@ -2,6 +2,7 @@
 
 Finds the columns for step, learning rate and loss under the names common programs give them,
 or under the names given, converts them with a complaint that names the row, and builds a Run.
+A Curve that hidim saved is read as itself, and the metrics of a hidim run with its validation loss.
 Limits: rows are never reordered; a row is dropped only where its step or loss is blank (other
 metrics logged in between) or where it repeats the row before, and the Run's notes say so.
 """
@@ -11,14 +12,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hidim.curve import Curve
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.logs.tables import Columns, header, read_columns
 from hidim.support.checks import choice
+from hidim.support.inputs import read_json
 
 # Names under which programs log the three columns, the most specific first.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -45,14 +49,18 @@ def read_run(
     """Read one training run from a log.
 
     Args:
-        path: CSV, TSV, JSON lines, `trainer_state.json`, Parquet or TensorBoard file, or the
-            folder of a run. Steps are optimizer steps; loss is in nats or any fixed unit.
+        path: CSV, TSV, JSON lines, `trainer_state.json`, Parquet or TensorBoard file, a saved
+            Curve (.json, .npz), or the folder of a run. Steps are optimizer steps; loss is in nats
+            or any fixed unit.
         columns: names of the columns for "step", "loss" and "lr" where they differ from the
-            usual ones.
+            usual ones; of a saved Curve "loss" alone.
         warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps.
         label: name of the run; default the file's name without suffix.
         loss: "needed", or "optional" for the schedule of a run still to come.
         lr: a constant learning rate, for a log that holds none.
+
+    The loss of a hidim run is the validation loss unless `columns` names another; that of a saved
+    Curve its risk, and `Run.of` says what its rate is.
 
     Returns:
         The run, with `notes` on what was dropped.
@@ -67,8 +75,13 @@ def read_run(
         choice("columns", role, ROLES)
     if len(set(given.values())) < len(given):
         raise ValueError(f"`columns` gives one column two roles: {given}.")
-    source = str(path)
+    source, stem = str(path), Path(path).stem or Path(path).name
+    label = stem if label is None else label
+    if _is_saved_curve(path):
+        return _saved_curve(path, given, label, lr)
     table = read_columns(path, _wanted(path, given))
+    if is_run(path):
+        given = {"loss": "validation_loss"} | given
     found = {
         "step": find_column(table, "step", given, source),
         "lr": find_column(table, "lr", given, source, needed=lr is None),
@@ -83,15 +96,41 @@ def read_run(
     early = int(np.count_nonzero(values["step"] < warmup_steps))
     if early:
         notes = (*notes, f"{early} rows before step {warmup_steps:g} follow the warm-up")
-    stem = Path(path).stem or Path(path).name
-    return Run(
-        values["step"],
-        values["lr"],
-        values.get("loss"),
-        warmup_steps,
-        stem if label is None else label,
-        notes,
-    )
+    return Run(values["step"], values["lr"], values.get("loss"), warmup_steps, label, notes)
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether this is the folder of a run of `hidim train` that has begun to log."""
+    config = Path(path) / "config.json"
+    if not config.is_file() or not (config.parent / "metrics.jsonl").is_file():
+        return False
+    try:
+        told = read_json(config)
+    except ValueError:
+        return False
+    return isinstance(told, dict) and "settings" in told
+
+
+def _is_saved_curve(path: str | os.PathLike[str]) -> bool:
+    suffix = Path(path).suffix.lower()
+    if not Path(path).is_file() or suffix != ".json":
+        return suffix == ".npz"
+    try:
+        table = read_json(path)
+    except ValueError:
+        return False  # of another kind, or damaged: the reader of tables says which
+    return isinstance(table, dict) and {"steps", "risk", "batch_size"} <= set(table)
+
+
+def _saved_curve(
+    path: str | os.PathLike[str], given: Mapping[str, str], label: str, lr: float | None
+) -> Run:
+    if set(given) - {"loss"}:
+        raise ValueError(
+            f"{str(path)!r} is a saved curve, which knows its steps and rates: `columns` may name "
+            "its loss alone."
+        )
+    return Run.of(replace(Curve.load(path), label=label), lr=lr, loss=given.get("loss"))
 
 
 def parse_columns(text: str, roles: Sequence[str] = ROLES) -> dict[str, str]:

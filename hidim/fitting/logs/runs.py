@@ -7,11 +7,14 @@ of two mixed or resumed runs would then be fitted as if it were one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 
+from hidim.algorithms.schedules import Schedule
+from hidim.curve import Curve
+from hidim.fitting.logs.known_rates import rate_of
 from hidim.fitting.logs.rates import Rate, rate_from_log, rate_from_schedule
 from hidim.support.checks import finite_array, non_negative
 from hidim.support.results import Saved
@@ -30,6 +33,8 @@ class Run(Saved, format="hidim-run/1"):
         warmup_steps: linear warm-up from zero that the rows leave out.
         label: name for tables and figures.
         notes: what a reader did to the file (rows dropped, columns chosen).
+        schedule: what `lr` was read off, where that is known: the rate between rows is then its,
+            and no straight line.
 
     Raises:
         ValueError: shapes differ, steps do not increase, a loss is not positive and finite.
@@ -44,11 +49,13 @@ class Run(Saved, format="hidim-run/1"):
     warmup_steps: float = 0.0
     label: str = ""
     notes: tuple[str, ...] = ()
+    _: KW_ONLY
+    schedule: Schedule | None = None
     rate: Rate = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         steps = _checked_steps(self.steps, self.label)
-        rate = rate_from_log(steps, self.lr, warmup_steps=self.warmup_steps, label=self.label)
+        rate = self._rate(steps)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "lr", finite_array("lr", self.lr, ndim=1))
         object.__setattr__(self, "rate", rate)
@@ -62,6 +69,70 @@ class Run(Saved, format="hidim-run/1"):
                     "Is this the loss column?"
                 )
             object.__setattr__(self, "loss", loss)
+
+    def _rate(self, steps: np.ndarray) -> Rate:
+        if self.schedule is None:
+            return rate_from_log(steps, self.lr, warmup_steps=self.warmup_steps, label=self.label)
+        lr = finite_array("lr", self.lr, ndim=1)
+        if lr.shape != steps.shape or not np.allclose(self.schedule(steps), lr, rtol=1e-6, atol=0):
+            raise ValueError(
+                f"`lr` is not what `schedule` says{_of(self.label)}: give one of them."
+            )
+        return rate_from_schedule(self.schedule, steps[-1], warmup_steps=self.warmup_steps)
+
+    @classmethod
+    def of(
+        cls,
+        curve: Curve,
+        *,
+        lr: float | None = None,
+        warmup_steps: float = 0.0,
+        loss: str | None = None,
+    ) -> Run:
+        """A Curve as fits see it: its steps in order, each once, with their rate and loss.
+
+        The rate is the column "lr"; without one, gamma_2 of the algorithm that the provenance
+        names, as it is in the curves of `hidim.predict` and `hidim.simulate`, and known between the
+        steps too; without either, `lr`. None is made up.
+
+        Args:
+            curve: measured, predicted or simulated; a diverged one is refused.
+            lr: a constant rate, for a curve that says none.
+            warmup_steps: linear warm-up that a column "lr" leaves out.
+            loss: the column to fit, such as "train"; default the risk.
+
+        Raises:
+            ValueError: it diverged, its rate is unknown, it is moved by momentum alone, or it has
+                no such column.
+
+        >>> import hidim
+        >>> curve = hidim.predict(hidim.Spectrum([1.0], [1.0], 0.1), hidim.sgd(0.2), steps=9)
+        >>> Run.of(curve).rate.peak
+        0.2
+        """
+        name = f"curve {curve.label!r}" if curve.label else "a curve"
+        if curve.status == "diverged":
+            raise ValueError(f"{name} diverged, and a diverged run has no law: leave it out.")
+        values = curve.risk if loss is None else _column(curve, loss, name)
+        _, places = np.unique(curve.steps, return_index=True)
+        if loss is not None:  # a training loss begins with the first step
+            places = places[~np.isnan(values[places])]
+        steps = np.asarray(curve.steps, dtype=np.float64)[places]
+        rates, schedule, notes = rate_of(curve, name, lr)
+        given = "lr" in curve.columns and schedule is None
+        if curve.status != "ok":
+            error = curve.provenance.get("error")
+            about = f" by up to {error:.1e}" if isinstance(error, float) else ""
+            notes = (*notes, f"the curve is {curve.status}{about}")
+        return cls(
+            steps,
+            rates[places],
+            values[places],
+            warmup_steps if given else 0.0,
+            curve.label,
+            notes,
+            schedule=schedule,
+        )
 
     def measured(self) -> np.ndarray:
         """The loss, shape (n,).
@@ -77,7 +148,7 @@ class Run(Saved, format="hidim-run/1"):
         """The rows up to and including `step`, as if the run had been stopped there."""
         keep = self.steps <= step
         loss = None if self.loss is None else self.loss[keep]
-        return Run(self.steps[keep], self.lr[keep], loss, self.warmup_steps, self.label)
+        return replace(self, steps=self.steps[keep], lr=self.lr[keep], loss=loss, notes=())
 
     def binned(self, points: int = _POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Steps, mean log loss and row counts of at most `points` bins of equal width in step."""
@@ -94,7 +165,9 @@ class Run(Saved, format="hidim-run/1"):
 
 
 def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate:
-    """The rate behind whatever names a schedule: a Run, a Rate, a callable, or (steps, lr)."""
+    """The rate behind what names a schedule: a Run, a Curve, a Rate, a callable, (steps, lr)."""
+    if isinstance(schedule, Curve):
+        schedule = Run.of(schedule, warmup_steps=warmup_steps)
     if isinstance(schedule, Run):
         return schedule.rate
     if isinstance(schedule, Rate):
@@ -105,8 +178,8 @@ def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate
     if isinstance(schedule, Sequence | np.ndarray) and len(schedule) == 2:
         return rate_from_log(schedule[0], schedule[1], warmup_steps=warmup_steps)
     raise ValueError(
-        "`schedule` must be a Run, a schedule such as hidim.Cosine(...), or a pair (steps, lr); "
-        f"got {type(schedule).__name__}."
+        "`schedule` must be a Run, a Curve, a schedule such as hidim.Cosine(...), or a pair "
+        f"(steps, lr); got {type(schedule).__name__}."
     )
 
 
@@ -133,6 +206,13 @@ def _checked_steps(steps: Any, label: str) -> np.ndarray:
             "a resumed, shuffled or mixed log. Keep one row per step, in order."
         )
     return steps
+
+
+def _column(curve: Curve, loss: str, name: str) -> np.ndarray:
+    if loss not in curve.columns:
+        known = ", ".join(curve.columns) or "none"
+        raise ValueError(f"{name} has no column {loss!r}, of its columns: {known}.")
+    return curve.columns[loss]
 
 
 def _of(label: str) -> str:

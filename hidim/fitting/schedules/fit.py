@@ -41,6 +41,7 @@ def fit(
     law: str = "fsl",
     *,
     warmup_steps: float = 0.0,
+    lr: float | None = None,
     delta: float = HUBER,
     force: bool = False,
     progress: bool | None = None,
@@ -49,11 +50,11 @@ def fit(
 
     Args:
         curves: one or several runs with loss, of one model, data set and batch size, each a Run,
-            the path of a log, a triple (steps, lr, loss) or a mapping with these columns; for
-            the laws that ignore the shape of a schedule also a hidim.Curve, taken at constant
-            rate.
+            the path of a log, a triple (steps, lr, loss), a mapping with these columns, a
+            hidim.Curve, or a hidim.lab.RunFolder. `Run.of` says how the rate of a Curve is found.
         law: "fsl", "fsl-7", "mpl", "mtl", "intrinsic-time" or "step".
-        warmup_steps: linear warm-up that paths, triples and mappings leave out.
+        warmup_steps: linear warm-up that paths, triples, mappings and columns "lr" leave out.
+        lr: constant learning rate of logs and Curves that hold none.
         delta: Huber scale of log residuals.
         force: fit peak rates thirty times apart and curves the law does not describe, which are
             otherwise refused as wrong units, columns or models; the law keeps the warnings.
@@ -64,7 +65,8 @@ def fit(
 
     Raises:
         ValueError: no such law, too few points, two curves under one label, no change of
-            rate where the law needs one, or a curve that the law does not describe.
+            rate where the law needs one, a Curve that diverged or whose rate nobody says, or a
+            curve that the law does not describe.
 
     Source: arXiv 2509.19189 (functional scaling laws), 2503.12811 (multi-power law).
 
@@ -76,7 +78,7 @@ def fit(
     """
     form = schedule_law(law)
     delta = positive("delta", delta)
-    given = as_runs(curves, warmup_steps, constant=form.response == "none")
+    given = as_runs(curves, warmup_steps, lr=lr)
     runs = check_runs(given, form, force=force)
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]

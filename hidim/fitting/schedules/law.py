@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.curve import Curve
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
@@ -70,9 +71,9 @@ class FittedLaw(ByContent):
         """Loss after `steps` optimizer steps under `schedule`.
 
         Args:
-            schedule: a Run, a callable of the step such as hidim.Cosine(...) times a rate, a
-                pair (steps, lr), or with `steps` the learning rate at each of them, shape (n,).
-            steps: where to predict, shape (n,); default the Run's or the pair's own steps.
+            schedule: a Run, a Curve, a callable of the step such as hidim.Cosine(...) times a
+                rate, a pair (steps, lr), or with `steps` the rate at each of them, shape (n,).
+            steps: where to predict, shape (n,); default the Run's, the Curve's or the pair's own.
             warmup_steps: linear warm-up that a pair leaves out, or that a callable gets.
 
         Returns:
@@ -128,13 +129,14 @@ class FittedLaw(ByContent):
             "lowest_rate": self.reach["lowest_rate"] / lowest,
         }
 
-    def score(self, run: Run) -> dict[str, float]:
-        """Errors on a measured run, as fractions: mean_relative_error, max_relative_error,
+    def score(self, run: Run | Curve) -> dict[str, float]:
+        """Errors on a Run or a Curve, as fractions: mean_relative_error, max_relative_error,
         final_error (predicted less measured, in loss units) and band_coverage at 90 %.
 
         Rows during the warm-up and at step 0, where no law of this family holds, do not count
         if there are others.
         """
+        run = Run.of(run) if isinstance(run, Curve) else run
         counted = (run.steps >= run.rate.ready_step) & (run.steps > 0)
         if not counted.any():
             counted[:] = True
@@ -219,6 +221,8 @@ class FittedLaw(ByContent):
             raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     def _asked(self, schedule: Any, steps: Any, warmup_steps: float) -> tuple[Rate, np.ndarray]:
+        if isinstance(schedule, Curve):
+            schedule = Run.of(schedule, warmup_steps=warmup_steps)
         if steps is None:
             if isinstance(schedule, Run):
                 steps = schedule.steps
