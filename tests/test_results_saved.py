@@ -102,7 +102,8 @@ def measured_run():
 
 def lab_run():
     row = np.array([1.0, 2.0])
-    return MeasuredRun("a", "sgd", Settings(), "ok", 100, 1e3, row, row, row)
+    curve = Curve([1, 2], row, dimension=100, columns={"tokens": row, "flops": row})
+    return MeasuredRun("a", "sgd", Settings(), curve, 1e3)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,7 @@ RESULTS = {
     OptimalSize: isoflop,
     SizeTable: lambda: SizeTable((np.ones(3), np.arange(3.0)), np.ones(3), ("read",)),
     Run: measured_run,
+    "run of a curve": lambda: Run.of(hidim.predict(SMALL, DANA, 20)),
     PlannedSchedule: lambda: PlannedSchedule(
         np.array([0.0, 9.0]), np.array([0.1, 0.0]), 0.0, 2.5, (2.4, 2.6), {"cosine": 2.6}
     ),

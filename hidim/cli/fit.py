@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hidim.cli.output import (
     write_figure,
 )
 from hidim.cli.problems import flag
-from hidim.fitting.logs.readers import parse_columns, read_run
+from hidim.fitting.logs.readers import is_run, parse_columns, read_run
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.errors import errors_by_curve
 from hidim.fitting.schedules.fit import fit
@@ -33,7 +34,9 @@ EXAMPLE = """example:
   hidim fit --law fsl cosine.csv constant.csv two-stage.csv --warmup-steps 2160 --out law.json
   hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
   hidim fit --law chinchilla runs.csv --columns params=N,flops=C,loss=loss --out sizes.json
-logs: CSV, TSV, JSON lines, trainer_state.json, Parquet, TensorBoard events, a run's folder"""
+  hidim fit runs/cosine runs/wsd curve.npz          (folders of hidim train, and saved curves)
+logs: CSV, TSV, JSON lines, trainer_state.json, Parquet, TensorBoard events, saved curves (.json,
+.npz), the folder of a run; of hidim train's the validation loss (--columns loss=train_loss)"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,10 +93,20 @@ def read_logs(args: argparse.Namespace, *, loss: str = "needed") -> list[Run]:
     runs = []
     for name, stem in zip(args.files, stems, strict=True):
         label = stem if stems.count(stem) == 1 else str(Path(name))
+        if columns is None and args.lr is None and is_run(name):
+            runs.append(_trained(name, label, warmup))
+            continue
         runs.append(
             read_run(name, columns=columns, warmup_steps=warmup, label=label, loss=loss, lr=args.lr)
         )
     return runs
+
+
+def _trained(name: str, label: str, warmup: float) -> Run:
+    """A run of `hidim train`, as far as it is."""
+    from hidim.lab.training.store import RunFolder
+
+    return replace(Run.of(RunFolder(name).curve(), warmup_steps=warmup), label=label)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,13 @@ def _trained(path: str) -> Ladders:
     from hidim.lab.reports.measured import measured_runs
 
     ladders: Ladders = {}
-    for group in best_groups(measured_runs(path)):
+    runs = measured_runs(path, unfinished=True)
+    under_way = sum(run.status == "unfinished" for run in runs)
+    if under_way:
+        print(f"hidim: {under_way} unfinished run(s) count as far as they are.", file=sys.stderr)
+    for group in best_groups(runs):
         own = ladders.setdefault(group.label, [])
-        own += [(r.parameters, r.flops, r.loss) for r in group.runs if r.status == "ok"]
+        own += [run.curve for run in group.runs if run.status != "diverged"]
     return ladders
 
 

@@ -86,7 +86,7 @@ def _begin(group: Group) -> float:
 
 def _lowest(runs: Sequence[MeasuredRun], flops: np.ndarray) -> np.ndarray:
     """The lowest loss over sizes at each budget, shape (n,); an ended run keeps its last."""
-    return lowest([(run.parameters, run.flops, run.loss) for run in runs], flops)
+    return lowest([run.curve for run in runs], flops)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from hidim.curve import Curve
 from hidim.lab.sweeps.sweep import Sweep
+from hidim.lab.training.curves import label_of, run_curve
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.extras import require
@@ -24,8 +26,8 @@ _UNNAMED = ("optimizer", "options", "schedule", "lr", "seed", "steps", "width", 
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredRun(Saved, format="hidim-lab-run/1"):
-    """A finished run.
+class MeasuredRun(Saved, format="hidim-lab-run/2"):
+    """A run among others: its curve, and what sets it apart from them.
 
     Attributes:
         name: of its folder.
@@ -33,28 +35,48 @@ class MeasuredRun(Saved, format="hidim-lab-run/1"):
             the same in all runs of the folder, such as the batch size or the text; shape and
             evaluation only where the size does not tell the runs apart.
         settings: what it was.
-        status: "ok" or "diverged".
-        parameters: size of the model.
+        curve: what it measured, see `hidim.lab.RunFolder.curve`.
         tokens_per_second: of training, evaluations left out.
-        tokens: trained on at each evaluation after the first step, shape (n,).
-        flops: spent by then, forward and backward, shape (n,).
-        loss: validation loss there, nats per token, shape (n,).
     """
 
     name: str
     label: str
     settings: Settings
-    status: str
-    parameters: int
+    curve: Curve
     tokens_per_second: float
-    tokens: np.ndarray
-    flops: np.ndarray
-    loss: np.ndarray
+
+    @property
+    def status(self) -> str:
+        """That of the curve: "ok", "diverged" or "unfinished"."""
+        return self.curve.status
+
+    @property
+    def parameters(self) -> int:
+        """Size of the model."""
+        return int(self.curve.dimension or 0)
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Trained on at each evaluation after the first step, shape (n,)."""
+        return self._later(self.curve.columns["tokens"])
+
+    @property
+    def flops(self) -> np.ndarray:
+        """Spent by then, forward and backward, shape (n,)."""
+        return self._later(self.curve.flops)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Validation loss there, nats per token, shape (n,); rows without a number are left out."""
+        return self._later(self.curve.risk)
+
+    def _later(self, column: np.ndarray) -> np.ndarray:
+        return column[(self.curve.steps > 0) & np.isfinite(self.curve.risk)]
 
     @property
     def final(self) -> float:
         """The last validation loss; infinite for a run that diverged."""
-        return float(self.loss[-1]) if self.status == "ok" else float("inf")
+        return float(self.curve.risk[-1]) if self.status != "diverged" else float("inf")
 
     def beside(self, **changes: Any) -> str:
         """A fingerprint of the settings with these changed: equal for runs that differ by them."""
@@ -84,10 +106,15 @@ def unfinished(path: str | os.PathLike[str]) -> int:
     return len(below)
 
 
-def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
+def measured_runs(path: str | os.PathLike[str], *, unfinished: bool = False) -> list[MeasuredRun]:
     """The finished runs below a folder, or in a file that `consolidate` wrote.
 
     A run that is there twice, as a copy or in two sweeps, counts once: it is one seed.
+
+    Args:
+        path: the folder or the file.
+        unfinished: take runs that are under way too, once they have two measurements after the
+            first step; of a file, finished ones alone.
 
     Raises:
         ValueError: there is none, or the file is no such file.
@@ -96,7 +123,8 @@ def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
     if Path(path).is_file():
         records = list(_stored(Path(path)))
     else:
-        records = [_record(folder) for folder in run_folders(path) if folder.finished]
+        found = (_record(folder) for folder in run_folders(path) if unfinished or folder.finished)
+        records = [record for record in found if record is not None]
     # The first by name of those with equal settings.
     records = list({r["settings"].fingerprint: r for r in reversed(records)}.values())[::-1]
     if not records:
@@ -108,7 +136,7 @@ def measured_runs(path: str | os.PathLike[str]) -> list[MeasuredRun]:
         if name not in _UNNAMED and any(one[name] != every[0][name] for one in every)
     ]
     varied += _confused(records)
-    return [MeasuredRun(label=_label(record["settings"], varied), **record) for record in records]
+    return [MeasuredRun(label=label_of(record["settings"], varied), **record) for record in records]
 
 
 def _confused(records: Sequence[dict[str, Any]]) -> list[str]:
@@ -116,52 +144,31 @@ def _confused(records: Sequence[dict[str, Any]]) -> list[str]:
     them alone, such as the heads of a transformer: they would pass for further seeds."""
     said = ("optimizer", "options", "schedule", "lr", "seed", "steps")
     quiet = [name for name in _UNNAMED if name not in said]
-    seen: dict[tuple[str, int], dict[str, Any]] = {}
+    seen: dict[tuple[str, float], dict[str, Any]] = {}
     found: dict[str, None] = {}
     for record in records:
         own = record["settings"].to_dict()
         alike = Settings().to_dict()
         rest = record["settings"].replace(**{name: alike[name] for name in quiet}).fingerprint
-        first = seen.setdefault((rest, record["parameters"]), own)
+        first = seen.setdefault((rest, record["curve"].dimension), own)
         found |= dict.fromkeys(name for name in quiet if own[name] != first[name])
     return list(found)
 
 
-def _label(settings: Settings, varied: Sequence[str]) -> str:
-    options = "".join(f" {key}={_short(value)}" for key, value in settings.options.items())
-    schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
-    others = "".join(f" {name}={_short(getattr(settings, name))}" for name in varied)
-    return f"{settings.optimizer}{options}{schedule}{others}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _record(folder: RunFolder) -> dict[str, Any]:
-    config, result = folder.read_config(), folder.read_result()
-    every = folder.rows()
-    if not every:
+def _record(folder: RunFolder) -> dict[str, Any] | None:
+    """A run by its name, settings, curve and speed; None for one that has hardly begun."""
+    result = folder.read_result() if folder.finished else None
+    rows = folder.rows()
+    if result is None and len(rows) < 3:
+        return None
+    if not rows:
         raise ValueError(f"{str(folder.metrics)!r} holds no measurement of a run that is finished.")
+    curve = folder.curve()
     return {
         "name": folder.path.name,
-        "settings": Settings.from_dict(config["settings"]),
-        "parameters": result["parameters"],
-        "tokens_per_second": result["tokens_per_second"],
-        **_curve(every, result["status"], config["flops_per_token"]),
-    }
-
-
-def _curve(every: Sequence[dict[str, Any]], status: str, flops_per_token: int) -> dict[str, Any]:
-    """What the rows of a run say; one whose last loss is no number is lost, whatever it says."""
-    rows = [row for row in every if row["step"] and row["validation_loss"] is not None]
-    tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
-    good = status == "ok" and every[-1]["validation_loss"] is not None
-    return {
-        "status": "ok" if good else "diverged",
-        "tokens": tokens,
-        "flops": tokens * flops_per_token,
-        "loss": np.array([row["validation_loss"] for row in rows], dtype=np.float64),
+        "settings": Settings.from_dict(curve.provenance["settings"]),
+        "curve": curve,
+        "tokens_per_second": (result or rows[-1])["tokens_per_second"],
     }
 
 
@@ -185,12 +192,14 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
             }
             known = {key: last[key] for key in names}
             known |= {"options": options, "lr": last["peak_lr"], "tokens": last["token_kind"]}
+            settings = Settings(**known)
+            size = {key: last[key] for key in ("parameters", "flops_per_token")}
+            config = {"settings": settings.to_dict(), **size}
             yield {
                 "name": name,
-                "settings": Settings(**known),
-                "parameters": last["parameters"],
+                "settings": settings,
+                "curve": run_curve(config, every, last["status"]),
                 "tokens_per_second": last["tokens_per_second"],
-                **_curve(every, last["status"], last["flops_per_token"]),
             }
     except (arrow.ArrowInvalid, KeyError) as error:
         raise ValueError(

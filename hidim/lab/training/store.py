@@ -23,9 +23,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hidim.curve import Curve
+from hidim.lab.training.curves import run_curve
 from hidim.lab.training.locks import take
 from hidim.support.files import write_text, write_with
 from hidim.support.json import plain
+from hidim.support.results import refusing
 
 
 class Busy(ValueError):
@@ -37,6 +40,10 @@ class RunFolder:
 
     Args:
         path: the folder; made by `claim`.
+
+    >>> RunFolder("nowhere").curve()
+    Traceback (most recent call last):
+    ValueError: 'nowhere' holds no run: hidim train --out nowhere makes one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -87,6 +94,31 @@ class RunFolder:
         for target in (self.config, self.checkpoint, self.result):
             for left in self.path.glob(f".{target.name}.*"):
                 left.unlink(missing_ok=True)
+
+    def curve(self) -> Curve:
+        """What the run has measured so far; it may be training meanwhile.
+
+        The risk is the validation loss, nats per token; "train", "test", "lr", "tokens", "flops"
+        and "gradient_norm" are columns, and `flops` is what the lab's reports call so. `status` is
+        "ok", "diverged", or "unfinished" while there is no result.
+
+        Raises:
+            ValueError: there is no run here, it has not logged yet, or its files are damaged.
+        """
+        config = self.read_config() if self.started else {}
+        if "settings" not in config:
+            raise ValueError(
+                f"{str(self.path)!r} holds no run: hidim train --out {self.path} makes one."
+            )
+        # Before the rows, so that a run which is said to be finished has all of them.
+        result = self.read_result() if self.finished else {"status": None}
+        rows = self.rows()
+        if not rows:
+            raise ValueError(
+                f"the run in {str(self.path)!r} has not logged yet. Ask again after its first row."
+            )
+        with refusing(f"the run in {str(self.path)!r}"):
+            return run_curve(config, rows, result["status"])
 
     def read_config(self) -> dict[str, Any]:
         """What `config.json` says."""

@@ -1,0 +1,98 @@
+"""Which curve did a training run draw?
+
+    risk            validation loss, nats per token, at its steps; infinite where it was no number
+    train           mean training loss since the row before; NaN at step 0, where there is none
+    test            the risk again, under the name that every curve has for held-out data
+    lr              of the step to come
+    tokens          trained on so far
+    flops           spent so far, forward and backward: tokens x the model's flops per token
+    gradient_norm   of the last gradient, before clipping; where the run logged it
+
+The validation loss is the risk, since it is measured on the same held-out windows every time, with
+the parameters of that very step; the training loss is an average over the steps before.
+Speed is no part of it: two runs of equal settings have equal curves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hidim.curve import Curve
+from hidim.lab.training.settings import Settings
+
+Rows = Sequence[Mapping[str, Any]]
+_READ = {"train": "train_loss", "lr": "lr", "tokens": "tokens", "gradient_norm": "gradient_norm"}
+
+
+def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curve:
+    """The curve of a run.
+
+    Args:
+        config: what `config.json` holds.
+        rows: of the metrics, at least one.
+        status: "ok" or "diverged", of a finished run; None for one that is not.
+
+    Raises:
+        ValueError: settings that are none.
+        KeyError: something is missing.
+    """
+    settings = Settings.from_dict(config["settings"])
+    steps = np.array([row["step"] for row in rows], dtype=np.float64)
+    columns = {
+        name: _column(rows, key)
+        for name, key in _READ.items()
+        if any(row.get(key) is not None for row in rows)
+    }
+    risk = _column(rows, "validation_loss")
+    risk[np.isnan(risk)] = math.inf
+    if "train" in columns:
+        columns["train"][np.isnan(columns["train"]) & (steps > 0)] = math.inf
+    columns |= {"test": risk, "flops": columns["tokens"] * config["flops_per_token"]}
+    # A run whose last loss is no number is lost, whatever it says.
+    lost = status == "diverged" or not math.isfinite(risk[-1])
+    versions = config.get("versions", {})
+    return Curve(
+        steps=steps,
+        risk=risk,
+        status="diverged" if lost else "unfinished" if status is None else "ok",
+        diverged_at=float(steps[-1]) if lost else None,
+        label=label_of(settings),
+        dimension=float(config["parameters"]),
+        batch_size=settings.batch_size,
+        columns=columns,
+        provenance={
+            "hidim": versions.get("hidim"),
+            "torch": versions.get("torch"),
+            "engine": "train",
+            "settings": settings.to_dict(),
+            "seed": settings.seed,
+            "text": dict(config.get("text", {})),
+            "flops_per_token": config["flops_per_token"],
+        },
+    )
+
+
+def label_of(settings: Settings, others: Sequence[str] = ()) -> str:
+    """The optimizer with its options, its schedule unless constant, and `others` of its settings.
+
+    >>> label_of(Settings(optimizer="sgd", options={"momentum": 0.5}, schedule="wsd"), ["width"])
+    'sgd momentum=0.5 wsd width=64'
+    """
+    options = "".join(f" {key}={_short(value)}" for key, value in settings.options.items())
+    schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
+    rest = "".join(f" {name}={_short(getattr(settings, name))}" for name in others)
+    return f"{settings.optimizer}{options}{schedule}{rest}"
+
+
+def _column(rows: Rows, key: str) -> np.ndarray:
+    """One number per row, NaN for null."""
+    values = (row.get(key) for row in rows)
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
