@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import hidim
@@ -22,7 +23,10 @@ def run_sizes(args: argparse.Namespace) -> int:
         raise ValueError(f"law {args.law!r} reads one table, got {len(args.files)} files.")
     columns = parse_columns(args.columns, ROLES) if args.columns else None
     single = len(FORMS[args.law].inputs) == 1
-    data = read_sizes(args.files[0], columns=columns, single=single)
+    if not single and columns is None and Path(args.files[0]).is_dir():
+        data = _trained(args.files[0])
+    else:
+        data = read_sizes(args.files[0], columns=columns, single=single)
     data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
     seed = given_seed("seed", args.seed)
     start = time.perf_counter()
@@ -41,6 +45,22 @@ def run_sizes(args: argparse.Namespace) -> int:
         answer={**law.to_dict(), "notes": data.notes, "seconds": seconds},
         text=_text(law, data, rows, seconds, args),
     )
+
+
+def _trained(folder: str) -> SizeTable:
+    """The ends of the finished runs of one optimizer that count, as `hidim report` chooses them."""
+    from hidim.lab.reports.groups import best_groups
+    from hidim.lab.reports.measured import measured_runs
+
+    groups = best_groups(measured_runs(folder))
+    labels = list(dict.fromkeys(group.label for group in groups))
+    if len(labels) > 1:
+        raise ValueError(
+            f"{folder!r} holds runs of {', '.join(labels)}: a law of sizes is of one optimizer. "
+            "Give a folder or a table of one."
+        )
+    runs = [run for group in groups for run in group.runs if run.status == "ok"]
+    return SizeTable.of([run.curve for run in runs])
 
 
 def parameter_rows(law: SizeLaw) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 import hidim
 from hidim.algorithms.schedules import Schedule
 from hidim.curve import Curve
-from hidim.fitting import Run, fit, read_run
+from hidim.fitting import Run, SizeTable, envelope, fit, fit_sizes, read_run
 
 SPECTRUM = hidim.Spectrum([1.0, 0.25], [1.0, 1.0], 0.01)
 STEPS = np.arange(0, 4001, 100)
@@ -132,6 +132,62 @@ def test_another_column_may_be_the_loss(tmp_path: Path):
     assert read_run(tmp_path / "a.npz", columns={"loss": "train"}).measured()[0] == 0.8
     with pytest.raises(ValueError, match="its loss alone"):
         read_run(tmp_path / "a.npz", columns={"step": "x"})
+
+
+def test_curves_of_one_name_are_numbered_and_the_same_twice_is_refused():
+    curves = [predicted(rate, at=STEPS) for rate in (0.1, 0.2)]
+    law = fit([*curves, replace(curves[0], label="b", risk=1.1 * curves[0].risk)], "step")
+    assert set(law.in_sample) == {"sgd 1", "sgd 2", "b"}
+    with pytest.raises(ValueError, match="the same rows"):
+        fit([curves[0], curves[0]], "step")
+
+
+def ladder() -> list[Curve]:
+    """Curves that obey a law of sizes, each to its own end."""
+    steps = np.unique(np.geomspace(1, 1e6, 60).round())
+    grid = [(n, last) for n in np.geomspace(1e3, 1e5, 7) for last in (20, 40, len(steps) - 1)]
+    return [
+        Curve(
+            steps[: last + 1],
+            1.5 + 20 * n**-0.4 + 30 * (8 * steps[: last + 1]) ** -0.3,
+            dimension=n,
+            batch_size=8,
+        )
+        for n, last in grid
+    ]
+
+
+def test_laws_of_sizes_take_the_ends_of_curves():
+    curves = ladder()
+    table = SizeTable.of(curves)
+    np.testing.assert_array_equal(table.inputs[1][:1], [8 * curves[0].steps[-1]])
+    laws = [
+        fit_sizes(curves, bootstrap=0),
+        fit_sizes(table, bootstrap=0),
+        fit_sizes(table.inputs, table.loss, bootstrap=0),
+    ]
+    assert laws[0] == laws[1] == laws[2]
+    assert laws[0].parameters["exponent_params"] == pytest.approx(0.4, abs=0.01)
+    tokens = replace(curves[0], columns={"tokens": 3.0 * curves[0].steps})
+    assert SizeTable.of([tokens]).inputs[1][0] == 3 * curves[0].steps[-1]
+    longest = curves[2::3]
+    triples = [(c.dimension, c.flops, c.risk) for c in longest]
+    assert envelope(longest) == envelope(triples)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "diverged"}, "diverged"),
+        ({"status": "unfinished"}, "finished runs alone"),
+        ({"dimension": None}, "`dimension`"),
+    ],
+)
+def test_ends_that_are_none_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        fit_sizes([replace(ladder()[0], **change)])
+    with pytest.raises(ValueError, match="`loss` is needed"):
+        fit_sizes([np.ones(3), np.ones(3)])
 
 
 def test_a_run_keeps_its_schedule_in_files_and_when_it_is_stopped(tmp_path):

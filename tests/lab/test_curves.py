@@ -150,10 +150,35 @@ def test_a_frontier_takes_runs_that_are_under_way(tmp_path, capsys):
     live.result.unlink()
     lines = live.metrics.read_text().splitlines(keepends=True)
     live.metrics.write_text("".join(lines[:-4]))
+    assert main(["fit", "--law", "chinchilla", str(tmp_path), "--bootstrap", "0"]) == 2
+    assert "tokens" in capsys.readouterr().err  # one length of all runs shows no power of it
     answer, said = _frontier(tmp_path, capsys)
     assert "1 unfinished run(s) count as far as they are" in said
     assert answer["sizes"] == whole[0]["sizes"] == 7
     assert answer["eta"] == pytest.approx(whole[0]["eta"], abs=0.02)
+
+
+def test_a_law_of_sizes_takes_the_ends_of_a_sweep_of_one_optimizer(tmp_path, capsys):
+    for width, steps in (
+        (8, 500),
+        (12, 200),
+        (16, 900),
+        (24, 300),
+        (32, 800),
+        (48, 400),
+        (64, 600),
+    ):
+        settings = Settings(optimizer="sgd", width=width, steps=steps)
+        size = Shape("lstm", 256, width).parameters
+        plant(tmp_path / "one" / str(width), settings, lambda t, n=size: 9 * n**-0.3 + 9 * t**-0.3)
+    command = ["fit", "--law", "chinchilla", "--bootstrap", "0"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    out = capsys.readouterr().out
+    assert "7 runs" in out
+    assert "the last points of curves" in out
+    plant(tmp_path / "two", Settings(optimizer="adamw"), lambda t: 2.0)
+    assert main([*command, str(tmp_path)]) == 2
+    assert "holds runs of sgd, adamw" in capsys.readouterr().err
 
 
 def _frontier(folder, capsys):

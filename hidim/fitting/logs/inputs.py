@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,20 @@ def as_runs(curves: Any, warmup_steps: float = 0.0, *, lr: float | None = None) 
         curves = [curves]
     if not isinstance(curves, Iterable):
         raise ValueError(f"`curves` must hold runs or paths of logs, got {curves!r}.")
-    return [_as_run(curve, warmup_steps, lr) for curve in curves]
+    given = list(curves)
+    runs = [_as_run(curve, warmup_steps, lr) for curve in given]
+    return _told_apart(runs, [isinstance(one, Curve) or _has_curve(one) for one in given])
+
+
+def _told_apart(runs: list[Run], numbered: list[bool]) -> list[Run]:
+    """Curves are called after their algorithm, so several of one name get numbers."""
+    labels = [run.label for run in runs]
+    seen: dict[str, int] = {}
+    for k, run in enumerate(runs):
+        if numbered[k] and labels.count(run.label) > 1:
+            seen[run.label] = seen.get(run.label, 0) + 1
+            runs[k] = replace(run, label=f"{run.label} {seen[run.label]}".strip())
+    return runs
 
 
 def _is_one(curves: Any) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.curve import Curve
 from hidim.measure import frontier, measure_exponent
 from hidim.measure.envelopes import WIDTH, parabola_vertex
 from hidim.measure.slopes import student
@@ -112,7 +113,7 @@ def isoflop(
 
 
 def envelope(
-    curves: Sequence[tuple[float, Any, Any]],
+    curves: Sequence[tuple[float, Any, Any] | Curve],
     *,
     budgets: int = 40,
     bootstrap: int = 200,
@@ -123,7 +124,7 @@ def envelope(
 
     Args:
         curves: (parameters, flops, loss) of each run, flops increasing and loss of equal
-            length (n,).
+            length (n,); or Curves that say their dimension.
         budgets: of version 0.1, which read the staircase of the sizes themselves; without effect.
         bootstrap: 0 for no interval; of version 0.1 otherwise, the interval now leaves out sizes.
         level: of the interval.
@@ -137,9 +138,11 @@ def envelope(
     >>> round(envelope(runs).exponent, 3)
     0.5
     """
-    for params, flops, loss in curves:
-        positive("params", params)
-        _positive(flops=flops, loss=loss)
+    for curve in curves:
+        if not isinstance(curve, Curve):
+            params, flops, loss = curve
+            positive("params", params)
+            _positive(flops=flops, loss=loss)
     found = frontier(list(curves), floor="fit")  # losses of text have one
     assert found.xi is not None
     assert found.xi.windows is not None

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from hidim._version import __version__
+from hidim.curve import Curve
 from hidim.fitting.robust import HUBER, minimise
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
 from hidim.support.checks import choice, finite, finite_array, positive, whole
 from hidim.support.progress import Progress
 
@@ -28,8 +29,8 @@ _POLISHED = 3
 
 
 def fit_sizes(
-    inputs: Sequence[Any],
-    loss: Any,
+    inputs: Sequence[Any] | SizeTable,
+    loss: Any = None,
     law: str = "chinchilla",
     *,
     delta: float = HUBER,
@@ -41,8 +42,9 @@ def fit_sizes(
     """Fit a law of sizes: loss against parameters and tokens, or against one quantity.
 
     Args:
-        inputs: one array per quantity of the form: (params, tokens) or (x,), each (n,).
-        loss: measured values, positive, shape (n,).
+        inputs: one array per quantity of the form: (params, tokens) or (x,), each (n,); or a
+            SizeTable, or finished Curves, whose sizes, tokens and last risks are taken.
+        loss: measured values, positive, shape (n,); of a table or Curves their own.
         law: "chinchilla", "saturating", "power" or "broken".
         delta: Huber scale of log residuals.
         bootstrap: refits of resampled points behind intervals and bands.
@@ -52,7 +54,8 @@ def fit_sizes(
         progress: show a progress line; None means on a terminal.
 
     Raises:
-        ValueError: shapes differ, values not positive, fewer points than the form needs.
+        ValueError: shapes differ, values not positive, fewer points than the form needs, a Curve
+            that diverged or is unfinished.
 
     >>> x = np.geomspace(1e6, 1e9, 12)
     >>> law = fit_sizes([x], 1.5 + 40 * x**-0.3, "saturating", bootstrap=20)
@@ -60,6 +63,11 @@ def fit_sizes(
     0.3
     """
     form = FORMS[choice("law", law, FORMS)]
+    if loss is None:
+        table = inputs if isinstance(inputs, SizeTable) else _table(inputs)
+        inputs, loss = table.inputs, table.loss
+    elif isinstance(inputs, SizeTable):
+        raise ValueError("`loss` is in the table already: leave it out.")
     arrays, loss = _checked(form, inputs, loss)
     bootstrap = int(whole("bootstrap", bootstrap))
     delta = positive("delta", delta)
@@ -94,6 +102,13 @@ def fit_sizes(
         float(np.mean(np.abs(np.expm1(residual)))),
         {"hidim": __version__, "points": len(loss), "seed": seed, "huber_delta": delta},
     )
+
+
+def _table(curves: Any) -> SizeTable:
+    listed = [curves] if isinstance(curves, Curve) else list(curves)
+    if not all(isinstance(curve, Curve) for curve in listed):
+        raise ValueError("`loss` is needed beside columns of numbers: one value per run.")
+    return SizeTable.of(listed)
 
 
 def _checked(form: SizeForm, inputs: Sequence[Any], loss: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,12 @@ per run, from any format that `hidim.fitting.logs.tables` knows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
 from hidim.support.checks import choice
@@ -42,6 +43,21 @@ class SizeTable(Saved, format="hidim-size-table/1"):
     loss: np.ndarray
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, curves: Sequence[Curve]) -> SizeTable:
+        """The ends of finished Curves: size, tokens (or samples: steps x batch), last risk.
+
+        Raises:
+            ValueError: a curve diverged, is unfinished, has no points or no dimension.
+
+        >>> SizeTable.of([Curve([0, 10], [1.0, 0.5], dimension=100, batch_size=4)]).inputs
+        (array([100.]), array([40.]))
+        """
+        if isinstance(curves, Curve):
+            curves = [curves]
+        ends = np.array([_end(curve) for curve in curves]).reshape(-1, 3).T
+        return cls((ends[0], ends[1]), ends[2], ("the last points of curves",))
+
     def without_highest(self, count: int) -> SizeTable:
         """The table without the `count` highest losses."""
         if count <= 0:
@@ -51,6 +67,19 @@ class SizeTable(Saved, format="hidim-size-table/1"):
         keep = np.sort(np.argsort(self.loss, kind="stable")[: len(self.loss) - count])
         note = f"{count} highest losses left out"
         return SizeTable(tuple(x[keep] for x in self.inputs), self.loss[keep], (*self.notes, note))
+
+
+def _end(curve: Curve) -> tuple[float, float, float]:
+    name = f"curve {curve.label!r}"
+    if curve.status in ("diverged", "unfinished"):
+        raise ValueError(f"{name} is {curve.status}: a law of sizes takes finished runs alone.")
+    if curve.dimension is None or not len(curve):
+        lacks = "points" if not len(curve) else "`dimension`"
+        raise ValueError(f"{name} has no {lacks}, which a law of sizes needs.")
+    last = int(np.argmax(curve.steps))
+    samples = float(curve.steps[last]) * curve.batch_size
+    tokens = curve.columns["tokens"][last] if "tokens" in curve.columns else samples
+    return float(curve.dimension), float(tokens), float(curve.risk[last])
 
 
 def read_sizes(
