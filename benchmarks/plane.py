@@ -87,11 +87,14 @@ def by_both() -> tuple[list[Any], list[Any], float, float, int]:
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
-        first, first_seconds = timed(lambda: half(0))
-        with killing_one(folder, 100, lambda: min(client.run(os.getpid).values())) as killed:
-            there, there_seconds = timed(lambda: half(0, client, folder))
-        rest, rest_seconds = timed(lambda: half(1, client, folder))
-        last, last_seconds = timed(lambda: half(1))
+        # Both keep every task in a folder: what is compared is who does the work.
+        own = tempfile.mkdtemp(dir=folder)
+        first, first_seconds = timed(lambda: half(0, folder=own))
+        kept = tempfile.mkdtemp(dir=folder)
+        with killing_one(kept, 100, lambda: min(client.run(os.getpid).values())) as killed:
+            there, there_seconds = timed(lambda: half(0, client, kept))
+        rest, rest_seconds = timed(lambda: half(1, client, kept))
+        last, last_seconds = timed(lambda: half(1, folder=own))
     pool, dask = first_seconds + last_seconds, there_seconds + rest_seconds
     return [first, last], [there, rest], pool, dask, len(killed)
 

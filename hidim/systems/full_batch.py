@@ -12,7 +12,6 @@ orders. Notation as in momentum.py; derivation: docs/theory/moments.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,13 +22,14 @@ from hidim.systems.base import Array, Drive, System, size_of
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.factors import Factors
 from hidim.systems.kernel_norm import growth_rate
+from hidim.systems.of_family import OfFamily
 from hidim.systems.powers import states_by_powers
 
 ERROR, MOMENTUM = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
-class FullBatch(System):
+class FullBatch(OfFamily):
     """The state of one algorithm on one spectrum, at full batches.
 
     Args:
@@ -52,21 +52,6 @@ class FullBatch(System):
     def kinds(self) -> int:  # type: ignore[override]
         """Error and momentum, or the error alone where there is no momentum to follow."""
         return 1 if self.moments.kinds == 1 else 2
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
-    def steady(self) -> bool:  # type: ignore[override]
-        """Whether no rate moves."""
-        return self.moments.steady
-
-    @property
-    def watched(self) -> Sequence[object]:  # type: ignore[override]
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
 
     @property
     def spectrum(self) -> object:
@@ -202,15 +187,6 @@ class FullBatch(System):
 
     def _of(self, moments: System) -> System:
         return self if moments is self.moments else replace(self, moments=moments)
-
-    def parameters(self) -> tuple[str, ...]:
-        """Those of the algorithm."""
-        return self.moments.parameters()
-
-    def moved(self, name: str, by: float) -> tuple[System, float]:
-        """With one parameter of a schedule moved."""
-        other, size = self.moments.moved(name, by)
-        return replace(self, moments=other), size
 
 
 def flips(moments: Any, last: float) -> bool:

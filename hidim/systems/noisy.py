@@ -27,11 +27,12 @@ from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM
 from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.of_family import OfFamily
 from hidim.systems.transformed import total_floor
 
 
 @dataclass(frozen=True, eq=False)
-class NoisySystem(System):
+class NoisySystem(OfFamily):
     """The moments and the products with the optimum.
 
     Args:
@@ -56,21 +57,6 @@ class NoisySystem(System):
     def kinds(self) -> int:  # type: ignore[override]
         """E r^2 and tau, or the three moments, tau and upsilon."""
         return 2 if self.moments.kinds == 1 else 5
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
-    def steady(self) -> bool:  # type: ignore[override]
-        """Whether no rate moves."""
-        return self.moments.steady
-
-    @property
-    def watched(self) -> Any:
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
 
     @cached_property
     def _optimum_sq(self) -> Array:
@@ -174,15 +160,6 @@ class NoisySystem(System):
     def read_at(self, readout: str, *, moments: bool = False) -> System:
         """The moments that this point needs."""
         return replace(self, moments=self.moments.read_at(readout, moments=moments))  # type: ignore[arg-type]
-
-    def parameters(self) -> tuple[str, ...]:
-        """Those of the algorithm."""
-        return self.moments.parameters()
-
-    def moved(self, name: str, by: float) -> tuple[System, float]:
-        """With one parameter of a schedule moved."""
-        other, size = self.moments.moved(name, by)
-        return replace(self, moments=other), size  # type: ignore[arg-type]
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:

@@ -9,24 +9,23 @@ Source: derived for this project, docs/theory/rows.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from hidim.algorithms.schedules import Schedule
 from hidim.problems.rows import Rows
 from hidim.systems import kernel_norm
-from hidim.systems.base import Array, Drive, System
+from hidim.systems.base import Array, Drive
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.factors import Factors
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM
 from hidim.systems.momentum import MomentumSystem
+from hidim.systems.of_family import OfFamily
 
 
 @dataclass(frozen=True, eq=False)
-class MeanSystem(System):
+class MeanSystem(OfFamily):
     """The mean of the error, which no noise reaches: modes are modes of every output in turn.
 
     Args:
@@ -44,21 +43,6 @@ class MeanSystem(System):
     def kinds(self) -> int:  # type: ignore[override]
         """The error, and the momentum where there is one."""
         return 1 if self.moments.kinds == 1 else 2
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
-    def steady(self) -> bool:  # type: ignore[override]
-        """Whether no rate moves."""
-        return self.moments.steady
-
-    @property
-    def watched(self) -> Sequence[Schedule]:
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
 
     @cached_property
     def along(self) -> Array:

@@ -19,7 +19,6 @@ back is left out, a percent or two at a gain of 1/2 (row_gain.py), and no judge 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.momentum import Momentum, is_plain
-from hidim.algorithms.schedules import Schedule
 from hidim.problems.law import DataLaw
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
@@ -36,6 +34,7 @@ from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import ERROR, Recursion
 from hidim.systems.momentum import MomentumSystem
+from hidim.systems.of_family import OfFamily
 from hidim.systems.row_gain import RowLoop, looks
 from hidim.systems.row_matrix import MatrixSystem
 from hidim.systems.row_mean import MeanSystem
@@ -46,7 +45,7 @@ _MOST_HELD = 1 << 22  # residuals worked out at once
 
 
 @dataclass(frozen=True, eq=False)
-class RowsSystem(System):
+class RowsSystem(OfFamily):
     """The covariance of one algorithm on measured rows, behind its mean.
 
     Args:
@@ -67,6 +66,7 @@ class RowsSystem(System):
     spectrum: Spectrum
 
     affine = True
+    steady = False  # the mean moves
 
     @property
     def _modes(self) -> Spectrum:
@@ -88,19 +88,9 @@ class RowsSystem(System):
         return tuple(f"direction_{r + 1}" for r in range(self._directions.shape[1]))
 
     @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
     def _still(self) -> bool:
         """Whether no rate moves; the mean does all the same."""
         return self.moments.steady
-
-    @property
-    def watched(self) -> Sequence[Schedule]:
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
 
     @cached_property
     def _squares(self) -> Array:
@@ -242,15 +232,6 @@ class RowsSystem(System):
     def loop(self) -> RowLoop:
         """The exact loop of the rows."""
         return RowLoop(self.rows, self._modes.eigenvalues)
-
-    def parameters(self) -> tuple[str, ...]:
-        """Those of the algorithm."""
-        return self.moments.parameters()
-
-    def moved(self, name: str, by: float) -> tuple[System, float]:
-        """With one parameter of a schedule moved."""
-        other, size = self.moments.moved(name, by)
-        return replace(self, moments=other), size  # type: ignore[arg-type]
 
     def whole(self) -> System:
         """The covariance with its off-diagonals (row_matrix.py)."""

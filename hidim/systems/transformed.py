@@ -15,22 +15,21 @@ the mean excess, which errs by O(1/d).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, DRAWN, ERROR, MOMENTUM, Recursion
 from hidim.systems.momentum import MomentumSystem
+from hidim.systems.of_family import OfFamily
 
 
 @dataclass(frozen=True, eq=False)
-class Transformed(System):
+class Transformed(OfFamily):
     """The moments of a member of the family under a changed gradient.
 
     Args:
@@ -42,6 +41,7 @@ class Transformed(System):
     moments: MomentumSystem
 
     orders = ("twice_excess",)
+    steady = False  # a threshold may move
     bounded = True
 
     @abstractmethod
@@ -69,16 +69,6 @@ class Transformed(System):
     def kinds(self) -> int:  # type: ignore[override]
         """As many as the family has."""
         return self.moments.kinds
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where a schedule changes its formula."""
-        return self.moments.breakpoints
-
-    @property
-    def watched(self) -> Sequence[Schedule]:
-        """Schedules that may do something between the points of a block."""
-        return self.moments.watched
 
     @cached_property
     def _arrays(self) -> tuple[Array, Array, Array, Array]:
@@ -156,15 +146,6 @@ class Transformed(System):
     def read_at(self, readout: str, *, moments: bool = False) -> System:
         """The moments that this point needs."""
         return replace(self, moments=self.moments.read_at(readout, moments=moments))  # type: ignore[arg-type]
-
-    def parameters(self) -> tuple[str, ...]:
-        """Those of the algorithm."""
-        return self.moments.parameters()
-
-    def moved(self, name: str, by: float) -> tuple[System, float]:
-        """With one parameter of a schedule moved."""
-        other, size = self.moments.moved(name, by)
-        return replace(self, moments=other), size  # type: ignore[arg-type]
 
 
 def total_floor(spectrum: Spectrum) -> float:
