@@ -51,7 +51,8 @@ EXACT = """## Exact ladders of power-law random features to 1e15 flops
 d from 100 to 1e7, four sizes a decade, recommended rates. *drift* is η in the later half of the
 window minus the earlier half; *law here* is the local η of the law with its constants over the same
 window; *settled* says that neither power drifts by more than its error. Where the limit of the law
-is further than .01 away, the drift says so; the law's own η at these budgets is within .007.
+is further than .01 away, the column says "no", though at two points the drift does not point to it;
+the law's own η at these budgets is within .007.
 """
 
 

@@ -171,8 +171,12 @@ def time_to_level(curve: Curve, level: float) -> Crossing:
 
     >>> time_to_level(Curve([1, 10, 100], [1.0, 0.1, 0.01]), 0.05).value
     20.0...
+    >>> time_to_level(Curve([0, 10, 100], [0.1, 0.05, 0.01]), 0.5).value
+    0.0
     """
     steps, places = np.unique(np.asarray(curve.steps, dtype=np.float64), return_index=True)
+    if steps.size and steps[0] == 0 and curve.risk[places][0] <= level:
+        return Crossing(0.0, float(level))  # it begins there
     late = steps >= 1
     stderr = None if curve.stderr is None else curve.stderr[places][late]
     return first_crossing(steps[late], curve.risk[places][late], level, stderr=stderr)

@@ -68,6 +68,8 @@ class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     floor: float = 0.0
 
     def __repr__(self) -> str:
+        if not len(self.flops):
+            return "MeasuredFrontier(no budgets)"
         over = f"{len(self.flops)} budgets, {self.flops.min():.3g} to {self.flops.max():.3g} flops"
         if self.eta is None:
             return f"MeasuredFrontier({over})"

@@ -34,7 +34,8 @@ class SaturatingFit(Saved, format="hidim-saturating-fit/1"):
         A: amplitude.
         b: power.
         error: largest relative residual.
-        pinned: whether b ended where the search does (0.02 or 6), so that it is no measurement.
+        pinned: whether b ended where the search does (0.02 or 6) or nothing falls, so that it is
+            no measurement.
         low: lower end of the 95 % interval of b, None where too few points bound it.
         high: its upper end.
         later: b fitted to the later half of the points alone, or None.
@@ -69,7 +70,8 @@ def saturating_fit(steps: np.ndarray, risk: np.ndarray) -> SaturatingFit:
     b, c, amplitude = _search(t, p)
     start = t[0]  # (t / start)^-b keeps the two columns of the fit of one size
     fitted = c + amplitude * (t / start) ** -b
-    pinned = min(b - _RANGE[0], _RANGE[1] - b) < 1e-6
+    # Data that do not fall have no power either.
+    pinned = min(b - _RANGE[0], _RANGE[1] - b) < 1e-6 or amplitude <= 0.0
     error = float(np.max(np.abs(fitted / p - 1)))
     half = None if pinned else _half_width(t / start, p, b, c, amplitude)
     late = np.log(t) > (math.log(t.min()) + math.log(t.max())) / 2

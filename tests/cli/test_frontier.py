@@ -102,7 +102,7 @@ def test_seeds_are_runs_of_their_own(tmp_path):
     ("header", "rows", "word"),
     [
         (("params", "flops", "loss"), [(10, 1e3, 2.0), (20, 1e3, 1.9)], "one row per run"),
-        (("params", "loss"), [(10, 2.0)], "tokens=NAME"),
+        (("params", "loss"), [(10, 2.0)], "tokens=D"),
         (("flops", "loss"), [(10, 2.0)], "params"),
         (("params", "flops", "loss"), [("", "", "")], "no row"),
     ],

@@ -86,8 +86,8 @@ def _compute(
         if named[role] is not None:
             return _numbers(table, named[role], source) * price
     raise ValueError(
-        f"{source!r} has no compute: name a column with --columns flops=NAME, tokens=NAME or "
-        "steps=NAME."
+        f"{source!r} has no compute: name its column by the role flops, tokens or steps, as in "
+        "--columns tokens=D."
     )
 
 
