@@ -104,7 +104,7 @@ class Line:
 
 
 def lines(predicted: Entries, runs: Entries) -> list[Line]:
-    """What issue 14 asks of real rows."""
+    """What is asked of predictions on real rows."""
     ours = list(runs_at("ours", predicted, runs))
     theirs = list(runs_at("theirs", predicted, runs))
     within = [run for run in ours if run.gain <= GAIN_LIMIT]
