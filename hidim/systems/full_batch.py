@@ -20,16 +20,13 @@ import numpy as np
 
 from hidim.systems.base import Array, Drive, System, size_of
 from hidim.systems.coefficients import Coefficients
-from hidim.systems.factors import Factors
+from hidim.systems.descent import ERROR, MOMENTUM, Descent
 from hidim.systems.kernel_norm import growth_rate
-from hidim.systems.of_family import OfFamily
 from hidim.systems.powers import states_by_powers
-
-ERROR, MOMENTUM = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
-class FullBatch(OfFamily):
+class FullBatch(Descent):
     """The state of one algorithm on one spectrum, at full batches.
 
     Args:
@@ -45,18 +42,16 @@ class FullBatch(OfFamily):
 
     moments: Any  # a MomentumSystem, which is defined on top of this one
 
-    orders = ()
-    affine = True
-
-    @cached_property
-    def kinds(self) -> int:  # type: ignore[override]
-        """Error and momentum, or the error alone where there is no momentum to follow."""
-        return 1 if self.moments.kinds == 1 else 2
-
     @property
     def spectrum(self) -> object:
         """Whose modes these are."""
         return self.moments.spectrum
+
+    @property
+    def along(self) -> Array:
+        """Eigenvalues."""
+        found: Array = self.moments.spectrum.eigenvalues
+        return found
 
     @cached_property
     def _energy(self) -> Array:
@@ -67,38 +62,6 @@ class FullBatch(OfFamily):
         state = np.zeros((self.kinds, len(self._energy)))
         state[ERROR] = 1.0
         return state
-
-    def order(self, x: Array) -> Array:
-        """There is none."""
-        return np.empty((*x.shape[:-2], 0))
-
-    @cached_property
-    def weights(self) -> Array:
-        """Of no order."""
-        return np.empty((0, self.kinds, len(self._energy)))
-
-    def factors(self, t: Array) -> Factors:
-        """As `System.factors`: the modes differ by their eigenvalue alone."""
-        c = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
-        along = self.moments.spectrum.eigenvalues
-        change = np.zeros((2, len(c.total), self.kinds, self.kinds))
-        plain, linear = change
-        linear[:, ERROR, ERROR] = -c.total
-        if self.kinds == 2:
-            plain[:, ERROR, MOMENTUM] = -(c.gamma_3 * c.keep)
-            linear[:, MOMENTUM, ERROR] = c.gamma_1
-            plain[:, MOMENTUM, MOMENTUM] = -c.forget
-        features = np.stack([np.ones_like(along), along], axis=1)
-        return Factors(features, change, np.empty((2, len(c.total), self.kinds, 0)), None)
-
-    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """The step map of (r, y) less the identity."""
-        factors = self.factors(t)
-        return factors.of_modes(factors.change)
-
-    def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """Nothing is added."""
-        return np.zeros((len(t), len(self._energy), self.kinds))
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None

@@ -17,15 +17,13 @@ import numpy as np
 from hidim.problems.rows import Rows
 from hidim.systems import kernel_norm
 from hidim.systems.base import Array, Drive
-from hidim.systems.coefficients import Coefficients
-from hidim.systems.factors import Factors
+from hidim.systems.descent import Descent
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM
 from hidim.systems.momentum import MomentumSystem
-from hidim.systems.of_family import OfFamily
 
 
 @dataclass(frozen=True, eq=False)
-class MeanSystem(OfFamily):
+class MeanSystem(Descent):
     """The mean of the error, which no noise reaches: modes are modes of every output in turn.
 
     Args:
@@ -35,14 +33,6 @@ class MeanSystem(OfFamily):
 
     rows: Rows
     moments: MomentumSystem
-
-    orders = ()
-    affine = True
-
-    @property
-    def kinds(self) -> int:  # type: ignore[override]
-        """The error, and the momentum where there is one."""
-        return 1 if self.moments.kinds == 1 else 2
 
     @cached_property
     def along(self) -> Array:
@@ -54,37 +44,6 @@ class MeanSystem(OfFamily):
         state = np.zeros((self.kinds, self.rows.start.size))
         state[ERROR] = self.rows.start.ravel()
         return state
-
-    def order(self, x: Array) -> Array:
-        """Nothing: the mean feeds nothing back."""
-        return np.zeros((*x.shape[:-2], 0))
-
-    @cached_property
-    def weights(self) -> Array:
-        """Of no order."""
-        return np.zeros((0, self.kinds, len(self.along)))
-
-    def factors(self, t: Array) -> Factors:
-        """As `System.factors`."""
-        c = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
-        change = np.zeros((2, len(c.total), self.kinds, self.kinds))
-        plain, linear = change
-        linear[:, ERROR, ERROR] = -c.total
-        if self.kinds == 2:
-            plain[:, ERROR, MOMENTUM] = -(c.gamma_3 * c.keep)
-            linear[:, MOMENTUM, ERROR] = c.gamma_1
-            plain[:, MOMENTUM, MOMENTUM] = -c.forget
-        features = np.stack([np.ones_like(self.along), self.along], axis=1)
-        return Factors(features, change, np.empty((2, len(c.total), self.kinds, 0)), None)
-
-    def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """The step map of (m, m_y) less the identity."""
-        factors = self.factors(t)
-        return factors.of_modes(factors.change)
-
-    def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
-        """Nothing is added."""
-        return np.zeros((len(t), len(self.along), self.kinds))
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
