@@ -100,14 +100,30 @@ def real(name):
     return X / np.sqrt(X.shape[1]), data.target - data.target.mean()
 
 
+@pytest.mark.parametrize("name", ["wine", "breast_cancer"])
+def test_at_recommended_rates_little_is_left_out_on_real_rows(name):
+    spectrum = hidim.Spectrum.from_data(*real(name), rows=True)
+    gaps = []
+    for algorithm, batch_size in (("sgd", 1), ("dana-decaying", 1), ("dana-decaying", 16)):
+        chosen = hidim.recommend(spectrum, algorithm, batch_size)
+        options = {"at": [1, 10, 100, 300], "batch_size": batch_size}
+        truth = hidim.predict(spectrum, chosen, engine="matrix", **options)
+        closed = hidim.predict(spectrum, chosen, **options)
+        gaps.append(np.abs(closed.risk / truth.risk - 1))
+    assert np.max(gaps) <= 0.015
+    assert np.median(gaps) <= 0.003
+
+
+# At a gain of exactly 1/2 more is left out than the 1.5 % that is wanted: docs/log.md. These bounds
+# are what was measured, so that nothing becomes worse unseen.
 @pytest.mark.parametrize(
     ("name", "worst"),
     [
         ("wine", 0.013),
         ("breast_cancer", 0.022),
-        pytest.param("diabetes", 0.006, marks=pytest.mark.slow),
-        pytest.param("wine-60", 0.02, marks=pytest.mark.slow),
-        pytest.param("breast_cancer-60", 0.027, marks=pytest.mark.slow),
+        ("diabetes", 0.006),
+        ("wine-60", 0.02),
+        ("breast_cancer-60", 0.027),
     ],
 )
 def test_on_real_rows_what_is_left_out_is_a_percent(name, worst):
