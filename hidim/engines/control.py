@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,14 @@ from hidim.systems.base import System
 RTOL = 1e-8
 # A second walk can tell no more than this from rounding.
 SMALLEST_RTOL = 1e-12
-# By how much the ratio of the two walks' doubts is distrusted. Over 500 random runs and with 16,
-# the error was 1/23 of the estimate in the middle, and more than it in three: 1.09, 1.13, and 4.7
-# for one that rings within 1e-6 of its edge for 1e8 steps.
-_SAFETY = 18.0
+# What blocks leave in doubt and what they err by fall together, the error faster where a walk has
+# more points per block too: by this power of the doubts' ratio. And by how much that is distrusted.
+_ROUGH_POWER, _ROUGH_SAFETY = 1.2, 21.0
+_TIGHTER_SAFETY = 11.0
+# Share of its own doubt that a walk may err by where another errs alike, as just behind a jump.
+_ALIKE = 0.023
 # Error of a quadrature over what it differs from a coarser one; measured, .5 and .75 at most.
-_NODES = 1.5
+_NODES = 1.0
 _ROUNDS = 4
 # Single steps that the first walk may take, half a minute of them, and any tighter one.
 _MANY_STEPS, _FEW_STEPS = 2_000_000, 200_000
@@ -46,6 +49,8 @@ _NEAR = 10.0
 # Blocks in doubt by less than this share of the nodes are not worth another walk.
 _HIDDEN = 1e-3
 _NOTHING = 1e-290  # a risk below this has sunk through float range
+# Where a cruder walk stepped through what another takes by blocks, it would be the finer one.
+_CRUDE_STEPS, _CRUDE_BLOCK = 256, 64
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -128,10 +133,11 @@ class _Control:
         if coarser is not self.system:
             # One difference for both where that is small enough.
             nodes = self._node_error(coarser, found)
-        unsaid = nodes + _rounding(found) > self.rtol and _HIDDEN * nodes < 10.0 * self.rtol
+        unsaid = nodes + self._rounding(found) > self.rtol and _HIDDEN * nodes < 10.0 * self.rtol
         if coarser is self.system or unsaid:
             rough = self.walked(self.system, self.grid, _rough(self.rtol))
-            blocks = self._block_error(rough, found)
+            blocks = self._block_error(rough, found, _ROUGH_SAFETY, _ROUGH_POWER)
+            blocks += _ALIKE * found.local_error
         best = self._said(found, blocks + nodes)
         worst = best.error
         while not best.kept and not found.diverged and blocks > 0.5 * self.rtol:
@@ -146,7 +152,7 @@ class _Control:
                 found = self._walk()
             except TooLong:
                 break
-            blocks = self._block_error(before, found)
+            blocks = self._block_error(before, found, _TIGHTER_SAFETY)
             if nodes <= _NEAR * self.rtol and coarser is not self.system:
                 nodes = self._node_error(coarser, found)
             said = self._said(found, blocks + nodes)
@@ -162,12 +168,14 @@ class _Control:
         resolution = replace(resolution, most_single_steps=steps, most_blocks=blocks)
         return self.finely(self.system, self.grid, resolution)
 
-    def _block_error(self, cruder: Record, finer: Record) -> float:
+    def _block_error(
+        self, cruder: Record, finer: Record, safety: float, power: float = 1.0
+    ) -> float:
         share = (finer.local_error + _EPS) / (cruder.local_error + _EPS)
         gap = self._difference(cruder, finer)
         # What exceeds all that blocks left in doubt is no error of theirs: nothing shrinks it.
         theirs = min(gap, cruder.local_error + finer.local_error)
-        return theirs * _SAFETY * share + (gap - theirs)
+        return theirs * safety * share**power + (gap - theirs)
 
     def _node_error(self, coarser: System, found: Record) -> float:
         """What fewer nodes make of nearly the same walk: cruder ones would not ring as far."""
@@ -191,9 +199,25 @@ class _Control:
             worst = max(worst, float(share.max()))
         return worst
 
+    def _rounding(self, record: Record) -> float:
+        """What rounding may do: a step rounds a few times, at random, and the steps add up.
+
+        Just below the edge noise feeds itself for long, and so do they.
+        """
+        steps = record.effort["single_steps"] + 100 * record.effort["blocks"]
+        return 5.0 * _EPS * (1.0 + math.sqrt(steps)) * self._lasting
+
+    @cached_property
+    def _lasting(self) -> float:
+        """How much longer what is added lasts for being fed back."""
+        if not self.system.affine or self.system.driver is not None:
+            return 1.0
+        gain = float(self.system.loop_gain(np.array([self.last]))[0])
+        return 1.0 / math.sqrt(1.0 - gain) if 0.0 < gain < 1.0 else 1.0
+
     def _said(self, record: Record, error: float) -> Controlled:
         # A run that grows passes its errors on undamped.
-        error = error * (2.0 if record.diverged else 1.0) + _rounding(record)
+        error = error * (2.0 if record.diverged else 1.0) + self._rounding(record)
         index = np.searchsorted(self.grid, self.asked)
         columns = {name: values[index] for name, values in record.columns.items()}
         states = None if record.states is None else record.states[index]
@@ -202,11 +226,11 @@ class _Control:
 
 
 def _rough(rtol: float) -> Resolution:
-    return Resolution(min(20.0 * rtol, 1e-3), stages=7, single_steps=128, nodes_per_octave=8)
+    return Resolution(min(2000.0 * rtol, 1e-3), 7, _CRUDE_STEPS, 8, shortest_block=_CRUDE_BLOCK)
 
 
 def _beside(rtol: float) -> Resolution:
-    return Resolution(5.0 * rtol, stages=8, single_steps=128, nodes_per_octave=9)
+    return Resolution(5.0 * rtol, 8, _CRUDE_STEPS, 9, shortest_block=_CRUDE_BLOCK)
 
 
 def _fine(rtol: float, tightness: int) -> Resolution:
@@ -214,9 +238,3 @@ def _fine(rtol: float, tightness: int) -> Resolution:
     return Resolution(
         tolerance, stages=9 + 2 * min(tightness, 1), nodes_per_octave=10 + 2 * tightness
     )
-
-
-def _rounding(record: Record) -> float:
-    """What rounding may do: a step rounds a few times, at random, and the steps add up."""
-    steps = record.effort["single_steps"] + 100 * record.effort["blocks"]
-    return 5.0 * _EPS * (1.0 + math.sqrt(steps))

@@ -1,35 +1,34 @@
 """Walk a system from step 0 to the last one asked for, at a cost logarithmic in it.
 
 Single steps where the dynamics are fast, blocks of collocation (collocation.py) where they
-are slow; the length of a block follows its error estimate. What the walk passes is recorded
-at the asked steps. Growth is looked for, never smoothed over: an implicit method would damp
-an unstable mode, so where the frozen dynamics grow (`System.loop_gain`) a block stays short
-against the time of growth.
+are slow; the length of a block follows its error estimate, and where there is growth, its time
+(growth.py). Of many modes few are followed (few.py). What the walk passes is recorded at the
+asked steps.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from hidim.engines.collocation import Block, Span, solve_chain
+from hidim.engines.few import Chosen, Few
+from hidim.engines.growth import Growth
 from hidim.engines.many_modes import ManyModes, Smooth
 from hidim.engines.probe import seen_length
 from hidim.engines.record import Record
 from hidim.engines.scheme import scheme
 from hidim.engines.start import beginning, empty_record, single_steps
 from hidim.support.progress import Progress
-from hidim.systems.base import Drive, System, chain
+from hidim.systems.base import System, chain
 
 # A run this far above its start is given up: following it further would only cost time.
 OVERFLOW_FACTOR = 1e18
 # Single steps before a run is refused as too long to follow: minutes of CPU.
 MOST_SINGLE_STEPS = 20_000_000
-# Frozen growth over one block, as an exponent: polynomials of this degree follow it with ease.
-GROWTH_PER_BLOCK = 6.0
 # In continuous time only an explosion moves within so small a part of a step.
 SHORTEST_TIME = 1e-8
 # A block costs about as much as this many single steps.
@@ -38,8 +37,6 @@ SHORTEST_BLOCK = 128
 FEW_MODES = 300
 # Single steps behind a breakpoint: so many, or fewer of a short stretch.
 _BEHIND_EDGE = 96
-# How many blocks ahead growth is looked for, and at how many times.
-_AHEAD, _LOOKS = 4.0, 24
 # Numbers that a stretch of single steps may hold at once.
 _MOST_HELD = 1 << 21
 
@@ -53,6 +50,7 @@ class Resolution:
         stages: points in a block; more of them reach further at high accuracy.
         single_steps: taken at first.
         nodes_per_octave: where nodes answer for many modes.
+        shortest_block: shorter stretches may be stepped through, which leaves no error.
         most_single_steps, most_blocks: before the walk is given up as too long.
     """
 
@@ -60,6 +58,7 @@ class Resolution:
     stages: int = 9
     single_steps: int = 256
     nodes_per_octave: int = 10
+    shortest_block: int = SHORTEST_BLOCK
     most_single_steps: int = MOST_SINGLE_STEPS
     most_blocks: float = math.inf
 
@@ -131,23 +130,28 @@ class Walk:
         self.time = 0.0
         self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
         self.patience, self.shortest = SHORTEST_BLOCK, self._worthwhile_block()
-        self.length = float(resolution.single_steps) if discrete else 1e-2
-        # Up to where nothing grows, if one look ahead can tell.
-        self.calm = 0.0 if system.affine and len(self.systems) == 1 and not self.watched else -1.0
+        self.length = float(SHORTEST_BLOCK) if discrete else 1e-2
+        smooth = system.affine and len(self.systems) == 1 and not self.watched
+        self.growth = Growth(looks_ahead=smooth, read=self._reader)
         self.end = math.inf
+        self.few = None if every or set(record.columns) != {"risk"} else _few(system, resolution)
 
     def run(self, end: float) -> None:
         """Advance to `end`, or until the run is given up."""
         self.end = end
         self.record.single_steps(0.0, self.seen, self.states[-1][None])
         if self.discrete:
-            self.single_steps(min(end, self.resolution.single_steps))
+            first = int(min(end, self.resolution.single_steps))
+            if self.few is not None and not self._kinks_until(first):
+                self._follow(self.few.begin(first))
+            self.single_steps(first)
         with Progress(math.log1p(end), "predicting") as progress:
             while self.time < end and self.record.stopped_at is None:
                 progress.to(math.log1p(self.time))
                 self._advance(end)
 
     def _advance(self, end: float) -> None:
+        self._forget_at_kinks()
         if self.discrete and self.time != self.passed and self._kinks_between(self.time - 1.0):
             self._behind_edge(end)
             return
@@ -155,9 +159,10 @@ class Walk:
         room = min(edge, end) - self.time
         stepped = any(part.stepped for part in self.systems)
         if self.discrete and (stepped or min(self.length, room) < self.shortest):
-            before = self.time
-            self.single_steps(min(end - self.time, self.patience))
-            self.length = max(self.length, 1.5 * self.shortest)
+            before, count = self.time, min(end - self.time, self.patience)
+            self._forget_at_kinks(before + count)
+            self.single_steps(count)
+            self.length = max(self.length, float(self.shortest))
             if self._kinks_between(before):
                 self.passed = self.time
                 self.length = 1.5 * SHORTEST_BLOCK
@@ -190,7 +195,7 @@ class Walk:
         kinds, modes = self.states[-1].shape[-2:]
         modes = modes if self.many is None else len(self.many)
         steps = (25 if kinds == 1 else 32) + modes * kinds * self.scheme.stages // 50
-        return min(SHORTEST_BLOCK, steps)
+        return min(self.resolution.shortest_block, steps)
 
     def single_steps(self, count: float) -> None:
         """Advance by so many steps of one."""
@@ -224,6 +229,8 @@ class Walk:
             self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
         self.states = [path[made] for path in paths]
         self.time += made
+        if self.few is not None and not self.few.sleep(self.states[0]):
+            self._follow(self.few.wake(self.states[0]))
         if lost.any():
             self.record.stopped_at = self.time
 
@@ -237,12 +244,16 @@ class Walk:
             self.watched, self.time, length, shortest, last_time, self.scheme.points[1:]
         )
         span = Span(self.time, length, last_time, self.scheme, self.discrete)
-        if visible == length and not self._is_calm(span, edge):
-            visible = self._growth_limit(span)
+        if visible == length:
+            visible = self.growth.limit(self.systems, self.states, span, self.end)
         if visible < length:
             self.length = visible
             return
         self._take(self._solved(span), span)
+
+    def _reader(self, system: System, span: Span) -> System:
+        """Who answers for a system on a block."""
+        return system if self.many is None else self.many.reader(span)
 
     def _solved(self, span: Span) -> list[Block]:
         if self.many is None:
@@ -261,6 +272,9 @@ class Walk:
             if self.length < SHORTEST_TIME:
                 self.record.crossed_at = self.record.stopped_at = self.time
             return
+        if self.few is not None and not self.few.sleep(blocks[-1].end):
+            self._follow(self.few.wake(self.states[0]))  # and over the block again
+            return
         self.length = length * min(max(factor, 0.5), 4.0)
         self.patience = SHORTEST_BLOCK
         self._accept(blocks, span)
@@ -274,48 +288,35 @@ class Walk:
             self.observer.block(blocks[-1])
         self.states = [block.end for block in blocks]
         self.time += span.length
+        if self.few is not None:
+            self._follow(self.few.again(self.states[0], self.time))
         if not np.all(self.record.last_risk < self.overflow):
             self.record.stopped_at = self.time
 
-    def _is_calm(self, span: Span, edge: float) -> bool:
-        """Whether nothing grows on the block; asked for some blocks ahead at a time."""
-        last = min(span.start + span.length, span.last_time)
-        if 0.0 <= self.calm < last:
-            ahead = max(last, min(span.start + _AHEAD * span.length, span.last_time, self.end))
-            times = np.linspace(span.start, ahead, _LOOKS)
-            reader = self.systems[0]
-            if self.many is not None:
-                reader = self.many.reader(replace(span, length=ahead - span.start))
-            if np.all(Frozen(None, None, None).gain(reader, times, 0.0) < 1.0):
-                self.calm = ahead
-        return last <= self.calm
+    def _kinks_until(self, time: float) -> bool:
+        """Whether a new formula begins after modes began to settle and no later than that."""
+        assert self.few is not None
+        low, high = np.searchsorted(self.kinks, [self.few.since, time], side="right")
+        return bool(high > low)
 
-    def _growth_limit(self, span: Span) -> float:
-        """The longest block on which frozen growth, if there is any, stays visible."""
-        length, drive = span.length, None
-        for system, x in zip(self.systems, self.states, strict=True):
-            q = np.asarray(system.order(x))
-            reader = system if self.many is None else self.many.reader(span)
-            here = Frozen(None, None, drive) if reader.affine else Frozen(x, q, drive)
-            times = span.times[~(here.gain(reader, span.times, 0.0) < 1.0)]
-            while length > 1.0 and times.size:
-                if np.all(here.gain(reader, times, GROWTH_PER_BLOCK / length) < 1.0):
-                    break
-                length *= 0.7
-            drive = (np.broadcast_to(x, (1, *x.shape)), q[None])
-        return length
+    def _forget_at_kinks(self, until: float | None = None) -> None:
+        """Follow modes that settled by themselves where a formula changed, or will till then."""
+        if self.few is not None and self._kinks_until(self.time if until is None else until):
+            self._follow(self.few.restart(self.states[0], self.time))
+
+    def _follow(self, chosen: Chosen | None) -> None:
+        """Go on with another choice of modes."""
+        if chosen is not None:
+            system, state = chosen
+            self.systems, self.states = [system], [state]
+            self.many = _nodes_if_fewer(system, self.resolution)
 
 
-class Frozen(NamedTuple):
-    """Where a system is linearised: nowhere in particular if it is affine."""
-
-    x: np.ndarray | None
-    q: np.ndarray | None
-    drive: Drive | None
-
-    def gain(self, system: System, times: np.ndarray, w: float) -> np.ndarray:
-        """The loop gain there at the times."""
-        return system.loop_gain(times, w, x=self.x, q=self.q, drive=self.drive)
+def _few(system: System, resolution: Resolution) -> Few | None:
+    """Who chooses the modes to follow, where theory and rates allow it."""
+    if not isinstance(system, Smooth) or system.driver is not None or system.watched:
+        return None
+    return Few(system, resolution.tolerance)
 
 
 def _nodes_if_fewer(system: System, resolution: Resolution) -> ManyModes | None:
