@@ -56,8 +56,12 @@ class Few:
         """When the formula began under which modes settle."""
         return self._since
 
-    def begin(self, steps: int) -> Chosen | None:
-        """Leave those asleep that will hardly have moved after so many steps; None for none."""
+    def begin(self, steps: int, state: Array) -> Chosen | None:
+        """Leave those asleep that will hardly have moved after so many steps; None for none.
+
+        Args:
+            state: (..., kinds, modes), the start; what is carried beside it is zero.
+        """
         start, smooth = self._whole.start(), self._smooth
         if len(self._seen) > 1 or np.any(np.delete(start, self._seen, axis=-2)):
             return None
@@ -68,13 +72,16 @@ class Few:
         while positive - fast > _MANY:
             asleep = Asleep.choose(smooth, slice(fast, positive), self._start)
             assert asleep is not None
-            nodes = smooth.at_places(asleep.places[::2], np.zeros(len(asleep.counts)))
+            alone = smooth.at_places(asleep.places[::2], np.zeros(len(asleep.counts)))
             unit = np.zeros((*start.shape[:-1], len(asleep.counts)))
             unit[..., self._seen, :] = 1.0
-            moved = nodes.steps(0.0, steps, unit)[0][-1][..., self._seen[0], :]
+            moved = alone.steps(0.0, steps, unit)[0][-1][..., self._seen[0], :]
             if np.all(asleep.bent(moved) <= _EARLY * self._allowed * size):
                 self._asleep = asleep
-                return self._chosen(start, asleep.state(np.stack([unit, 0.0 * unit], axis=-1)))
+                nodes = np.zeros((*state.shape[:-1], len(asleep.places)))
+                of_start = asleep.state(np.stack([unit, 0.0 * unit], axis=-1))
+                nodes[... if state.ndim == start.ndim else 0] = of_start
+                return self._chosen(state, nodes)
             fast = asleep.next
         return None
 

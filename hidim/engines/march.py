@@ -95,6 +95,15 @@ class TooLong(ValueError):
 class Observer(Protocol):
     """Who sees every piece of a walk once it is final, beside the record."""
 
+    @property
+    def carried(self) -> np.ndarray | None:
+        """(n, kinds, modes) that obey the equation of the state; None asks for every mode."""
+        ...
+
+    def follow(self, system: System, carried: np.ndarray) -> None:
+        """Other modes are followed from here."""
+        ...
+
     def stretch(self, first: float, states: np.ndarray, orders: np.ndarray) -> None:
         """States and orders at steps first, first + 1, ..."""
         ...
@@ -121,8 +130,8 @@ class Walk:
         self.scheme = scheme(resolution.stages)
         self.states, self.seen = beginning(system)
         self.observer = observer
-        every = record.states is not None or observer is not None
-        self.many = None if every else _nodes_if_fewer(system, resolution)
+        every = record.states is not None
+        self.many = None if every or observer else _nodes_if_fewer(system, resolution)
         self.overflow = OVERFLOW_FACTOR * np.maximum(self.seen["risk"][0], 1e-300)
         edges = sorted({b for part in self.systems for b in part.breakpoints})
         self.edges = np.array([*edges, math.inf])
@@ -134,7 +143,8 @@ class Walk:
         smooth = system.affine and len(self.systems) == 1 and not self.watched
         self.growth = Growth(looks_ahead=smooth, read=self._reader)
         self.end = math.inf
-        self.few = None if every or set(record.columns) != {"risk"} else _few(system, resolution)
+        every = every or (observer is not None and observer.carried is None)
+        self.few = None if every or set(self.seen) != {"risk"} else _few(system, resolution)
 
     def run(self, end: float) -> None:
         """Advance to `end`, or until the run is given up."""
@@ -143,7 +153,7 @@ class Walk:
         if self.discrete:
             first = int(min(end, self.resolution.single_steps))
             if self.few is not None and not self._kinks_until(first):
-                self._follow(self.few.begin(first))
+                self._follow(self.few.begin(first, self._whole))
             self.single_steps(first)
         with Progress(math.log1p(end), "predicting") as progress:
             while self.time < end and self.record.stopped_at is None:
@@ -229,8 +239,8 @@ class Walk:
             self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
         self.states = [path[made] for path in paths]
         self.time += made
-        if self.few is not None and not self.few.sleep(self.states[0]):
-            self._follow(self.few.wake(self.states[0]))
+        if self.few is not None and not self.few.sleep(self._whole):
+            self._follow(self.few.wake(self._whole))
         if lost.any():
             self.record.stopped_at = self.time
 
@@ -273,7 +283,7 @@ class Walk:
                 self.record.crossed_at = self.record.stopped_at = self.time
             return
         if self.few is not None and not self.few.sleep(blocks[-1].end):
-            self._follow(self.few.wake(self.states[0]))  # and over the block again
+            self._follow(self.few.wake(self._whole))  # and over the block again
             return
         self.length = length * min(max(factor, 0.5), 4.0)
         self.patience = SHORTEST_BLOCK
@@ -289,9 +299,16 @@ class Walk:
         self.states = [block.end for block in blocks]
         self.time += span.length
         if self.few is not None:
-            self._follow(self.few.again(self.states[0], self.time))
+            self._follow(self.few.again(self._whole, self.time))
         if not np.all(self.record.last_risk < self.overflow):
             self.record.stopped_at = self.time
+
+    @property
+    def _whole(self) -> np.ndarray:
+        """The state, and on a leading axis what the observer carries beside it."""
+        if self.observer is None or self.observer.carried is None:
+            return self.states[0]
+        return np.concatenate([self.states[0][None], self.observer.carried])
 
     def _kinks_until(self, time: float) -> bool:
         """Whether a new formula begins after modes began to settle and no later than that."""
@@ -302,14 +319,18 @@ class Walk:
     def _forget_at_kinks(self, until: float | None = None) -> None:
         """Follow modes that settled by themselves where a formula changed, or will till then."""
         if self.few is not None and self._kinks_until(self.time if until is None else until):
-            self._follow(self.few.restart(self.states[0], self.time))
+            self._follow(self.few.restart(self._whole, self.time))
 
     def _follow(self, chosen: Chosen | None) -> None:
         """Go on with another choice of modes."""
         if chosen is not None:
             system, state = chosen
-            self.systems, self.states = [system], [state]
-            self.many = _nodes_if_fewer(system, self.resolution)
+            self.systems = [system]
+            if self.observer is None:
+                self.states, self.many = [state], _nodes_if_fewer(system, self.resolution)
+            else:
+                self.states = [state[0]]
+                self.observer.follow(system, state[1:])
 
 
 def _few(system: System, resolution: Resolution) -> Few | None:

@@ -101,6 +101,15 @@ class Tangents:
         for name in names:
             record.columns["d_" + name] = np.where(record.at == 0, 0.0, np.nan)
 
+    @property
+    def carried(self) -> Array:
+        """The derivatives: of modes that tell others they are told alike."""
+        return self._now
+
+    def follow(self, system: System, carried: Array) -> None:
+        """Other modes are followed from here."""
+        self._system, self._now = system, carried
+
     def stretch(self, first: float, states: Array, orders: Array) -> None:
         """Single steps."""
         for start in range(0, len(states) - 1, _HELD):
@@ -176,6 +185,15 @@ class Tape:
         self._system = system
         self._pieces: list[_Stretch | tuple[Span, Array]] = []
         self._end: tuple[float, Array] = (0.0, system.start())
+
+    @property
+    def carried(self) -> None:
+        """The way back needs every mode."""
+        return None
+
+    def follow(self, system: System, carried: Array) -> None:
+        """Never asked."""
+        raise AssertionError("every mode is followed")
 
     def stretch(self, first: float, states: Array, orders: Array) -> None:
         """Single steps."""

@@ -128,3 +128,14 @@ def test_those_asleep_are_what_a_unit_becomes():
     assert total == pytest.approx(places[20:] @ expected, rel=1e-12)
     assert np.all(asleep.doubt(state) < 1e-12 * total)
     assert np.all(asleep.bent(np.cos(40.0 * at / at[0])[None]) > 1e-3 * (places @ start))
+
+
+def test_derivatives_are_told_with_the_states(monkeypatch):
+    spectrum, run = plrf(), hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
+    given = {"steps": 10**7, "sensitivity": ["gamma_2", "kappa_3"]}
+    few = hidim.predict(spectrum, run, **given)
+    monkeypatch.setattr(marching, "_few", lambda *_: None)
+    every = hidim.predict(spectrum, run, **given)
+    for name in ("d_gamma_2", "d_kappa_3"):
+        scale = np.max(np.abs(every.columns[name]))
+        np.testing.assert_allclose(few.columns[name], every.columns[name], atol=1e-8 * scale)
