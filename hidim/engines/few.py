@@ -21,10 +21,10 @@ _SHARE, _EARLY = 1e-3, 1e-5
 # How many times longer than a mode's memory at least, and by what factor more is tried.
 _AGES, _TRIES = 16.0, 6
 # Time passes by this factor until more settled modes are looked for.
-_PATIENCE = 2.0
+_PATIENCE = 3.0
 # Steps larger than this make a mode answer within its octave as no polynomial does.
 _SMALL_STEP = 0.2
-_WORTH = 0.1  # share of those followed that is saved at least
+_WORTH = 0.2  # share of those followed that is saved at least
 _MANY = 128  # modes asleep that are worth finding out which they are
 _NOTHING = 1e-290
 

@@ -54,6 +54,8 @@ class System(ABC):
         steady: neither change nor source depends on t.
         work_per_step: multiplications of a `step`, where these are many.
         bounded: steps are bounded however large the error, so no run diverges.
+        orders_tell: what is read is a function of the orders alone, so that `readouts` may get no
+            states.
     """
 
     kinds: int
@@ -65,6 +67,7 @@ class System(ABC):
     steady: bool = False
     work_per_step: float = 0.0
     bounded: bool = False
+    orders_tell: bool = False
 
     @abstractmethod
     def start(self) -> Array:

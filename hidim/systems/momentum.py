@@ -113,6 +113,11 @@ class MomentumSystem(System):
         parts = (a.gamma_1, a.gamma_2, a.gamma_3, a.forgetting)
         return [part for part in parts if part.resolution < math.inf]
 
+    @property
+    def orders_tell(self) -> bool:  # type: ignore[override]
+        """At the iterate the risk is half the order."""
+        return self.readout == "gradient"
+
     @cached_property
     def weight(self) -> Schedule | None:
         """w(t) of the point theta + w y that is read; None for the iterate."""
