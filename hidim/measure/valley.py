@@ -10,12 +10,13 @@ or close on its way, as it does while one term of the loss takes over from anoth
 from one least-squares fit to all runs, which needs no size to be the best itself.
 
 The window. Budgets count whose lowest run is neither the smallest nor the largest that is
-running (measure/brackets.py); of these, the longest stretch. Windows end where it ends. The shortest holds two
-decades of budgets, or half the stretch where it has less than four; each further one is half as
-long again. A window is taken as long as its eta and xi differ from those of every shorter one by
-no more than two standard errors of the shorter one, or `SAME`; the longest such is the window. So
-it is as long as the powers stay the same within what the later budgets alone can tell (Lepski's
-rule). What every window gave, and the drift within the chosen one, are part of the result.
+running (measure/brackets.py); of these, the longest stretch. Windows end where it ends. The
+shortest holds two decades of budgets, or half the stretch where it has less than four; each further
+one is half as long again. A window is taken as long as its eta and xi differ from those of every
+shorter one by no more than the shorter one's 99 % interval, or `SAME`; the longest such is the
+window. So it is as long as the powers stay the same within what the later budgets alone can tell
+(Lepski's rule). What every window gave, and the drift within the chosen one, are part of the
+result.
 
 Errors. Runs of one size share their errors over the whole curve, so each size is one cluster:
 standard errors come from leaving out one size after another, intervals from Student's t with as

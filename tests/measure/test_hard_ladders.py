@@ -108,7 +108,7 @@ def test_seeds_of_a_few_points_are_refused_in_our_own_words():
     runs = ladder(sizes=6)
     short = [(n, f[:2], loss[:2]) for n, f, loss in runs]
     for given in (short, short + short, short[:3] + runs[3:]):
-        with pytest.raises(ValueError, match="^`curves`"):
+        with pytest.raises(ValueError, match=r"^`curves`"):
             frontier(given)
 
 
