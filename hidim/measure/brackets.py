@@ -12,7 +12,7 @@ _COMPARED = 3  # sizes that are known where one of them is the best
 _GAP = 3  # budgets
 
 
-def inside(table: np.ndarray) -> tuple[int, int] | None:
+def inside(table: np.ndarray, begun: np.ndarray | None = None) -> tuple[int, int] | None:
     """The longest stretch of budgets whose lowest size is an inner one: first place and end.
 
     A run that a larger one had overtaken before it ended is past its best: it counts with its last
@@ -21,6 +21,8 @@ def inside(table: np.ndarray) -> tuple[int, int] | None:
 
     Args:
         table: log loss, shape (budgets, sizes), NaN where a size is not running.
+        begun: shape (budgets, sizes), whether a size has made enough steps to be the best; all
+            have by default.
     """
     known = table.copy()
     for k in range(table.shape[1]):
@@ -33,6 +35,11 @@ def inside(table: np.ndarray) -> tuple[int, int] | None:
     for k in range(len(starts) - 1, 0, -1):
         if starts[k] - ends[k - 1] <= _GAP:
             del starts[k], ends[k - 1]
+    if begun is not None:  # each stretch from where its best size has made its steps
+        best = np.argmin(np.where(np.isfinite(known), known, np.inf), axis=1)
+        ready = begun[np.arange(len(best)), best]
+        for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            starts[k] = end if not ready[start:end].any() else start + np.argmax(ready[start:end])
     if not starts:
         return None
     longest = int(np.argmax(np.array(ends) - np.array(starts)))

@@ -25,7 +25,7 @@ from hidim.measure.brackets import bracketed
 from hidim.measure.reading import LN10, by_size, log_loss_table, runs_of
 from hidim.measure.saturation import SaturatingFit
 from hidim.measure.slopes import Exponent
-from hidim.support.checks import finite_array
+from hidim.support.checks import finite_array, positive
 from hidim.support.results import Saved
 
 WIDTH = 1.0  # decades of size that the parabola of an isoFLOP profile sees
@@ -126,6 +126,7 @@ def isoflop(
         decades: width in d of the window around the best size that the parabola sees; it sees
             the nearest five sizes at least.
     """
+    decades = positive("decades", decades)
 
     def vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         return parabola_vertex(x, y, decades=decades)
@@ -143,7 +144,7 @@ def lowest(curves: Sequence[Any], flops: np.ndarray) -> np.ndarray:
     >>> lowest(runs, np.array([10.0, 1000.0])).round(3)
     array([0.707, 0.1  ])
     """
-    flops = np.asarray(flops, dtype=np.float64)
+    flops = _positive_budgets(flops)
     groups = [[run] for run in runs_of(curves)]
     table = log_loss_table(groups, np.log(flops), holds=True)
     if not np.all(np.isfinite(table).any(axis=1)):
@@ -192,12 +193,10 @@ Vertex = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
 
 
 def _frontier(curves: Sequence[Any], flops: ArrayLike, vertex: Vertex) -> MeasuredFrontier:
-    if len(curves) < FEWEST:
-        raise ValueError(f"`curves` must hold at least {FEWEST} sizes, got {len(curves)}.")
     x, groups = by_size(runs_of(curves))
-    budgets = np.atleast_1d(finite_array("flops", flops, ndim=(0, 1)))
-    if np.any(budgets <= 0):
-        raise ValueError(f"`flops` must be positive, got {budgets.min():g}.")
+    if len(x) < FEWEST:
+        raise ValueError(f"`curves` must hold at least {FEWEST} sizes, got {len(x)}.")
+    budgets = _positive_budgets(flops)
     running = log_loss_table(groups, np.log(budgets))
     table = log_loss_table(groups, np.log(budgets), holds=True)
     found = [
@@ -209,6 +208,13 @@ def _frontier(curves: Sequence[Any], flops: ArrayLike, vertex: Vertex) -> Measur
     ]
     columns = np.array(found).reshape(-1, 3).T
     return MeasuredFrontier(*columns)
+
+
+def _positive_budgets(flops: ArrayLike) -> np.ndarray:
+    budgets = np.atleast_1d(finite_array("flops", flops, ndim=(0, 1)))
+    if np.any(budgets <= 0):
+        raise ValueError(f"`flops` must be positive, got {budgets.min():g}.")
+    return budgets
 
 
 def _inner(

@@ -8,7 +8,8 @@ errors), the points of the frontier from the lower envelope (measure/envelopes.p
 
 Points are listed where the best size lies between others that reach the budget.
 
-Limits: at least five sizes. Runs must overlap: a budget counts where runs of three sizes or more
+Limits: at least five sizes. Where steps are known, as of Curves, budgets count from where the best
+size has made ten. Runs must overlap: a budget counts where runs of three sizes or more
 are under way and the lowest is neither the smallest nor the largest of them.
 """
 
@@ -77,7 +78,8 @@ def frontier(
         )
     u = _budgets([run.log_flops for group in groups for run in group])
     table = log_loss_table(groups, u)
-    stretch = inside(table)
+    begun = np.array([min(run.begun for run in group) for group in groups])
+    stretch = inside(table, begun <= u[:, None] + 1e-9)
     if stretch is None or stretch[1] - stretch[0] < _LEAST:
         raise ValueError(
             "`curves` hold no budgets at which the best size lies inside the ladder: add smaller "

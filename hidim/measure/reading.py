@@ -11,6 +11,7 @@ unknown; where it is said to hold, it keeps its last value after its end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from hidim.support.checks import finite_array, positive, shown
 LN10 = float(np.log(10.0))
 _HALF = 0.1 * LN10  # half the width of the parabola that reads a run
 _FEWEST = 5
+_BEGUN = 10  # steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Run:
         log_loss: of loss less the floor.
         name: the label of its curve, "" where it has none.
         optimizer: the algorithm that its curve was predicted for, "" where that is not known.
+        begun: log compute of its tenth step, where steps are known: before, no power shows.
     """
 
     size: float
@@ -42,6 +45,7 @@ class Run:
     log_loss: np.ndarray
     name: str = ""
     optimizer: str = ""
+    begun: float = -math.inf
 
 
 def runs_of(curves: Any, *, floor: float = 0.0) -> list[Run]:
@@ -61,7 +65,7 @@ def runs_of(curves: Any, *, floor: float = 0.0) -> list[Run]:
 
 
 def _run(curve: Any, floor: float) -> Run:
-    label = optimizer = ""
+    label, optimizer, begun = "", "", -math.inf
     if not isinstance(curve, Curve):
         if not isinstance(curve, Sequence) or isinstance(curve, str) or len(curve) != 3:
             raise ValueError(
@@ -81,6 +85,8 @@ def _run(curve: Any, floor: float) -> Run:
         _, places = np.unique(curve.steps, return_index=True)
         flops, loss = curve.flops[places], curve.risk[places]
         label, algorithm = curve.label, curve.provenance.get("algorithm")
+        late = np.flatnonzero((curve.steps[places] >= _BEGUN) & (flops > 0))
+        begun = float(np.log(flops[late[0]])) if len(late) else math.inf
         if isinstance(algorithm, dict):
             optimizer = str(algorithm.get("name", ""))
         if curve.status == "diverged":
@@ -98,7 +104,7 @@ def _run(curve: Any, floor: float) -> Run:
             f"the run {name} falls to {loss.min() + floor:g}, not above "
             + (f"`floor` {floor:g}: give a smaller one." if floor else "0: losses are positive.")
         )
-    return Run(size, np.log(flops), np.log(loss), label, optimizer)
+    return Run(size, np.log(flops), np.log(loss), label, optimizer, begun)
 
 
 def by_size(runs: Sequence[Run]) -> tuple[np.ndarray, list[list[Run]]]:

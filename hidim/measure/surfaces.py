@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebder, chebval, chebvander
+from numpy.polynomial.chebyshev import chebder, chebvander
 
 from hidim.measure.reading import LN10
 
@@ -21,6 +21,10 @@ REACH = LN10  # in log d: how far from the valley a run still counts
 _ORDER = 6
 _ROUNDS = 60
 _PRECISION = 1e-7
+_FINE = np.linspace(-0.6, 0.6, 121)  # of z, where the lowest point is; beyond, little holds it
+_SHAPES = chebvander(_FINE, _ORDER)[:, 1:]
+# Coefficients of the slope of g, from those of g without its constant.
+_SLOPES = np.stack([chebder(row) for row in np.eye(_ORDER + 1)[1:]], axis=1)
 _NEAREST = 1e-4  # share of the lowest loss that a floor stays below it
 
 
@@ -102,8 +106,6 @@ class Surface:
         ridge = start.ridge.copy()
         u, x = np.broadcast_arrays(self.u[:, None], self.x)
         running = np.isfinite(self.table)
-        fine = np.linspace(-0.6, 0.6, 121)  # beyond, little holds the polynomial
-        shapes = chebvander(fine, _ORDER)[:, 1:]
         shape = np.zeros(_ORDER)
         excess = None if start.floor is None else _Excess.of(self.table, start)
         for _ in range(_ROUNDS):
@@ -126,12 +128,13 @@ class Surface:
                 excess.level = np.clip(excess.level.reshape(u.shape), -300, 300)
             shape, move = found[2 : 2 + _ORDER], np.clip(found[count:], -0.1, 0.1)
             ridge[[0, 2][: len(move)]] += move
-            lowest = int(np.argmin(shapes @ shape))
-            if lowest in (0, len(fine) - 1):
+            lowest = int(np.argmin(_SHAPES @ shape))
+            if lowest in (0, len(_FINE) - 1):
                 return None
-            ridge[1] += 0.7 * fine[lowest] * REACH
-            still = excess is None or excess.moved < _PRECISION
-            if still and len(move) and np.abs(move).max() < _PRECISION and abs(fine[lowest]) < 0.02:
+            ridge[1] += 0.7 * _FINE[lowest] * REACH
+            if excess is not None and excess.moved >= _PRECISION:
+                continue
+            if len(move) and np.abs(move).max() < _PRECISION and abs(_FINE[lowest]) < 0.02:
                 break
         bend = float(found[2 + _ORDER]) if bent else 0.0
         if excess is None:
@@ -182,13 +185,22 @@ class _Excess:
 
 def _columns(u: np.ndarray, z: np.ndarray, shape: np.ndarray, bent: bool) -> np.ndarray:
     """What the surface is a sum of, shape (terms, n); the last ones move the ridge."""
-    columns = [np.ones_like(u), -u, *chebvander(z, _ORDER).T[1:]]
-    columns += [-(u**2)] if bent else []
-    columns += [u * z**2, u * z**3]  # the valley opens or closes on its way
-    if shape.any():
-        falls = -chebval(z, chebder(np.append(0.0, shape))) / REACH
-        columns += [u * falls, u**2 * falls] if bent else [u * falls]
-    return np.stack(columns)
+    waves = chebvander(z, _ORDER).T
+    columns = np.empty((_ORDER + 4 + (3 if bent else 1), len(z)))
+    columns[0], columns[1], columns[2 : 2 + _ORDER] = 1.0, -u, waves[1:]
+    k = 2 + _ORDER
+    if bent:
+        columns[k], k = -(u**2), k + 1
+    columns[k] = u * z**2  # the valley opens or closes on its way
+    columns[k + 1] = columns[k] * z
+    k += 2
+    if not shape.any():
+        return columns[:k]
+    falls = -(_SLOPES @ shape) @ waves[:-1] / REACH
+    columns[k] = u * falls
+    if bent:
+        columns[k + 1] = u * columns[k]
+    return columns
 
 
 def _solve(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
