@@ -48,3 +48,19 @@ def slow(count, rng, memory=12):
     for kick in kicks[1:]:
         found.append(keep * found[-1] + kick)
     return np.array(found)
+
+
+P, Q, FLOOR = 0.34, 0.28, 1.8
+FLOOR_SHARES = {"points": 0.005, "sizes": 0.002, "curves": 0.002}  # of the loss, floor included
+
+
+def equal_tokens(last, *, sizes=8, points=80):
+    """Chinchilla's law with every size run to equally many tokens."""
+    t = np.geomspace(1e6, last, points)
+    return [
+        (n, 6 * n * t, FLOOR + 400 * n**-P + 400 * t**-Q) for n in np.geomspace(1e6, 1e9, sizes)
+    ]
+
+
+def best_size(flops):
+    return (P / Q) ** (1 / (P + Q)) * (flops / 6) ** (Q / (P + Q))

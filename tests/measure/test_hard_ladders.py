@@ -7,22 +7,17 @@ import pytest
 
 from hidim import Curve, frontier
 from hidim.measure import envelope, isoflop
-from tests.measure.ladders import NOISES, exponents, ladder
-
-P, Q, FLOOR = 0.34, 0.28, 1.8
-SHARES = {"points": 0.005, "sizes": 0.002, "curves": 0.002}  # of the loss, floor included
-
-
-def equal_tokens(last, *, sizes=8, points=80):
-    """Chinchilla's law with every size run to equally many tokens."""
-    t = np.geomspace(1e6, last, points)
-    return [
-        (n, 6 * n * t, FLOOR + 400 * n**-P + 400 * t**-Q) for n in np.geomspace(1e6, 1e9, sizes)
-    ]
-
-
-def best_size(flops):
-    return (P / Q) ** (1 / (P + Q)) * (flops / 6) ** (Q / (P + Q))
+from tests.measure.ladders import (
+    FLOOR,
+    FLOOR_SHARES,
+    NOISES,
+    P,
+    Q,
+    best_size,
+    equal_tokens,
+    exponents,
+    ladder,
+)
 
 
 @pytest.mark.parametrize("last", [1e9, 1e10])
@@ -85,7 +80,7 @@ def coverage(noise, count, *, sizes):
     rng, hits = np.random.default_rng(7), np.zeros(3)
     for _ in range(count):
         runs = ladder(P, Q, sizes=sizes, a=4.0, b=4.0, floor=FLOOR, noise=noise,
-                      share=SHARES[noise], rng=rng)  # fmt: skip
+                      share=FLOOR_SHARES[noise], rng=rng)  # fmt: skip
         found = frontier(runs, floor="fit")
         ends = [(one.low, one.high) for one in (found.eta, found.xi)] + [found.floor_interval]
         truth = (*exponents(P, Q), FLOOR)
