@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hidim.cli.numbers import count, number
 from hidim.cli.problems import flag
 from hidim.rates.configure import configure, parameters_of
 from hidim.support.checks import choice, hyphenated, nearest, whole
+
+if TYPE_CHECKING:
+    from hidim.scaling.law import ScalingLaw
 
 # Parameters that have a flag of their own. No more are added: new ones are keys.
 _FLAGS = (
@@ -36,6 +39,9 @@ delta: forgetting delta / (delta + t), for sgd-momentum a constant share in (0, 
 _FORM = "NAME:key=number,..., for example dana-decaying:kappa_3=0.5"
 
 SCHEDULES = ("constant", "cosine", "wsd")
+
+
+LAW_KEYS = ("kappa_1", "kappa_2", "kappa_3", "c_2", "c_3", "delta")  # parameters of a law
 
 
 class Asked(NamedTuple):
@@ -165,6 +171,19 @@ def check_keys(one: Asked, known: Iterable[str], *, why: str = "") -> None:
             takes = f"it takes {', '.join(map(one.spell, names))}" if names else "it takes none"
             hint = f" Did you mean {one.spell(near)}?" if near else ""
             raise ValueError(f"{one.name} has no {one.spell(key)}{why}; {takes}.{hint}")
+
+
+def law_of(args: argparse.Namespace, one: Asked) -> ScalingLaw:
+    """The law of --alpha, --beta, --batch-size and --v-over-d for an algorithm.
+
+    Raises:
+        ValueError: a parameter that no law has, or one out of range.
+    """
+    from hidim.scaling.law import scaling_law
+
+    check_keys(one, LAW_KEYS)
+    options: dict[str, Any] = {"batch_size": args.batch_size, "v_over_d": args.v_over_d}
+    return scaling_law(args.alpha, args.beta, one.name, **options | one.given)
 
 
 def _read(text: str) -> Asked:

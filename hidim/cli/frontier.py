@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
+from hidim.cli.algorithms import LAW_KEYS, Asked, add_algorithm_flags, asked, law_of
 from hidim.cli.executors import (
     add_executor_flags,
     check_executor_flags,
@@ -19,7 +19,7 @@ from hidim.cli.executors import (
 )
 from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table
-from hidim.scaling.law import ScalingLaw, scaling_law
+from hidim.scaling.law import ScalingLaw
 from hidim.support.progress import Progress
 
 SUMMARY = "The compute-optimal parameter count, step count and risk for a flops budget."
@@ -33,7 +33,6 @@ for parameters, flops (or tokens, or steps) and loss, and one that names the opt
   hidim frontier --runs curves --alpha 1 --beta 0.7"""
 
 DEFAULT = ("sgd", "dana-constant", "dana-decaying")
-KEYS = ("kappa_1", "kappa_2", "kappa_3", "c_2", "c_3", "delta")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     runs.add_argument(
         "--floor", type=_floor, metavar="X|fit", default=0.0, help="loss taken off all runs (0)"
     )
-    add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=KEYS)
+    add_algorithm_flags(parser, several=" ".join(DEFAULT), keys=LAW_KEYS)
     parser.add_argument(
         "--batch-size", type=count, metavar="B", default=1, help="samples per step (1)"
     )
@@ -82,14 +81,20 @@ def run(args: argparse.Namespace) -> int:
 
         if args.flops is not None:
             raise ValueError("--runs leaves no room for --flops: the runs say their own.")
+        if args.law_only:
+            raise ValueError("--runs leaves no room for --law-only: the runs are what is measured.")
         refuse_executor_flags(args, "--runs")
         return run_measured(args)
+    alone = [k for k in ("columns", "window") if getattr(args, k) is not None]
+    alone += ["floor"] if args.floor else []
+    if alone:
+        raise ValueError(f"--{alone[0]} goes with --runs DIR|FILE alone.")
     missing = [f"--{name}" for name in ("alpha", "beta", "flops") if getattr(args, name) is None]
     if missing:
         raise ValueError(f"{' and '.join(missing)} missing: give them, or --runs DIR|FILE.")
     check_executor_flags(args, folder=args.out)
     named = asked(args, DEFAULT)
-    laws = [_law(args, one) for one in named]
+    laws = [law_of(args, one) for one in named]
     if not args.law_only:
         from hidim.studies.frontier import check_reach
 
@@ -112,12 +117,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _floor(text: str) -> float | str:
     return "fit" if text.strip().lower() == "fit" else number(text)
-
-
-def _law(args: argparse.Namespace, one: Asked) -> ScalingLaw:
-    check_keys(one, KEYS)
-    options: dict[str, Any] = {"batch_size": args.batch_size, "v_over_d": args.v_over_d}
-    return scaling_law(args.alpha, args.beta, one.name, **options | one.given)
 
 
 def _rows(

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hidim.cli.algorithms import asked
+from hidim.cli.algorithms import Asked, asked, law_of
 from hidim.cli.output import hand_back, table
 from hidim.fitting.logs.readers import parse_columns
-from hidim.fitting.sizes.ladders import ROLES, Ladders, read_ladders
+from hidim.fitting.sizes.ladders import ROLES, UNNAMED, Ladders, read_ladders
 from hidim.measure import Exponent, MeasuredFrontier, frontier
 from hidim.scaling.law import scaling_law
 
@@ -35,8 +35,10 @@ def run_measured(args: argparse.Namespace) -> int:
             f"{args.runs!r} holds runs of {', '.join(ladders)}: give one --algorithm for each, or "
             "none."
         )
+    if args.alpha is None and (idle := _idle(args, named)):
+        raise ValueError(f"{idle} goes with the law of --alpha and --beta: give them too.")
     for k, (label, runs) in enumerate(ladders.items()):
-        law = _law(args, named[k].name if named else label, runs)
+        law = _law(args, named[k] if named else None, label, runs)
         try:
             found[label] = frontier(runs, window=window, floor=args.floor, law=law)
         except ValueError as error:
@@ -82,10 +84,24 @@ def _trained(path: str) -> Ladders:
     return ladders
 
 
-def _law(args: argparse.Namespace, name: str, runs: Sequence[Any]) -> Any:
+def _idle(args: argparse.Namespace, named: Sequence[Asked]) -> str:
+    """A flag that only a law reads, where none was asked for; empty where there is none."""
+    if args.v_over_d is not None:
+        return "--v-over-d"
+    if args.batch_size != 1:
+        return "--batch-size"
+    return next((repr(one.label) for one in named if one.given), "")
+
+
+def _law(args: argparse.Namespace, one: Asked | None, label: str, runs: Sequence[Any]) -> Any:
     """The law of --alpha and --beta, or of the problem that predicted curves were made on."""
     if args.alpha is not None:
-        return scaling_law(args.alpha, args.beta, name, batch_size=args.batch_size)
+        if one is None and label == UNNAMED:
+            raise ValueError(
+                "the law of --alpha and --beta needs --algorithm NAME: nothing in the runs names "
+                "their optimizer."
+            )
+        return law_of(args, one or Asked(label, {}, label))
     problems = {_problem(curve) for curve in runs}
     only = problems.pop()
     if only is None or problems:
@@ -128,20 +144,25 @@ def interval(power: Exponent) -> str:
 
 
 def _about(label: str, one: MeasuredFrontier) -> str:
-    assert one.eta is not None
-    assert one.saturating is not None
-    fit = one.saturating
-    lines = [
-        f"{label}: frontier from {one.flops[0]:.2g} to {one.flops[-1]:.2g} flops, best size "
-        f"{one.d[0]:.3g} to {one.d[-1]:.3g}"
-    ]
-    if one.floor:
-        lines[0] += f", floor {one.floor:.4g} taken off"
-    if not fit.pinned and fit.c > 0:
-        lines.append(f"  loss = {fit.c:.4g} + {fit.A:.3g} flops^-{fit.b:.3g} along it")
-    if not one.settled:
-        lines.append(
-            "  the powers still drift within the window: no limit is reached"
-            + ("" if one.floor else ", or a floor bends them (--floor fit)")
+    lines = [f"{label}: "]
+    if len(one.flops):
+        lines[0] += (
+            f"frontier from {one.flops[0]:.2g} to {one.flops[-1]:.2g} flops, best size "
+            f"{one.d[0]:.3g} to {one.d[-1]:.3g}"
         )
+    else:
+        lines[0] += "at no budget does the best size run beside a smaller and a larger one"
+    if one.floor_interval is not None:
+        low, high = one.floor_interval
+        lines[0] += f", floor {one.floor:.4g} (±{(high - low) / 2:.2g}) fitted and taken off"
+    elif one.floor:
+        lines[0] += f", floor {one.floor:.4g} taken off"
+    fit = one.saturating
+    if fit is not None and not fit.pinned and fit.c > 0:
+        lines.append(f"  loss = {fit.c:.4g} + {fit.A:.3g} flops^-{fit.b:.3g} along it")
+    if one.settled:
+        lines.append("  settled: yes")
+    else:
+        bent = "" if one.floor else "; a floor may bend them (--floor fit)"
+        lines.append(f"  settled: no, {one.reason}{bent}")
     return "\n".join(lines)

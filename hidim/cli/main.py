@@ -124,6 +124,8 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
 
     >>> in_flags("Give v, for example v=4*d, or seed=None.", ["--v", "--seed"])
     'Give v, for example --v 4*d, or no --seed.'
+    >>> in_flags("Name it: --columns flops=C or tokens=NAME.", ["--flops", "--tokens"])
+    'Name it: --columns flops=C or tokens=NAME.'
     """
     if "--algorithm" in flags:  # the `name` of an algorithm
         message = message.replace("`name`", "`algorithm`")
@@ -141,7 +143,8 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
         return f"no {flag}" if value == "None" else f"{flag} {value}".rstrip()
 
     # Not inside a word, a quotation, or an algorithm's key=value.
-    quoted = r"(?P<quoted>(?<![\w=])'[^']*')|"
+    # What a flag takes, and a place holder, stay too: --columns params=N or flops=NAME.
+    quoted = r"(?P<quoted>(?<![\w=])'[^']*'|--[\w-]+ [a-z]\w*=\S+|\w+=NAME\b)|"
     pattern = quoted + r"(?<![\w`'\":;,=/.-])(?P<name>[a-z]\w*)=(?P<value>[^\s,;()]*[^\s,;().]|)"
     return re.sub(pattern, spelled, message)
 

@@ -14,7 +14,7 @@ from hidim.cli.algorithms import Asked, add_algorithm_flags, asked, check_keys
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
 from hidim.cli.numbers import count, number, row, sizes
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, table, write_figures
-from hidim.support.checks import positive, whole
+from hidim.support.checks import finite, positive, whole
 from hidim.support.extras import require
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ the same on the workers of a Dask scheduler, or as 20 jobs of Slurm
 
 KEYS = ("rate", "ratio", "delta", "kappa_2", "kappa_3")
 _FEW = 12  # points that are listed one by one
-_LEAST = 4  # sizes that show an exponent
+_LEAST = 5  # sizes that show an exponent
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--last-decades",
         type=number,
         metavar="X",
-        default=2,
-        help="decades of flops that powers are fitted to (2)",
+        help="decades of flops that powers are fitted to (a window chosen by rule)",
     )
     add_executor_flags(parser, default="processes", keep="finished tasks and plane.nc")
     add_output_flags(parser)
@@ -80,10 +79,14 @@ def run(args: argparse.Namespace) -> int:
     check_executor_flags(args, folder=args.out)
     named = asked(args, ["sgd"])
     recipes = [_recipe(one) for one in named]
-    args.last_decades = positive("last_decades", args.last_decades)
-    for name in ("alpha", "d"):
-        for value in getattr(args, name) or ():
-            (positive if name == "alpha" else whole)(name, value)
+    if args.last_decades is not None:
+        args.last_decades = positive("last_decades", args.last_decades)
+    for value in args.alpha:
+        positive("alpha", value)
+    for value in args.beta:
+        finite("beta", value)
+    for value in args.d or ():
+        whole("d", value, minimum=2)
     if args.plot is not None and len(args.d or range(10)) < _LEAST:
         raise ValueError(f"--plot draws exponents, which show from {_LEAST} sizes on.")
     with executor_of(args, folder=args.out) as executor:
@@ -126,6 +129,7 @@ def _report(
 
         measured = plane_exponents(plane, last_decades=args.last_decades)
     rows = _rows(plane, measured, labels, recipes)
+    lost = [] if measured is None else _diverged(measured, labels)
     if args.plot is not None:
         assert measured is not None  # as `run` has seen to
         draws = [_panel(measured, str(name)) for name in plane["recipe"].values]
@@ -137,7 +141,7 @@ def _report(
         f"d = {d.min():g}..{d.max():g}: {curves:,} curves"
     )
     where = "" if args.out is None else f", kept in {args.out}"
-    note = "" if measured is not None else f"\n\nexponents show from {_LEAST} sizes on"
+    notes = lost if measured is not None else [f"exponents show from {_LEAST} sizes on"]
     answer: dict[str, Any] = {key: plane[key].values for key in ("alpha", "beta", "d")}
     answer |= {"batch_size": args.batch_size, "curves": curves, "folder": args.out, "rows": rows}
     text = table(_points(rows) if len(rows) <= _FEW else _summary(rows))
@@ -145,7 +149,7 @@ def _report(
         args,
         columns={key: [one[key] for one in rows] for key in rows[0]},
         answer=answer,
-        text=f"{head}{where}\n\n{text}{note}",
+        text="\n\n".join([f"{head}{where}", text, *notes]),
     )
 
 
@@ -161,14 +165,29 @@ def _rows(
         for i, alpha in enumerate(plane["alpha"].values.tolist()):
             for j, beta in enumerate(plane["beta"].values.tolist()):
                 law = recipe.law(alpha, beta)
-                found: dict[str, float] = {"eta": math.nan, "xi": math.nan}
-                if measured is not None:
-                    found = {key: float(measured[key].values[i, j, r]) for key in found}
                 row = {"algorithm": label, "alpha": alpha, "beta": beta, "phase": law.phase}
-                for key, theory in (("eta", law.eta), ("xi", law.xi)):
-                    row |= {key: _known(found[key]), f"{key}_theory": _known(theory)}
+                for name, theory in (("eta", law.eta), ("xi", law.xi)):
+                    for key in (name, f"{name}_low", f"{name}_high"):
+                        value = math.nan if measured is None else measured[key].values[i, j, r]
+                        row[key] = _known(float(value))
+                    row[f"{name}_theory"] = _known(theory)
+                row["diverged"] = None if measured is None else int(measured.diverged[i, j, r])
                 rows.append(row)
     return rows
+
+
+def _diverged(measured: xarray.Dataset, labels: list[str]) -> list[str]:
+    """A line for each optimizer some of whose runs diverge, with the remedy."""
+    lines = []
+    for r, label in enumerate(labels):
+        counts = measured["diverged"].values[:, :, r]
+        if lost := int(np.count_nonzero(counts)):
+            lines.append(
+                f"{label}: diverges at {lost} of {counts.size} points, at up to {counts.max()} "
+                "sizes, so that there are no exponents there: take a smaller rate, or leave it out "
+                "for the recommended one"
+            )
+    return lines
 
 
 def _known(value: float) -> float | None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.support.checks import finite, instance, non_negative, positive, rows_of, shown
 from hidim.support.results import Saved
 
 # On a plateau risks ripple, and differ by the error of the curves: nobody is above another there.
@@ -67,6 +68,10 @@ def standings(curves: Sequence[Curve]) -> list[Standing]:
     >>> [(s.algorithm, s.steps_to_first, s.speedup) for s in standings([slow, fast])]
     [('slow', 100.0, 1.0), ('fast', 10.0, 10.0)]
     """
+    if isinstance(curves, Curve) or not isinstance(curves, Sequence):
+        raise ValueError(f"`curves` must be a row of Curves, got {shown(curves)}.")
+    for curve in curves:
+        _check_curve(curve)
     if not curves:
         return []
     level = float(curves[0].in_time()[1][-1])
@@ -130,19 +135,23 @@ def first_crossing(
         level: a positive number.
         stderr: shape (n,) standard errors of y, or None.
 
+    Raises:
+        ValueError: rows of two lengths, x that does not ascend, or a level that is not positive.
+
     >>> found = first_crossing(np.array([1.0, 10, 100]), np.array([1.0, 0.1, 0.01]), 0.05)
     >>> round(found.value, 6), round(found.power, 6)
     (20.0, -1.0)
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if not level > 0:
-        raise ValueError(f"`level` must be positive, got {level!r}.")
+    level = positive("level", level)
+    x, y, *errors = rows_of(x=x, y=y, stderr=stderr)
+    if not np.all(np.diff(x) > 0):
+        raise ValueError("`x` must ascend: sort the points by it, and give each x once.")
     use = (x > 0) & np.isfinite(y) & (y > 0)
     u, w = np.log(x[use]), np.log(y[use])
     value, power, place = _crossing(u, w, math.log(level))
-    if stderr is None or place is None:
+    if not errors or place is None:
         return Crossing(value, level, None, None, power)
-    share = float(np.asarray(stderr)[use][place]) / float(y[use][place])
+    share = float(errors[0][use][place]) / float(y[use][place])
     low, high = (_crossing(u, w, math.log(level) + sign * share)[0] for sign in (1, -1))
     return Crossing(value, level, low, math.inf if math.isnan(high) else high, power)
 
@@ -174,9 +183,11 @@ def time_to_level(curve: Curve, level: float) -> Crossing:
     >>> time_to_level(Curve([0, 10, 100], [0.1, 0.05, 0.01]), 0.5).value
     0.0
     """
+    level = finite("level", level)
+    _check_curve(curve)
     steps, places = np.unique(np.asarray(curve.steps, dtype=np.float64), return_index=True)
     if steps.size and steps[0] == 0 and curve.risk[places][0] <= level:
-        return Crossing(0.0, float(level))  # it begins there
+        return Crossing(0.0, level)  # it begins there
     late = steps >= 1
     stderr = None if curve.stderr is None else curve.stderr[places][late]
     return first_crossing(steps[late], curve.risk[places][late], level, stderr=stderr)
@@ -194,6 +205,9 @@ def settling_time(curve: Curve, level: float, *, rtol: float = SAME) -> float:
     >>> settling_time(curve, 0.3), settling_time(curve, 0.15)
     (2.50..., nan)
     """
+    level = level if level == math.inf else finite("level", level)
+    rtol = non_negative("rtol", rtol)
+    _check_curve(curve)
     steps, risk = curve.in_time()
     if math.isinf(level) or not risk[-1] <= level:
         return math.nan
@@ -221,4 +235,8 @@ def time_to_multiple(curve: Curve, floor: float, multiple: float = 2.5) -> float
         floor: the risk floor of the problem.
         multiple: above 1 / (1 - N), the factor at which noise of kernel norm N holds the risk.
     """
-    return time_to_level(curve, multiple * floor).value
+    return time_to_level(curve, positive("multiple", multiple) * positive("floor", floor)).value
+
+
+def _check_curve(curve: object) -> None:
+    instance("curve", curve, Curve, "as predict and simulate return")

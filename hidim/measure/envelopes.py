@@ -7,8 +7,8 @@ parabola to log risk in log d around it, which averages over the ripples of a mo
 `lowest` is the lowest of the runs themselves, with nothing between them.
 
 Source: approaches 1 and 2 are those of arXiv 2203.15556, as arXiv 2405.15074 and 2505.16098 use
-them. Limits: a budget counts only where its optimum lies inside the ladder. A run that has ended
-keeps its last risk, so a ladder must run each size until it is no longer the best.
+them. Limits: a budget counts only where its optimum lies inside the ladder and the best run and
+those beside it are under way; only runs that are enter.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hidim.curve import Curve
+from hidim.measure.brackets import bracketed
 from hidim.measure.reading import LN10, by_size, log_loss_table, runs_of
 from hidim.measure.saturation import SaturatingFit
 from hidim.measure.slopes import Exponent
-from hidim.support.checks import finite_array
+from hidim.support.checks import finite_array, positive
 from hidim.support.results import Saved
 
 WIDTH = 1.0  # decades of size that the parabola of an isoFLOP profile sees
@@ -38,19 +39,22 @@ class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     """Measured compute-optimal sizes and risks, and the powers that they follow.
 
     Attributes:
-        flops: (n,) budgets that the ladder covers.
+        flops: (n,) budgets at which the best size lies between others that reach them.
         d: (n,) best size at each, real-valued.
         risk: (n,) risk there, with the 1/2.
         eta: risk ~ flops^-eta, with error, window and drift; None from `envelope` and `isoflop`.
         xi: d ~ flops^xi, likewise.
-        settled: whether neither power drifts within its window by more than its error.
+        settled: whether neither power drifts within its window by more than its error, and a
+            floor that was fitted is known well enough.
         sizes: how many sizes the powers rest on.
         saturating: risk = c + A flops^-b over the whole frontier.
         eta_theory: of the law set beside it, or None.
         xi_theory: of the law set beside it, or None.
         eta_theory_here: the law's own power, with its constants, over the window of `eta`.
         xi_theory_here: likewise.
-        floor: what was taken off every loss first.
+        floor: what was taken off every loss.
+        floor_interval: 95 % interval of a floor that was fitted, or None.
+        reason: why it is not settled, empty where it is.
     """
 
     flops: np.ndarray
@@ -66,6 +70,8 @@ class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
     eta_theory_here: float | None = None
     xi_theory_here: float | None = None
     floor: float = 0.0
+    floor_interval: tuple[float, float] | None = None
+    reason: str = ""
 
     def __repr__(self) -> str:
         if not len(self.flops):
@@ -78,7 +84,9 @@ class MeasuredFrontier(Saved, format="hidim-measured-frontier/1"):
 
     def to_dict(self) -> dict[str, Any]:
         """The powers as plain numbers, without the points of the frontier."""
-        table: dict[str, Any] = {"sizes": self.sizes, "settled": self.settled, "floor": self.floor}
+        table: dict[str, Any] = {key: getattr(self, key) for key in ("sizes", "settled", "floor")}
+        table["floor_interval"] = None if self.floor_interval is None else [*self.floor_interval]
+        table["reason"] = self.reason
         for name in ("eta", "xi"):
             one, theory = getattr(self, name), getattr(self, f"{name}_theory")
             keys = ("value", "low", "high", "stderr", "drift", "drift_error")
@@ -118,6 +126,7 @@ def isoflop(
         decades: width in d of the window around the best size that the parabola sees; it sees
             the nearest five sizes at least.
     """
+    decades = positive("decades", decades)
 
     def vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         return parabola_vertex(x, y, decades=decades)
@@ -135,7 +144,7 @@ def lowest(curves: Sequence[Any], flops: np.ndarray) -> np.ndarray:
     >>> lowest(runs, np.array([10.0, 1000.0])).round(3)
     array([0.707, 0.1  ])
     """
-    flops = np.asarray(flops, dtype=np.float64)
+    flops = _positive_budgets(flops)
     groups = [[run] for run in runs_of(curves)]
     table = log_loss_table(groups, np.log(flops), holds=True)
     if not np.all(np.isfinite(table).any(axis=1)):
@@ -184,32 +193,44 @@ Vertex = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
 
 
 def _frontier(curves: Sequence[Any], flops: ArrayLike, vertex: Vertex) -> MeasuredFrontier:
-    if len(curves) < FEWEST:
-        raise ValueError(f"`curves` must hold at least {FEWEST} sizes, got {len(curves)}.")
     x, groups = by_size(runs_of(curves))
-    budgets = np.atleast_1d(finite_array("flops", flops, ndim=(0, 1)))
-    if np.any(budgets <= 0):
-        raise ValueError(f"`flops` must be positive, got {budgets.min():g}.")
+    if len(x) < FEWEST:
+        raise ValueError(f"`curves` must hold at least {FEWEST} sizes, got {len(x)}.")
+    budgets = _positive_budgets(flops)
+    running = log_loss_table(groups, np.log(budgets))
     table = log_loss_table(groups, np.log(budgets), holds=True)
     found = [
         (f, *point)
-        for f, y in zip(budgets, table, strict=True)
-        if (point := _inner(x, y, vertex)) is not None
+        for f, y, now in zip(budgets, table, running, strict=True)
+        if bracketed(now)
+        and np.nanargmin(y) == np.nanargmin(now)  # else the best has ended
+        and (point := _inner(x, y, now, vertex)) is not None
     ]
     columns = np.array(found).reshape(-1, 3).T
     return MeasuredFrontier(*columns)
 
 
-def _inner(x: np.ndarray, y: np.ndarray, vertex: Vertex) -> tuple[float, float] | None:
-    """Best size and risk at one budget, where they lie well inside the ladder."""
-    ran = np.isfinite(y)
-    if ran.sum() < FEWEST:
+def _positive_budgets(flops: ArrayLike) -> np.ndarray:
+    budgets = np.atleast_1d(finite_array("flops", flops, ndim=(0, 1)))
+    if np.any(budgets <= 0):
+        raise ValueError(f"`flops` must be positive, got {budgets.min():g}.")
+    return budgets
+
+
+def _inner(
+    x: np.ndarray, y: np.ndarray, now: np.ndarray, vertex: Vertex
+) -> tuple[float, float] | None:
+    """Best size and risk at one budget by the runs of `now`, where they lie well inside the ladder.
+
+    In y runs that have ended keep their last risk.
+    """
+    here, best = x[np.isfinite(y)], x[np.nanargmin(y)]
+    if len(here) < FEWEST:
         return None
-    here_x, here_y = x[ran], y[ran]
-    k = int(np.argmin(here_y))
-    if min(here_x[k] - here_x[0], here_x[-1] - here_x[k]) < min(_MARGIN, np.ptp(x) / 4):
+    if min(best - here[0], here[-1] - best) < min(_MARGIN, np.ptp(x) / 4):
         return None
-    size, level = vertex(here_x, here_y)
-    if not (np.isfinite(size) and here_x[0] < size < here_x[-1]):
+    ran = np.isfinite(now)
+    size, level = vertex(x[ran], now[ran])
+    if not (np.isfinite(size) and x[ran][0] < size < x[ran][-1]):
         return None
     return float(np.exp(size)), float(np.exp(level))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.measure.slopes import blocks, jackknife, student
+from hidim.support.checks import rows_of
 from hidim.support.results import Saved
 
 _RANGE = (0.02, 6.0)
@@ -55,14 +56,14 @@ def saturating_fit(steps: np.ndarray, risk: np.ndarray) -> SaturatingFit:
     """Fit risk = c + A t^-b with c, A >= 0 by least squares of relative residuals.
 
     Raises:
-        ValueError: fewer than four positive points.
+        ValueError: fewer than four positive points, or rows of two lengths.
 
     >>> t = np.geomspace(1, 1e4, 50)
     >>> fit = saturating_fit(t, 0.01 + 2 * t**-0.7)
     >>> round(fit.b, 4), round(fit.c, 6), round(fit.A, 4)
     (0.7, 0.01, 2.0)
     """
-    t, p = np.asarray(steps, dtype=np.float64), np.asarray(risk, dtype=np.float64)
+    t, p = rows_of(steps=steps, risk=risk)
     use = (t > 0) & np.isfinite(p) & (p > 0)
     if use.sum() < _FEWEST:
         raise ValueError(f"`steps` must hold at least 4 positive steps, got {int(use.sum())}.")
@@ -135,6 +136,9 @@ def shared_saturation(x: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float,
     Returns:
         c, and b of each row.
 
+    Raises:
+        ValueError: no rows, rows of two lengths, or numbers that are not positive.
+
     >>> x = np.geomspace(1, 1e4, 30)
     >>> c, (one, two) = shared_saturation(x, [0.5 + x**-0.4, 0.5 + 3 * x**-0.6])
     >>> round(c, 5), round(one, 4), round(two, 4)
@@ -142,6 +146,13 @@ def shared_saturation(x: np.ndarray, rows: Sequence[np.ndarray]) -> tuple[float,
     """
     from scipy.optimize import minimize_scalar
 
+    if not len(rows):
+        raise ValueError("`rows` is empty: give at least one row of losses.")
+    for number, row in enumerate([x, *rows]):
+        name = f"rows[{number - 1}]" if number else "x"
+        rows_of(**{"x": x, name: row})
+        if not np.all(np.asarray(row, dtype=np.float64) > 0):
+            raise ValueError(f"`{name}` must hold positive numbers, which have logarithms.")
     u = np.log(x)
 
     def lines(c: float) -> tuple[float, list[float]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.curve import Curve
-from hidim.support.checks import finite_array
+from hidim.support.checks import instance, positive, real_array, rows_of
 from hidim.support.results import Saved
 
 LEVEL = 0.95  # of every interval
@@ -86,14 +86,18 @@ def measure_exponent(
         weights: shape (n,), of the squared residuals; equal by default.
 
     Raises:
-        ValueError: fewer than two points.
+        ValueError: fewer than two points, rows of two lengths, or numbers that are not positive.
 
     >>> round(measure_exponent(np.array([1.0, 10, 100]), np.array([1.0, 0.1, 0.01])).value, 9)
     -1.0
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    weight = np.ones(len(x)) if weights is None else finite_array("weights", weights, ndim=1)
+    x, y, *given = rows_of(x=x, y=y, weights=weights)
+    for name, row in (("x", x), ("y", y)):
+        if not np.all((row > 0) & np.isfinite(row)):
+            raise ValueError(f"`{name}` must hold positive numbers, which have logarithms.")
+    weight = given[0] if given else np.ones(len(x))
     if last_decades is not None and len(x):
+        last_decades = positive("last_decades", last_decades)
         use = x >= x.max() * 10.0**-last_decades * (1 - 1e-9)
         x, y, weight = x[use], y[use], weight[use]
     if len(x) < 2:
@@ -177,14 +181,27 @@ def _line(u: np.ndarray, w: np.ndarray, weight: np.ndarray) -> tuple[float, floa
 def local_slopes(curve: Curve, steps: np.ndarray | None = None) -> np.ndarray:
     """d log risk / d log t, by the derivative of a spline, at `steps` or the curve's own.
 
+    Raises:
+        ValueError: steps outside the curve, or a curve with fewer than two of them from 1 on.
+
     >>> curve = Curve(steps=[1, 10, 100, 1000], risk=[1.0, 0.1, 0.01, 0.001])
     >>> local_slopes(curve).round(6).tolist()
     [-1.0, -1.0, -1.0, -1.0]
     """
     from scipy.interpolate import CubicSpline
 
+    instance("curve", curve, Curve, "as predict and simulate return")
     known, risk = curve.in_time()
-    use = (known >= 1) & np.isfinite(risk)
+    use = (known >= 1) & np.isfinite(risk) & (risk > 0)
+    if use.sum() < 2:
+        raise ValueError(f"`curve` must have 2 steps from 1 on with a risk, got {use.sum()}.")
     spline = CubicSpline(np.log(known[use]), np.log(risk[use]))
-    where = known[use] if steps is None else np.asarray(steps, dtype=np.float64)
+    first, last = known[use][[0, -1]]
+    where = known[use] if steps is None else real_array("steps", steps, ndim=(0, 1))
+    outside = ~((where >= first * (1 - 1e-12)) & (where <= last * (1 + 1e-12)))
+    if outside.any():
+        raise ValueError(
+            f"`steps` must lie within the curve, {first:g}..{last:g}, got {where[outside][0]:g}: "
+            "slopes are not extrapolated."
+        )
     return np.asarray(spline(np.log(where), 1))

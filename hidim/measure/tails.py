@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from hidim.measure.slopes import measure_exponent
-from hidim.support.checks import finite_array
+from hidim.support.checks import finite_array, shown, whole
 from hidim.support.results import Saved
 
 
@@ -90,7 +90,12 @@ def tail(eigenvalues: np.ndarray, *, site: str = "", window: tuple[int, int] | N
     values = np.sort(finite_array("eigenvalues", eigenvalues, ndim=1))[::-1]
     values = values[values > 1e-10 * values[0]] if len(values) and values[0] > 0 else values[:0]
     rank = len(values)
-    first, last = window or (max(3, rank // 50), rank // 2)
+    first, last = max(3, rank // 50), rank // 2
+    if window is not None:
+        ends = finite_array("window", window, ndim=1)
+        if len(ends) != 2:
+            raise ValueError(f"`window` must be a first and a last rank, got {shown(window)}.")
+        first, last = (int(whole("window", end)) for end in ends)
     if not 1 <= first <= last - 3 or last > rank:
         raise ValueError(
             f"`window` {first}..{last} must hold at least 4 of the {rank} nonzero eigenvalues"
@@ -100,10 +105,10 @@ def tail(eigenvalues: np.ndarray, *, site: str = "", window: tuple[int, int] | N
     y = 1 / values[first - 1 : last]
     # Ranks are dense at the end of a log axis: weights 1/j make every octave count the same.
     low = np.log(j) <= (math.log(first) + math.log(last)) / 2
-    whole = measure_exponent(j, y, weights=1 / j)
+    line = measure_exponent(j, y, weights=1 / j)
     halves = tuple(_slope(j[part], y[part]) for part in (low, ~low))
     return Tail(
-        site, values, (first, last), whole.value, (halves[0], halves[1]), whole.low, whole.high
+        site, values, (first, last), line.value, (halves[0], halves[1]), line.low, line.high
     )
 
 

@@ -14,7 +14,8 @@ from hidim.measure import (
 from hidim.studies.ladder import Ladder, run_ladder
 from hidim.studies.ladder_exponents import LadderExponents, measure_ladder
 from hidim.studies.own_covariance import OwnExponents, own_exponents
-from hidim.studies.plane import load_plane, plane_exponents, run_plane, save_plane
+from hidim.studies.plane import load_plane, run_plane, save_plane
+from hidim.studies.plane_powers import plane_exponents
 from hidim.studies.recipes import Recipe
 
 __all__ = [

@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from hidim.engines.targets import TOLERANCE, predict_targets
 from hidim.problems.power_law import MOST_POWER, spectra_at
 from hidim.scaling.frontier import Frontier
 from hidim.scaling.law import ScalingLaw
-from hidim.support.checks import finite_array
+from hidim.support.checks import finite_array, folder_path, instance
 from hidim.support.stores import Store, task_name
 from hidim.support.tasks import run_tasks
 from hidim.support.workers import check_executor, check_workers
@@ -67,6 +66,7 @@ def exact_frontier(
             budget is beyond what exact curves reach, or other processes do not know its name.
         WorkersLost: the executor cannot go on; what is finished is in `folder`.
     """
+    instance("law", law, ScalingLaw, "as hidim.scaling_law returns")
     if law.kappas.kappa_b:
         raise ValueError(
             f"`kappa_b` must be 0 for exact curves, got {law.kappas.kappa_b:g}: a batch that grows "
@@ -78,6 +78,7 @@ def exact_frontier(
     budgets = np.atleast_1d(finite_array("flops", flops))
     tasks = [Budget(law, float(f), float(d)) for f, d in zip(budgets, guesses, strict=True)]
     workers, executor = check_workers(workers), check_executor(executor, folder=folder)
+    kept = folder_path("folder", folder)
     counted = 0
 
     def tick(tried: int) -> None:
@@ -101,7 +102,7 @@ def exact_frontier(
     results = run_tasks(
         functools.partial(search, tick=tick) if alone else search,
         {task.name: task for task in tasks},
-        store=None if folder is None else Store(Path(folder)),
+        store=None if kept is None else Store(kept),
         executor=executor,
         workers=1 if alone else workers,
         progress=False,

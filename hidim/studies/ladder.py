@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from hidim.curve import Curve
 from hidim.scaling.law import ScalingLaw
 from hidim.studies.recipes import Recipe
 from hidim.studies.rungs import Rung, climb
-from hidim.support.checks import finite_array, positive, shown, whole
+from hidim.support.checks import finite_array, folder_path, positive, shown, whole
 from hidim.support.results import Saved
 from hidim.support.stores import Store
 from hidim.support.tasks import run_tasks
@@ -120,6 +119,7 @@ def run_ladder(
     batch_size = whole("batch_size", batch_size, minimum=1, allow_inf=True)
     workers = 1 if executor is None and workers is None else check_workers(workers)
     executor = check_executor(executor, folder=folder)
+    kept = folder_path("folder", folder)
     betas = np.atleast_1d(finite_array("beta", beta, ndim=(0, 1)))
     if not betas.size:
         raise ValueError("`beta` is empty: give at least one.")
@@ -141,7 +141,7 @@ def run_ladder(
     results = run_tasks(
         climb,
         {rung.name: rung for rung in rungs},
-        store=None if folder is None else Store(Path(folder)),
+        store=None if kept is None else Store(kept),
         executor=executor,
         workers=workers,
         progress=False if progress is None and done is not None else progress,

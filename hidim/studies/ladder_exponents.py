@@ -24,7 +24,7 @@ from hidim.measure import (
     time_to_multiple,
 )
 from hidim.studies.ladder import Ladder
-from hidim.support.checks import finite
+from hidim.support.checks import finite, instance
 from hidim.support.results import Saved
 
 
@@ -82,6 +82,7 @@ def measure_ladder(
     Raises:
         ValueError: a curve diverges, or the ladder is too short to hold a compute-optimal size.
     """
+    instance("ladder", ladder, Ladder, "as run_ladder returns")
     multiple = finite("multiple", multiple)
     if multiple <= 1:
         raise ValueError(f"`multiple` of the floor must exceed 1, got {multiple:g}.")

@@ -30,7 +30,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import recommend
 from hidim.scaling.law import ScalingLaw, scaling_law
 from hidim.studies.ladder import check_sizes, sizes_between
-from hidim.support.checks import given_seed, positive, whole
+from hidim.support.checks import given_seed, instance, positive, whole
 from hidim.support.results import Saved
 
 _SMALLEST, _SIZES = 10, 14  # of the ladder by default
@@ -101,11 +101,12 @@ def own_exponents(
         ValueError: modes that stand for several, too few modes, or a ladder without a frontier.
 
     >>> j = np.arange(1, 401.0)
-    >>> found = own_exponents(Spectrum(j**-2.0, j**-1.4, 0.0), sizes=[10, 14, 20, 28, 40, 56, 80])
+    >>> found = own_exponents(Spectrum(j**-2.0, j**-1.4, 0.0))
     >>> round(found.alpha.value, 6), round(found.beta.value, 6), found.law.phase
     (1.0, 0.7, 'II')
     """
     record = lookup(name)
+    instance("spectrum", spectrum, Spectrum, "such as Spectrum.from_data gives")
     positive("reach", reach)
     seed = given_seed("seed", seed)
     batch = whole("batch_size", batch_size, minimum=1, allow_inf=True)

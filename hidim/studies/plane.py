@@ -20,14 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hidim._version import __version__
-from hidim.measure import envelope, measure_exponent
 from hidim.studies.ladder import check_sizes
 from hidim.studies.plane_tasks import TOGETHER, Row, Task, rows_in, solve
 from hidim.studies.recipes import Recipe
-from hidim.support.checks import finite_array, positive, shown, whole
+from hidim.support.checks import finite_array, folder_path, positive, shown, whole
 from hidim.support.extras import require
 from hidim.support.files import write_with
-from hidim.support.progress import track
 from hidim.support.tasks import run_tasks
 from hidim.support.workers import check_executor, check_workers
 
@@ -93,6 +91,7 @@ def run_plane(
     if v_over_d not in (None, math.inf):
         v_over_d = positive("v_over_d", v_over_d)
     workers, executor = check_workers(workers), check_executor(executor, folder=folder)
+    kept = folder_path("folder", folder)
     points = int(whole("points", points, minimum=16))
     for alpha in alphas:
         for recipe in chosen:
@@ -112,7 +111,7 @@ def run_plane(
     results = run_tasks(
         solve,
         named,
-        store=None if folder is None else rows_in(Path(folder)),
+        store=None if kept is None else rows_in(kept),
         executor=executor,
         workers=workers,
         progress=progress,
@@ -174,6 +173,9 @@ def save_plane(plane: xarray.Dataset, path: str | os.PathLike[str]) -> None:
 
     `load_plane` gives back an identical one; any other reader of netCDF reads it too.
     """
+    xarray = require("xarray", "studies")
+    if not isinstance(plane, xarray.Dataset):
+        raise ValueError(f"`plane` must be a plane of run_plane, got {shown(plane)}.")
     content = plane.to_netcdf(engine="scipy")
     write_with(path, lambda stream: stream.write(content))
 
@@ -186,6 +188,8 @@ def load_plane(path: str | os.PathLike[str]) -> xarray.Dataset:
         MissingExtra: xarray is not installed.
     """
     xarray = require("xarray", "studies")
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"`path` must be the path of a file, got {shown(path)}.")
     if not Path(path).is_file():
         raise ValueError(f"there is no file {str(path)!r}.")
     try:
@@ -193,56 +197,6 @@ def load_plane(path: str | os.PathLike[str]) -> xarray.Dataset:
         return plane.assign_coords(recipe=plane["recipe"].values.astype(str))
     except (OSError, ValueError, TypeError, LookupError):
         raise ValueError(f"cannot load {str(path)!r}: it is no plane, or damaged.") from None
-
-
-def plane_exponents(
-    plane: xarray.Dataset,
-    *,
-    last_decades: float = 2.0,
-    per_decade: int = 8,
-    progress: bool | None = None,
-) -> xarray.Dataset:
-    """Measured and theoretical eta and xi at every point of a plane.
-
-    Args:
-        plane: from `run_plane`, with at least four sizes.
-        last_decades: decades of flops that the powers are fitted over.
-        per_decade: budgets per decade.
-        progress: show a bar with the time left; None when standard error is a terminal.
-
-    Returns:
-        A Dataset (alpha, beta, recipe) with eta, xi, eta_theory, xi_theory; NaN where the
-        ladder covers no budget.
-    """
-    from hidim.curve import Curve
-
-    xarray = require("xarray", "studies")
-    recipes = [Recipe(**row) for row in json.loads(plane.attrs["recipes"])]
-    shape = (plane.sizes["alpha"], plane.sizes["beta"], plane.sizes["recipe"])
-    names = ("eta", "xi", "eta_theory", "xi_theory")
-    found = {name: np.full(shape, np.nan) for name in names}
-    sizes, batch = plane["d"].values, plane.attrs["batch_size"]
-    for i, j, r in track(list(np.ndindex(shape)), "exponents", enabled=progress):
-        risk, steps = plane["risk"].values[i, j, r], plane["steps"].values[i, r]
-        if not np.isfinite(risk).any():
-            continue
-        alpha, beta = float(plane["alpha"][i]), float(plane["beta"][j])
-        law = recipes[r].law(alpha, beta)
-        found["eta_theory"][i, j, r], found["xi_theory"][i, j, r] = law.eta, law.xi
-        curves = [
-            Curve(t[np.isfinite(t)], p[np.isfinite(t)], dimension=d, batch_size=batch)
-            for t, p, d in zip(steps, risk, sizes, strict=True)
-        ]
-        top = math.log10(float(sizes[-1])) + math.log10(float(np.nanmax(steps)))
-        budgets = 10 ** np.arange(2.0, top, 1 / per_decade)
-        frontier = envelope(curves, budgets)
-        if len(frontier.flops) >= 4:
-            for name, values in (("eta", 1 / frontier.risk), ("xi", frontier.d)):
-                power = measure_exponent(frontier.flops, values, last_decades=last_decades)
-                found[name][i, j, r] = power.value
-    coords = {key: plane[key] for key in ("alpha", "beta", "recipe")}
-    data = {name: (("alpha", "beta", "recipe"), values) for name, values in found.items()}
-    return xarray.Dataset(data, coords=coords)
 
 
 def _row(name: str, given: Any) -> list[Any]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def finite(name: str, value: Any) -> float:
@@ -135,6 +139,40 @@ def real_array(
     return array
 
 
+def rows_of(**named: Any) -> list[np.ndarray]:
+    """Rows of numbers of one length as float64, each by its name; None stays out.
+
+    >>> rows_of(x=[1, 2], y=(3, 4), stderr=None)
+    [array([1., 2.]), array([3., 4.])]
+    """
+    rows = {name: real_array(name, row, ndim=1) for name, row in named.items() if row is not None}
+    (first, one), *others = rows.items()
+    for name, row in others:
+        if len(row) != len(one):
+            raise ValueError(
+                f"`{name}` must be as long as `{first}`, got {len(row)} for {len(one)} numbers."
+            )
+    return list(rows.values())
+
+
+def instance(name: str, value: Any, kind: type[T], remedy: str) -> T:
+    """An object of the class that is wanted.
+
+    >>> instance("steps", 3, int, "such as len gives")
+    3
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` must be a {kind.__name__}, {remedy}; got {shown(value)}.")
+    return value
+
+
+def folder_path(name: str, value: Any) -> Path | None:
+    """The path of a folder, or None."""
+    if value is None or isinstance(value, str | os.PathLike):
+        return None if value is None else Path(value)
+    raise ValueError(f"`{name}` must be the path of a folder or None, got {shown(value)}.")
+
+
 def shown(value: Any) -> str:
     """A value as a message of one line quotes it, however long it is.
 
@@ -150,6 +188,7 @@ def shown(value: Any) -> str:
         text = repr(value)
     except ValueError:  # it holds a whole number of more digits than Python prints
         return f"a {type(value).__name__} with numbers beyond float64"
+    text = " ".join(text.split()) if "\n" in text else text  # as an array's
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

@@ -81,6 +81,8 @@ def _client(address: str) -> Iterator[Any]:
     # What it logs of a lost connection comes as our own line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        # A Client that cannot read its address leaves a traceback behind.
+        distributed.comm.get_address_host_port(address)
         client = distributed.Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())

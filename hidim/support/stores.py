@@ -80,8 +80,19 @@ class Store(Generic[R]):
         self.write(self.file(name), result)
 
     def load(self, name: str) -> R:
-        """A result that was kept."""
-        return self.read(self.file(name))
+        """A result that was kept.
+
+        Raises:
+            ValueError: its file is damaged, which is named, to be deleted.
+        """
+        file = self.file(name)
+        try:
+            return self.read(file)
+        except ValueError as error:
+            said = str(error).rstrip(".")
+            raise ValueError(
+                f"{said}: delete {str(file)!r}, and the same again does its task anew."
+            ) from None
 
 
 def task_name(beginning: str, task: Any) -> str:

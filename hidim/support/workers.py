@@ -49,9 +49,10 @@ def check_executor(executor: Any, *, folder: object = None) -> Any:
     """
     if executor is None or (isinstance(executor, str) and executor == "processes"):
         return None
-    if hasattr(executor, "get_executor"):  # a Dask Client; its own `submit` is no PEP 3148
+    made = not isinstance(executor, type)  # an object, not the class of one
+    if made and hasattr(executor, "get_executor"):  # a Dask Client; its `submit` is no PEP 3148
         return executor.get_executor(pure=False)
-    if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
+    if not made or not callable(getattr(executor, "submit", None)):
         raise ValueError(
             "`executor` must be 'processes' or an executor with `submit`, such as Dask's "
             f"Client(address).get_executor(); got {shown(executor)}."

@@ -52,6 +52,7 @@ def test_a_table_of_runs_shows_its_exponents(capsys, text_runs):
 def test_the_table_says_what_bends_and_what_to_do(capsys, text_runs):
     assert main(["frontier", "--runs", text_runs]) == 0
     text = capsys.readouterr().out
+    assert "settled: no, " in text
     assert "--floor fit" in text
     assert "window in flops" in text
 
@@ -105,6 +106,7 @@ def test_seeds_are_runs_of_their_own(tmp_path):
         (("params", "loss"), [(10, 2.0)], "tokens=D"),
         (("flops", "loss"), [(10, 2.0)], "params"),
         (("params", "flops", "loss"), [("", "", "")], "no row"),
+        (("params", "flops", "loss"), [(10, 1e3, 2.0), (10, 1e4, "nan")], "leave its rows out"),
     ],
 )
 def test_tables_without_curves_are_refused_in_one_line(capsys, tmp_path, header, rows, word):
@@ -118,11 +120,33 @@ def test_tables_without_curves_are_refused_in_one_line(capsys, tmp_path, header,
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
+        (["--alpha", "1", "--beta", "0.7"], "needs --algorithm NAME"),
+        (["--v-over-d", "4"], "--v-over-d goes with the law"),
+        (["--batch-size", "4"], "--batch-size goes with the law"),
+        (["--algorithm", "sgd:c_2=1"], "'sgd:c_2=1' goes with the law"),
+    ],
+)
+def test_what_only_a_law_reads_is_not_passed_over(capsys, tmp_path, flags, word):
+    rows = [(n, f, loss) for n, fs, ls in ladder(sizes=5) for f, loss in zip(fs, ls, strict=True)]
+    file = write(tmp_path / "a.csv", ("params", "flops", "loss"), rows)
+    assert main(["frontier", "--runs", file, *flags]) == 2
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
         (["--runs", "nowhere"], "no file or folder"),
         (["--runs", ".", "--flops", "1e9"], "--flops"),
         (["--runs", ".", "--alpha", "1"], "--beta"),
         (["--alpha", "1", "--beta", "1"], "--flops missing"),
         (["--runs", "tests/cli"], "no saved curves"),
+        (["--runs", ".", "--law-only"], "--law-only"),
+        (["--alpha", "1", "--beta", "1", "--flops", "1e9", "--window", "1", "2"], "--window"),
+        (["--alpha", "1", "--beta", "1", "--flops", "1e9", "--floor", "fit"], "--floor"),
+        (["--alpha", "1", "--beta", "1", "--flops", "1e9", "--columns", "loss=L"], "--columns"),
     ],
 )
 def test_bad_requests_are_one_line(capsys, flags, word):

@@ -20,7 +20,7 @@ from hidim.studies import load_plane
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md").read_text(encoding="utf-8")
 SMALL = ["plane", "--alpha", "1", "--beta", "-2,0.3", "--points", "32", "--workers", "1"]
-LADDER = [*SMALL, "--d", "100:800:4", "--last-decades", "1"]
+LADDER = [*SMALL, "--d", "100:1600:5"]
 
 
 def test_a_row_per_optimizer_and_point_with_the_keys_that_are_documented(tmp_path, capsys):
@@ -28,7 +28,11 @@ def test_a_row_per_optimizer_and_point_with_the_keys_that_are_documented(tmp_pat
     flags = ["--algorithm", "sgd", "general-momentum:kappa_2=0.5,kappa_3=0.5,rate=0.4"]
     assert main([*LADDER, *flags, "--json", "--csv", str(file), "--out", str(out)]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["curves"], answer["d"], len(answer["rows"])) == (8, [100, 200, 400, 800], 4)
+    assert (answer["curves"], answer["d"], len(answer["rows"])) == (
+        10,
+        [100, 200, 400, 800, 1600],
+        4,
+    )
     for key in [*answer, *answer["rows"][0]]:
         assert f"`{key}`" in PAGE
     sgd = {row["beta"]: row for row in answer["rows"] if row["algorithm"] == "sgd"}
@@ -38,10 +42,10 @@ def test_a_row_per_optimizer_and_point_with_the_keys_that_are_documented(tmp_pat
         rows = list(csv.DictReader(stream))
     assert [float(row["eta_theory"]) for row in rows] == [r["eta_theory"] for r in answer["rows"]]
     kept = {path: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
-    assert len(kept) == 4
+    assert len(kept) == 5
     assert main([*LADDER, *flags, "--out", str(out)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()} == kept
-    assert "8 curves, kept in" in capsys.readouterr().out
+    assert "10 curves, kept in" in capsys.readouterr().out
     assert np.isfinite(load_plane(out / "plane.nc").risk.sel(beta=0.3)).all()
 
 
@@ -58,7 +62,13 @@ def test_few_sizes_have_curves_and_no_exponents(capsys):
     assert main([*SMALL, "--d", "100,200"]) == 0
     shown = capsys.readouterr().out
     assert "2 curves" in shown
-    assert "exponents show from 4 sizes on" in shown
+    assert "exponents show from 5 sizes on" in shown
+
+
+def test_rates_that_diverge_are_named(capsys):
+    flags = ["--beta", "0.3", "--d", "50:800:5", "--points", "16", "--algorithm", "sgd:rate=3"]
+    assert main([*SMALL, *flags]) == 0
+    assert "sgd:rate=3: diverges at 1 of 1 points" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -68,17 +78,17 @@ def test_few_sizes_have_curves_and_no_exponents(capsys):
         (["--alpha", "a"], "'a' is not a number"),
         (["--alpha", "1:2"], "LOW:HIGH:COUNT"),
         (["--alpha", "1:2:0.5"], "must count 2 to 10000"),
-        (["--beta", "inf"], "`betas`"),
+        (["--beta", "inf"], "`beta` must be a finite"),
         (["--d", "10.5"], "`d` must be a whole number"),
         (["--d", "0:100:4"], "cannot read"),
-        (["--d", "1"], "`sizes` must be at least 2"),
+        (["--d", "1"], "`d` must be at least 2"),
         (["--points", "3"], "`points` must be at least 16"),
         (["--reach", "-1"], "`reach` must be positive"),
         (["--last-decades", "0"], "`last_decades`"),
         (["--algorithm", "sgd:gamma_2=1"], "sgd has no gamma_2 here"),
         (["--algorithm", "sgd:rate=-1"], "`rate` must be positive"),
         (["--algorithm", "general-momentum:kappa_2=0.1,kappa_3=0.1"], "`kappa_2`"),
-        (["--d", "100", "--plot", "a.png"], "from 4 sizes on"),
+        (["--d", "100", "--plot", "a.png"], "from 5 sizes on"),
         (["--out", "file/in"], "cannot make the folder"),
     ],
 )

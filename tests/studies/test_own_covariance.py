@@ -8,11 +8,12 @@ import pytest
 import hidim
 from hidim.cli.main import main
 from hidim.studies import own_exponents
+from hidim.studies.ladder import sizes_between
 from hidim.studies.own_covariance import data_exponents, random_features
 
 J = np.arange(1, 401.0)
 POWERS = hidim.Spectrum(J**-2.0, J**-0.6, 0.0)  # alpha = 1, beta = 0.3
-SIZES = [10, 14, 20, 28, 40, 56, 80]
+SIZES = sizes_between(10, 100, 13)  # as by default
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_what_has_no_ladder_is_refused():
 def test_the_command_sets_the_law_beside_it(capsys, tmp_path):
     file = tmp_path / "mine.npz"
     POWERS.save(file)
-    flags = ["exponents", "--spectrum", str(file), "--algorithm", "sgd", "--d-max", "80"]
+    flags = ["exponents", "--spectrum", str(file), "--algorithm", "sgd"]
     table = tmp_path / "table.csv"
     assert main([*flags, "--csv", str(table)]) == 0
     text = capsys.readouterr().out

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import hidim
+
 xarray = pytest.importorskip("xarray")
 
-from hidim.studies.plane import (  # noqa: E402
+from hidim.studies import (  # noqa: E402
     load_plane,
     plane_exponents,
     run_plane,
@@ -18,7 +20,7 @@ from hidim.studies.recipes import Recipe  # noqa: E402
 SMALL = {
     "alphas": [0.4, 1.0],
     "betas": [0.05, 0.3, 0.7],
-    "sizes": [100, 200, 400, 800],
+    "sizes": [100, 200, 400, 800, 1600],
     "points": 64,
     "workers": 1,
 }
@@ -30,7 +32,7 @@ def test_a_plane_is_labelled_and_empty_only_where_nothing_scales(tmp_path):
     assert np.isnan(plane.risk.sel(alpha=0.4, beta=0.05)).all()
     known = plane.risk.sel(beta=0.7, recipe="sgd")
     assert (known.isel(point=-5) < known.isel(point=5)).all()
-    found = plane_exponents(plane, last_decades=1.5)
+    found = plane_exponents(plane)
     gap = abs(found.eta - found.eta_theory).sel(recipe="sgd", alpha=1.0, beta=[0.3, 0.7])
     assert float(gap.max()) < 0.03  # sizes of a few hundred
 
@@ -38,7 +40,7 @@ def test_a_plane_is_labelled_and_empty_only_where_nothing_scales(tmp_path):
 def test_a_stopped_plane_goes_on_from_its_files(tmp_path, monkeypatch):
     first = run_plane(**SMALL, folder=tmp_path)
     files = sorted(tmp_path.glob("*.npz"))
-    assert len(files) == 8
+    assert len(files) == 10
     files[0].unlink()
     from hidim.studies import plane as module
 
@@ -85,8 +87,32 @@ def test_a_damaged_finished_task_is_named(tmp_path):
     run_plane([1.0], [0.7], **options)
     file = next(tmp_path.glob("*.npz"))
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(ValueError, match=file.name):
+    with pytest.raises(ValueError, match=f"delete '.*{file.name}'"):
         run_plane([1.0], [0.7], **options)
+
+
+def test_the_exponents_of_a_plane_are_those_of_its_ladders():
+    plane = run_plane([0.4], [0.7], sizes=[100 * 2**k for k in range(6)], workers=1)
+    (risk,), steps = plane.risk.values[0, :, 0], plane.steps.values[0, 0]
+    known = [np.isfinite(t) for t in steps]
+    rows = zip(plane.d.values, steps, risk, known, strict=True)
+    runs = [(d, d * t[k], p[k]) for d, t, p, k in rows]
+    found, one = plane_exponents(plane), hidim.frontier(runs)
+    assert float(found.eta[0, 0, 0]) == one.eta.value
+    assert [float(found[f"xi_{end}"][0, 0, 0]) for end in ("low", "high")] == [
+        one.xi.low,
+        one.xi.high,
+    ]
+
+
+def test_points_that_diverge_are_counted_and_show_no_exponents():
+    wild = Recipe("sgd", step=3.0)
+    plane = run_plane([1.0], [0.3], recipes=[wild], sizes=[50, 100], points=32, workers=1)
+    found = plane_exponents(plane)
+    assert int(found.diverged[0, 0, 0]) == 2
+    assert np.isnan(found.eta).all()
+    with pytest.raises(ValueError, match="`plane` must be a plane"):
+        plane_exponents(plane.risk.values)
 
 
 def test_bad_sizes_are_refused_before_any_work():

@@ -35,6 +35,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("lr", "learning_rate", "train/learning_rate", "train/lr", "learning-rate"),
 }
 ROLES = tuple(ALIASES)
+_ONE_RUN = "A diverged run has no law; end the file before that row."
 
 
 def read_run(
@@ -213,12 +214,12 @@ def find_column(
     return name
 
 
-def numbers(cells: Any, name: str, source: str) -> np.ndarray:
-    """Cells as float64; blanks become NaN, and any NaN written out is refused."""
+def numbers(cells: Any, name: str, source: str, *, remedy: str = _ONE_RUN) -> np.ndarray:
+    """Cells as float64; blanks become NaN, and any NaN written out is refused with the remedy."""
     if isinstance(cells, np.ndarray):
         bad = np.flatnonzero(~np.isfinite(cells))
         if len(bad):
-            raise ValueError(_not_finite(int(bad[0]), name, cells[bad[0]], source))
+            raise ValueError(_not_finite(int(bad[0]), name, cells[bad[0]], source, remedy))
         return cells
     out = np.empty(len(cells))
     for i, cell in enumerate(cells):
@@ -233,15 +234,12 @@ def numbers(cells: Any, name: str, source: str) -> np.ndarray:
                 + (": write decimals with a point." if "," in str(cell) else ".")
             ) from None
         if not math.isfinite(out[i]):
-            raise ValueError(_not_finite(i, name, cell, source))
+            raise ValueError(_not_finite(i, name, cell, source, remedy))
     return out
 
 
-def _not_finite(index: int, name: str, cell: Any, source: str) -> str:
-    return (
-        f"row {index + 2} of {source!r}: column {name!r} is {cell}. A diverged run has no law; "
-        "end the file before that row."
-    )
+def _not_finite(index: int, name: str, cell: Any, source: str, remedy: str) -> str:
+    return f"row {index + 2} of {source!r}: column {name!r} is {cell}. {remedy}"
 
 
 def _clean(

@@ -18,7 +18,7 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.tables import ALIASES, FLOPS_PER_TOKEN
+from hidim.fitting.sizes.tables import ALIASES, FLOPS_PER_TOKEN, REMEDY
 from hidim.support.checks import choice
 
 _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
@@ -30,6 +30,7 @@ _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
     "run": ("run", "run_id", "seed"),
 }
 ROLES = tuple(role for role in _ALIASES if role != "x")
+UNNAMED = "runs"  # of an optimizer that nothing names
 Ladders = dict[str, list[Any]]  # name of the optimizer -> Curves or (size, compute, loss)
 
 
@@ -66,7 +67,7 @@ def read_ladders(
     ladders: Ladders = {}
     cells: dict[tuple[str, str, float], list[int]] = {}
     for i in np.flatnonzero(kept):
-        name = "runs" if names is None else str(table[names][i])
+        name = UNNAMED if names is None else str(table[names][i])
         run = "" if runs is None else str(table[runs][i])
         cells.setdefault((name, run, float(size[i])), []).append(int(i))
     for (name, _, one), rows in cells.items():
@@ -93,7 +94,7 @@ def _compute(
 
 def _numbers(table: Mapping[str, Any], name: str | None, source: str) -> np.ndarray:
     assert name is not None
-    return numbers(table[name], name, source)
+    return numbers(table[name], name, source, remedy=REMEDY)
 
 
 def _check(runs: list[Any], source: str) -> None:
@@ -115,7 +116,7 @@ def _saved_curves(folder: Path) -> Ladders:
     ladders: Ladders = {}
     for file in sorted((*folder.glob("*.json"), *folder.glob("*.npz"))):
         curve = Curve.load(file)
-        ladders.setdefault(curve.label or "runs", []).append(curve)
+        ladders.setdefault(curve.label or UNNAMED, []).append(curve)
     if not ladders:
         raise ValueError(f"folder {str(folder)!r} holds no saved curves (.json or .npz).")
     return ladders

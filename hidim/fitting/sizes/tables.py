@@ -19,6 +19,7 @@ from hidim.support.checks import choice
 from hidim.support.results import Saved
 
 FLOPS_PER_TOKEN = 6.0  # training flops = 6 x parameters x tokens
+REMEDY = "A run that diverged has no place among others: leave its rows out."
 ALIASES: dict[str, tuple[str, ...]] = {
     "params": ("params", "parameters", "n_params", "model size", "model_size", "num_params"),
     "tokens": ("tokens", "training tokens", "n_tokens", "train_tokens"),
@@ -109,7 +110,7 @@ def read_sizes(
         name = find_column(table, role, given, source, needed=needed, aliases=ALIASES)
         if name is None:
             return None
-        values = numbers(table[name], name, source)
+        values = numbers(table[name], name, source, remedy=REMEDY)
         blank = np.flatnonzero(np.isnan(values))
         if len(blank):
             raise ValueError(f"row {blank[0] + 2} of {source!r} has no {name!r}.")
