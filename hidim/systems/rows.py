@@ -38,6 +38,7 @@ from hidim.systems.of_family import OfFamily
 from hidim.systems.row_gain import RowLoop, looks
 from hidim.systems.row_matrix import MatrixSystem
 from hidim.systems.row_mean import MeanSystem
+from hidim.systems.row_patterns import Followed, followed
 
 # Directions of the rows' fourth moments that are followed; the diagonal of the rest is kept.
 RANK = 8
@@ -93,20 +94,24 @@ class RowsSystem(OfFamily):
         return self.moments.steady
 
     @cached_property
-    def _squares(self) -> Array:
-        """z_ij^2, (rows, modes)."""
-        return self.rows.features**2
+    def _followed(self) -> Followed:
+        """What of the covariance is followed."""
+        features, along = self.rows.features, self._modes.eigenvalues
+        scaled = features**2 / np.sqrt(along)
+        _, vectors = np.linalg.eigh(scaled.T @ scaled)
+        return followed(features, along, np.abs(scaled @ vectors[:, -1]))
 
     @cached_property
     def _split(self) -> tuple[Array, Array]:
         """F and the rest: M is nearly F F^T + diag(rest). Relative to lambda, for small modes."""
-        root = np.sqrt(self._modes.eigenvalues)
-        scaled = self._squares / (math.sqrt(len(self.rows)) * root)
+        root = np.sqrt(self._followed.along)
+        scaled = self._followed.squares / (math.sqrt(len(self.rows)) * root)
         values, vectors = np.linalg.eigh(scaled.T @ scaled)
         count = min(RANK, len(root))
         leading = vectors[:, -count:] * np.sqrt(np.maximum(values[-count:], 0.0))
         # Which sign a direction has is nobody's choice: the one with a positive sum.
-        leading = leading * np.where(leading.sum(axis=0) < 0, -1.0, 1.0)
+        signs = leading[: len(self._modes)].sum(axis=0)
+        leading = leading * np.where(signs < 0, -1.0, 1.0)
         left = np.maximum(np.sum(scaled**2, axis=0) - np.sum(leading**2, axis=1), 0.0)
         return root[:, None] * leading, root**2 * left
 
@@ -116,34 +121,38 @@ class RowsSystem(OfFamily):
 
     @cached_property
     def _recursion(self) -> Recursion:
-        along, batch = self._modes.eigenvalues, self.moments.batch_size
-        spread = (self._split[1] - along**2) / batch
+        along, batch = self._followed.along, self.moments.batch_size
+        spread = (self._split[1] - self._followed.product) / batch
+        spread += self._followed.product - along**2
         fed, none = self._directions / batch, np.zeros(len(self.orders))
         return Recursion(along, spread, fed, None, none, self.kinds, self._directions)
 
     def _noise(self, drive: Drive) -> Array:
         """f, (times, modes): what the mean's residuals bring."""
         rows, along = self.rows, self._modes.eigenvalues
-        mean = drive[0][:, ERROR].reshape(-1, len(along), rows.outputs)
-        found = np.empty((len(mean), len(along)))
+        k, squares = len(along), self._followed.squares
+        mean = drive[0][:, ERROR].reshape(-1, k, rows.outputs)
+        found = np.empty((len(mean), squares.shape[1]))
         held = max(1, _MOST_HELD // (len(rows) * rows.outputs))  # times at once
         for first in range(0, len(mean), held):
             m = mean[first : first + held]
-            left = rows.features @ m.transpose(1, 0, 2).reshape(len(along), -1)
+            left = rows.features @ m.transpose(1, 0, 2).reshape(k, -1)
             left = left.reshape(len(rows), len(m), -1) - rows.residual[:, None]
             squared = np.einsum("ito,ito->ti", left, left)
-            found[first : first + held] = squared @ self._squares / len(rows)
-        found -= along**2 * np.einsum("tjo,tjo->tj", mean, mean)
-        return np.maximum(found, 0.0)
+            found[first : first + held] = squared @ squares / len(rows)
+        pulled = along[:, None] * mean
+        found -= self._followed.forms(pulled.swapaxes(1, 2)).sum(axis=1)
+        found[:, :k] = np.maximum(found[:, :k], 0.0)
+        return found
 
     def start(self) -> Array:
         """No spread."""
-        return np.zeros((self.kinds, len(self._modes)))
+        return np.zeros((self.kinds, len(self._followed.along)))
 
     @cached_property
     def weights(self) -> Array:
         """Directions, on the variance of the error."""
-        weights = np.zeros((len(self.orders), self.kinds, len(self._modes)))
+        weights = np.zeros((len(self.orders), self.kinds, len(self._followed.along)))
         weights[:, ERROR] = self._directions.T
         return weights
 
@@ -201,7 +210,7 @@ class RowsSystem(OfFamily):
     ) -> dict[str, Array]:
         """Risk at the iterate, and at the point theta + w y that is read."""
         assert drive is not None
-        return self.driver.with_spread(t, drive, x)
+        return self.driver.with_spread(t, drive, x[..., : len(self._modes)])
 
     def loop_gain(
         self,
@@ -217,7 +226,7 @@ class RowsSystem(OfFamily):
         sum_j F_rj F_sj / lambda_j^2 (T_j / B) / (1 - own_j T_j), T of kernel_norm.py.
         """
         times = np.atleast_1d(np.asarray(t, dtype=np.float64))
-        batch, along = self.moments.batch_size, self._modes.eigenvalues
+        batch, along = self.moments.batch_size, self._followed.along
         transfer = kernel_norm.transfers(along, self.moments.followed, times, w)
         alive = np.isfinite(transfer).all(axis=1)
         transfer = np.where(np.isfinite(transfer), transfer, 0.0)
