@@ -200,6 +200,12 @@ def respond(system: System, matrix: BlockMatrix, right: np.ndarray) -> tuple[np.
 def block_matrix(system: System, span: Span, drive: Drive | None = None) -> BlockMatrix:
     """The linear systems of an affine system on a block."""
     times, shift = span.times[1:], span.shift()[1:]
+    alike = system.taken_in(times, drive)
+    if alike is not None:
+        change, source, unit, carried = alike
+        matrix = BlockMatrix(change, unit[..., None], source, span.length, shift, system.seen)
+        matrix.carried = carried
+        return matrix
     factors = system.factors(times)
     if factors is not None:
         factored = FactoredMatrix(factors, span.length, shift, system.seen)
@@ -221,17 +227,41 @@ def _affine(
     matrix = block_matrix(system, span, drive)
     fed = matrix.fed_back
     answer = matrix.answers(free, units=fed)
-    parts = shares(system.weights, matrix.kept, answer)
-    loop = parts[:, n:] if fed else np.zeros((len(parts), len(parts)))
-    q = closed_orders(system.offset, parts[:, :n], loop)
+    begun, units = answer[..., :n], answer[..., n:]
+    given = shares(system.weights, matrix.kept, begun)
+    loop = np.zeros((len(given), len(given)))
+    if fed and matrix.carried is None:
+        loop = shares(system.weights, matrix.kept, units)
+    elif fed:
+        loop = _loop_of_inputs(system.weights, matrix, units)
+    q = closed_orders(system.offset, given, loop)
     matrix.loop = loop
-    kept = answer[..., :n] + answer[..., n:] @ q if fed else answer
-    full = matrix.completed(kept, free, q)
+    fed_by = q if matrix.carried is None else _inputs(matrix.carried, q, stages)
+    kept = begun + (units @ fed_by if fed_by.ndim == 2 else units @ fed_by[:, None]) if fed else begun
+    full = matrix.completed(kept, free, fed_by)
     later = full.transpose(2, 3, 1, 0).reshape(stages, *targets, *shape)
     orders = q.reshape(len(system.orders), stages, n).transpose(1, 2, 0)
     orders = orders.reshape(stages, *targets, len(system.orders))
     before = np.asarray(system.order(state))[None]
     return np.concatenate([state[None], later]), np.concatenate([before, orders]), matrix
+
+
+def _loop_of_inputs(weights: np.ndarray, matrix: BlockMatrix, units: np.ndarray) -> np.ndarray:
+    """What orders give orders through the one unit that modes take in, as `shares` has it."""
+    carried, stages = matrix.carried, matrix.stages
+    assert carried is not None
+    orders, found = len(weights), np.zeros(())
+    for i, kind in enumerate(matrix.kept):
+        if np.any(weights[:, kind]):
+            read = weights[:, kind, None] * carried.T  # (orders, orders, modes)
+            part = read.reshape(orders**2, -1) @ units[:, i].reshape(-1, stages**2)
+            found = found + part.reshape(orders, orders, stages, stages)
+    return np.asarray(found.transpose(0, 2, 1, 3).reshape(orders * stages, -1))
+
+
+def _inputs(carried: np.ndarray, q: np.ndarray, stages: int) -> np.ndarray:
+    """What the modes take in of orders q (orders x stages, n), (modes, stages, n)."""
+    return (carried @ q.reshape(carried.shape[1], -1)).reshape(len(carried), stages, -1)
 
 
 def _newton(

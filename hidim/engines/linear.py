@@ -32,10 +32,13 @@ class BlockMatrix:
         kept: kinds that are left to solve for.
         unit_answers: what became of the units of orders, once they were solved for.
         loop: what they give the orders, (orders x stages, orders x stages).
+        carried: where gains are those of one unit that a mode takes in, how much of it every order
+            brings, (modes, orders); None where gains are those of the orders.
     """
 
     unit_answers: np.ndarray | None = None
     loop: np.ndarray | None = None
+    carried: np.ndarray | None = None
 
     def __init__(
         self,
@@ -252,7 +255,7 @@ class BlockMatrix:
         Args:
             kept: (modes, kept, stages, n).
             right: its right-hand side of all kinds, without orders.
-            q: (orders x stages, n), the orders in it.
+            q: (orders x stages, n), the orders in it, or (modes, stages, n), what modes take in.
         """
         if not self.gone:
             return kept
@@ -262,11 +265,12 @@ class BlockMatrix:
         """The same, from right-hand sides of the kinds gone alone, (modes, gone, stages, n)."""
         full = np.empty((self.modes, self.kinds, *kept.shape[2:]))
         full[:, self.kept] = kept
-        orders = q.reshape(self.orders, self.stages, kept.shape[-1])
+        orders = q.reshape(-1, self.stages, kept.shape[-1])  # or modes
+        fed = "joi,oic->jic" if self.carried is None else "joi,jic->jic"
         rest = []
         for i, m in enumerate(self.gone):
             total = np.einsum("jai,jaic->jic", self._pulls[:, m, self.kept], kept)
-            total += np.einsum("joi,oic->jic", self._gains[:, m], orders)
+            total += np.einsum(fed, self._gains[:, m], orders)
             rest.append(total if right is None else total + right[:, i])
         both = np.stack(rest, axis=1).reshape(self.modes, -1, kept.shape[-1])
         full[:, self.gone] = (self._resolvent @ both).reshape(full[:, self.gone].shape)

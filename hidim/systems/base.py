@@ -187,6 +187,18 @@ class System(ABC):
         of a function of the mode and one of time; or None. Blocks are faster with it."""
         return None
 
+    def taken_in(
+        self, t: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array | None, Array, Array] | None:
+        """What `linearised` gives of an affine system whose modes take in one sum of the orders.
+
+        A unit of order o moves mode j by unit_j carried_jo. Blocks are faster with it.
+
+        Returns:
+            change and source; unit, (times, modes, kinds); carried, (modes, orders). Or None.
+        """
+        return None
+
     def loop_gain(
         self,
         t: Array,

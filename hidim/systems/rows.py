@@ -41,7 +41,7 @@ from hidim.systems.row_mean import MeanSystem
 from hidim.systems.row_patterns import Followed, followed
 
 # Directions of the rows' fourth moments that are followed; the diagonal of the rest is kept.
-RANK = 8
+RANK = 16
 _MOST_HELD = 1 << 22  # residuals worked out at once
 
 
@@ -189,12 +189,16 @@ class RowsSystem(OfFamily):
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> tuple[Array, Array | None, Array]:
         """As `System.linearised`, without asking twice for what is known."""
+        change, source, unit, carried = self.taken_in(t, drive)
+        return change, source, unit[..., None] * carried[:, None, :]
+
+    def taken_in(self, t: Array, drive: Drive | None = None) -> tuple[Array, Array, Array, Array]:
+        """As `System.taken_in`: what the modes take in is noise."""
         assert drive is not None
-        c, batch = self._at(t), self.moments.batch_size
+        c, shape = self._at(t), (len(t), len(self._followed.along), self.kinds)
         kicks = self._recursion.kicks(c)[:, None, :]
-        gains = kicks[..., None] * self._recursion.drawn[:, None, :]
-        source = kicks * (self._noise(drive) / batch)[:, :, None]
-        return self._changes(c), source, gains
+        source = kicks * (self._noise(drive) / self.moments.batch_size)[:, :, None]
+        return self._changes(c), source, np.broadcast_to(kicks, shape), self._recursion.drawn
 
     def steps(
         self, first: float, count: int, x: Array, drive: Drive | None = None
