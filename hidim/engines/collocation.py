@@ -21,6 +21,7 @@ from hidim.engines.factored import FactoredMatrix
 from hidim.engines.linear import BlockMatrix
 from hidim.engines.scheme import Scheme
 from hidim.systems.base import Drive, System, size_of
+from hidim.systems.factors import Factors, Intake
 
 _NEWTON_PASSES = 12
 # Steps behind a breakpoint for which what a block leaves in doubt is carried on.
@@ -199,46 +200,41 @@ def respond(system: System, matrix: BlockMatrix, right: np.ndarray) -> tuple[np.
 
 def block_matrix(system: System, span: Span, drive: Drive | None = None) -> BlockMatrix:
     """The linear systems of an affine system on a block."""
-    times, shift = span.times[1:], span.shift()[1:]
-    alike = system.taken_in(times, drive)
-    if alike is not None:
-        change, source, unit, carried = alike
-        matrix = BlockMatrix(change, unit[..., None], source, span.length, shift, system.seen)
-        matrix.carried = carried
-        return matrix
+    times = span.times[1:]
     factors = system.factors(times)
     if factors is not None:
-        factored = FactoredMatrix(factors, span.length, shift, system.seen)
-        if factored.is_tame:
-            return factored
-        dense = factors.dense()
-    else:
-        dense = system.linearised(times, np.empty(0), np.empty(0), drive)
-    change, source, gains = dense
-    return BlockMatrix(change, gains, source, span.length, shift, system.seen)
+        return _of_factors(factors, span, system.seen)
+    change, source, gains = system.linearised(times, np.empty(0), np.empty(0), drive)
+    return BlockMatrix(change, gains, source, span.length, span.shift()[1:], system.seen)
+
+
+def _of_factors(factors: Factors, span: Span, seen: np.ndarray) -> BlockMatrix:
+    shift = span.shift()[1:]
+    factored = FactoredMatrix(factors, span.length, shift, seen)
+    if factored.is_tame:
+        return factored
+    change, source, gains = factors.dense()
+    return BlockMatrix(change, gains, source, span.length, shift, seen)
 
 
 def _affine(
     system: System, state: np.ndarray, span: Span, drive: Drive | None
 ) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    intake = system.intake(span.times[1:], drive)
+    if intake is not None:
+        return _taking_in(system, state, span, intake)
     stages, targets, shape = span.scheme.stages, state.shape[:-2], state.shape[-2:]
     free = state.reshape(-1, *shape)
     n = len(free)
     matrix = block_matrix(system, span, drive)
     fed = matrix.fed_back
     answer = matrix.answers(free, units=fed)
-    begun, units = answer[..., :n], answer[..., n:]
-    given = shares(system.weights, matrix.kept, begun)
-    loop = np.zeros((len(given), len(given)))
-    if fed and matrix.carried is None:
-        loop = shares(system.weights, matrix.kept, units)
-    elif fed:
-        loop = _loop_of_inputs(system.weights, matrix, units)
-    q = closed_orders(system.offset, given, loop)
+    parts = shares(system.weights, matrix.kept, answer)
+    loop = parts[:, n:] if fed else np.zeros((len(parts), len(parts)))
+    q = closed_orders(system.offset, parts[:, :n], loop)
     matrix.loop = loop
-    fed_by = q if matrix.carried is None else _inputs(matrix.carried, q, stages)
-    kept = begun + (units @ fed_by if fed_by.ndim == 2 else units @ fed_by[:, None]) if fed else begun
-    full = matrix.completed(kept, free, fed_by)
+    kept = answer[..., :n] + answer[..., n:] @ q if fed else answer
+    full = matrix.completed(kept, free, q)
     later = full.transpose(2, 3, 1, 0).reshape(stages, *targets, *shape)
     orders = q.reshape(len(system.orders), stages, n).transpose(1, 2, 0)
     orders = orders.reshape(stages, *targets, len(system.orders))
@@ -246,22 +242,31 @@ def _affine(
     return np.concatenate([state[None], later]), np.concatenate([before, orders]), matrix
 
 
-def _loop_of_inputs(weights: np.ndarray, matrix: BlockMatrix, units: np.ndarray) -> np.ndarray:
-    """What orders give orders through the one unit that modes take in, as `shares` has it."""
-    carried, stages = matrix.carried, matrix.stages
-    assert carried is not None
-    orders, found = len(weights), np.zeros(())
+def _taking_in(
+    system: System, state: np.ndarray, span: Span, intake: Intake
+) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    """As `_affine`, of one target, with a unit of each mode's own intake in place of the orders'."""
+    stages, carried = span.scheme.stages, intake.carried
+    matrix = _of_factors(intake.factors, span, system.seen)
+    answer = matrix.answers(state[None], units=True)
+    begun, units = answer[..., :1], answer[..., 1:]
+    added = np.asarray(intake.added).T[:, None, :, None]  # (modes, 1, stages, 1)
+    given = shares(system.weights, matrix.kept, begun + units @ added)
+    loop = np.zeros(())
     for i, kind in enumerate(matrix.kept):
-        if np.any(weights[:, kind]):
-            read = weights[:, kind, None] * carried.T  # (orders, orders, modes)
-            part = read.reshape(orders**2, -1) @ units[:, i].reshape(-1, stages**2)
-            found = found + part.reshape(orders, orders, stages, stages)
-    return np.asarray(found.transpose(0, 2, 1, 3).reshape(orders * stages, -1))
-
-
-def _inputs(carried: np.ndarray, q: np.ndarray, stages: int) -> np.ndarray:
-    """What the modes take in of orders q (orders x stages, n), (modes, stages, n)."""
-    return (carried @ q.reshape(carried.shape[1], -1)).reshape(len(carried), stages, -1)
+        if system.seen[kind]:
+            read = system.weights[:, kind, None] * carried.T  # (orders, orders, modes)
+            part = read.reshape(-1, len(carried)) @ units[:, i].reshape(len(carried), -1)
+            loop = loop + part
+    count = carried.shape[1]
+    loop = loop.reshape(count, count, stages, stages).swapaxes(1, 2)
+    q = closed_orders(system.offset, given, loop.reshape(count * stages, -1))
+    taken = added[:, 0] + (carried @ q.reshape(count, -1))[..., None]
+    kept = begun + units @ taken[:, None]
+    full = matrix.completed(kept, state[None], taken)
+    before = np.asarray(system.order(state))[None]
+    x = np.concatenate([state[None], full[..., 0].transpose(2, 1, 0)])
+    return x, np.concatenate([before, q.reshape(count, stages).T]), matrix
 
 
 def _newton(

@@ -32,13 +32,10 @@ class BlockMatrix:
         kept: kinds that are left to solve for.
         unit_answers: what became of the units of orders, once they were solved for.
         loop: what they give the orders, (orders x stages, orders x stages).
-        carried: where gains are those of one unit that a mode takes in, how much of it every order
-            brings, (modes, orders); None where gains are those of the orders.
     """
 
     unit_answers: np.ndarray | None = None
     loop: np.ndarray | None = None
-    carried: np.ndarray | None = None
 
     def __init__(
         self,
@@ -255,7 +252,7 @@ class BlockMatrix:
         Args:
             kept: (modes, kept, stages, n).
             right: its right-hand side of all kinds, without orders.
-            q: (orders x stages, n), the orders in it, or (modes, stages, n), what modes take in.
+            q: (orders x stages, n), the orders in it, or (modes, stages, n), every mode's own.
         """
         if not self.gone:
             return kept
@@ -265,8 +262,8 @@ class BlockMatrix:
         """The same, from right-hand sides of the kinds gone alone, (modes, gone, stages, n)."""
         full = np.empty((self.modes, self.kinds, *kept.shape[2:]))
         full[:, self.kept] = kept
-        orders = q.reshape(-1, self.stages, kept.shape[-1])  # or modes
-        fed = "joi,oic->jic" if self.carried is None else "joi,jic->jic"
+        fed = "joi,oic->jic" if q.ndim == 2 else "joi,jic->jic"
+        orders = q.reshape(-1, self.stages, kept.shape[-1])
         rest = []
         for i, m in enumerate(self.gone):
             total = np.einsum("jai,jaic->jic", self._pulls[:, m, self.kept], kept)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.schedules import Schedule
-from hidim.systems.factors import Factors
+from hidim.systems.factors import Factors, Intake
 
 Array = np.ndarray
 # Of a driver, at the same times: its state (times, kinds, modes) and orders (times, orders).
@@ -187,16 +187,9 @@ class System(ABC):
         of a function of the mode and one of time; or None. Blocks are faster with it."""
         return None
 
-    def taken_in(
-        self, t: Array, drive: Drive | None = None
-    ) -> tuple[Array, Array | None, Array, Array] | None:
-        """What `linearised` gives of an affine system whose modes take in one sum of the orders.
-
-        A unit of order o moves mode j by unit_j carried_jo. Blocks are faster with it.
-
-        Returns:
-            change and source; unit, (times, modes, kinds); carried, (modes, orders). Or None.
-        """
+    def intake(self, t: Array, drive: Drive | None = None) -> Intake | None:
+        """What `linearised` gives of an affine system whose modes each take in one number: a sum
+        of the orders with weights of its own, and something beside. Blocks are faster with it."""
         return None
 
     def loop_gain(

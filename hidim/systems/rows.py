@@ -32,6 +32,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems import kernel_norm
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
+from hidim.systems.factors import Factors, Intake
 from hidim.systems.moment_steps import ERROR, Recursion
 from hidim.systems.momentum import MomentumSystem
 from hidim.systems.of_family import OfFamily
@@ -170,10 +171,14 @@ class RowsSystem(OfFamily):
         return self._changes(self._at(t))
 
     def _changes(self, c: Coefficients) -> Array:
+        factors = self._alone(c)
+        return factors.of_modes(factors.change)
+
+    def _alone(self, c: Coefficients) -> Factors:
+        """Of the moments, without what comes back by others, and a unit of noise as the gain."""
         along, spread = self._recursion.along, self._recursion.spread
-        # Its factors, less what orders feed, which has factors of its own.
-        alone = Recursion(along, spread, along, None, np.zeros(1), self.kinds).factors(c)
-        return alone.of_modes(alone.change)
+        ones = np.ones_like(along)
+        return Recursion(along, spread, ones, None, np.zeros(1), self.kinds).factors(c)
 
     def _at(self, t: Array) -> Coefficients:
         return Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
@@ -189,16 +194,15 @@ class RowsSystem(OfFamily):
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> tuple[Array, Array | None, Array]:
         """As `System.linearised`, without asking twice for what is known."""
-        change, source, unit, carried = self.taken_in(t, drive)
-        return change, source, unit[..., None] * carried[:, None, :]
+        factors, added, carried = self.intake(t, drive)
+        change, _, unit = factors.dense()
+        return change, unit[..., 0] * added[..., None], unit * carried[:, None, :]
 
-    def taken_in(self, t: Array, drive: Drive | None = None) -> tuple[Array, Array, Array, Array]:
-        """As `System.taken_in`: what the modes take in is noise."""
+    def intake(self, t: Array, drive: Drive | None = None) -> Intake:
+        """As `System.intake`: what the modes take in is noise."""
         assert drive is not None
-        c, shape = self._at(t), (len(t), len(self._followed.along), self.kinds)
-        kicks = self._recursion.kicks(c)[:, None, :]
-        source = kicks * (self._noise(drive) / self.moments.batch_size)[:, :, None]
-        return self._changes(c), source, np.broadcast_to(kicks, shape), self._recursion.drawn
+        added = self._noise(drive) / self.moments.batch_size
+        return Intake(self._alone(self._at(t)), added, self._recursion.drawn)
 
     def steps(
         self, first: float, count: int, x: Array, drive: Drive | None = None
