@@ -36,6 +36,7 @@ from hidim.systems.powers import constant_rates
 _RESIDUAL = 1e-3
 _MOST_PRODUCTS = 120
 _EDGES = 8  # of a schedule's breakpoints, those looked at
+_SECTIONS, _GOLDEN = 6, 0.5 * (math.sqrt(5.0) - 1.0)
 # Roots of a mode's 2 x 2 map closer than this, relative, are moved apart: the sum does not see it.
 _APART = 1e-4
 _ROUNDING = float(np.finfo(np.float64).eps)
@@ -163,6 +164,36 @@ class RowLoop:
                 found.append(self.gain(algorithm, batch_size, t, start=start))
         return found
 
+    def between(
+        self, algorithm: Momentum, batch_size: float, looked: dict[float, Gain], limit: float
+    ) -> float | None:
+        """A time at which the gain reaches a limit that it keeps below at those looked at, or None.
+
+        By golden sections in log(1 + t) around every look with a gain of at least 2/3 of the limit
+        and no less than those beside it.
+        """
+        times, values = np.array(list(looked)), [gain.value for gain in looked.values()]
+        if constant_rates(algorithm) or batch_size == math.inf or max(values) >= limit:
+            return None
+        x, known = np.log1p(times), dict[float, float]()
+        for i, value in enumerate(values):
+            beside = values[max(i - 1, 0) : i + 2]
+            if value < max(*beside, limit / 1.5):
+                continue
+            low, high = float(x[max(i - 1, 0)]), float(x[min(i + 1, len(x) - 1)])
+            for _ in range(_SECTIONS):
+                width = _GOLDEN * (high - low)
+                inner = [float(math.floor(math.expm1(p))) for p in (high - width, low + width)]
+                for t in inner:
+                    if t not in known:
+                        start = looked[times[i]].shares
+                        known[t] = self.gain(algorithm, batch_size, t, start=start).value
+                        if known[t] >= limit:
+                            return t
+                rising = known[inner[0]] <= known[inner[1]]
+                low, high = (high - width, high) if rising else (low, low + width)
+        return None
+
     def told(self, gain: Gain) -> str:
         """The gain and the rows that carry it, in words."""
         if gain.value == math.inf:
@@ -256,13 +287,13 @@ def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: fl
     a, b, forgetting, gamma_2, third = _rates(eigenvalues, algorithm, t)
     total = gamma_2 + third
     if third == 0.0:
-        x, carried = a[:, None].astype(complex), np.full((len(a), 1), gamma_2, dtype=complex)
+        x, carried = a[:, None], np.full((len(a), 1), gamma_2)
     else:
         slope, product = a + b + forgetting, a * forgetting + b
         gap = slope**2 - 4.0 * product
         least = (_APART * slope) ** 2
         gap = np.where(np.abs(gap) < least, np.where(gap < 0, -least, least), gap)
-        root = np.sqrt(gap.astype(complex))
+        root = np.sqrt(gap.astype(complex) if np.any(gap < 0) else gap)
         first = 0.5 * (slope + np.where(slope < 0, -root, root))
         x = np.stack([first, product / first], axis=1)
         # A kick of -G on the error and gamma_1 on the momentum: c_1 + c_2 and c_1 x_1 + c_2 x_2.
@@ -270,16 +301,26 @@ def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: fl
         apart = x[:, 0] - x[:, 1]
         carried = np.stack([(lost - total * x[:, 1]), (total * x[:, 0] - lost)], axis=1)
         carried = carried / apart[:, None]
-    found = np.zeros((len(a), len(a)), dtype=complex)
+    found = np.zeros((len(a), len(a)))
     for i in range(x.shape[1]):
-        for k in range(x.shape[1]):
-            one, other = x[:, i, None], x[None, :, k]
-            kicked = carried[:, i, None] * carried[None, :, k]
-            lost = w + one + other - one * other
-            kicks = kicked != 0
-            found += np.divide(kicked, lost, out=np.zeros_like(found), where=kicks & (lost != 0))
-            found[kicks & (lost == 0)] = math.inf  # undamped
-    return np.asarray(found.real)
+        found += _shared(x[:, i], carried[:, i], x[:, i], carried[:, i], w)
+    if x.shape[1] == 2:
+        mixed = _shared(x[:, 0], carried[:, 0], x[:, 1], carried[:, 1], w)
+        found += mixed + mixed.T
+    return found
+
+
+def _shared(
+    x: np.ndarray, carried: np.ndarray, other: np.ndarray, its: np.ndarray, w: float
+) -> np.ndarray:
+    """What one root of every mode and one of every other answer together, (k, k), real."""
+    kicked = np.multiply.outer(carried, its)
+    lost = (w + x)[:, None] + (1.0 - x)[:, None] * other
+    if np.all(lost):
+        return np.asarray((kicked / lost).real)
+    found = np.divide(kicked, lost, out=np.zeros_like(kicked), where=lost != 0).real
+    found[(kicked != 0) & (lost == 0)] = math.inf  # undamped
+    return np.asarray(found)
 
 
 def _largest(
