@@ -139,21 +139,20 @@ def _passed_on(block: Block, doubt: np.ndarray) -> float:
     How much of the driver itself is in doubt does not matter where noise has buried it.
     """
     assert block.drive is not None
-    system, t = block.system, block.span.times[-1:]
-    (x, q), state, order = block.drive, block.x[-1:], block.q[-1:]
+    system = block.system
+    (x, q), t = block.drive, block.span.times[[-1, -1]]
+    state, order = block.x[[-1, -1]], block.q[[-1, -1]]
     driver = system.driver
     assert driver is not None
-    moved = x[-1:] + np.where(x[-1:] < 0, -doubt, doubt)
-    turned = q[-1:] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
-    both = as_is, off = (x[-1:], q[-1:]), (moved, turned)
+    moved = x[-1] + np.where(x[-1] < 0, -doubt, doubt)
+    turned = q[-1] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
+    both = np.stack([x[-1], moved]), np.stack([q[-1], turned])  # as it is, and off
     risk = np.min(np.abs(system.readouts(block.span.times, block.x, block.q, block.drive)["risk"]))
-    seen = (
-        system.readouts(t, state, order, as_is)["risk"]
-        - system.readouts(t, state, order, off)["risk"]
-    )
+    seen = np.subtract(*system.readouts(t, state, order, both)["risk"])
     # Beside what is added and what is lost, each by itself: where they balance, nothing moves.
-    lost, other = (np.einsum("jab,bj->aj", system.change(t, order, at)[0], state[0]) for at in both)
-    added, more = (system.source(t, order, at)[0].T for at in both)
+    change = system.change(t, order, both)
+    lost, other = np.einsum("tjab,bj->taj", change, state[0])
+    added, more = np.swapaxes(system.source(t, order, both), 1, 2)
     weights = np.abs(system.weights).sum(axis=0)
     moved = np.sum(weights * np.abs(other - lost + more - added))
     share = moved / (np.sum(weights * (np.abs(lost) + np.abs(added))) + 1e-290)

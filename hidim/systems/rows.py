@@ -42,7 +42,7 @@ from hidim.systems.row_mean import MeanSystem
 from hidim.systems.row_patterns import Followed, followed
 
 # Directions of the rows' fourth moments that are followed; the diagonal of the rest is kept.
-RANK = 16
+RANK = 12
 _MOST_HELD = 1 << 22  # residuals worked out at once
 
 
