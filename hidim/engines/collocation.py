@@ -244,21 +244,20 @@ def _affine(
 def _taking_in(
     system: System, state: np.ndarray, span: Span, intake: Intake
 ) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
-    """As `_affine`, of one target, with a unit of each mode's own intake in place of the orders'."""
+    """As `_affine`, with one unit that each mode takes in, in the place of one for every order."""
     stages, carried = span.scheme.stages, intake.carried
     matrix = _of_factors(intake.factors, span, system.seen)
     answer = matrix.answers(state[None], units=True)
     begun, units = answer[..., :1], answer[..., 1:]
     added = np.asarray(intake.added).T[:, None, :, None]  # (modes, 1, stages, 1)
     given = shares(system.weights, matrix.kept, begun + units @ added)
-    loop = np.zeros(())
+    count = carried.shape[1]
+    fed = np.zeros((count**2, stages**2))
     for i, kind in enumerate(matrix.kept):
         if system.seen[kind]:
             read = system.weights[:, kind, None] * carried.T  # (orders, orders, modes)
-            part = read.reshape(-1, len(carried)) @ units[:, i].reshape(len(carried), -1)
-            loop = loop + part
-    count = carried.shape[1]
-    loop = loop.reshape(count, count, stages, stages).swapaxes(1, 2)
+            fed += read.reshape(count**2, -1) @ units[:, i].reshape(len(carried), -1)
+    loop = fed.reshape(count, count, stages, stages).swapaxes(1, 2)
     q = closed_orders(system.offset, given, loop.reshape(count * stages, -1))
     taken = added[:, 0] + (carried @ q.reshape(count, -1))[..., None]
     kept = begun + units @ taken[:, None]

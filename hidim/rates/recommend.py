@@ -4,11 +4,12 @@ Every algorithm's record says what its rule for rates is (algorithms/records.py)
 says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
 halved, and gamma_2 too where SGD alone would not hold. On measured rows it is held to the exact
 gain of these rows (row_gain.py) instead, .3 for SGD alone and 1/2 for the whole, by steps of
-sqrt 2, between the steps looked at too. A spectrum without a power law of its own takes its
+sqrt 2, between the times looked at too. A spectrum without a power law of its own takes its
 exponent from how the sum over j of lambda / (lambda + tau) falls between the first steps and the
-last. Over a known horizon both are halved further as long as the expected risk at its end falls: with label noise the best rates are
-far below the largest stable ones. Outside the momentum family, and for a member with a gradient of
-its own, the rule's rates are kept; over a known horizon those outside it are halved together.
+last. Over a known horizon both are halved further as long as the expected risk at its end falls:
+with label noise the best rates are far below the largest stable ones. Outside the momentum family,
+and for a member with a gradient of its own, the rule's rates are kept; over a known horizon those
+outside it are halved together.
 """
 
 from __future__ import annotations

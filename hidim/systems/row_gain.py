@@ -25,11 +25,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.kernel_norm import mode_growth
+from hidim.systems.row_pairs import frozen_rates, pair_response
 from hidim.systems.powers import constant_rates
 
 # Of the eigenvector's residual, relative: its eigenvalue errs by the square.
@@ -37,8 +37,6 @@ _RESIDUAL = 1e-3
 _MOST_PRODUCTS = 120
 _EDGES = 8  # of a schedule's breakpoints, those looked at
 _SECTIONS, _GOLDEN = 6, 0.5 * (math.sqrt(5.0) - 1.0)
-# Roots of a mode's 2 x 2 map closer than this, relative, are moved apart: the sum does not see it.
-_APART = 1e-4
 _ROUNDING = float(np.finfo(np.float64).eps)
 
 
@@ -243,7 +241,7 @@ class RowLoop:
         """The map q -> q', or None where a mode grows by itself."""
         if not self._modes_hold(algorithm, t, w):
             return None
-        pairs = _pair_response(self.eigenvalues, algorithm, t, w)
+        pairs = pair_response(self.eigenvalues, algorithm, t, w)
         # (H / B) / (1 + lambda lambda H / B), also where H is zero or, undamped, infinite.
         with np.errstate(divide="ignore"):
             kept = 1.0 / (batch_size / pairs + np.outer(self.eigenvalues, self.eigenvalues))
@@ -258,7 +256,7 @@ class RowLoop:
         return passed_on
 
     def _modes_hold(self, algorithm: Momentum, t: float, w: float) -> bool:
-        a, b, forgetting = _rates(self.eigenvalues, algorithm, t)[:3]
+        a, b, forgetting = frozen_rates(self.eigenvalues, algorithm, t)[:3]
         return bool(np.max(mode_growth(a, b, forgetting), initial=-1.0) < max(w, 1e-300))
 
 
@@ -268,59 +266,6 @@ def loop_of(spectrum: Spectrum) -> RowLoop | None:
     if not isinstance(rows, Rows):
         return None
     return RowLoop(rows, spectrum.eigenvalues[: rows.features.shape[1]])
-
-
-def _rates(
-    eigenvalues: np.ndarray, algorithm: Momentum, t: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """a = gamma_2 lambda, b = gamma_1 gamma_3 lambda, the forgetting; gamma_2, gamma_1 gamma_3."""
-    plain_gradient(algorithm)
-    at = np.array([float(t)])
-    gamma_2 = float(algorithm.gamma_2(at)[0])
-    third = float(algorithm.gamma_1(at)[0] * algorithm.gamma_3(at)[0])
-    forgetting = np.full(len(eigenvalues), float(algorithm.forgetting(at)[0]))
-    return gamma_2 * eigenvalues, third * eigenvalues, forgetting, gamma_2, third
-
-
-def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: float) -> np.ndarray:
-    """H of every pair of modes, (k, k), from roots 1 - x and what each carries."""
-    a, b, forgetting, gamma_2, third = _rates(eigenvalues, algorithm, t)
-    total = gamma_2 + third
-    if third == 0.0:
-        x, carried = a[:, None], np.full((len(a), 1), gamma_2)
-    else:
-        slope, product = a + b + forgetting, a * forgetting + b
-        gap = slope**2 - 4.0 * product
-        least = (_APART * slope) ** 2
-        gap = np.where(np.abs(gap) < least, np.where(gap < 0, -least, least), gap)
-        root = np.sqrt(gap.astype(complex) if np.any(gap < 0) else gap)
-        first = 0.5 * (slope + np.where(slope < 0, -root, root))
-        x = np.stack([first, product / first], axis=1)
-        # A kick of -G on the error and gamma_1 on the momentum: c_1 + c_2 and c_1 x_1 + c_2 x_2.
-        lost = total**2 * eigenvalues - third * (1.0 - forgetting)
-        apart = x[:, 0] - x[:, 1]
-        carried = np.stack([(lost - total * x[:, 1]), (total * x[:, 0] - lost)], axis=1)
-        carried = carried / apart[:, None]
-    found = np.zeros((len(a), len(a)))
-    for i in range(x.shape[1]):
-        found += _shared(x[:, i], carried[:, i], x[:, i], carried[:, i], w)
-    if x.shape[1] == 2:
-        mixed = _shared(x[:, 0], carried[:, 0], x[:, 1], carried[:, 1], w)
-        found += mixed + mixed.T
-    return found
-
-
-def _shared(
-    x: np.ndarray, carried: np.ndarray, other: np.ndarray, its: np.ndarray, w: float
-) -> np.ndarray:
-    """What one root of every mode and one of every other answer together, (k, k), real."""
-    kicked = np.multiply.outer(carried, its)
-    lost = (w + x)[:, None] + (1.0 - x)[:, None] * other
-    if np.all(lost):
-        return np.asarray((kicked / lost).real)
-    found = np.divide(kicked, lost, out=np.zeros_like(kicked), where=lost != 0).real
-    found[(kicked != 0) & (lost == 0)] = math.inf  # undamped
-    return np.asarray(found)
 
 
 def _largest(

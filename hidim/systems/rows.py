@@ -4,16 +4,17 @@ The mean m of the error follows full batches exactly, per mode and output:
 
     m   +=  -G lambda m - gamma_3 D m_y,        m_y  +=  gamma_1 lambda m - (1 - D) m_y.
 
-It drives the covariance, whose diagonal has the three moments of momentum.py, summed over outputs,
-from zero. Row i with residual z_i . m - e_i brings noise, so that along mode j
+It drives the covariance, whose diagonal, and some patterns beside it (row_patterns.py), have the
+three moments of momentum.py, summed over outputs, from zero. Row i with residual z_i . m - e_i
+brings noise, so that with phi_ij = z_ij^2 along mode j, and a form of z_i in a pattern,
 
-    E g_j^2 = (1 - 1/B) lambda_j^2 C_j + (f_j + (M C)_j) / B,
-    f_j = mean_i z_ij^2 |z_i . m - e_i|^2 - lambda_j^2 |m_j|^2,     M_jk = mean_i z_ij^2 z_ik^2,
+    E g_j^2 = (1 - 1/B) lambda_j^2 c_j + (f_j + (M c)_j) / B,
+    f_j = mean_i phi_ij |z_i . m - e_i|^2 - lambda_j^2 |m_j|^2,     M_jk = mean_i phi_ij phi_ik,
 
-f exactly, and M by its 8 leading directions, the orders, and the diagonal that these leave. Neither
-Gaussian rows nor any law of the residuals is assumed. Source: derived for this project,
-docs/theory/rows.md. Limits: rows drawn with replacement; what off-diagonals of the covariance feed
-back is left out, a percent or two at a gain of 1/2 (row_gain.py), and no judge of stability.
+f exactly, and M by its 12 leading directions, the orders, and the diagonal that these leave.
+Neither Gaussian rows nor any law of the residuals is assumed. Source: derived for this project,
+docs/theory/rows.md. Limits: rows drawn with replacement; what the patterns do not catch of the
+off-diagonals, half a percent at a gain of 1/2 (row_gain.py), and no judge of stability.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class RowsSystem(OfFamily):
     >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
     >>> spectrum = hidim.Spectrum.from_data(X, [1.0, 2.0, 0.0], rows=True)
     >>> system = build(spectrum, hidim.sgd(0.1), 1)
-    >>> system.kinds, len(system.orders), system.driver.kinds
-    (1, 2, 1)
+    >>> system.kinds, len(system.orders), system.driver.kinds  # two modes and a pattern
+    (1, 3, 1)
     """
 
     rows: Rows

@@ -9,7 +9,8 @@ import hidim
 from hidim.engines.march import Resolution, march
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import loop_gain
-from hidim.systems.row_gain import RowLoop, _pair_response, looks, loop_of
+from hidim.systems.row_pairs import pair_response
+from hidim.systems.row_gain import RowLoop, looks, loop_of
 
 RNG = np.random.default_rng(11)
 
@@ -175,7 +176,7 @@ def test_pairs_answer_as_the_impulse_responses_say(algorithm, w):
         responses.append(one)
     h = np.array(responses)
     truth = (h * (1 + w) ** -(np.arange(h.shape[1]) + 1.0)) @ h.T
-    np.testing.assert_allclose(_pair_response(eigenvalues, algorithm, 30.0, w), truth, rtol=1e-9)
+    np.testing.assert_allclose(pair_response(eigenvalues, algorithm, 30.0, w), truth, rtol=1e-9)
 
 
 def test_gaussian_rows_have_the_gain_of_their_covariance():
