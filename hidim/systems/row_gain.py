@@ -29,8 +29,8 @@ from hidim.algorithms.momentum import Momentum
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.kernel_norm import mode_growth
-from hidim.systems.row_pairs import frozen_rates, pair_response
 from hidim.systems.powers import constant_rates
+from hidim.systems.row_pairs import frozen_rates, pair_response
 
 # Of the eigenvector's residual, relative: its eigenvalue errs by the square.
 _RESIDUAL = 1e-3

@@ -9,8 +9,8 @@ import hidim
 from hidim.engines.march import Resolution, march
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import loop_gain
-from hidim.systems.row_pairs import pair_response
 from hidim.systems.row_gain import RowLoop, looks, loop_of
+from hidim.systems.row_pairs import pair_response
 
 RNG = np.random.default_rng(11)
 
