@@ -4,7 +4,7 @@ Median CPU seconds with one BLAS thread: least squares of the rows, the recommen
 at these rates from nothing, and the curve to 1e8 steps with its error control, for four algorithms
 and two batches; against the targets we hold ourselves to.
 
-    python benchmarks/rows.py             # print the table, some four minutes
+    python benchmarks/rows.py             # print the table, some three minutes
     python benchmarks/rows.py --write     # and keep it in docs/benchmarks/rows.md
 """
 
@@ -17,7 +17,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # read when NumPy is imported, hence before
@@ -44,14 +46,14 @@ SETS: tuple[tuple[str, int, float | None, float | None], ...] = (
 )
 
 
-def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median CPU seconds of `work`; one run is enough of what takes seconds."""
-    times: list[float] = []
+def timed(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
+    """What `work` returns and its median CPU seconds; one run is enough of what takes seconds."""
+    found, times = None, list[float]()
     while len(times) < repeats and not (times and times[0] > 2.0):
         start = time.process_time()
-        work()
+        found = work()
         times.append(time.process_time() - start)
-    return statistics.median(times)
+    return found, statistics.median(times)
 
 
 def table(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +69,7 @@ def lines(
 ) -> Iterator[str]:
     """One set: its heading, a line per algorithm and batch, and what is held to a target."""
     X, y = table(name, count)
-    spectrum = hidim.Spectrum.from_data(X, y)
-    squares = cpu_seconds(lambda: hidim.Spectrum.from_data(X, y), repeats)
+    spectrum, squares = timed(partial(hidim.Spectrum.from_data, X, y), repeats)
     kind = f"{count} random features of {name}" if count else f"{name}, raw"
     n, k = spectrum.law.rows.features.shape
     yield f"## {kind}: n = {n}, k = {k}\n\nLeast squares and the basis: {squares:.3f} s.\n"
@@ -77,14 +78,11 @@ def lines(
     gains, curves = [], []
     for algorithm in NAMES:
         for batch in (1, 16):
-            here = hidim.recommend(spectrum, algorithm, batch)
-            chosen = cpu_seconds(lambda: hidim.recommend(spectrum, algorithm, batch), 1)  # noqa: B023
-            gain = cpu_seconds(lambda: loop_of(spectrum).gain(here, batch, 0.0), repeats)  # noqa: B023
-            curve = hidim.predict(spectrum, here, STEPS, batch_size=batch)
-            cost = cpu_seconds(
-                lambda: hidim.predict(spectrum, here, STEPS, batch_size=batch),  # noqa: B023
-                repeats,
-            )
+            here, chosen = timed(partial(hidim.recommend, spectrum, algorithm, batch), 1)
+            loop = loop_of(spectrum)
+            _, gain = timed(partial(loop.gain, here, batch, 0.0), repeats)
+            follow = partial(hidim.predict, spectrum, here, STEPS, batch_size=batch)
+            curve, cost = timed(follow, repeats)
             gains.append(gain)
             curves.append(cost)
             yield (
@@ -102,7 +100,7 @@ def lines(
 def main() -> None:
     """Measure, print, and write the page if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5, help="of what takes less than 2 s (5)")
+    parser.add_argument("--repeats", type=int, default=3, help="of what takes less than 2 s (3)")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()
     page = [
