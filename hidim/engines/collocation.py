@@ -21,6 +21,7 @@ from hidim.engines.factored import FactoredMatrix
 from hidim.engines.linear import BlockMatrix
 from hidim.engines.scheme import Scheme
 from hidim.systems.base import Drive, System, size_of
+from hidim.systems.factors import Factors, Intake
 
 _NEWTON_PASSES = 12
 # Steps behind a breakpoint for which what a block leaves in doubt is carried on.
@@ -142,21 +143,20 @@ def _passed_on(block: Block, doubt: np.ndarray) -> float:
     How much of the driver itself is in doubt does not matter where noise has buried it.
     """
     assert block.drive is not None
-    system, t = block.system, block.span.times[-1:]
-    (x, q), state, order = block.drive, block.x[-1:], block.q[-1:]
+    system = block.system
+    (x, q), t = block.drive, block.span.times[[-1, -1]]
+    state, order = block.x[[-1, -1]], block.q[[-1, -1]]
     driver = system.driver
     assert driver is not None
-    moved = x[-1:] + np.where(x[-1:] < 0, -doubt, doubt)
-    turned = q[-1:] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
-    both = as_is, off = (x[-1:], q[-1:]), (moved, turned)
+    moved = x[-1] + np.where(x[-1] < 0, -doubt, doubt)
+    turned = q[-1] + np.einsum("oaj,aj->o", np.abs(driver.weights), doubt)
+    both = np.stack([x[-1], moved]), np.stack([q[-1], turned])  # as it is, and off
     risk = np.min(np.abs(system.readouts(block.span.times, block.x, block.q, block.drive)["risk"]))
-    seen = (
-        system.readouts(t, state, order, as_is)["risk"]
-        - system.readouts(t, state, order, off)["risk"]
-    )
+    seen = np.subtract(*system.readouts(t, state, order, both)["risk"])
     # Beside what is added and what is lost, each by itself: where they balance, nothing moves.
-    lost, other = (np.einsum("jab,bj->aj", system.change(t, order, at)[0], state[0]) for at in both)
-    added, more = (system.source(t, order, at)[0].T for at in both)
+    change = system.change(t, order, both)
+    lost, other = np.einsum("tjab,bj->taj", change, state[0])
+    added, more = np.swapaxes(system.source(t, order, both), 1, 2)
     weights = np.abs(system.weights).sum(axis=0)
     moved = np.sum(weights * np.abs(other - lost + more - added))
     share = moved / (np.sum(weights * (np.abs(lost) + np.abs(added))) + 1e-290)
@@ -203,22 +203,29 @@ def respond(system: System, matrix: BlockMatrix, right: np.ndarray) -> tuple[np.
 
 def block_matrix(system: System, span: Span, drive: Drive | None = None) -> BlockMatrix:
     """The linear systems of an affine system on a block."""
-    times, shift = span.times[1:], span.shift()[1:]
+    times = span.times[1:]
     factors = system.factors(times)
     if factors is not None:
-        factored = FactoredMatrix(factors, span.length, shift, system.seen)
-        if factored.is_tame:
-            return factored
-        dense = factors.dense()
-    else:
-        dense = system.linearised(times, np.empty(0), np.empty(0), drive)
-    change, source, gains = dense
-    return BlockMatrix(change, gains, source, span.length, shift, system.seen)
+        return _of_factors(factors, span, system.seen)
+    change, source, gains = system.linearised(times, np.empty(0), np.empty(0), drive)
+    return BlockMatrix(change, gains, source, span.length, span.shift()[1:], system.seen)
+
+
+def _of_factors(factors: Factors, span: Span, seen: np.ndarray) -> BlockMatrix:
+    shift = span.shift()[1:]
+    factored = FactoredMatrix(factors, span.length, shift, seen)
+    if factored.is_tame:
+        return factored
+    change, source, gains = factors.dense()
+    return BlockMatrix(change, gains, source, span.length, shift, seen)
 
 
 def _affine(
     system: System, state: np.ndarray, span: Span, drive: Drive | None
 ) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    intake = system.intake(span.times[1:], drive)
+    if intake is not None:
+        return _taking_in(system, state, span, intake)
     stages, targets, shape = span.scheme.stages, state.shape[:-2], state.shape[-2:]
     free = state.reshape(-1, *shape)
     n = len(free)
@@ -236,6 +243,32 @@ def _affine(
     orders = orders.reshape(stages, *targets, len(system.orders))
     before = np.asarray(system.order(state))[None]
     return np.concatenate([state[None], later]), np.concatenate([before, orders]), matrix
+
+
+def _taking_in(
+    system: System, state: np.ndarray, span: Span, intake: Intake
+) -> tuple[np.ndarray, np.ndarray, BlockMatrix]:
+    """As `_affine`, with one unit that each mode takes in, in the place of one for every order."""
+    stages, carried = span.scheme.stages, intake.carried
+    matrix = _of_factors(intake.factors, span, system.seen)
+    answer = matrix.answers(state[None], units=True)
+    begun, units = answer[..., :1], answer[..., 1:]
+    added = np.asarray(intake.added).T[:, None, :, None]  # (modes, 1, stages, 1)
+    given = shares(system.weights, matrix.kept, begun + units @ added)
+    count = carried.shape[1]
+    fed = np.zeros((count**2, stages**2))
+    for i, kind in enumerate(matrix.kept):
+        if system.seen[kind]:
+            read = system.weights[:, kind, None] * carried.T  # (orders, orders, modes)
+            fed += read.reshape(count**2, -1) @ units[:, i].reshape(len(carried), -1)
+    loop = fed.reshape(count, count, stages, stages).swapaxes(1, 2)
+    q = closed_orders(system.offset, given, loop.reshape(count * stages, -1))
+    taken = added[:, 0] + (carried @ q.reshape(count, -1))[..., None]
+    kept = begun + units @ taken[:, None]
+    full = matrix.completed(kept, state[None], taken)
+    before = np.asarray(system.order(state))[None]
+    x = np.concatenate([state[None], full[..., 0].transpose(2, 1, 0)])
+    return x, np.concatenate([before, q.reshape(count, stages).T]), matrix
 
 
 def _newton(

@@ -252,7 +252,7 @@ class BlockMatrix:
         Args:
             kept: (modes, kept, stages, n).
             right: its right-hand side of all kinds, without orders.
-            q: (orders x stages, n), the orders in it.
+            q: (orders x stages, n), the orders in it, or (modes, stages, n), every mode's own.
         """
         if not self.gone:
             return kept
@@ -262,11 +262,12 @@ class BlockMatrix:
         """The same, from right-hand sides of the kinds gone alone, (modes, gone, stages, n)."""
         full = np.empty((self.modes, self.kinds, *kept.shape[2:]))
         full[:, self.kept] = kept
-        orders = q.reshape(self.orders, self.stages, kept.shape[-1])
+        fed = "joi,oic->jic" if q.ndim == 2 else "joi,jic->jic"
+        orders = q.reshape(-1, self.stages, kept.shape[-1])
         rest = []
         for i, m in enumerate(self.gone):
             total = np.einsum("jai,jaic->jic", self._pulls[:, m, self.kept], kept)
-            total += np.einsum("joi,oic->jic", self._gains[:, m], orders)
+            total += np.einsum(fed, self._gains[:, m], orders)
             rest.append(total if right is None else total + right[:, i])
         both = np.stack(rest, axis=1).reshape(self.modes, -1, kept.shape[-1])
         full[:, self.gone] = (self._resolvent @ both).reshape(full[:, self.gone].shape)

@@ -52,10 +52,52 @@ def columns_of(
     try:
         found = Columns(checks.real_array(name, value, ndim=ndim, copy=copy), names)
     except ValueError as error:
-        _refuse_text(name, value, names)
+        _refuse_shape(name, value, ndim)
+        _refuse_cell(name, value, names)
         raise error from None
     _refuse_gaps(name, found)
     return found
+
+
+def samples(X: Any, y: Any, *, copy: bool = False) -> tuple[Columns, np.ndarray]:
+    """The features and the targets of the same rows, matched by their places.
+
+    Args:
+        X: (rows, d), an array or a data frame.
+        y: (rows,) or (rows, outputs).
+        copy: whether the features may be written to.
+
+    Raises:
+        ValueError: as `columns_of`, other numbers of rows, none at all, or data frames that name
+            the same rows in another order.
+
+    >>> table, y = samples([[1, 2], [3, 4]], [5, 6])
+    >>> table.values.shape, y.shape
+    ((2, 2), (2,))
+    """
+    table, targets = columns_of("X", X, copy=copy), columns_of("y", y, ndim=(1, 2)).values
+    if len(table.values) != len(targets):
+        raise ValueError(
+            f"`X` and `y` must have one row per sample, got {table.values.shape} and "
+            f"{targets.shape}."
+        )
+    if table.values.size == 0 or targets.size == 0:
+        raise ValueError(
+            f"`X` and `y` hold no data: their shapes are {table.values.shape} and {targets.shape}."
+        )
+    if _shuffled(getattr(X, "index", None), getattr(y, "index", None)):
+        raise ValueError(
+            "`X` and `y` have the same index in another order, and rows are matched by their "
+            "places: give y.loc[X.index]."
+        )
+    return table, targets
+
+
+def _shuffled(one: Any, other: Any) -> bool:
+    """Whether both are indices of data frames, of the same names in another order."""
+    if not (hasattr(one, "equals") and hasattr(other, "equals")) or one.equals(other):
+        return False
+    return bool(one.sort_values().equals(other.sort_values()))
 
 
 def _refuse_gaps(name: str, found: Columns) -> None:
@@ -72,9 +114,31 @@ def _refuse_gaps(name: str, found: Columns) -> None:
     raise ValueError(f"`{name}` {what} {cell}: {number}{others}. Fill it in, or leave the row out.")
 
 
-def _refuse_text(name: str, value: Any, names: list[str] | None) -> None:
-    """Name the first column that holds something else than numbers, if that is what is wrong."""
+def _refuse_shape(name: str, value: Any, ndim: int | tuple[int, ...]) -> None:
+    """Say what to do with one row of numbers, and which row has another length."""
     try:
+        shape = np.shape(value)
+    except ValueError:
+        lengths = [np.size(row) for row in value]
+        odd = next((i for i, size in enumerate(lengths) if size != lengths[0]), None)
+        if odd is not None:
+            raise ValueError(
+                f"`{name}` has {lengths[0]} numbers in row 0 and {lengths[odd]} in row {odd}: "
+                "every row must have one number per column."
+            ) from None
+        return
+    if ndim == 2 and len(shape) == 1 and shape[0]:
+        raise ValueError(
+            f"`{name}` must have rows and columns, got shape {shape}: give {name}[:, None] if it "
+            f"is one column, {name}[None] if it is one row."
+        )
+
+
+def _refuse_cell(name: str, value: Any, names: list[str] | None) -> None:
+    """Name the first cell that holds something else than a number, if that is what is wrong."""
+    try:
+        if np.asarray(value).dtype.kind in "cmM" and names is None:
+            return  # all of them do
         cells = np.asarray(value, dtype=object)
     except ValueError:  # rows of different lengths
         return
@@ -90,12 +154,11 @@ def _refuse_text(name: str, value: Any, names: list[str] | None) -> None:
                 raise ValueError(
                     f"`{name}` has no number in {where}: {cell}. Fill it in, or leave the row out."
                 )
-            if isinstance(cell, str):
-                raise ValueError(
-                    f"`{name}` holds text in {where}: {checks.shown(cell)}. Write that column as "
-                    "numbers, or leave it out."
-                )
-            return
+            held = "text" if isinstance(cell, str) else f"a {type(cell).__name__}"
+            raise ValueError(
+                f"`{name}` holds {held} in {where}: {checks.shown(cell)}. Write that column as "
+                "numbers, or leave it out."
+            )
 
 
 def _is_number(cell: Any) -> bool:

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from hidim.problems import features
-from hidim.problems.columns import columns_of
+from hidim.problems.columns import samples
 from hidim.problems.law import DataLaw
 from hidim.problems.rows import Rows
+from hidim.support import checks
 
 # Entries of Z that are kept; beyond it a random subset of the rows stands for all of them.
 MOST_ENTRIES = 20_000_000
@@ -37,17 +38,11 @@ def spectrum_parts(
     intercept: bool,
 ) -> dict[str, Any]:
     """The arguments of the Spectrum of these rows; see `Spectrum.from_data`."""
-    table = columns_of("X", X, copy=center or standardize)
-    targets = columns_of("y", y, ndim=(1, 2)).values
+    flags = {"rows": rows, "center": center, "standardize": standardize, "intercept": intercept}
+    for name, flag in flags.items():
+        checks.truth(name, flag)
+    table, targets = samples(X, y, copy=center or standardize)
     values = table.values
-    if len(values) != len(targets):
-        raise ValueError(
-            f"`X` and `y` must have one row per sample, got {values.shape} and {targets.shape}."
-        )
-    if values.size == 0 or targets.size == 0:
-        raise ValueError(
-            f"`X` and `y` hold no data: their shapes are {values.shape} and {targets.shape}."
-        )
     never = features.constant(values)
     if never.all():
         raise ValueError("`X` is constant: every row is the same, so there is nothing to learn.")
@@ -91,7 +86,8 @@ def _least_squares(
         eigenvalues[: len(singular)] = singular**2 / n
         error_sq[: len(singular)] = np.sum(optimum**2, axis=1)
         floor = 0.5 * float(np.sum(residual**2)) / n
-    if not (np.isfinite(eigenvalues).all() and np.isfinite(error_sq).all()):
+        lost = y.any() and not np.any(y**2)  # below float64, as others are beyond
+    if lost or not (np.isfinite(eigenvalues).all() and np.isfinite(error_sq).all()):
         raise ValueError(
             f"the squares of `X` (up to {np.abs(X).max():g}) or `y` (up to "
             f"{np.abs(y).max():g}) leave float64. Measure in other units."

@@ -4,11 +4,12 @@ Every algorithm's record says what its rule for rates is (algorithms/records.py)
 says is then held to an exact kernel norm of at most 1/2 at all t: where it is larger, gamma_3 is
 halved, and gamma_2 too where SGD alone would not hold. On measured rows it is held to the exact
 gain of these rows (row_gain.py) instead, .3 for SGD alone and 1/2 for the whole, by steps of
-sqrt 2. A spectrum without a power law of its own takes its exponent from how the sum over j of
-lambda / (lambda + tau) falls between the first steps and the last. Over a known horizon both are
-halved further as long as the expected risk at its end falls: with label noise the best rates are
-far below the largest stable ones. Outside the momentum family, and for a member with a gradient of
-its own, the rule's rates are kept; over a known horizon those outside it are halved together.
+sqrt 2, between the times looked at too. A spectrum without a power law of its own takes its
+exponent from how the sum over j of lambda / (lambda + tau) falls between the first steps and the
+last. Over a known horizon both are halved further as long as the expected risk at its end falls:
+with label noise the best rates are far below the largest stable ones. Outside the momentum family,
+and for a member with a gradient of its own, the rule's rates are kept; over a known horizon those
+outside it are halved together.
 """
 
 from __future__ import annotations
@@ -263,17 +264,30 @@ def _held(
                 return False
         return True
 
-    second, third = 1.0, 1.0
-    if loop is not None and not algorithm.readouts and algorithm.has_momentum:
-        while not keeps(second, 0.0):  # SGD's own, first
-            second, third = step * second, step * third
-    while not keeps(second, third):
+    def less(second: float, third: float) -> tuple[float, float]:
         if not algorithm.readouts and keeps(second, 0.0) and third > _SMALLEST:
-            third *= step
-        else:
-            second *= step
-            third = second if algorithm.readouts else third
-    return scaled(algorithm, second, third)
+            return second, third * step
+        return second * step, second * step if algorithm.readouts else third
+
+    factors = 1.0, 1.0
+    if loop is not None and not algorithm.readouts and algorithm.has_momentum:
+        while not keeps(factors[0], 0.0):  # SGD's own, first
+            factors = step * factors[0], step * factors[1]
+    while True:
+        while not keeps(*factors):
+            factors = less(*factors)
+        if loop is None:
+            break
+        # Rates that move may be worst between the looks.
+        here, limit = scaled(algorithm, *factors), GAIN_LIMITS[algorithm.has_momentum]
+        gains = loop.along(here, batch_size, times)
+        looked = dict(zip(times.tolist(), gains, strict=True))
+        worst = loop.between(here, batch_size, looked, limit)
+        if worst is None:
+            break
+        first.insert(0, worst)
+        factors = less(*factors)
+    return scaled(algorithm, *factors)
 
 
 def _best_at_the_end(algorithm: Any, spectrum: Spectrum, batch_size: float, steps: float) -> Any:

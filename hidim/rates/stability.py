@@ -256,6 +256,12 @@ def _on_rows(
     run = solve(spectrum, algorithm, steps, batch_size=batch_size, engine="exact")
     grid = looks(float(run.steps[-1]), algorithm.breakpoints)
     found = loop.along(algorithm, batch_size, grid)
+    looked = dict(zip(grid.tolist(), found, strict=True))
+    worst = loop.between(algorithm, batch_size, looked, 1.0)
+    if worst is not None:
+        looked[worst] = loop.gain(algorithm, batch_size, worst)
+        grid = np.array(sorted(looked))
+        found = [looked[t] for t in grid.tolist()]
     gain = np.array([each.value for each in found])
     most = found[int(np.argmax(gain))]
     order = np.argsort(-most.shares, kind="stable")[: np.count_nonzero(most.shares)]

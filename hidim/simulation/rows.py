@@ -16,6 +16,7 @@ from hidim._version import __version__
 from hidim.algorithms.base import Algorithm, described, runnable
 from hidim.algorithms.gradients import Batch, changed, gradient_of, read_only, start_of
 from hidim.curve import DIVERGENCE_FACTOR, Curve, log_spaced_steps, step_array
+from hidim.problems.columns import columns_of, samples
 from hidim.simulation.walk import generator
 from hidim.support import checks
 from hidim.support.memory import check_runs_fit
@@ -42,7 +43,7 @@ def simulate_rows(
     """Mean risk of `runs` independent passes of the real algorithm over resampled rows.
 
     Args:
-        X: (rows, d) features.
+        X: (rows, d) features, an array or a data frame.
         y: (rows,) or (rows, outputs) targets; the outputs' risks are summed.
         algorithm: a member of the family or anything else with an `update`; each output has its
             own parameters and momentum. One with a gradient of its own takes one output.
@@ -68,10 +69,8 @@ def simulate_rows(
         True
     """
     runnable(algorithm)
-    X = checks.finite_array("X", X, ndim=2)
-    y = checks.finite_array("y", y, ndim=(1, 2))
-    if len(X) != len(y) or not X.size:
-        raise ValueError(f"`X` and `y` must have one row per sample, got {X.shape} and {y.shape}.")
+    table, y = samples(X, y)
+    X = table.values
     gradient = gradient_of(algorithm)
     if gradient is not None and y.size > len(y):
         raise ValueError(
@@ -129,7 +128,7 @@ def tail_ratio(X: Any) -> float:
     >>> bool(abs(tail_ratio(X) - 1) < 0.05)
     True
     """
-    X = checks.finite_array("X", X, ndim=2)
+    X = columns_of("X", X).values
     energy = np.sum(X**2, axis=1)
     if not np.any(energy):
         raise ValueError("`X` is zero: its rows have no tails to measure.")

@@ -58,6 +58,13 @@ def whole(name: str, value: Any, *, minimum: float = 0, allow_inf: bool = False)
     return int(number) if abs(number) <= 2**53 else number
 
 
+def truth(name: str, value: Any) -> bool:
+    """True or False, and nothing that only counts as one of them: "no" counts as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False, got {shown(value)}.")
+    return bool(value)
+
+
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the names in `allowed`; a near miss is answered with the nearest."""
     names = list(allowed)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.schedules import Schedule
-from hidim.systems.factors import Factors
+from hidim.systems.factors import Factors, Intake
 
 Array = np.ndarray
 # Of a driver, at the same times: its state (times, kinds, modes) and orders (times, orders).
@@ -188,6 +188,11 @@ class System(ABC):
     def factors(self, t: Array) -> Factors | None:
         """What `linearised` gives of an affine system without a driver, as a sum of few products
         of a function of the mode and one of time; or None. Blocks are faster with it."""
+        return None
+
+    def intake(self, t: Array, drive: Drive | None = None) -> Intake | None:
+        """What `linearised` gives of an affine system whose modes each take in one number: a sum
+        of the orders with weights of its own, and something beside. Blocks are faster with it."""
         return None
 
     def loop_gain(

@@ -67,3 +67,23 @@ class Descent(OfFamily):
     def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """Nothing is added."""
         return np.zeros((len(t), len(self.along), self.kinds))
+
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
+        """The plain recursion, with what a step multiplies by worked out for all steps at once."""
+        c = Coefficients.at(self.moments.followed, first + np.arange(count, dtype=np.float64))
+        states = np.empty((count + 1, *x.shape))
+        states[0] = x
+        turned, forget = (c.gamma_3 * c.keep).tolist(), c.forget.tolist()
+        gamma_1, pulls = c.gamma_1.tolist(), c.total[:, None] * self.along
+        for i, pull in enumerate(pulls):
+            now, after = states[i], states[i + 1]
+            error = now[..., ERROR, :]
+            after[..., ERROR, :] = error - pull * error
+            if self.kinds == 2:
+                momentum = now[..., MOMENTUM, :]
+                after[..., ERROR, :] -= turned[i] * momentum
+                after[..., MOMENTUM, :] = momentum - forget[i] * momentum
+                after[..., MOMENTUM, :] += gamma_1[i] * (self.along * error)
+        return states, np.zeros((*states.shape[:-2], 0))

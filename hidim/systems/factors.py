@@ -9,6 +9,7 @@ engine then does per mode only what differs between modes, and the rest once (en
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,3 +44,17 @@ class Factors:
         """As `System.linearised` gives them."""
         source = None if self.source is None else self.of_modes(self.source)
         return self.of_modes(self.change), source, self.of_modes(self.gains)
+
+
+class Intake(NamedTuple):
+    """An affine system at some times, where every mode takes in one number per step.
+
+    Args:
+        factors: change, and as gains what a unit of that number adds; no source.
+        added: (times, modes), what is taken in whatever the orders.
+        carried: (modes, orders), how much of it a unit of every order brings.
+    """
+
+    factors: Factors
+    added: np.ndarray
+    carried: np.ndarray

@@ -25,19 +25,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hidim.algorithms.gradients import plain_gradient
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.kernel_norm import mode_growth
 from hidim.systems.powers import constant_rates
+from hidim.systems.row_pairs import frozen_rates, pair_response
 
 # Of the eigenvector's residual, relative: its eigenvalue errs by the square.
 _RESIDUAL = 1e-3
 _MOST_PRODUCTS = 120
 _EDGES = 8  # of a schedule's breakpoints, those looked at
-# Roots of a mode's 2 x 2 map closer than this, relative, are moved apart: the sum does not see it.
-_APART = 1e-4
+_SECTIONS, _GOLDEN = 6, 0.5 * (math.sqrt(5.0) - 1.0)
 _ROUNDING = float(np.finfo(np.float64).eps)
 
 
@@ -163,6 +162,36 @@ class RowLoop:
                 found.append(self.gain(algorithm, batch_size, t, start=start))
         return found
 
+    def between(
+        self, algorithm: Momentum, batch_size: float, looked: dict[float, Gain], limit: float
+    ) -> float | None:
+        """A time at which the gain reaches a limit that it keeps below at those looked at, or None.
+
+        By golden sections in log(1 + t) around every look with a gain of at least 2/3 of the limit
+        and no less than those beside it.
+        """
+        times, values = np.array(list(looked)), [gain.value for gain in looked.values()]
+        if constant_rates(algorithm) or batch_size == math.inf or max(values) >= limit:
+            return None
+        x, known = np.log1p(times), dict[float, float]()
+        for i, value in enumerate(values):
+            beside = values[max(i - 1, 0) : i + 2]
+            if value < max(*beside, limit / 1.5):
+                continue
+            low, high = float(x[max(i - 1, 0)]), float(x[min(i + 1, len(x) - 1)])
+            for _ in range(_SECTIONS):
+                width = _GOLDEN * (high - low)
+                inner = [float(math.floor(math.expm1(p))) for p in (high - width, low + width)]
+                for t in inner:
+                    if t not in known:
+                        start = looked[times[i]].shares
+                        known[t] = self.gain(algorithm, batch_size, t, start=start).value
+                        if known[t] >= limit:
+                            return t
+                rising = known[inner[0]] <= known[inner[1]]
+                low, high = (high - width, high) if rising else (low, low + width)
+        return None
+
     def told(self, gain: Gain) -> str:
         """The gain and the rows that carry it, in words."""
         if gain.value == math.inf:
@@ -212,7 +241,7 @@ class RowLoop:
         """The map q -> q', or None where a mode grows by itself."""
         if not self._modes_hold(algorithm, t, w):
             return None
-        pairs = _pair_response(self.eigenvalues, algorithm, t, w)
+        pairs = pair_response(self.eigenvalues, algorithm, t, w)
         # (H / B) / (1 + lambda lambda H / B), also where H is zero or, undamped, infinite.
         with np.errstate(divide="ignore"):
             kept = 1.0 / (batch_size / pairs + np.outer(self.eigenvalues, self.eigenvalues))
@@ -227,7 +256,7 @@ class RowLoop:
         return passed_on
 
     def _modes_hold(self, algorithm: Momentum, t: float, w: float) -> bool:
-        a, b, forgetting = _rates(self.eigenvalues, algorithm, t)[:3]
+        a, b, forgetting = frozen_rates(self.eigenvalues, algorithm, t)[:3]
         return bool(np.max(mode_growth(a, b, forgetting), initial=-1.0) < max(w, 1e-300))
 
 
@@ -237,49 +266,6 @@ def loop_of(spectrum: Spectrum) -> RowLoop | None:
     if not isinstance(rows, Rows):
         return None
     return RowLoop(rows, spectrum.eigenvalues[: rows.features.shape[1]])
-
-
-def _rates(
-    eigenvalues: np.ndarray, algorithm: Momentum, t: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """a = gamma_2 lambda, b = gamma_1 gamma_3 lambda, the forgetting; gamma_2, gamma_1 gamma_3."""
-    plain_gradient(algorithm)
-    at = np.array([float(t)])
-    gamma_2 = float(algorithm.gamma_2(at)[0])
-    third = float(algorithm.gamma_1(at)[0] * algorithm.gamma_3(at)[0])
-    forgetting = np.full(len(eigenvalues), float(algorithm.forgetting(at)[0]))
-    return gamma_2 * eigenvalues, third * eigenvalues, forgetting, gamma_2, third
-
-
-def _pair_response(eigenvalues: np.ndarray, algorithm: Momentum, t: float, w: float) -> np.ndarray:
-    """H of every pair of modes, (k, k), from roots 1 - x and what each carries."""
-    a, b, forgetting, gamma_2, third = _rates(eigenvalues, algorithm, t)
-    total = gamma_2 + third
-    if third == 0.0:
-        x, carried = a[:, None].astype(complex), np.full((len(a), 1), gamma_2, dtype=complex)
-    else:
-        slope, product = a + b + forgetting, a * forgetting + b
-        gap = slope**2 - 4.0 * product
-        least = (_APART * slope) ** 2
-        gap = np.where(np.abs(gap) < least, np.where(gap < 0, -least, least), gap)
-        root = np.sqrt(gap.astype(complex))
-        first = 0.5 * (slope + np.where(slope < 0, -root, root))
-        x = np.stack([first, product / first], axis=1)
-        # A kick of -G on the error and gamma_1 on the momentum: c_1 + c_2 and c_1 x_1 + c_2 x_2.
-        lost = total**2 * eigenvalues - third * (1.0 - forgetting)
-        apart = x[:, 0] - x[:, 1]
-        carried = np.stack([(lost - total * x[:, 1]), (total * x[:, 0] - lost)], axis=1)
-        carried = carried / apart[:, None]
-    found = np.zeros((len(a), len(a)), dtype=complex)
-    for i in range(x.shape[1]):
-        for k in range(x.shape[1]):
-            one, other = x[:, i, None], x[None, :, k]
-            kicked = carried[:, i, None] * carried[None, :, k]
-            lost = w + one + other - one * other
-            kicks = kicked != 0
-            found += np.divide(kicked, lost, out=np.zeros_like(found), where=kicks & (lost != 0))
-            found[kicks & (lost == 0)] = math.inf  # undamped
-    return np.asarray(found.real)
 
 
 def _largest(

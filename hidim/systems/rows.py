@@ -4,16 +4,17 @@ The mean m of the error follows full batches exactly, per mode and output:
 
     m   +=  -G lambda m - gamma_3 D m_y,        m_y  +=  gamma_1 lambda m - (1 - D) m_y.
 
-It drives the covariance, whose diagonal has the three moments of momentum.py, summed over outputs,
-from zero. Row i with residual z_i . m - e_i brings noise, so that along mode j
+It drives the covariance, whose diagonal, and some patterns beside it (row_patterns.py), have the
+three moments of momentum.py, summed over outputs, from zero. Row i with residual z_i . m - e_i
+brings noise, so that with phi_ij = z_ij^2 along mode j, and a form of z_i in a pattern,
 
-    E g_j^2 = (1 - 1/B) lambda_j^2 C_j + (f_j + (M C)_j) / B,
-    f_j = mean_i z_ij^2 |z_i . m - e_i|^2 - lambda_j^2 |m_j|^2,     M_jk = mean_i z_ij^2 z_ik^2,
+    E g_j^2 = (1 - 1/B) lambda_j^2 c_j + (f_j + (M c)_j) / B,
+    f_j = mean_i phi_ij |z_i . m - e_i|^2 - lambda_j^2 |m_j|^2,     M_jk = mean_i phi_ij phi_ik,
 
-f exactly, and M by its 8 leading directions, the orders, and the diagonal that these leave. Neither
-Gaussian rows nor any law of the residuals is assumed. Source: derived for this project,
-docs/theory/rows.md. Limits: rows drawn with replacement; what off-diagonals of the covariance feed
-back is left out, a percent or two at a gain of 1/2 (row_gain.py), and no judge of stability.
+f exactly, and M by its 12 leading directions, the orders, and the diagonal that these leave.
+Neither Gaussian rows nor any law of the residuals is assumed. Source: derived for this project,
+docs/theory/rows.md. Limits: rows drawn with replacement; what the patterns do not catch of the
+off-diagonals, half a percent at a gain of 1/2 (row_gain.py), and no judge of stability.
 """
 
 from __future__ import annotations
@@ -32,15 +33,17 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems import kernel_norm
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.coefficients import Coefficients
+from hidim.systems.factors import Factors, Intake
 from hidim.systems.moment_steps import ERROR, Recursion
 from hidim.systems.momentum import MomentumSystem
 from hidim.systems.of_family import OfFamily
 from hidim.systems.row_gain import RowLoop, looks
 from hidim.systems.row_matrix import MatrixSystem
 from hidim.systems.row_mean import MeanSystem
+from hidim.systems.row_patterns import Followed, followed
 
 # Directions of the rows' fourth moments that are followed; the diagonal of the rest is kept.
-RANK = 8
+RANK = 12
 _MOST_HELD = 1 << 22  # residuals worked out at once
 
 
@@ -57,8 +60,8 @@ class RowsSystem(OfFamily):
     >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
     >>> spectrum = hidim.Spectrum.from_data(X, [1.0, 2.0, 0.0], rows=True)
     >>> system = build(spectrum, hidim.sgd(0.1), 1)
-    >>> system.kinds, len(system.orders), system.driver.kinds
-    (1, 2, 1)
+    >>> system.kinds, len(system.orders), system.driver.kinds  # two modes and a pattern
+    (1, 3, 1)
     """
 
     rows: Rows
@@ -93,20 +96,24 @@ class RowsSystem(OfFamily):
         return self.moments.steady
 
     @cached_property
-    def _squares(self) -> Array:
-        """z_ij^2, (rows, modes)."""
-        return self.rows.features**2
+    def _followed(self) -> Followed:
+        """What of the covariance is followed."""
+        features, along = self.rows.features, self._modes.eigenvalues
+        scaled = features**2 / np.sqrt(along)
+        _, vectors = np.linalg.eigh(scaled.T @ scaled)
+        return followed(features, along, np.abs(scaled @ vectors[:, -1]))
 
     @cached_property
     def _split(self) -> tuple[Array, Array]:
         """F and the rest: M is nearly F F^T + diag(rest). Relative to lambda, for small modes."""
-        root = np.sqrt(self._modes.eigenvalues)
-        scaled = self._squares / (math.sqrt(len(self.rows)) * root)
+        root = np.sqrt(self._followed.along)
+        scaled = self._followed.squares / (math.sqrt(len(self.rows)) * root)
         values, vectors = np.linalg.eigh(scaled.T @ scaled)
         count = min(RANK, len(root))
         leading = vectors[:, -count:] * np.sqrt(np.maximum(values[-count:], 0.0))
         # Which sign a direction has is nobody's choice: the one with a positive sum.
-        leading = leading * np.where(leading.sum(axis=0) < 0, -1.0, 1.0)
+        signs = leading[: len(self._modes)].sum(axis=0)
+        leading = leading * np.where(signs < 0, -1.0, 1.0)
         left = np.maximum(np.sum(scaled**2, axis=0) - np.sum(leading**2, axis=1), 0.0)
         return root[:, None] * leading, root**2 * left
 
@@ -116,34 +123,38 @@ class RowsSystem(OfFamily):
 
     @cached_property
     def _recursion(self) -> Recursion:
-        along, batch = self._modes.eigenvalues, self.moments.batch_size
-        spread = (self._split[1] - along**2) / batch
+        along, batch = self._followed.along, self.moments.batch_size
+        spread = (self._split[1] - self._followed.product) / batch
+        spread += self._followed.product - along**2
         fed, none = self._directions / batch, np.zeros(len(self.orders))
         return Recursion(along, spread, fed, None, none, self.kinds, self._directions)
 
     def _noise(self, drive: Drive) -> Array:
         """f, (times, modes): what the mean's residuals bring."""
         rows, along = self.rows, self._modes.eigenvalues
-        mean = drive[0][:, ERROR].reshape(-1, len(along), rows.outputs)
-        found = np.empty((len(mean), len(along)))
+        k, squares = len(along), self._followed.squares
+        mean = drive[0][:, ERROR].reshape(-1, k, rows.outputs)
+        found = np.empty((len(mean), squares.shape[1]))
         held = max(1, _MOST_HELD // (len(rows) * rows.outputs))  # times at once
         for first in range(0, len(mean), held):
             m = mean[first : first + held]
-            left = rows.features @ m.transpose(1, 0, 2).reshape(len(along), -1)
+            left = rows.features @ m.transpose(1, 0, 2).reshape(k, -1)
             left = left.reshape(len(rows), len(m), -1) - rows.residual[:, None]
             squared = np.einsum("ito,ito->ti", left, left)
-            found[first : first + held] = squared @ self._squares / len(rows)
-        found -= along**2 * np.einsum("tjo,tjo->tj", mean, mean)
-        return np.maximum(found, 0.0)
+            found[first : first + held] = squared @ squares / len(rows)
+        pulled = along[:, None] * mean
+        found -= self._followed.forms(pulled.swapaxes(1, 2)).sum(axis=1)
+        found[:, :k] = np.maximum(found[:, :k], 0.0)
+        return found
 
     def start(self) -> Array:
         """No spread."""
-        return np.zeros((self.kinds, len(self._modes)))
+        return np.zeros((self.kinds, len(self._followed.along)))
 
     @cached_property
     def weights(self) -> Array:
         """Directions, on the variance of the error."""
-        weights = np.zeros((len(self.orders), self.kinds, len(self._modes)))
+        weights = np.zeros((len(self.orders), self.kinds, len(self._followed.along)))
         weights[:, ERROR] = self._directions.T
         return weights
 
@@ -161,10 +172,14 @@ class RowsSystem(OfFamily):
         return self._changes(self._at(t))
 
     def _changes(self, c: Coefficients) -> Array:
+        factors = self._alone(c)
+        return factors.of_modes(factors.change)
+
+    def _alone(self, c: Coefficients) -> Factors:
+        """Of the moments, without what comes back by others, and a unit of noise as the gain."""
         along, spread = self._recursion.along, self._recursion.spread
-        # Its factors, less what orders feed, which has factors of its own.
-        alone = Recursion(along, spread, along, None, np.zeros(1), self.kinds).factors(c)
-        return alone.of_modes(alone.change)
+        ones = np.ones_like(along)
+        return Recursion(along, spread, ones, None, np.zeros(1), self.kinds).factors(c)
 
     def _at(self, t: Array) -> Coefficients:
         return Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
@@ -180,12 +195,15 @@ class RowsSystem(OfFamily):
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> tuple[Array, Array | None, Array]:
         """As `System.linearised`, without asking twice for what is known."""
+        factors, added, carried = self.intake(t, drive)
+        change, _, unit = factors.dense()
+        return change, unit[..., 0] * added[..., None], unit * carried[:, None, :]
+
+    def intake(self, t: Array, drive: Drive | None = None) -> Intake:
+        """As `System.intake`: what the modes take in is noise."""
         assert drive is not None
-        c, batch = self._at(t), self.moments.batch_size
-        kicks = self._recursion.kicks(c)[:, None, :]
-        gains = kicks[..., None] * self._recursion.drawn[:, None, :]
-        source = kicks * (self._noise(drive) / batch)[:, :, None]
-        return self._changes(c), source, gains
+        added = self._noise(drive) / self.moments.batch_size
+        return Intake(self._alone(self._at(t)), added, self._recursion.drawn)
 
     def steps(
         self, first: float, count: int, x: Array, drive: Drive | None = None
@@ -201,7 +219,7 @@ class RowsSystem(OfFamily):
     ) -> dict[str, Array]:
         """Risk at the iterate, and at the point theta + w y that is read."""
         assert drive is not None
-        return self.driver.with_spread(t, drive, x)
+        return self.driver.with_spread(t, drive, x[..., : len(self._modes)])
 
     def loop_gain(
         self,
@@ -217,7 +235,7 @@ class RowsSystem(OfFamily):
         sum_j F_rj F_sj / lambda_j^2 (T_j / B) / (1 - own_j T_j), T of kernel_norm.py.
         """
         times = np.atleast_1d(np.asarray(t, dtype=np.float64))
-        batch, along = self.moments.batch_size, self._modes.eigenvalues
+        batch, along = self.moments.batch_size, self._followed.along
         transfer = kernel_norm.transfers(along, self.moments.followed, times, w)
         alive = np.isfinite(transfer).all(axis=1)
         transfer = np.where(np.isfinite(transfer), transfer, 0.0)

@@ -64,7 +64,7 @@ def test_predictions_and_runs_are_for_the_same_features():
         (lambda: relu(X, 10, seed=-1), "`seed`"),
         (lambda: relu(X, 10**14), "100,000,000,000,000 features of 40 rows would need"),
         (lambda: relu([[1.0, math.nan]], 5), "row 0, column 1"),
-        (lambda: relu(X[:, 0], 5), "2 dimension"),
+        (lambda: relu(X[:, 0], 5), "must have rows and columns"),
         (lambda: polynomial(X, 0), "`degree`"),
         (lambda: polynomial(np.ones((9, 4000)), 4), "features of 9 rows would need"),
         (lambda: polynomial(1e200 * X, 2, standardize=False), "leave float64"),

@@ -158,6 +158,10 @@ def hole(value, where=(17, 3)):
         (hole(None), "`X` has no number in row 17, column 3: nan"),
         (hole(-math.inf), "`X` is infinite in row 17, column 3: -inf"),
         (hole("a lot"), "`X` holds text in row 17, column 3: 'a lot'"),
+        (hole([1.0]), "`X` holds a list in row 17, column 3: [1.0]"),
+        (hole(1j), "`X` holds a complex in row 17, column 3: 1j"),
+        (table()[0][:, 0], "got shape (60,): give X[:, None] if it is one column, X[None]"),
+        ([[1.0, 2.0], [3.0]], "`X` has 2 numbers in row 0 and 1 in row 1"),
         (
             np.ma.masked_where(np.eye(60, 7, -14) == 1, table()[0]),
             "in row 14, column 0: nan (6 more",
@@ -240,3 +244,49 @@ def test_descriptions_of_rows_are_those_of_a_gaussian_for_gaussian_rows():
     _, exact = kept(np.eye(3), np.ones(3))
     assert isinstance(exact, Rows)
     assert exact.noise_kurtosis >= 0
+
+
+@pytest.mark.parametrize("name", ["rows", "center", "standardize", "intercept"])
+def test_what_only_counts_as_true_is_no_flag(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be True or False, got 'no'"):
+        hidim.Spectrum.from_data(*table(), **{name: "no"})
+
+
+def test_squares_of_targets_below_float64_are_refused_and_no_risk_of_zero():
+    X, y = table()
+    with pytest.raises(ValueError, match=r"leave float64\. Measure in other units"):
+        hidim.Spectrum.from_data(X, 1e-170 * y)
+    assert hidim.Spectrum.from_data(X, 0 * y).initial_risk == 0.0
+
+
+def test_frames_that_name_the_same_rows_are_in_one_order():
+    pandas = pytest.importorskip("pandas")
+    X, y = table()
+    frame, target = pandas.DataFrame(X), pandas.Series(y[:, 0])
+    for take in (hidim.Spectrum.from_data, lambda *a: hidim.simulate_rows(*a, hidim.sgd(0.1), 1)):
+        with pytest.raises(ValueError, match=r"another order.* give y.loc\[X.index\]"):
+            take(frame, target.iloc[::-1])
+    known = hidim.Spectrum.from_data(X, y[:, 0])
+    other = target.set_axis(np.arange(100, 160))  # names that have nothing to do with each other
+    assert hidim.Spectrum.from_data(frame, other) == known
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X, y: (np.concatenate([X, X]), np.concatenate([y, y])),  # every row twice
+        lambda X, y: (np.concatenate([X, X[:, :1] + X[:, 1:2]], axis=1)[:, [7, *range(1, 7)]], y),
+        lambda X, y: (1e8 * X, y),
+        lambda X, y: (1e-8 * X, y),
+        lambda X, y: (X.astype(object), y.astype(object)),
+        lambda X, y: (np.asfortranarray(X)[::-1], y[::-1]),
+    ],
+)
+def test_what_rows_say_does_not_hang_on_how_they_are_written(change):
+    X, y = table()
+    floor = hidim.Spectrum.from_data(X, y).risk_floor
+    spectrum = hidim.Spectrum.from_data(*change(X, y))
+    assert spectrum.risk_floor == pytest.approx(floor, rel=1e-10)
+    curve = hidim.predict(spectrum, "dana-decaying", at=[0, 10, 1000])
+    assert curve.status == "ok"
+    assert curve.risk[0] == pytest.approx(0.5 * np.mean(np.sum(y**2, axis=1)), rel=1e-12)

@@ -217,3 +217,16 @@ def test_arrays_name_their_cells_and_archives_take_no_target(tmp_path):
         read_rows(tmp_path / "t.npz", "y")
     with pytest.raises(ValueError, match=r"there is no file"):
         read_rows(tmp_path / "none.csv", "y")
+
+
+def test_the_numbers_of_rows_are_no_feature(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(TABLE, columns=NAMES)
+    frame.to_csv(tmp_path / "numbered.csv")
+    with pytest.raises(ValueError, match=r"column 0 of .* has no name.*index=False"):
+        read_rows(tmp_path / "numbered.csv", "price")
+    pytest.importorskip("pyarrow")
+    frame.iloc[::2].to_parquet(tmp_path / "some.parquet")  # which keeps where they came from
+    assert read_rows(tmp_path / "some.parquet", "price").columns == [
+        name for name in NAMES if name != "price"
+    ]

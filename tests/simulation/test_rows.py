@@ -112,7 +112,9 @@ def test_heavy_tails_are_measured():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"X": np.full((7, 3), np.nan)}, "`X` holds"),
+        ({"X": np.full((7, 3), np.nan)}, "`X` has no number in row 0, column 0"),
+        # NumPy alone would read what the mask hides.
+        ({"y": np.ma.masked_less(data()[1], 1e9)}, "`y` has no number in row 0"),
         ({"y": np.zeros(6)}, "one row per sample"),
         ({"batch_size": 0}, "batch_size"),
         ({"runs": 1}, "runs"),

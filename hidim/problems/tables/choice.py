@@ -67,7 +67,8 @@ def choose(path: str | os.PathLike[str], names: Sequence[str], target: Any, drop
         drop: the same, of columns to leave out.
 
     Raises:
-        ValueError: no target, an unknown column, one named twice, or none left to learn from.
+        ValueError: no target, an unknown column, one named twice or without a
+            name, or none left to learn from.
     """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -83,6 +84,12 @@ def choose(path: str | os.PathLike[str], names: Sequence[str], target: Any, drop
         if place in left_out:
             raise ValueError(f"`drop` leaves out {names[place]!r}, which is the target.")
     features = [place for place in range(len(names)) if place not in {*targets, *left_out}]
+    nameless = [place for place in features if not names[place]]
+    if nameless:
+        raise ValueError(
+            f"column {nameless[0]} of {str(path)!r} has no name, and would be a feature: name it, "
+            "or write the file without the numbers of its rows, as to_csv(path, index=False) does."
+        )
     if not targets or not features:
         what = "features are left" if targets else "target is named"
         raise ValueError(f"no {what} of {str(path)!r}, which has {_listed(names)}.")

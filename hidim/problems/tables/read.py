@@ -8,6 +8,7 @@ table of numbers is in memory, once.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hidim.problems.tables.text import read_text_rows
 from hidim.support.extras import require
 from hidim.support.inputs import read_bytes, read_npz
 
+_INDEX = re.compile(r"__index_level_\d+__")
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npy", ".npz")
 
 
@@ -146,6 +148,9 @@ def _parquet(path: str | os.PathLike[str], target: Any, drop: Any) -> Data:
         with parquet.ParquetFile(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             choice = choose(path, schema.names, target, drop)
+            # Numbers of rows, as pandas keeps them, are no feature.
+            learned = [p for p in choice.features if not _INDEX.fullmatch(schema.names[p])]
+            choice = choice._replace(features=learned)
             wrong = [place for place in choice.wanted if not _is_numeric(schema.field(place).type)]
             if wrong:
                 held = f"{schema.field(wrong[0]).type}, no numbers"
