@@ -30,7 +30,14 @@ from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.saturated import SaturatedSigns
 from hidim.systems.sign_drift import SignDrift, chi_mean, sign_drift
-from hidim.systems.sign_modes import SignModes, generic, of_coordinates, on_diagonal
+from hidim.systems.sign_modes import (
+    ARCSINE,
+    Noise,
+    SignModes,
+    generic,
+    of_coordinates,
+    on_diagonal,
+)
 from hidim.systems.transformed import Transformed
 
 # Largest B (K r)_i^2 / (K_ii 2P) at which the linear drift is good to some percent.
@@ -94,11 +101,11 @@ class SignSystem(Transformed):
         return 0.5 * float(self.modes.omega @ self.modes.error_sq)
 
     def caution(self, last: float) -> str:
-        """Whether some coordinate's signal is too large at the start."""
-        signal = self.signal
+        """Whether some coordinate's signal is too large at the start, or modes are too few."""
+        signal, told = self.signal, self.modes.told()
         if signal <= _SIGNAL:
-            return ""
-        return (
+            return told
+        return (told + "; " if told else "") + (
             "the drift of signs is taken as linear in the signal, which at the start is "
             f"{signal:.2g} times the noise in some coordinate: 15 % off at .7, far off above"
         )
@@ -129,16 +136,17 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     return SignSystem(problem, moments, modes, known)
 
 
-def modes_of(problem: Spectrum, basis: str | None) -> SignModes:
-    """What signs see of a spectrum.
+def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) -> SignModes:
+    """What signs see of a spectrum, or methods that divide coordinates by their size.
 
     Raises:
         ValueError: it does not know its coordinates, and no basis is said.
     """
     if basis == "generic":
-        return generic(problem)
+        return generic(problem, noise_of)
     if basis == "diagonal":
-        return on_diagonal(problem.eigenvalues, problem.error_sq, problem.multiplicity)
+        counts = problem.multiplicity
+        return on_diagonal(problem.eigenvalues, problem.error_sq, counts, noise_of)
     known = coordinates_of(problem.law.basis)
     if known is None:
         raise ValueError(
@@ -147,7 +155,7 @@ def modes_of(problem: Spectrum, basis: str | None) -> SignModes:
             'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
             'basis="generic" where they lie in no relation to them.'
         )
-    return of_coordinates(known)
+    return of_coordinates(known, noise_of)
 
 
 def _exact(

@@ -146,7 +146,8 @@ def rows() -> list[Row]:
     correlated = hidim.Spectrum.from_covariance(
         near * np.outer(units, units), 0.2 * np.cos(np.arange(60.0) ** 1.5), noise_variance=2.0
     )
-    slow = 0.25 / level.trace
+    matrix = hidim.MatrixLeastSquares(level, outputs=12)
+    slow, slowing = 0.25 / level.trace, hidim.PowerLaw(1e-3, 0.2)
     slow_momentum = hidim.sgd_momentum(0.5 * slow, 0.05 * slow, 0.1)
     measured = hidim.Spectrum.from_data(*_measured())
     measured_momentum = hidim.sgd_momentum(0.1 / measured.trace, 0.01 / measured.trace, 0.1)
@@ -226,6 +227,45 @@ def rows() -> list[Row]:
             2,
             truth=changed.noisy_truth,
             refusing=(NO_LAW, NO_MATRIX),
+        ),
+        Row(
+            "adam, B = 2",
+            level,
+            hidim.adam(slowing, 0.8, 0.99, basis="diagonal", bias_correction=True),
+            2,
+            truth=changed.adaptive_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "signum, B = 2",
+            level,
+            hidim.signum(1e-4, 0.3, basis="diagonal"),
+            2,
+            truth=changed.adaptive_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, momentum, B = 3",
+            matrix,
+            hidim.sgd_momentum(0.002, 2e-4, 0.1),
+            3,
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, signs",
+            matrix,
+            hidim.sign_sgd(hidim.PowerLaw(1e-3, 0.2), basis="generic"),
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, polar factor, B = 3",
+            matrix,
+            hidim.sign_svd(0.01, drift="linear"),
+            3,
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
         ),
         Row("split", spectrum, split_sgd.SplitSGD(rate), 2, truth=split_truth, refusing=split),
     ]
