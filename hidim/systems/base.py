@@ -53,6 +53,7 @@ class System(ABC):
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
         steady: neither change nor source depends on t.
         work_per_step: multiplications of a `step`, where these are many.
+        longest: steps that a stepped system is followed for at most, where that is less than any.
         bounded: steps are bounded however large the error, so no run diverges.
     """
 
@@ -64,6 +65,7 @@ class System(ABC):
     stepped: bool = False
     steady: bool = False
     work_per_step: float = 0.0
+    longest: float = math.inf
     bounded: bool = False
 
     @abstractmethod

@@ -36,6 +36,7 @@ _LOG_T = np.arange(-14.0, 14.0 + 0.05, 0.1)
 _TRIES, _CLOSE = 60, 1e-9
 _SETTLING, _SMALLEST = 400, 1e-290
 _LONGEST = 2.0  # move of a logarithm in one try
+_MOST_WORK = 1e12  # multiplications that a run may take, a quarter of an hour of them
 
 
 class PolarFactors:
@@ -232,6 +233,12 @@ class SaturatedPolar(System):
         """None: derivatives by parameters are of theories that blocks can follow."""
         return ()
 
+    @property
+    def longest(self) -> float:  # type: ignore[override]
+        """So many steps that a run takes a quarter of an hour."""
+        return float(math.floor(_MOST_WORK / self.work_per_step))
+
     def facts(self, last: float) -> dict[str, str]:
-        """Which law of the drift this is."""
-        return {"drift": "saturated"}
+        """Which law of the drift this is, what it costs and how far it goes."""
+        cost = f"{self.work_per_step:.2g} multiplications a step, up to {self.longest:.3g} steps"
+        return {"drift": "saturated", "cost": cost}

@@ -7,7 +7,8 @@ is n^sign whatever the risk:
 
 with mu from sign_drift.py. The drift is linear in the signal, so B (K r)_i^2 / (K_ii 2P) must be
 small in every coordinate; where K is diagonal and the noise Gaussian, saturated.py needs no such
-thing and is followed in its place, step by step, as far as that goes.
+thing and is followed in its place, step by step, as far as that goes. For any other K that is known
+saturated_pairs.py is, where it is asked for.
 Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits:
 Gaussian rows. A caution says where the linear drift is off.
 """
@@ -29,6 +30,7 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.saturated import SaturatedSigns
+from hidim.systems.saturated_pairs import SaturatedPairs
 from hidim.systems.sign_drift import SignDrift, chi_mean, sign_drift
 from hidim.systems.sign_modes import (
     ARCSINE,
@@ -108,7 +110,15 @@ class SignSystem(Transformed):
         return (told + "; " if told else "") + (
             "the drift of signs is taken as linear in the signal, which at the start is "
             f"{signal:.2g} times the noise in some coordinate: 15 % off at .7, far off above"
+            + self._remedy
         )
+
+    @property
+    def _remedy(self) -> str:
+        law, plain = self.spectrum.law, self.moments.algorithm
+        known = coordinates_of(law.basis) is not None and not plain.has_momentum
+        gaussian = law.noise is None or isinstance(law.noise, Gaussian)
+        return '; hidim.sign_sgd(eta, drift="saturated") is not' if known and gaussian else ""
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
@@ -128,6 +138,9 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     modes = modes_of(problem, algorithm.gradient.basis)
     exact = _exact(problem, modes, plain, floored.risk_floor, batch_size)
     if drift == "saturated":
+        pairs = _pairs(problem, algorithm.gradient, plain, floored.risk_floor, batch_size)
+        if isinstance(exact, str) and pairs is not None:
+            return pairs
         if isinstance(exact, str):
             raise ValueError(f'`drift`="saturated" {exact}. Use drift="linear".')
         return exact
@@ -158,13 +171,28 @@ def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) ->
     return of_coordinates(known, noise_of)
 
 
+def _pairs(
+    problem: Spectrum, signs: Sign, plain: Momentum, floor: float, batch_size: float
+) -> SaturatedPairs | None:
+    """The same in coordinates that are not the modes, or None."""
+    noise = problem.law.noise
+    known = None if signs.basis is not None else coordinates_of(problem.law.basis)
+    if known is None or known.covariance.ndim == 1 or plain.has_momentum or plain.readouts:
+        return None
+    if not (noise is None or isinstance(noise, Gaussian)):
+        return None
+    moving = np.diag(known.covariance) > 0
+    K, optimum = known.covariance[np.ix_(moving, moving)], known.optimum[moving]
+    return SaturatedPairs(problem, K, optimum, floor, plain.gamma_2, batch_size)
+
+
 def _exact(
     problem: Spectrum, modes: SignModes, plain: Momentum, floor: float, batch_size: float
 ) -> SaturatedSigns | str:
     """The system without the linear drift, or why there is none."""
     noise = problem.law.noise
     if modes.diagonal is None:
-        return "needs coordinates that are the modes, each of them simple"
+        return "needs coordinates that are known, or are the modes, each of them simple"
     if not (noise is None or isinstance(noise, Gaussian)):
         return f"needs Gaussian noise, not {noise!r}"
     if plain.has_momentum or plain.readouts:

@@ -222,3 +222,26 @@ def adaptive_truth(spectrum, algorithm, batch_size, steps):
     )
     found = moments(omega * spectrum.error_sq, schedules, steps, lambda rho: omega @ rho, gradient)
     return floor + found / 2
+
+
+def pairs_truth(spectrum, algorithm, batch_size, steps):
+    """Signs of single samples in any coordinates: all second moments, E by a fine sum."""
+    K, theta = spectrum.law.basis.covariance, spectrum.law.basis.optimum
+    root, floor = np.sqrt(np.diag(K)), spectrum.risk_floor
+    signs = 2 / math.pi * np.arcsin(np.clip(K / np.outer(root, root), -1, 1))
+    z = np.linspace(-9, 9, 2001)
+    weight = stats.norm.pdf(z) * (z[1] - z[0])
+    mean, second, risk = -theta, np.outer(theta, theta), np.empty(steps + 1)
+    for t in range(steps + 1):
+        twice = 2 * floor + np.sum(K * second)
+        risk[t] = twice / 2
+        V, size = second - np.outer(mean, mean), root * math.sqrt(twice)
+        spread = np.sqrt(np.maximum(np.diag(K @ V @ K), 0)) / size
+        x = (K @ mean) / size + z[:, None] * spread
+        lean = 2 / math.pi * np.arcsin(np.clip(x, -1, 1))
+        slope = (weight * z) @ lean / np.maximum(spread, 1e-12)
+        cross = np.outer(mean, weight @ lean) + V @ K * (slope / size)
+        eta = float(algorithm.gamma_2(float(t)))
+        second = second - eta * (cross + cross.T) + eta**2 * signs
+        mean = mean - eta * (weight @ lean)
+    return risk

@@ -146,6 +146,8 @@ def rows() -> list[Row]:
     correlated = hidim.Spectrum.from_covariance(
         near * np.outer(units, units), 0.2 * np.cos(np.arange(60.0) ** 1.5), noise_variance=2.0
     )
+    steep = np.arange(1.0, 7.0) ** -1.0
+    strong = hidim.Spectrum.from_covariance(near[:6, :6] * np.outer(steep, steep), np.ones(6), 0.1)
     matrix = hidim.MatrixLeastSquares(level, outputs=12)
     slow, slowing = 0.25 / level.trace, hidim.PowerLaw(1e-3, 0.2)
     slow_momentum = hidim.sgd_momentum(0.5 * slow, 0.05 * slow, 0.1)
@@ -218,6 +220,13 @@ def rows() -> list[Row]:
             hidim.Spectrum(np.arange(1.0, 9) ** -2.0, np.full(8, 1.0), 0.05),
             hidim.sign_sgd(0.005, basis="diagonal", drift="saturated"),
             truth=changed.saturated_truth,
+            refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
+        ),
+        Row(
+            "sign, pairs",
+            strong,
+            hidim.sign_sgd(0.005, drift="saturated"),
+            truth=changed.pairs_truth,
             refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
         ),
         Row(
