@@ -26,6 +26,7 @@ SCRIPTS = (
     "four_plus_three",
     "lecture_frontier",
     "theorem",
+    "adam",
     "muon",
 )
 

@@ -17,14 +17,14 @@ signs; memories 1 / (1 - beta_1) short beside the run; a and b are those of a me
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hidim.algorithms.adaptive import Adam, Signum
 from hidim.algorithms.momentum import Momentum
-from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.schedules import Constant, Schedule
 from hidim.problems.noise import Gaussian
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, Drive, System
@@ -74,7 +74,7 @@ class SignumSystem(Transformed):
 
     def rate(self, t: Array, q: Array) -> Array:
         """What multiplies eta."""
-        return np.asarray(1.0 / np.sqrt(self._seen(q)))
+        return self.held(t, 1.0 / np.sqrt(self._seen(q)))
 
     def _at(self, t: Array, q: Array) -> tuple[Coefficients, tuple[Array, Array, Array]]:
         t, q = np.asarray(t, dtype=np.float64), np.asarray(q)
@@ -93,6 +93,24 @@ class SignumSystem(Transformed):
     ) -> tuple[Array, Array | None, Array]:
         """As of any system: here the rate moves with the orders."""
         return System.linearised(self, t, x, q, drive)
+
+    def parameters(self) -> tuple[str, ...]:
+        """The rate, where it is a number; the betas are in more than the momentum."""
+        return () if self._eta.constant is None else ("eta",)
+
+    def moved(self, name: str, by: float) -> tuple[System, float]:
+        """At another rate."""
+        if name not in self.parameters():
+            raise ValueError(f"no parameter {name!r}: this theory has eta alone, where a number.")
+        value = float(self._eta(0.0))
+        size, beta = by * (value or 1.0), 1.0 - float(self.moments.algorithm.forgetting(0.0))
+        plain = _averaged(Constant(value + size), beta)
+        return replace(self, moments=replace(self.moments, algorithm=plain)), size
+
+    @property
+    def _eta(self) -> Schedule:
+        plain = self.moments.algorithm
+        return plain.gamma_3 if plain.has_momentum else plain.gamma_2
 
     def caution(self, last: float) -> str:
         """Whether some coordinate's signal is too large at the start, or modes are too few."""
@@ -150,6 +168,10 @@ class AdamSystem(SignumSystem):
         if self.adam.bias_correction:
             found = found * np.sqrt(_filled(beta_2, t)) / _filled(self.adam.beta_1, t)
         return np.asarray(found)
+
+    def kept(self, x: Array) -> Array:
+        """The modes of the problem."""
+        return x[..., :-1]
 
     def change(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """That of momentum; the last mode forgets."""

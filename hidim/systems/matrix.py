@@ -31,7 +31,7 @@ from hidim.problems.noise import Gaussian
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.polar_drift import MuonDrift, muon_drift
-from hidim.systems.polar_saturated import PolarFactors, SaturatedPolar
+from hidim.systems.polar_saturated import PolarFactors, SaturatedPolar, small
 from hidim.systems.sign import modes_of
 from hidim.systems.sign_modes import SignModes, scattered
 from hidim.systems.transformed import Transformed, total_floor
@@ -117,7 +117,7 @@ class MatrixSigns(MatrixSystem):
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """Gaussian noise, a batch of rank-one rows."""
         drift = math.sqrt(2.0 / math.pi) * product_norm(self.moments.batch_size)
-        mu = drift / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300))
+        mu = self.held(t, drift / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300)))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
     def facts(self, last: float) -> dict[str, str]:
@@ -126,7 +126,7 @@ class MatrixSigns(MatrixSystem):
 
     def caution(self, last: float) -> str:
         """Whether some entry's signal is too large at the start."""
-        twice = 2.0 * self.moments.spectrum.initial_risk
+        twice = max(2.0 * self.moments.spectrum.initial_risk, 1e-300)
         signal = self.moments.batch_size * self.modes.signal / (self.outputs * twice)
         return "; ".join(filter(None, [self.modes.told(), _told("signs", signal, "coordinate")]))
 
@@ -151,7 +151,7 @@ class PolarSystem(MatrixSystem):
 
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """The drift falls with the risk, the noise does not."""
-        mu = 1.0 / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300))
+        mu = self.held(t, 1.0 / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300)))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
     def sharper(self, last: float) -> System:
@@ -176,10 +176,11 @@ class PolarSystem(MatrixSystem):
         return float(pulls @ factors[moving]) / saturated - 1.0 if saturated > 0 else 0.0
 
     def caution(self, last: float) -> str:
-        """Whether some mode's signal is too large at the start."""
+        """Whether some mode's signal is too large at the start, or the matrix too small."""
+        told = small(self.spectrum)
         if self.too_fast <= _TOO_FAST:
-            return ""
-        return (
+            return told
+        return (told + "; " if told else "") + (
             "the drift of polar factors is taken as linear in the signal, which at the start makes "
             f"descent {self.too_fast:.1%} too fast: the excess is too low, by as much for every "
             "factor e that it has fallen"

@@ -77,7 +77,7 @@ class SignSystem(Transformed):
 
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """The drift falls with the risk, the noise does not."""
-        mu = self._drift(excess)
+        mu = self.held(t, self._drift(excess))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
     def sharper(self, last: float) -> System:

@@ -56,6 +56,17 @@ class Transformed(OfFamily):
         """The same at all orders, for who has more than that one."""
         return self.scalars(t, np.maximum(q[:, 0], 0.0))
 
+    def held(self, t: Array, mu: Array) -> Array:
+        """mu no larger than 1 / (2 G D), where E r^2 of some mode would turn negative.
+
+        For steps whose squares are known whatever the drift, kappa = 0: E r h <= (E r^2 + G^2 E
+        h^2) / 2G, so where this holds a drift linear in r is out of its depth.
+        """
+        if self.kinds > 1:
+            return mu
+        total = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64)).total
+        return np.minimum(mu, 0.5 / np.maximum(total * np.max(self._arrays[1]), 1e-300))
+
     def reads(self) -> Array:
         """How the orders read E r^2, (orders, modes): by w."""
         return self._arrays[0][None]
