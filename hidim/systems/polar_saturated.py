@@ -55,12 +55,12 @@ class PolarFactors:
 
     def __call__(self, signals: Array, shares: Array) -> Array:
         """Factors at the squares of the signals g and the shares p of the residual, (modes,)."""
+        left = math.inf
         if self._root is not None:
-            root, left, factors = self._solved(self._t, *self._root, signals, shares)
-        if self._root is None or not left < _CLOSE:
-            root, left, factors = self._solved(
-                self._t, *self._swept(signals, shares), signals, shares
-            )
+            root, left, factors = self._solved(self._t, self._root, signals, shares)
+        if not left < _CLOSE:
+            guess = self._swept(signals, shares)
+            root, left, factors = self._solved(self._t, guess, signals, shares)
         self._root = root
         return factors
 
@@ -73,16 +73,17 @@ class PolarFactors:
         before = root
         for i in range(len(self._t) - 1, -1, -1):
             # On along a line, in steps of a tenth of log t.
-            guess = tuple(2.0 * now - last for now, last in zip(root, before, strict=True))
+            guess = 2.0 * root[0] - before[0], 2.0 * root[1] - before[1]
             before = root
-            root, _, _ = self._solved(self._t[i : i + 1], *guess, signals, shares)
+            root, _, _ = self._solved(self._t[i : i + 1], guess, signals, shares)
             found[:, i] = root[0][0], root[1][0]
         return found[0], found[1]
 
     def _solved(
-        self, t: Array, log_z: Array, log_g: Array, signals: Array, shares: Array
+        self, t: Array, guess: tuple[Array, Array], signals: Array, shares: Array
     ) -> tuple[tuple[Array, Array], float, Array]:
         """The root at the times t from a guess, what is left of the equations, the factors."""
+        log_z, log_g = guess
         for _ in range(_TRIES):
             first, second, (a, b, c, d), factors = self._residuals(t, log_z, log_g, signals, shares)
             left = float(max(np.max(np.abs(first)), np.max(np.abs(second))))

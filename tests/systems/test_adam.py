@@ -96,11 +96,6 @@ RUNS = {
     "adam (.5, .5), B = 4": (level(), hidim.adam(3e-3, 0.5, 0.5, basis="diagonal"), 4),
     "adam (.8, .95)": (level(), hidim.adam(3e-3, 0.8, 0.95, basis="diagonal"), 1),
     "adam (.8, .95), correlated": (correlated(), hidim.adam(3e-3, 0.8, 0.95), 1),
-    "adam (.9, .99), generic, B = 4": (
-        level(100, 1.5),
-        hidim.adam(2e-3, 0.9, 0.99, basis="generic"),
-        4,
-    ),
     "adam (.9, .999), slow": (level(), hidim.adam(3e-3, 0.9, 0.999, basis="diagonal"), 1),
     "adam (.9, .999), corrected, B = 32": (
         level(100, 10.0),
@@ -134,8 +129,9 @@ def test_a_sign_of_no_momentum_is_a_sign():
 
 
 def test_adam_without_memories_is_signs():
-    signs = hidim.predict(level(), hidim.sign_sgd(1e-3, basis="generic"), steps=1e4).risk
-    adam = hidim.predict(level(), hidim.adam(1e-3, 0.0, 0.0, basis="generic"), steps=1e4).risk
+    signs = hidim.sign_sgd(1e-3, basis="diagonal", drift="linear")
+    signs = hidim.predict(level(), signs, steps=1e4).risk
+    adam = hidim.predict(level(), hidim.adam(1e-3, 0.0, 0.0, basis="diagonal"), steps=1e4).risk
     np.testing.assert_allclose(adam, signs, rtol=2e-4)
 
 
@@ -165,7 +161,7 @@ def test_the_risk_stops_where_the_page_says():
     assert found.verdict.startswith("cannot diverge")
 
 
-@pytest.mark.parametrize("name", ["adam (.8, .95)", "adam (.9, .999), slow", "signum .5"])
+@pytest.mark.parametrize("name", ["adam (.9, .999), slow", "signum .5"])
 def test_blocks_are_single_steps_and_reach_far(name):
     spectrum, algorithm, batch = RUNS[name]
     system = system_of(spectrum, algorithm, batch)
@@ -186,15 +182,15 @@ def test_clips_of_the_mean_and_saturated_signs_say_where_they_stop():
     assert found.limit_risk == pytest.approx(found.curve.risk[-1], rel=1e-8)
     strong = hidim.Spectrum(np.arange(1.0, 9) ** -1.5, np.ones(8), 0.05)
     for batch in (1, 20):
-        signs = hidim.sign_sgd(2e-2, basis="diagonal", drift="saturated")
-        found = hidim.stability(strong, signs, 4e3, batch_size=batch)
+        signs = hidim.sign_sgd(5e-2, basis="diagonal", drift="saturated")
+        found = hidim.stability(strong, signs, 2e3, batch_size=batch)
         assert found.limit_risk == pytest.approx(found.curve.risk[-1], rel=2e-4)
     matrix = hidim.MatrixLeastSquares(
         hidim.Spectrum(np.arange(1.0, 13) ** -1.0, np.full(12, 0.2), 0.0), 12
     )
-    system = system_of(matrix, hidim.sign_svd(0.02, drift="saturated"), 6)
-    found = hidim.predict(matrix, hidim.sign_svd(0.02), at=[1000], batch_size=6)
-    assert limit_risk(system, 0.0, 1.0) == pytest.approx(found.risk[-1], rel=1e-4)
+    system = system_of(matrix, hidim.sign_svd(0.05, drift="saturated"), 6)
+    found = hidim.predict(matrix, hidim.sign_svd(0.05), at=[400], batch_size=6)
+    assert limit_risk(system, 0.0, 1.0) == pytest.approx(found.risk[-1], rel=1e-3)
 
 
 # Refusals and cautions.

@@ -19,6 +19,7 @@ from hidim.systems.sign_drift import SignDrift
 from hidim.systems.thresholds import clip_numbers
 
 STUDENT, CAUCHY = hidim.noise.StudentT(3.0, 0.3), hidim.noise.Cauchy(0.3)
+WIDE = hidim.noise.StudentT(3.0, 3.0)
 
 
 def level(noise=None, d=40, floor=0.0):
