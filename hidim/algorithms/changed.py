@@ -172,8 +172,9 @@ def sign_sgd(eta: Any, *, basis: str | None = None, drift: str = "auto") -> Mome
         drift: how predictions take the mean of a sign: "linear" in the signal, at any horizon;
             "saturated", for Gaussian noise where the coordinates are known, which needs no small
             signal and takes every step by itself, at O(d) where they are the modes and O(d^3)
-            elsewhere; "auto" is that one up to 1e5 steps where it is O(d). A curve's provenance
-            says which it was, and what a step costs.
+            elsewhere; "auto" is that one up to 1e5 steps where it is O(d), on a matrix
+            (`hidim.MatrixLeastSquares`) where signals are strong. A curve's provenance says which
+            it was, and what a step costs.
 
     Raises:
         ValueError: another basis or drift, or a rate that is none.

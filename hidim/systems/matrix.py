@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,45 +25,17 @@ import numpy as np
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.polar import MISSING, SignSVD
-from hidim.problems.coordinates import coordinates_of
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.noise import Gaussian
 from hidim.systems.base import Array, System
+from hidim.systems.matrix_signs import TOO_FAST, MatrixSystem, of_signs, too_linear
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.polar_drift import MuonDrift, muon_drift
 from hidim.systems.polar_saturated import PolarFactors, SaturatedPolar, small
-from hidim.systems.sign import modes_of
-from hidim.systems.sign_modes import SignModes, scattered
-from hidim.systems.transformed import Transformed, total_floor
+from hidim.systems.transformed import total_floor
 
-# Largest signal over noise at which the linear drift of signs is good to some percent.
-_SIGNAL = 0.1
-# How much too fast descent under the linear drift of polar factors may be at the start.
-_TOO_FAST = 0.02
-# As far as "auto" takes every step by itself.
-STEPS = 2e4
-
-
-@dataclass(frozen=True, eq=False)
-class MatrixSystem(Transformed):
-    """What the three share.
-
-    Args:
-        spectrum: the matrix problem.
-        moments: the family's system of the same schedules on the spectrum.
-    """
-
-    spectrum: MatrixLeastSquares  # type: ignore[assignment]
-
-    @property
-    def outputs(self) -> int:
-        """m."""
-        return self.spectrum.outputs
-
-    @property
-    def risk_floor(self) -> float:
-        """Risk at the optimum, the variance of a noise law included."""
-        return total_floor(self.spectrum.spectrum)
+# As far as "auto" takes every step by itself: some ten seconds.
+_STEPS, _WORK = 2e4, 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,43 +67,6 @@ class MatrixSGD(MatrixSystem):
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixSigns(MatrixSystem):
-    """Signs of a matrix' entries, by the linear drift.
-
-    Args:
-        modes: what signs see of the columns.
-    """
-
-    modes: SignModes
-
-    @property
-    def error_sq(self) -> Array:
-        """In the modes of signs."""
-        return self.modes.error_sq
-
-    def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """omega, omega, m n^sign and nothing."""
-        omega = self.modes.omega
-        return omega, omega, self.outputs * self.modes.noise, np.zeros_like(omega)
-
-    def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
-        """Gaussian noise, a batch of rank-one rows."""
-        drift = math.sqrt(2.0 / math.pi) * product_norm(self.moments.batch_size)
-        mu = self.held(t, drift / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300)))
-        return mu, np.ones_like(mu), np.zeros_like(mu)
-
-    def facts(self, last: float) -> dict[str, str]:
-        """Which law of the drift this is."""
-        return {"drift": "linear"}
-
-    def caution(self, last: float) -> str:
-        """Whether some entry's signal is too large at the start."""
-        twice = max(2.0 * self.moments.spectrum.initial_risk, 1e-300)
-        signal = self.moments.batch_size * self.modes.signal / (self.outputs * twice)
-        return "; ".join(filter(None, [self.modes.told(), _told("signs", signal, "coordinate")]))
-
-
-@dataclass(frozen=True, eq=False)
 class PolarSystem(MatrixSystem):
     """SignSVD by the linear drift.
 
@@ -156,7 +91,10 @@ class PolarSystem(MatrixSystem):
 
     def sharper(self, last: float) -> System:
         """Without the linear drift, where every step can be taken by itself."""
-        return self if self.exact is None or last > STEPS else self.exact
+        if self.exact is None:
+            return self
+        most = min(_STEPS, _WORK / self.exact.work_per_step)
+        return self if last > most else self.exact
 
     def facts(self, last: float) -> dict[str, str]:
         """Which law of the drift this is."""
@@ -177,45 +115,8 @@ class PolarSystem(MatrixSystem):
 
     def caution(self, last: float) -> str:
         """Whether some mode's signal is too large at the start, or the matrix too small."""
-        told = small(self.spectrum)
-        if self.too_fast <= _TOO_FAST:
-            return told
-        return (told + "; " if told else "") + (
-            "the drift of polar factors is taken as linear in the signal, which at the start makes "
-            f"descent {self.too_fast:.1%} too fast: the excess is too low, by as much for every "
-            "factor e that it has fallen"
-        )
-
-
-def _told(what: str, signal: float, where: str) -> str:
-    if signal <= _SIGNAL:
-        return ""
-    off = math.sqrt(1.0 + signal) - 1.0
-    return (
-        f"the drift of {what} is taken as linear in the signal, which at the start is "
-        f"{signal:.2g} times the noise in some {where}: there it is {off:.0%} too large"
-    )
-
-
-@lru_cache(maxsize=64)
-def product_norm(batch: float) -> float:
-    """E sqrt(sum_b a_b^2 c_b^2) over a batch of independent normal a, c.
-
-    By E sqrt(x) = int_0^inf (1 - E e^(-tau x)) tau^(-3/2) dtau / (2 sqrt(pi)).
-
-    >>> [round(product_norm(b), 5) for b in (1, 2, 10, 100)]
-    [0.63662, 1.06417, 2.9192, 9.90423]
-    """
-    from scipy.special import k0e  # on use: importing hidim imports no SciPy
-
-    log_tau = np.arange(-70.0, 70.0, 0.05)
-    tau = np.exp(log_tau)
-    z = 1.0 / (8.0 * tau)
-    # E exp(-tau a^2 c^2), 1 - tau for small tau.
-    log_one = np.where(
-        tau < 1e-8, -tau, np.log(k0e(np.minimum(z, 1e290)) / np.sqrt(4.0 * math.pi * tau))
-    )
-    return float(np.sum(-np.expm1(batch * log_one) / np.sqrt(tau)) * 0.05 / math.sqrt(4 * math.pi))
+        told = [small(self.spectrum), too_linear("polar factors", self.too_fast)]
+        return "; ".join(filter(None, told))
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
@@ -244,7 +145,7 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
         )
     _check_noise(problem, algorithm.name, batch_size)
     if isinstance(gradient, Sign):
-        return MatrixSigns(problem, moments, _sign_modes(problem, gradient.basis))
+        return of_signs(problem, moments, gradient)
     return _polar(problem, moments, algorithm, batch_size)
 
 
@@ -262,7 +163,7 @@ def _polar(
         )
     if asked == "linear" or not alone:
         return linear
-    if asked == "auto" and linear.too_fast <= _TOO_FAST:
+    if asked == "auto" and linear.too_fast <= TOO_FAST:
         return linear
     exact = SaturatedPolar(
         problem, moments.spectrum.risk_floor, algorithm.gamma_2, float(batch_size), drift.q
@@ -281,10 +182,3 @@ def _check_noise(problem: MatrixLeastSquares, name: str, batch_size: float) -> N
             f"`batch_size`=inf leaves {name} no noise, and its theory is one of small signals in "
             "noise: give a finite batch."
         )
-
-
-def _sign_modes(problem: MatrixLeastSquares, basis: str | None) -> SignModes:
-    known = coordinates_of(problem.law.basis)
-    if basis is None and known is not None and known.covariance.ndim == 2:
-        return scattered(known)
-    return modes_of(problem.spectrum, basis)

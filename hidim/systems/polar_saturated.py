@@ -32,7 +32,7 @@ from hidim.problems.matrix import MatrixLeastSquares
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.polar_drift import centre
 
-_LOG_T = np.arange(-14.0, 14.0 + 0.05, 0.1)
+_LOG_T = np.arange(-13.0, 13.0 + 0.1, 0.2)
 _TRIES, _CLOSE = 25, 1e-9
 _SETTLING, _SMALLEST = 400, 1e-290
 _LEAST = 8.0  # rows and columns
@@ -72,7 +72,7 @@ class PolarFactors:
         root = np.log(self._rows * trace / self._batch**2) + log_g, log_g
         before = root
         for i in range(len(self._t) - 1, -1, -1):
-            # On along a line, in steps of a tenth of log t.
+            # On along a line, from one t to the next.
             guess = 2.0 * root[0] - before[0], 2.0 * root[1] - before[1]
             before = root
             root, _, _ = self._solved(self._t[i : i + 1], guess, signals, shares)

@@ -264,7 +264,7 @@ def rows() -> list[Row]:
         Row(
             "matrix, signs",
             matrix,
-            hidim.sign_sgd(hidim.PowerLaw(1e-3, 0.2), basis="generic"),
+            hidim.sign_sgd(slowing, basis="generic", drift="linear"),
             truth=changed.matrix_truth,
             refusing=nonlinear,
         ),

@@ -13,7 +13,7 @@ from hidim.rates.limits import limit_risk
 from hidim.simulation.matrix import MatrixBatch
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
-from hidim.systems.matrix import product_norm
+from hidim.systems.matrix_signs import product_norm
 from hidim.systems.polar_saturated import PolarFactors, _means
 
 J = np.arange(1.0, 81)
@@ -111,8 +111,8 @@ def test_modes_that_occur_several_times_are_modes_one_by_one():
     few = hidim.Spectrum(lam, counts * np.array([0.1, 0.2, 0.1]), 0.4, counts)
     for algorithm in (
         hidim.sgd(0.01),
-        hidim.sign_sgd(1e-3, basis="generic"),
-        hidim.sign_sgd(1e-3, basis="diagonal"),
+        hidim.sign_sgd(1e-3, basis="generic", drift="linear"),
+        hidim.sign_sgd(1e-3, basis="diagonal", drift="saturated"),
         hidim.sign_svd(1e-2, drift="linear"),
         hidim.sign_svd(1e-2, drift="saturated"),
     ):
@@ -151,16 +151,26 @@ def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     assert abs(run.risk[-1] / curve.risk[0] - 1) > 1e-3  # it moved
 
 
-@pytest.mark.parametrize("batch", [8, 64])
-def test_strong_signals_saturate_as_they_do_in_runs(batch):
-    lam = J[:24] ** -1.5
+def svd(drift):
+    return hidim.sign_svd(0.01, drift=drift)
+
+
+def signs(drift):
+    return hidim.sign_sgd(2e-3, basis="diagonal", drift=drift)
+
+
+@pytest.mark.parametrize(
+    ("made", "exponent", "batch"), [(svd, 1.5, 8), (svd, 1.5, 64), (signs, 0.6, 80)]
+)
+def test_strong_signals_saturate_as_they_do_in_runs(made, exponent, batch):
+    lam = J[:24] ** -exponent
     spectrum = hidim.Spectrum(lam, 2 * lam**0.5 / (lam**1.5).sum(), 0.05)
     matrix, options = hidim.MatrixLeastSquares(spectrum, 24), {"at": [10, 60], "batch_size": batch}
-    run = hidim.simulate(matrix, hidim.sign_svd(0.01), runs=24, seed=1, **options)
-    curve = hidim.predict(matrix, hidim.sign_svd(0.01), **options)
+    run = hidim.simulate(matrix, made("auto"), runs=24, seed=1, **options)
+    curve = hidim.predict(matrix, made("auto"), **options)
     assert (curve.status, curve.provenance["drift"]) == ("ok", "saturated")
     assert np.all(np.abs(curve.excess - run.excess) < 4 * run.stderr + 0.02 * curve.excess)
-    linear = hidim.predict(matrix, hidim.sign_svd(0.01, drift="linear"), **options)
+    linear = hidim.predict(matrix, made("linear"), **options)
     assert linear.status == "inaccurate"
     assert "too fast" in linear.provenance["caution"]
     assert linear.excess[-1] < 0.95 * run.excess[-1]
@@ -199,7 +209,7 @@ def test_saturated_factors_without_a_signal_are_the_linear_ones():
     for batch in (1, 20, 300):
         found = PolarFactors(lam, np.ones(40), 60, batch)(none, none)
         expected = hidim.muon_drift(power(40, 1.0), 60, batch).F
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=2e-5)  # where log t is cut off
 
 
 def test_at_large_batches_factors_fall_with_the_root_of_the_signal():
@@ -224,7 +234,7 @@ def test_the_risk_stops_where_the_page_says():
     matrix = problem(20, 30, floor=0.4)
     for algorithm, factor in (
         (hidim.sign_svd(0.02, drift="linear"), None),
-        (hidim.sign_sgd(2e-3, basis="diagonal"), None),
+        (hidim.sign_sgd(2e-3, basis="diagonal", drift="linear"), None),
     ):
         system = system_of(matrix, algorithm, 8)
         if algorithm.name == "sign-svd":
@@ -250,15 +260,15 @@ def test_one_output_with_a_constant_label_feature_is_the_vector_problem_but_for_
 @pytest.mark.parametrize("name", ["momentum, B = 4", "signs, B = 4", "svd, B = 4"])
 def test_blocks_are_single_steps_and_reach_far(name):
     matrix, algorithm, batch = RUNS[name]
-    if algorithm.name == "sign-svd":
-        algorithm = replace(algorithm, gradient=SignSVD("linear"))
+    if algorithm.gradient is not None:
+        algorithm = replace(algorithm, gradient=replace(algorithm.gradient, drift="linear"))
     system = system_of(matrix, algorithm, batch)
     states, orders = System.steps(system, 0, 600, system.start())
     plain = system.readouts(np.arange(601.0), states, orders)["risk"]
     found = hidim.predict(matrix, algorithm, at=[1, 30, 300, 600], batch_size=batch)
     np.testing.assert_allclose(found.risk, plain[[1, 30, 300, 600]], rtol=1e-8)
     far = hidim.predict(matrix, algorithm, steps=1e8, batch_size=batch)
-    assert far.status == "ok"
+    assert far.status == ("ok" if "signs" not in name else "inaccurate")  # a little too fast
     assert far.provenance["effort"]["blocks"] <= 60
 
 
