@@ -15,6 +15,8 @@ from hidim import studies as studies
 from hidim import systems as systems
 from hidim import torch as torch
 from hidim._version import __version__ as __version__
+from hidim.algorithms.adaptive import adam as adam
+from hidim.algorithms.adaptive import signum as signum
 from hidim.algorithms.changed import clipped as clipped
 from hidim.algorithms.changed import noisy as noisy
 from hidim.algorithms.changed import sign_sgd as sign_sgd
@@ -28,6 +30,7 @@ from hidim.algorithms.momentum import sgd as sgd
 from hidim.algorithms.momentum import sgd_momentum as sgd_momentum
 from hidim.algorithms.momentum import stochastic_nesterov as stochastic_nesterov
 from hidim.algorithms.named import Named as Named
+from hidim.algorithms.polar import sign_svd as sign_svd
 from hidim.algorithms.schedules import Constant as Constant
 from hidim.algorithms.schedules import Cosine as Cosine
 from hidim.algorithms.schedules import Forgetting as Forgetting
@@ -39,6 +42,7 @@ from hidim.curve import Curve as Curve
 from hidim.measure.frontiers import frontier as frontier
 from hidim.prediction import predict as predict
 from hidim.problems import noise as noise
+from hidim.problems.matrix import MatrixLeastSquares as MatrixLeastSquares
 from hidim.problems.power_law import PLRF as PLRF
 from hidim.problems.spectrum import Spectrum as Spectrum
 from hidim.rates import privacy as privacy
@@ -52,4 +56,6 @@ from hidim.simulation.rows import simulate_rows as simulate_rows
 from hidim.simulation.rows import tail_ratio as tail_ratio
 from hidim.simulation.simulate import simulate as simulate
 from hidim.systems.base import System as System
+from hidim.systems.polar_drift import muon_drift as muon_drift
+from hidim.systems.polar_drift import muon_transition as muon_transition
 from hidim.systems.thresholds import best_threshold as best_threshold

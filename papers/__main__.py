@@ -26,6 +26,8 @@ SCRIPTS = (
     "four_plus_three",
     "lecture_frontier",
     "theorem",
+    "adam",
+    "muon",
 )
 
 INTRODUCTION = """# The papers, reproduced

@@ -170,9 +170,11 @@ def sign_sgd(eta: Any, *, basis: str | None = None, drift: str = "auto") -> Mome
             coordinates, "generic" where they lie in no relation to them. Drawn problems and
             `Spectrum.from_covariance` know theirs.
         drift: how predictions take the mean of a sign: "linear" in the signal, at any horizon;
-            "saturated", where the coordinates are the modes and the noise is Gaussian, which needs
-            no small signal and takes every step by itself; "auto" is that one up to 1e5 steps
-            wherever it applies. A curve's provenance says which it was.
+            "saturated", for Gaussian noise where the coordinates are known, which needs no small
+            signal and takes every step by itself, at O(d) where they are the modes and O(d^3)
+            elsewhere; "auto" is that one up to 1e5 steps where it is O(d), on a matrix
+            (`hidim.MatrixLeastSquares`) where signals are strong. A curve's provenance says which
+            it was, and what a step costs.
 
     Raises:
         ValueError: another basis or drift, or a rate that is none.

@@ -114,6 +114,12 @@ def gradient_of(algorithm: Any) -> Gradient | None:
     return checked(getattr(algorithm, "gradient", None))
 
 
+def basis_of(algorithm: Any) -> str | None:
+    """In which coordinates of a bare spectrum an algorithm or its gradient works, if it says."""
+    held: Any = getattr(algorithm, "basis", getattr(gradient_of(algorithm), "basis", None))
+    return None if held is None else str(held)
+
+
 def plain_gradient(algorithm: _A, remedy: str = REMEDY) -> _A:
     """`algorithm` itself, if it steps with the plain mean of its batch.
 

@@ -22,6 +22,7 @@ import math
 import numpy as np
 
 from hidim.algorithms import kappas as rules
+from hidim.algorithms.adaptive import adam, signum
 from hidim.algorithms.changed import clipped, noisy, sign_sgd
 from hidim.algorithms.kappas import Kappas
 from hidim.algorithms.momentum import (
@@ -36,6 +37,7 @@ from hidim.algorithms.momentum import (
     stochastic_nesterov,
 )
 from hidim.algorithms.named import Amplitudes, Named, Setting
+from hidim.algorithms.polar import sign_svd
 from hidim.algorithms.schedules import Constant
 
 # torch's customary momentum 0.9.
@@ -261,6 +263,9 @@ BUILT_IN = (
         takes_kappas=True,
     ),
     Named("sign-sgd", sign_sgd, "#1b7f5c", refusal="its best rate falls with the risk to reach"),
+    Named("adam", adam, "#4d7c2a", refusal="its best rate falls with the risk to reach"),
+    Named("signum", signum, "#2a9d8f", refusal="its best rate falls with the risk to reach"),
+    Named("sign-svd", sign_svd, "#b3541e", refusal="its best rate falls with the risk to reach"),
     Named(
         "clipped-sgd",
         _clipped_sgd,

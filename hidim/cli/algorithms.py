@@ -127,7 +127,9 @@ def algorithm_from(args: argparse.Namespace, problem: Any) -> Any:
 
 def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> Any:
     """The algorithm that was asked for, with its learning-rate schedule."""
-    if isinstance(problem, hidim.Spectrum):
+    if isinstance(problem, hidim.MatrixLeastSquares):
+        d, hints = problem.dimension, {}
+    elif isinstance(problem, hidim.Spectrum):
         d = problem.dimension if args.d is None else args.d
         # What is not given is read off the spectrum, as where Python is given a name.
         hints = {"alpha": args.alpha, "beta": args.beta, "d": args.d}

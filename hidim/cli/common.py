@@ -33,7 +33,13 @@ from hidim.cli.output import (
     write_csv,
     write_figure,
 )
-from hidim.cli.problems import add_problem_flags, problem_data, problem_from, problem_text
+from hidim.cli.problems import (
+    add_problem_flags,
+    drawn,
+    problem_data,
+    problem_from,
+    problem_text,
+)
 from hidim.curve import log_spaced_steps
 from hidim.engines.solve import ENGINES, MAX_STEPS
 from hidim.support.checks import whole
@@ -62,6 +68,7 @@ __all__ = [
     "curve_columns",
     "curve_table",
     "curves_table",
+    "drawn",
     "hand_back",
     "outcome_text",
     "print_json",

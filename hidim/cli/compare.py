@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if runs and args.seed is None:
         args.seed = 0  # a run needs one sampled W, and the prediction is for the same one
     algorithms = [common.algorithm_of(one, args, problem) for one in named]
-    spectrum = problem.spectrum(args.seed)
+    spectrum = common.drawn(problem, args)
     steps = common.steps_to_report(args)
     predicted, simulated = [], []
     total = len(algorithms) * (2 if runs else 1)

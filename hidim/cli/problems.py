@@ -10,6 +10,8 @@ from typing import Any
 import hidim
 from hidim.cli.data import DATA_ONLY, add_data_flags, data_text, load_data
 from hidim.cli.numbers import count, number
+from hidim.problems.matrix import MatrixLeastSquares as Matrix
+from hidim.problems.matrix import checked_outputs
 from hidim.support.checks import given_seed, whole
 
 # What describes a PLRF and nothing else. --alpha, --beta and --d may go with a file, where
@@ -34,6 +36,9 @@ def add_problem_flags(
     )
     group.add_argument("--kurtosis", type=number, metavar="X", help="E s^4 of data s z (1)")
     group.add_argument("--noise-kurtosis", type=number, metavar="X", help="of label noise (1)")
+    group.add_argument(
+        "--outputs", type=count, metavar="M", help="a matrix of so many rows, for sign-svd"
+    )
     group.add_argument("--seed", type=count, metavar="N", help=seed)
     group.add_argument(
         "--spectrum",
@@ -45,7 +50,31 @@ def add_problem_flags(
 
 
 def problem_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
-    """The problem that the flags describe: a PLRF or a Spectrum.
+    """The problem that the flags describe: a PLRF or a Spectrum, or a matrix of `--outputs` rows.
+
+    Args:
+        args: the flags.
+        runs: whether the algorithm will be run on it.
+
+    Raises:
+        ValueError: as `vector_from` does, or no number of outputs.
+    """
+    outputs = None if args.outputs is None else checked_outputs(args.outputs)
+    problem = vector_from(args, runs=runs)
+    if outputs is None:
+        return problem
+    if runs and args.seed is None:
+        args.seed = 0
+    return hidim.MatrixLeastSquares(problem.spectrum(args.seed), outputs=outputs)
+
+
+def drawn(problem: Any, args: argparse.Namespace) -> Any:
+    """What predictions and runs share: the spectrum that --seed draws, or the matrix problem."""
+    return problem if isinstance(problem, Matrix) else problem.spectrum(args.seed)
+
+
+def vector_from(args: argparse.Namespace, *, runs: bool = False) -> Any:
+    """The problem without its outputs.
 
     Args:
         args: the flags.
@@ -111,6 +140,12 @@ def _with_noise(spectrum: hidim.Spectrum, noise: Any) -> hidim.Spectrum:
 
 def problem_text(problem: Any, args: argparse.Namespace) -> str:
     """The problem in one line, as a table's first line says it."""
+    if isinstance(problem, Matrix):
+        name = args.spectrum or args.data or problem.spectrum.label
+        return (
+            f"{name}, a matrix of {problem.outputs} rows: {problem.dimension:,.6g} parameters, "
+            f"risk {problem.initial_risk:.6g} at the start, floor {problem.risk_floor:.6g}"
+        )
     if isinstance(problem, hidim.Spectrum):
         source = args.spectrum or f"{args.data} ({data_text(problem)})"
         return (
@@ -132,6 +167,8 @@ def problem_text(problem: Any, args: argparse.Namespace) -> str:
 
 def problem_data(problem: Any, args: argparse.Namespace) -> dict[str, Any]:
     """The problem as JSON holds it."""
+    if isinstance(problem, Matrix):
+        return {**problem.provenance, "dimension": problem.dimension}
     if isinstance(problem, hidim.Spectrum):
         return {
             **({} if args.spectrum else problem.provenance),

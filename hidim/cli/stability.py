@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     problem = common.problem_from(args)
     algorithm = common.algorithm_from(args, problem)
     found = hidim.stability(
-        problem.spectrum(args.seed), algorithm, args.steps, batch_size=args.batch_size
+        common.drawn(problem, args), algorithm, args.steps, batch_size=args.batch_size
     )
     if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))

@@ -30,10 +30,12 @@ _EXACT = 1e-12  # of a closed form
 
 def refuses(system: System, last: float) -> str | None:
     """Why this engine cannot follow a system up to step `last`, or None if it can."""
-    if last > MOST_SINGLE_STEPS and any(part.stepped for part in chain(system)):
+    stepped = [part.longest for part in chain(system) if part.stepped]
+    most = min([MOST_SINGLE_STEPS, *stepped])
+    if stepped and last > most:
         return (
             f"this theory is nonlinear mode by mode, so every step is taken by itself: up to "
-            f"{MOST_SINGLE_STEPS:,} steps, got {last:g}. Ask for fewer steps."
+            f"{most:,.0f} steps, got {last:g}. Ask for fewer steps."
         )
     return None
 

@@ -1,9 +1,10 @@
 """At which risk does a run stop, with the rates of a step held for ever?
 
-Where noise and contraction balance: x = -change(q)^-1 source(q) and q = order(x), a root in the one
-order. From the order at the end of a run the root is looked for in the direction in which the run
-goes on, so that a run above its limit finds that from above.
-Limits: theories with one order and without a driver, which are not stepped.
+Where noise and contraction balance: x = -change(q)^-1 source(q) and q = order(x). Of the first
+order a root is looked for, from the order at the end of a run on in the direction in which the run
+goes, so that a run above its limit finds that from above; other orders settle at each value of it.
+A theory of single steps says itself where it stays (`System.resting`), if it knows.
+Limits: theories without a driver.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hidim.systems.base import System
 
 _FACTOR = 1.5  # between the orders that are tried
 _TRIES = 400
+_SETTLING, _PLAINLY = 200, 20  # tries for other orders to settle
 
 
 def limit_risk(system: System, t: float, last: float) -> float | None:
@@ -26,13 +28,16 @@ def limit_risk(system: System, t: float, last: float) -> float | None:
         t: the step whose rates are held.
         last: the order at the end of the run, positive.
     """
-    if system.stepped or system.driver is not None or len(system.orders) != 1:
+    if system.driver is not None or not system.orders:
         return None
     times = np.array([float(t)])
+    if system.stepped:
+        rest = system.resting(float(t))
+        return None if rest is None else _risk(system, times, rest)
 
-    def balanced(q: float) -> np.ndarray | None:
+    def balanced(q: np.ndarray) -> np.ndarray | None:
         """The state at which noise and contraction balance, None where a mode grows."""
-        at = np.array([[q]])
+        at = q[None]
         change, source = system.change(times, at)[0], system.source(times, at)[0]
         if np.max(np.abs(1.0 + np.linalg.eigvals(change))) > 1.0:
             return None
@@ -41,12 +46,31 @@ def limit_risk(system: System, t: float, last: float) -> float | None:
         state = np.linalg.solve(-change, source[..., None])[..., 0].T
         return np.asarray(np.where(still, 0.0, state))
 
+    others = np.maximum(np.asarray(system.order(system.start()))[1:], 0.0)
+
+    def settled(first: float) -> np.ndarray | None:
+        """The balanced state where the first order is held and the others are what it makes."""
+        q = np.array([first, *others])
+        state = balanced(q)
+        for i in range(_SETTLING if len(q) > 1 else 0):
+            if state is None:
+                return None
+            after = np.maximum(np.asarray(system.order(state)).ravel()[1:], 0.0)
+            near = np.allclose(after, q[1:], rtol=1e-12, atol=0.0)
+            if not near and i >= _PLAINLY:  # halfway in the logarithm: it swings
+                after = np.sqrt(np.maximum(after, 1e-290) * np.maximum(q[1:], 1e-290))
+            q[1:] = after
+            state = balanced(q)
+            if near:
+                break
+        return state
+
     def ahead(log_q: float) -> float:
         """Positive where the risk rises from here."""
-        state = balanced(math.exp(log_q))
+        state = settled(math.exp(log_q))
         if state is None:
             return 1.0
-        reached = float(system.order(state)[0])
+        reached = float(np.asarray(system.order(state)).ravel()[0])
         return reached / math.exp(log_q) - 1.0 if math.isfinite(reached) else 1.0
 
     try:
@@ -64,8 +88,10 @@ def limit_risk(system: System, t: float, last: float) -> float | None:
         found = math.exp(bracketed_root(ahead, low, high))
     except (np.linalg.LinAlgError, OverflowError):
         return None
-    x = balanced(found)
-    if x is None:
-        return None
-    seen = system.readouts(times, x[None], np.array([[found]]))
+    x = settled(found)
+    return None if x is None else _risk(system, times, x)
+
+
+def _risk(system: System, times: np.ndarray, x: np.ndarray) -> float:
+    seen = system.readouts(times, x[None], np.asarray(system.order(x))[None])
     return float(seen["risk"][0])

@@ -27,6 +27,7 @@ from hidim.algorithms.schedules import Constant
 from hidim.engines.march import march
 from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
+from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.spectrum import Spectrum
 from hidim.support import checks
 from hidim.systems.builders import system_of
@@ -190,6 +191,11 @@ def _setting(
     steps: float | None,
 ) -> tuple[Setting, Spectrum]:
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    if isinstance(problem, MatrixLeastSquares):
+        raise ValueError(
+            "no rates are recommended on a matrix problem: give the algorithm itself, such as "
+            "hidim.sgd(0.01), or its rates."
+        )
     beta = getattr(problem, "beta", None) if beta is None else beta
     spectrum = as_spectrum(problem, seed)
     if spectrum.law.noise is not None:

@@ -20,6 +20,7 @@ from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.algorithms.schedules import Constant, Schedule
 from hidim.curve import DIVERGENCE_FACTOR, Curve
 from hidim.engines.solve import asked_steps
+from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.power_law import PLRF
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.recommend import resolve
@@ -154,6 +155,9 @@ def _runs_by(method: str, algorithm: Any, problem: Any) -> tuple[str, Algorithm]
     known, gradient = runnable(algorithm), gradient_of(algorithm)
     walks, measured = is_plain(known), rows_of(problem) is not None
     law = getattr(getattr(problem, "law", None), "noise", getattr(problem, "noise", None))
+    if isinstance(problem, MatrixLeastSquares):
+        checks.choice("method", method, ("auto", "raw"))
+        return "raw", known
     if method == "auto":
         method = "rows" if measured else "eigenbasis" if walks and law is None else "raw"
     if law is not None and method in ("eigenbasis", "sde"):

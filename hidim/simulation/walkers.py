@@ -14,16 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim.algorithms.base import Algorithm
-from hidim.algorithms.gradients import gradient_of
+from hidim.algorithms.gradients import basis_of
 from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.problems import as_spectrum
 from hidim.problems.coordinates import coordinates_of
 from hidim.problems.law import DataLaw
+from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.power_law import PLRF
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
 from hidim.simulation.diffusion import Homogenized
 from hidim.simulation.eigenbasis import Eigenbasis
+from hidim.simulation.matrix import MatrixWalk
 from hidim.simulation.raw import Raw
 from hidim.simulation.row_walk import RowWalk
 from hidim.simulation.walk import Walk, bundles
@@ -151,7 +153,7 @@ def _drawn_in_modes(
         raise ValueError(
             '`batch_size`=inf has no samples to draw by method="raw": give a whole number.'
         )
-    basis = getattr(gradient_of(algorithm), "basis", None)
+    basis = basis_of(algorithm)
     known = None if basis is not None else coordinates_of(problem.law.basis)
     if known is None:
         spectrum, eigenvalues, error = _realisable(problem, 0)
@@ -188,6 +190,32 @@ def _drawn_in_modes(
     return Setup([walker], start, spectrum.dimension, name, floor)
 
 
+def _matrix(
+    problem: MatrixLeastSquares,
+    algorithm: Algorithm,
+    batch_size: float,
+    runs: int,
+    seed: int,
+    problem_seed: int,
+) -> Setup:
+    if math.isinf(batch_size):
+        raise ValueError(
+            "`batch_size`=inf has no samples to draw on a matrix: give a whole number."
+        )
+    walker = MatrixWalk(
+        problem,
+        algorithm,
+        int(batch_size),
+        runs=runs,
+        seed=seed,
+        problem_seed=problem_seed,
+        basis=basis_of(algorithm),
+    )
+    floor = problem.risk_floor + problem.law.noise_risk
+    start = float(walker.risk(0.0).mean())
+    return Setup([walker], start, problem.dimension, problem.provenance, floor)
+
+
 def _raw(
     problem: Any,
     algorithm: Algorithm,
@@ -197,6 +225,8 @@ def _raw(
     problem_seed: int,
 ) -> Setup:
     walks = is_plain(algorithm)
+    if isinstance(problem, MatrixLeastSquares):
+        return _matrix(problem, algorithm, batch_size, runs, seed, problem_seed)
     if isinstance(problem, Spectrum):
         return _drawn_in_modes(problem, algorithm, batch_size, runs, seed)
     if not isinstance(problem, PLRF):

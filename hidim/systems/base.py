@@ -26,7 +26,7 @@ Array = np.ndarray
 # Of a driver, at the same times: its state (times, kinds, modes) and orders (times, orders).
 Drive = tuple[Array, Array]
 
-_STEP = 2.0**-18  # of central differences, relative: errs by 1e-10 of what is differentiated
+STEP = 2.0**-18  # of central differences, relative: errs by 1e-10 of what is differentiated
 _PROBE = 2.0**40  # makes a weight large beside the offset; a power of two is exact
 
 
@@ -53,6 +53,7 @@ class System(ABC):
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
         steady: neither change nor source depends on t.
         work_per_step: multiplications of a `step`, where these are many.
+        longest: steps that a stepped system is followed for at most, where that is less than any.
         bounded: steps are bounded however large the error, so no run diverges.
         orders_tell: what is read is a function of the orders alone, so that `readouts` may get no
             states.
@@ -66,6 +67,7 @@ class System(ABC):
     stepped: bool = False
     steady: bool = False
     work_per_step: float = 0.0
+    longest: float = math.inf
     bounded: bool = False
     orders_tell: bool = False
 
@@ -175,7 +177,7 @@ class System(ABC):
             return self.change(t, none, drive), source, gains
         gains = np.empty((len(t), x.shape[-1], self.kinds, len(self.orders)))
         for k in range(len(self.orders)):
-            size = _STEP * (np.abs(q[:, k]) + 1e-3 * np.max(np.abs(q), axis=1) + 1e-290)
+            size = STEP * (np.abs(q[:, k]) + 1e-3 * np.max(np.abs(q), axis=1) + 1e-290)
             moved = np.zeros_like(q)
             moved[:, k] = size
             above, below = (
@@ -320,6 +322,10 @@ class System(ABC):
         `work_per_step` in multiplications; None where nothing is left out, or nobody knows it."""
         return None
 
+    def resting(self, t: float) -> Array | None:
+        """The state at which single steps with the rates of step t stay, where this is known."""
+        return None
+
     def caution(self, last: float) -> str:
         """What is known beforehand against a run up to step `last`, in one line; mostly nothing.
 
@@ -365,7 +371,7 @@ class System(ABC):
         """d(change x + source)/d parameter at fixed x and q, (names, times, kinds, modes)."""
         found = np.empty((len(names), *x.shape))
         for k, name in enumerate(names):
-            (above, up), (below, down) = self.moved(name, _STEP), self.moved(name, -_STEP)
+            (above, up), (below, down) = self.moved(name, STEP), self.moved(name, -STEP)
             values = [s.increment(t, x, q, drive) for s in (above, below)]
             found[k] = (values[0] - values[1]) / (up - down)
         return found

@@ -16,7 +16,7 @@ from hidim.algorithms.gradients import REMEDY, gradient_of
 from hidim.algorithms.momentum import as_algorithm
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
-from hidim.systems import clipped, momentum, noisy, rows, sign
+from hidim.systems import adam, clipped, matrix, momentum, noisy, rows, sign
 from hidim.systems.base import System
 from hidim.systems.check import checked
 
@@ -28,6 +28,8 @@ BUILDERS: list[Builder] = [
     clipped.build,
     noisy.build,
     sign.build,
+    matrix.build,
+    adam.build,
 ]
 _OUTSIDE: list[Builder] = []
 

@@ -24,14 +24,16 @@ import numpy as np
 
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
+from hidim.support.roots import bracketed_root
 from hidim.systems.base import Array, Drive, System
 
 MEAN, SQUARE = 0, 1
 # Nodes and weights of a standard normal.
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
 _LARGEST_SUM = 8  # batches up to here by a finite sum, others by a table
 _ENTRIES = 8192  # of cubics that err by 1e-14
+_SETTLING = 100
 
 
 def mean_sign(x: Array, batch: float) -> Array:
@@ -108,7 +110,7 @@ class SaturatedSigns(System):
     @property
     def work_per_step(self) -> float:  # type: ignore[override]
         """Values of f, some operations each."""
-        return 10.0 * len(_NODES) * len(self.along)
+        return 10.0 * len(NODES) * len(self.along)
 
     def start(self) -> Array:
         """theta = 0; which sign the optimum has does not matter."""
@@ -123,16 +125,52 @@ class SaturatedSigns(System):
         eta = float(self.eta(float(t)))
         mean, square = x[MEAN], x[SQUARE]
         spread = np.sqrt(np.maximum(square - mean**2, 0.0))
-        r = mean + _NODES[:, None] * spread  # (nodes, modes)
+        r = mean + NODES[:, None] * spread  # (nodes, modes)
         twice = max(2.0 * self.floor + float(q[0]), 1e-300)
         signs = mean_sign(np.clip(np.sqrt(self.along / twice) * r, -1.0, 1.0), self.batch_size)
         moved = np.where(self.along > 0, eta, 0.0)  # what never varies has no sign
         return np.stack(
             [
-                mean - moved * (_WEIGHTS @ signs),
-                square - 2.0 * moved * (_WEIGHTS @ (r * signs)) + moved**2,
+                mean - moved * (WEIGHTS @ signs),
+                square - 2.0 * moved * (WEIGHTS @ (r * signs)) + moved**2,
             ]
         )
+
+    def resting(self, t: float) -> Array | None:
+        """Errors about zero, as wide as 2 E r f = eta makes them."""
+        eta, moving = float(self.eta(t)), self.along > 0
+        if eta == 0.0 or not moving.any():
+            return None
+        along, count = self.along[moving], self.count[moving]
+        spread = np.full(len(along), eta)
+
+        def spreads(twice: float) -> Array:
+            """E r^2 of every moving coordinate, given 2P; from those found last."""
+            nonlocal spread
+            for _ in range(_SETTLING):
+                r = NODES[:, None] * np.sqrt(spread)
+                signs = mean_sign(np.clip(np.sqrt(along / twice) * r, -1, 1), self.batch_size)
+                ratio = 0.5 * eta / (WEIGHTS @ (r * signs))
+                spread = spread * ratio  # its power in E r f is 1/2 to 1
+                if np.all(np.abs(ratio - 1.0) < 1e-13):
+                    break
+            return spread
+
+        def ahead(log_s: float) -> float:
+            excess = math.exp(log_s)
+            found = float((count * along) @ spreads(2.0 * self.floor + excess))
+            return math.log(found) - log_s
+
+        low = math.log((count * along) @ np.full(len(along), eta**2))
+        high = low
+        while ahead(low) < 0.0 and low > -600.0:
+            low -= 2.0
+        while ahead(high) > 0.0 and high < 600.0:
+            high += 2.0
+        found = math.exp(bracketed_root(ahead, low, high))
+        state = np.zeros((2, len(self.along)))
+        state[SQUARE, moving] = spreads(2.0 * self.floor + found)
+        return state
 
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
@@ -145,5 +183,5 @@ class SaturatedSigns(System):
         return ()
 
     def facts(self, last: float) -> dict[str, str]:
-        """Which law of the drift this is."""
-        return {"drift": "saturated"}
+        """Which law of the drift this is, and what it costs."""
+        return {"drift": "saturated", "cost": f"{self.work_per_step:.2g} multiplications a step"}

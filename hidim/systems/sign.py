@@ -7,7 +7,8 @@ is n^sign whatever the risk:
 
 with mu from sign_drift.py. The drift is linear in the signal, so B (K r)_i^2 / (K_ii 2P) must be
 small in every coordinate; where K is diagonal and the noise Gaussian, saturated.py needs no such
-thing and is followed in its place, step by step, as far as that goes.
+thing and is followed in its place, step by step, as far as that goes. For any other K that is known
+saturated_pairs.py is, where it is asked for.
 Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits:
 Gaussian rows. A caution says where the linear drift is off.
 """
@@ -29,8 +30,16 @@ from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.saturated import SaturatedSigns
+from hidim.systems.saturated_pairs import SaturatedPairs
 from hidim.systems.sign_drift import SignDrift, chi_mean, sign_drift
-from hidim.systems.sign_modes import SignModes, generic, of_coordinates, on_diagonal
+from hidim.systems.sign_modes import (
+    ARCSINE,
+    Noise,
+    SignModes,
+    generic,
+    of_coordinates,
+    on_diagonal,
+)
 from hidim.systems.transformed import Transformed
 
 # Largest B (K r)_i^2 / (K_ii 2P) at which the linear drift is good to some percent.
@@ -68,7 +77,7 @@ class SignSystem(Transformed):
 
     def scalars(self, t: Array, excess: Array) -> tuple[Array, Array, Array]:
         """The drift falls with the risk, the noise does not."""
-        mu = self._drift(excess)
+        mu = self.held(t, self._drift(excess))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
     def sharper(self, last: float) -> System:
@@ -94,14 +103,22 @@ class SignSystem(Transformed):
         return 0.5 * float(self.modes.omega @ self.modes.error_sq)
 
     def caution(self, last: float) -> str:
-        """Whether some coordinate's signal is too large at the start."""
-        signal = self.signal
+        """Whether some coordinate's signal is too large at the start, or modes are too few."""
+        signal, told = self.signal, self.modes.told()
         if signal <= _SIGNAL:
-            return ""
-        return (
+            return told
+        return (told + "; " if told else "") + (
             "the drift of signs is taken as linear in the signal, which at the start is "
             f"{signal:.2g} times the noise in some coordinate: 15 % off at .7, far off above"
+            + self._remedy
         )
+
+    @property
+    def _remedy(self) -> str:
+        law, plain = self.spectrum.law, self.moments.algorithm
+        known = coordinates_of(law.basis) is not None and not plain.has_momentum
+        gaussian = law.noise is None or isinstance(law.noise, Gaussian)
+        return '; hidim.sign_sgd(eta, drift="saturated") is not' if known and gaussian else ""
 
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
@@ -121,6 +138,9 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     modes = modes_of(problem, algorithm.gradient.basis)
     exact = _exact(problem, modes, plain, floored.risk_floor, batch_size)
     if drift == "saturated":
+        pairs = _pairs(problem, algorithm.gradient, plain, floored.risk_floor, batch_size)
+        if isinstance(exact, str) and pairs is not None:
+            return pairs
         if isinstance(exact, str):
             raise ValueError(f'`drift`="saturated" {exact}. Use drift="linear".')
         return exact
@@ -129,16 +149,17 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     return SignSystem(problem, moments, modes, known)
 
 
-def modes_of(problem: Spectrum, basis: str | None) -> SignModes:
-    """What signs see of a spectrum.
+def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) -> SignModes:
+    """What signs see of a spectrum, or methods that divide coordinates by their size.
 
     Raises:
         ValueError: it does not know its coordinates, and no basis is said.
     """
     if basis == "generic":
-        return generic(problem)
+        return generic(problem, noise_of)
     if basis == "diagonal":
-        return on_diagonal(problem.eigenvalues, problem.error_sq, problem.multiplicity)
+        counts = problem.multiplicity
+        return on_diagonal(problem.eigenvalues, problem.error_sq, counts, noise_of)
     known = coordinates_of(problem.law.basis)
     if known is None:
         raise ValueError(
@@ -147,7 +168,22 @@ def modes_of(problem: Spectrum, basis: str | None) -> SignModes:
             'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
             'basis="generic" where they lie in no relation to them.'
         )
-    return of_coordinates(known)
+    return of_coordinates(known, noise_of)
+
+
+def _pairs(
+    problem: Spectrum, signs: Sign, plain: Momentum, floor: float, batch_size: float
+) -> SaturatedPairs | None:
+    """The same in coordinates that are not the modes, or None."""
+    noise = problem.law.noise
+    known = None if signs.basis is not None else coordinates_of(problem.law.basis)
+    if known is None or known.covariance.ndim == 1 or plain.has_momentum or plain.readouts:
+        return None
+    if not (noise is None or isinstance(noise, Gaussian)):
+        return None
+    moving = np.diag(known.covariance) > 0
+    K, optimum = known.covariance[np.ix_(moving, moving)], known.optimum[moving]
+    return SaturatedPairs(problem, K, optimum, floor, plain.gamma_2, batch_size)
 
 
 def _exact(
@@ -156,7 +192,7 @@ def _exact(
     """The system without the linear drift, or why there is none."""
     noise = problem.law.noise
     if modes.diagonal is None:
-        return "needs coordinates that are the modes, each of them simple"
+        return "needs coordinates that are known, or are the modes, each of them simple"
     if not (noise is None or isinstance(noise, Gaussian)):
         return f"needs Gaussian noise, not {noise!r}"
     if plain.has_momentum or plain.readouts:

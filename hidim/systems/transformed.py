@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from hidim.problems.spectrum import Spectrum
-from hidim.systems.base import Array, Drive, System
+from hidim.systems.base import STEP, Array, Drive, System
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, DRAWN, ERROR, MOMENTUM, Recursion
 from hidim.systems.momentum import MomentumSystem
@@ -55,6 +55,17 @@ class Transformed(OfFamily):
     def scalars_at(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
         """The same at all orders, for who has more than that one."""
         return self.scalars(t, np.maximum(q[:, 0], 0.0))
+
+    def held(self, t: Array, mu: Array) -> Array:
+        """mu no larger than 1 / (2 G D), where E r^2 of some mode would turn negative.
+
+        For steps whose squares are known whatever the drift, kappa = 0: E r h <= (E r^2 + G^2 E
+        h^2) / 2G, so where this holds a drift linear in r is out of its depth.
+        """
+        if self.kinds > 1:
+            return mu
+        total = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64)).total
+        return np.minimum(mu, 0.5 / np.maximum(total * np.max(self._arrays[1]), 1e-300))
 
     def reads(self) -> Array:
         """How the orders read E r^2, (orders, modes): by w."""
@@ -129,6 +140,56 @@ class Transformed(OfFamily):
         kicks = self._recursion.kicks(c) * nu[:, None]
         return kicks[:, None, :] * self._recursion.features[:, DRAWN][:, None]
 
+    def linearised(
+        self, t: Array, x: Array, q: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array | None, Array]:
+        """As in System; only the scalars are moved."""
+        if self.affine:
+            return super().linearised(t, x, q, drive)
+        c, (mu, nu, kappa) = self._at(t, q)
+        factors, kicks = self._recursion.factors(c), self._recursion.kicks(c)
+        features = self._recursion.features
+        parts = factors.change.copy()
+        parts[1] *= mu[:, None, None]
+        parts[2] *= kappa[:, None, None]
+        pulled, squared = (
+            np.einsum("tab,tbj->tja", factors.change[k], x) * features[:, k][:, None]
+            for k in (1, 2)
+        )
+        drawn = kicks[:, None, :] * features[:, DRAWN][:, None]
+        gains = np.empty((*pulled.shape, len(self.orders)))
+        for k in range(len(self.orders)):
+            moved = np.zeros_like(q)
+            moved[:, k] = STEP * (np.abs(q[:, k]) + 1e-3 * np.max(np.abs(q), axis=1) + 1e-290)
+            above, below = (self.scalars_at(t, at) for at in (q + moved, q - moved))
+            d_mu, d_nu, d_kappa = (
+                ((a - b) / (2.0 * moved[:, k]))[:, None, None]
+                for a, b in zip(above, below, strict=True)
+            )
+            gains[..., k] = d_mu * pulled + d_kappa * squared + d_nu * drawn
+        return factors.of_modes(parts), nu[:, None, None] * drawn, gains
+
+    def loop_gain(
+        self,
+        t: Array,
+        w: float = 0.0,
+        *,
+        x: Array | None = None,
+        q: Array | None = None,
+        drive: Drive | None = None,
+    ) -> Array:
+        """As in System, without the eigenvalues of every mode's own matrix."""
+        t = np.atleast_1d(np.asarray(t, dtype=np.float64))
+        x = self.start() if x is None else x
+        q = np.asarray(self.order(x) if q is None else q)
+        states = np.broadcast_to(x, (len(t), *x.shape))
+        change, _, gains = self.linearised(t, states, np.broadcast_to(q, (len(t), len(q))), drive)
+        held = np.all(within(change, w), axis=1)
+        resolved = np.linalg.solve((w + 1e-300) * np.eye(self.kinds) - change, gains)
+        loop = np.einsum("oaj,tjap->top", self.weights, resolved)
+        found = loop[:, 0, 0] if loop.shape[1] == 1 else np.linalg.eigvals(loop).real.max(axis=1)
+        return np.where(held, found, np.inf)
+
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> dict[str, Array]:
@@ -146,6 +207,39 @@ class Transformed(OfFamily):
     def read_at(self, readout: str, *, moments: bool = False) -> System:
         """The moments that this point needs."""
         return replace(self, moments=self.moments.read_at(readout, moments=moments))  # type: ignore[arg-type]
+
+
+def within(change: Array, w: float) -> Array:
+    """Whether no eigenvalue of 1 + change (..., n, n), n up to 3, is larger than 1 + w.
+
+    By Hurwitz' conditions on the characteristic polynomial of what is left of the circle, and by
+    the eigenvalues where these are too close to tell.
+
+    >>> within(np.array([[[-0.5, 2.0], [0.0, -0.1]], [[-1.0, 2.0], [-1.0, -1.0]]]), 0.0).tolist()
+    [True, False]
+    """
+    n = change.shape[-1]
+    if n > 3:
+        return np.asarray(np.max(np.abs(1.0 + np.linalg.eigvals(change)), axis=-1) <= 1.0 + w)
+    u = np.zeros((3, 3, *change.shape[:-2]))
+    u[:n, :n] = np.moveaxis(change, (-2, -1), (0, 1)) / (1.0 + w)
+    for i in range(3):
+        u[i, i] -= w / (1.0 + w) if i < n else 1.0  # what is not there decays at once
+    a = -(u[0, 0] + u[1, 1] + u[2, 2])
+    b = sum(u[i, i] * u[j, j] - u[i, j] * u[j, i] for i, j in ((0, 1), (0, 2), (1, 2)))
+    c = -sum(
+        u[0, i] * (u[1, j] * u[2, k] - u[1, k] * u[2, j])
+        for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+    )
+    # u = 2 s / (1 - s) takes the circle |1 + u| = 1 to the imaginary axis of s.
+    top, second, first = 8.0 - 4.0 * a + 2.0 * b - c, 4.0 * a - 4.0 * b + 3.0 * c, 2.0 * b - 3.0 * c
+    inner, outer = second * first, c * top
+    least = np.minimum(np.minimum(top, second), np.minimum(first, c))
+    found = np.asarray((least > 0.0) & (inner > outer))
+    near = np.abs(inner - outer) <= 1e-9 * (np.abs(inner) + np.abs(outer))
+    if near.any():
+        found[near] = np.max(np.abs(1.0 + np.linalg.eigvals(change[near])), axis=-1) <= 1.0 + w
+    return found
 
 
 def total_floor(spectrum: Spectrum) -> float:

@@ -9,6 +9,9 @@ import math
 import numpy as np
 from scipy import special, stats
 
+from hidim.systems.polar_drift import muon_drift
+from hidim.systems.running import adam_numbers, signum_numbers
+
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
@@ -160,4 +163,85 @@ def noisy_truth(spectrum, algorithm, batch_size, steps):
         kick = np.array([-b - c * a, a, 0.0])
         drawn = (lam**2 * second[:, 0, 0] + n * lam * twice) / batch_size + n * std**2
         second = map_ @ second @ map_.swapaxes(1, 2) + drawn[:, None, None] * np.outer(kick, kick)
+    return risk
+
+
+def matrix_truth(problem, algorithm, batch_size, steps):
+    """SGD, signs in unrelated coordinates and polar factors of a matrix; Gaussian noise."""
+    spectrum, m, B = problem.spectrum, problem.outputs, batch_size
+    lam, n, floor = spectrum.eigenvalues, spectrum.counts, spectrum.risk_floor
+    along, start, read = lam, spectrum.error_sq, lam
+    if algorithm.name == "sign-sgd":
+        share = (n @ lam) / n.sum()
+        along = read = lam / math.sqrt(share)
+        start = math.sqrt(share) * start
+        noise = m * n * math.sqrt(share) * (2 / math.pi * lam / share + 1 - 2 / math.pi)
+        lean = math.sqrt(2 / math.pi) * 2 / math.pi  # a single sample's |a c|
+    elif algorithm.name == "sign-svd":
+        factors, shares = muon_drift(spectrum, m, B)  # held to its equations elsewhere
+        along, noise, lean = lam * factors, n * shares, 1.0
+
+    def gradient(t, excess, rho, chi):
+        if algorithm.name == "sgd-momentum":
+            own = lam * excess + 2 * lam**2 * rho
+            square = (1 - 1 / B) * lam**2 * rho + ((m + 2) * own + m * 2 * floor * lam) / B
+            return lam * rho, lam * chi, square
+        mu = lean / math.sqrt(2 * floor + excess)
+        return mu * along * rho, mu * along * chi, noise
+
+    found = moments(start, schedules_of(algorithm), steps, lambda rho: read @ rho, gradient)
+    return floor + found / 2
+
+
+def adaptive_truth(spectrum, algorithm, batch_size, steps):
+    """Adam and Signum on coordinates that are the modes, as SGD with momentum at moving rates."""
+    lam, n, floor, B = spectrum.eigenvalues, spectrum.counts, spectrum.risk_floor, batch_size
+    omega, eta = np.sqrt(lam), algorithm.eta
+    if algorithm.name == "adam":  # drift and noise are held to runs elsewhere
+        numbers, beta = adam_numbers(algorithm.beta_1, algorithm.beta_2, B), algorithm.beta_1
+    else:
+        numbers, beta = signum_numbers(algorithm.beta, B), algorithm.beta
+    a, size = numbers.drift, {"v": 0.0}
+
+    def gradient(t, excess, rho, chi):
+        seen = (2 * floor + excess) / B
+        size["v"] = seen
+        if algorithm.name == "adam":
+            size["sum"] = algorithm.beta_2 * size.get("sum", 0.0) + (1 - algorithm.beta_2) * seen
+            size["v"] = size["sum"]
+            if algorithm.bias_correction:
+                size["v"] *= (1 - beta ** (t + 1)) ** 2 / (1 - algorithm.beta_2 ** (t + 1))
+        noise = numbers.alone * n * omega
+        return a * omega * rho, a * omega * chi, a**2 * omega**2 * rho + noise * seen
+
+    schedules = (
+        lambda t: 1 - beta,
+        lambda t: 0.0,
+        lambda t: eta(float(t)) / math.sqrt(size["v"]),
+        lambda t: 1 - beta,
+    )
+    found = moments(omega * spectrum.error_sq, schedules, steps, lambda rho: omega @ rho, gradient)
+    return floor + found / 2
+
+
+def pairs_truth(spectrum, algorithm, batch_size, steps):
+    """Signs of single samples in any coordinates: all second moments, E by a fine sum."""
+    K, theta = spectrum.law.basis.covariance, spectrum.law.basis.optimum
+    root, floor = np.sqrt(np.diag(K)), spectrum.risk_floor
+    signs = 2 / math.pi * np.arcsin(np.clip(K / np.outer(root, root), -1, 1))
+    z = np.linspace(-9, 9, 2001)
+    weight = stats.norm.pdf(z) * (z[1] - z[0])
+    mean, second, risk = -theta, np.outer(theta, theta), np.empty(steps + 1)
+    for t in range(steps + 1):
+        twice = 2 * floor + np.sum(K * second)
+        risk[t] = twice / 2
+        V, size = second - np.outer(mean, mean), root * math.sqrt(twice)
+        spread = np.sqrt(np.maximum(np.diag(K @ V @ K), 0)) / size
+        x = (K @ mean) / size + z[:, None] * spread
+        lean = 2 / math.pi * np.arcsin(np.clip(x, -1, 1))
+        slope = (weight * z) @ lean / np.maximum(spread, 1e-12)
+        cross = np.outer(mean, weight @ lean) + V @ K * (slope / size)
+        eta = float(algorithm.gamma_2(float(t)))
+        second = second - eta * (cross + cross.T) + eta**2 * signs
+        mean = mean - eta * (weight @ lean)
     return risk

@@ -146,7 +146,10 @@ def rows() -> list[Row]:
     correlated = hidim.Spectrum.from_covariance(
         near * np.outer(units, units), 0.2 * np.cos(np.arange(60.0) ** 1.5), noise_variance=2.0
     )
-    slow = 0.25 / level.trace
+    steep = np.arange(1.0, 7.0) ** -1.0
+    strong = hidim.Spectrum.from_covariance(near[:6, :6] * np.outer(steep, steep), np.ones(6), 0.1)
+    matrix = hidim.MatrixLeastSquares(level, outputs=12)
+    slow, slowing = 0.25 / level.trace, hidim.PowerLaw(1e-3, 0.2)
     slow_momentum = hidim.sgd_momentum(0.5 * slow, 0.05 * slow, 0.1)
     measured = hidim.Spectrum.from_data(*_measured())
     measured_momentum = hidim.sgd_momentum(0.1 / measured.trace, 0.01 / measured.trace, 0.1)
@@ -220,12 +223,58 @@ def rows() -> list[Row]:
             refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
         ),
         Row(
+            "sign, pairs",
+            strong,
+            hidim.sign_sgd(0.005, drift="saturated"),
+            truth=changed.pairs_truth,
+            refusing=(("volterra", "follows more"), ("ode", "step"), NO_LAW, NO_MATRIX),
+        ),
+        Row(
             "noisy, B = 2",
             level,
             hidim.noisy(slow_momentum, 0.2, 0.05, start_variance=0.01),
             2,
             truth=changed.noisy_truth,
             refusing=(NO_LAW, NO_MATRIX),
+        ),
+        Row(
+            "adam, B = 2",
+            level,
+            hidim.adam(slowing, 0.8, 0.99, basis="diagonal", bias_correction=True),
+            2,
+            truth=changed.adaptive_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "signum, B = 2",
+            level,
+            hidim.signum(1e-4, 0.3, basis="diagonal"),
+            2,
+            truth=changed.adaptive_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, momentum, B = 3",
+            matrix,
+            hidim.sgd_momentum(0.002, 2e-4, 0.1),
+            3,
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, signs",
+            matrix,
+            hidim.sign_sgd(slowing, basis="generic", drift="linear"),
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
+        ),
+        Row(
+            "matrix, polar factor, B = 3",
+            matrix,
+            hidim.sign_svd(0.01, drift="linear"),
+            3,
+            truth=changed.matrix_truth,
+            refusing=nonlinear,
         ),
         Row("split", spectrum, split_sgd.SplitSGD(rate), 2, truth=split_truth, refusing=split),
     ]

@@ -68,3 +68,42 @@ def test_what_is_not_meant_is_refused_in_one_line(capsys, words, said):
     told = capsys.readouterr().err
     assert said in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_three_algorithms_stand_in_one_table_on_one_matrix(capsys):
+    named = ("sgd:gamma_2=0.02", "sign-sgd:eta=0.002,basis=generic", "sign-svd:eta=0.01")
+    words = ("--noise-variance", "1", "--outputs", "8", "--batch-size", "6", "--steps", "20")
+    found = answer(capsys, "compare", *PROBLEM, *words, "--runs", "2", "--algorithm", *named)
+    assert [one["label"] for one in found["predicted"]] == list(named)
+    assert len(found["simulated"]) == 3
+    spectrum = hidim.PLRF(1.0, 0.7, 20, 80, noise_variance=1.0).spectrum(1)
+    matrix, steps = hidim.MatrixLeastSquares(spectrum, 8), found["predicted"][2]["steps"]
+    truth = hidim.predict(matrix, hidim.sign_svd(0.01), at=steps, batch_size=6)
+    assert found["predicted"][2]["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+    said = answer(capsys, "stability", *PROBLEM, *words, "--algorithm", named[2])
+    assert said["limit_risk"] > 0
+
+
+def test_adam_and_signum_are_named_with_their_parameters(capsys):
+    named = ("adam:eta=0.001,beta_1=0.9,beta_2=0.99", "signum:eta=0.001,beta=0.9")
+    found = answer(capsys, "compare", *PROBLEM, "--steps", "20", "--algorithm", *named)
+    problem = hidim.PLRF(1.0, 0.7, 20, 80).spectrum(1)
+    truth = hidim.predict(problem, hidim.adam(0.001, 0.9, 0.99), at=found["predicted"][0]["steps"])
+    assert found["predicted"][0]["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--algorithm", "sign-svd:eta=0.1"), "outputs"),
+        (("--algorithm", "sign-svd", "--outputs", "4"), "give eta"),
+        (("--algorithm", "sgd", "--outputs", "4"), "no rates are recommended"),
+        (("--algorithm", "sgd", "--outputs", "0"), "`outputs`"),
+        (("--algorithm", "adam:eta=0.1,beta_1=0.9"), "give beta_2"),
+    ],
+)
+def test_a_matrix_and_adam_say_what_they_need(capsys, words, said):
+    assert main(["predict", *PROBLEM, "--steps", "9", *words]) == 2
+    told = capsys.readouterr().err
+    assert said.replace("`", "--") in told.replace("`", "--")
+    assert len(told.strip().splitlines()) == 1

@@ -13,11 +13,13 @@ from hidim.problems.noise import Mixture
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
 from hidim.systems.saturated import mean_sign
+from hidim.systems.saturated_pairs import SaturatedPairs
 from hidim.systems.sign import modes_of
 from hidim.systems.sign_drift import SignDrift
 from hidim.systems.thresholds import clip_numbers
 
 STUDENT, CAUCHY = hidim.noise.StudentT(3.0, 0.3), hidim.noise.Cauchy(0.3)
+WIDE = hidim.noise.StudentT(3.0, 3.0)
 
 
 def level(noise=None, d=40, floor=0.0):
@@ -119,6 +121,13 @@ RUNS = {
     "norm, momentum": (level(STUDENT, 80), hidim.clipped(MOMENTUM, 3.0, kind="norm"), 4),
     "sign": (level(STUDENT, 80), hidim.sign_sgd(2e-3, basis="diagonal"), 1),
     "sign, batch": (level(CAUCHY, 80), hidim.sign_sgd(2e-3, basis="diagonal"), 4),
+    "sign, B = 32": (
+        level(hidim.noise.StudentT(3.0, 3.0), 80),
+        hidim.sign_sgd(2e-3, basis="diagonal"),
+        32,
+    ),
+    "sign, generic, B = 32": (level(None, 80, 5.0), hidim.sign_sgd(1e-3, basis="generic"), 32),
+    "norm, B = 32": (level(CAUCHY, 80), hidim.clipped(hidim.sgd(2 * RATE), 3.0, kind="norm"), 32),
     "sign, generic": (level(None, 80, 0.2), hidim.sign_sgd(2e-3, basis="generic"), 1),
     "sign, momentum": (level(STUDENT, 80), of_signs(SIGNS), 1),
     "noisy": (level(STUDENT), hidim.noisy(hidim.sgd(RATE), 0.2, 0.05), 1),
@@ -130,7 +139,8 @@ RUNS = {
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     spectrum, algorithm, batch = RUNS[name]
     options = {"at": [5, 20, 60, 120], "batch_size": batch}
-    run = hidim.simulate(spectrum, algorithm, runs=160, seed=4, **options)
+    runs = 160 if batch < 32 else 20
+    run = hidim.simulate(spectrum, algorithm, runs=runs, seed=4, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert np.all(np.abs(curve.excess - run.excess) < 4 * run.stderr + 0.01 * curve.excess)
     assert run.excess[-1] < 0.93 * curve.excess[0]  # it moved
@@ -385,6 +395,40 @@ def test_strong_signals_saturate_as_they_do_in_runs(batch):
     )
     assert linear.status == "inaccurate"
     assert abs(linear.excess[-1] / curve.excess[-1] - 1) > 0.01
+
+
+@pytest.mark.parametrize(("alpha", "batch"), [(1.0, 1), (1.0, 4), (0.4, 32)])
+def test_strong_signals_saturate_in_any_coordinates(alpha, batch):
+    problem = hidim.PLRF(alpha, 0.7, d=30, v=120, noise_variance=0.01).spectrum(1)
+    algorithm, options = hidim.sign_sgd(1e-3), {"at": [10, 60, 150], "batch_size": batch}
+    run = hidim.simulate(problem, algorithm, runs=24, seed=1, **options)
+    found = hidim.predict(problem, hidim.sign_sgd(1e-3, drift="saturated"), **options)
+    assert (found.status, found.provenance["drift"]) == ("ok", "saturated")
+    assert "multiplications a step, up to" in found.provenance["cost"]
+    assert np.all(np.abs(found.excess - run.excess) < 4 * run.stderr + 0.005 * found.excess)
+    linear = hidim.predict(problem, algorithm, **options)
+    assert linear.status == "inaccurate"
+    assert 'drift="saturated"' in linear.provenance["caution"]
+    assert abs(linear.excess[-1] / found.excess[-1] - 1) > 0.05
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_pairs_of_unrelated_coordinates_are_coordinates_one_by_one(batch):
+    K, theta = np.arange(1.0, 9) ** -2.0, np.full(8, 0.5)
+    problem = hidim.Spectrum.from_covariance(K, theta, 0.1)
+    eta = hidim.Constant(3e-3)
+    pairs = SaturatedPairs(problem, np.diag(K), theta, 0.05, eta, batch)
+    states, orders = pairs.steps(0, 200, pairs.start())
+    found = pairs.readouts(np.arange(201.0), states, orders)["risk"]
+    one = hidim.predict(problem, hidim.sign_sgd(eta), at=np.arange(201), batch_size=batch)
+    np.testing.assert_allclose(found, one.risk, rtol=1e-9)
+
+
+def test_runs_of_single_steps_say_how_far_they_go():
+    problem = hidim.PLRF(1.0, 0.7, d=60, v=240).spectrum(1)
+    with pytest.raises(ValueError, match=r"up to 4,0.* steps, got 1e\+07") as caught:
+        hidim.predict(problem, hidim.sign_sgd(1e-3, drift="saturated"), steps=1e7)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 9, 30, 64, 200, 5000])
