@@ -34,6 +34,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         **dict.fromkeys(("clipped", "noisy", "sign_sgd"), "algorithms.changed"),
         "noise": "problems",
         "best_threshold": "systems.thresholds",
+        "clipping": "rates.clipping",
+        "Clipping": "rates.clipping",
         "privacy": "rates",
         "predict": "prediction",
         "simulate": "simulation.simulate",

@@ -42,6 +42,8 @@ from hidim.problems import noise as noise
 from hidim.problems.power_law import PLRF as PLRF
 from hidim.problems.spectrum import Spectrum as Spectrum
 from hidim.rates import privacy as privacy
+from hidim.rates.clipping import Clipping as Clipping
+from hidim.rates.clipping import clipping as clipping
 from hidim.rates.recommend import recommend as recommend
 from hidim.rates.stability import Stability as Stability
 from hidim.rates.stability import stability as stability

@@ -118,6 +118,7 @@ def ladder():
 
 RESULTS = {
     Stability: lambda: hidim.stability(PLRF, DANA.scheduled(hidim.Warmup(10)), 500),
+    hidim.Clipping: lambda: hidim.clipping(SMALL, 50),
     "unstable": lambda: hidim.stability(SMALL, hidim.sgd(50.0), 100, math.inf),
     ScalingLaw: lambda: hidim.scaling_law(1.0, 0.7, "dana-decaying"),
     "sgd's law": lambda: hidim.scaling_law(0.4, 0.8, "sgd", v_over_d=4.0),  # kappa_2 is infinite
@@ -283,6 +284,7 @@ LOADABLE = [
     SizeLaw,
     SizeTable,
     Stability,
+    hidim.Clipping,
     Standing,
     Tail,
     reports.Frontier,
