@@ -9,8 +9,9 @@ mu = P(|e| <= c), nu = E min(e^2, c^2). The second is largest at c*(R). Over a k
 ways are set side by side, each at its best rate: no clipping, the best constant threshold, and the
 schedule of one parameter, c*(R_t) with the rate gamma mu / nu. The last is written out as tables,
 so that it can be run.
-Source: arXiv 2406.11733 for the criteria; docs/theory/changed-gradients.md. Limits: SGD, Gaussian rows. Of
-measured rows the covariance and the law of the residuals are kept, and the rows taken for Gaussian.
+Source: arXiv 2406.11733 for the criteria; derived for this project, docs/theory/changed-gradients.md.
+Limits: SGD, Gaussian rows. Of measured rows the covariance and the law of the residuals are kept,
+and the rows taken for Gaussian.
 """
 
 from __future__ import annotations
@@ -150,8 +151,8 @@ def clipping(
         ValueError: an argument out of range, or rows that are not Gaussian.
 
     >>> import hidim
-    >>> spectrum = hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0, noise=hidim.noise.StudentT(2.5, 0.5))
-    >>> found = clipping(spectrum, 2000)
+    >>> noise = hidim.noise.Sample((-3.0, -0.1, 0.0, 0.0, 0.1, 3.0))
+    >>> found = clipping(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0, noise=noise), 200)
     >>> found.helps, bool(found.times_lower("constant") > 2), found.threshold < 1.0
     (True, True, True)
     >>> clipping(hidim.Spectrum([1.0], [1.0], 0.5), 100).verdict
