@@ -37,6 +37,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "clipping": "rates.clipping",
         "Clipping": "rates.clipping",
         "privacy": "rates",
+        "sign_effects": "rates.signs",
+        "SignEffects": "rates.signs",
         "predict": "prediction",
         "simulate": "simulation.simulate",
         "simulate_rows": "simulation.rows",

@@ -45,6 +45,8 @@ from hidim.rates import privacy as privacy
 from hidim.rates.clipping import Clipping as Clipping
 from hidim.rates.clipping import clipping as clipping
 from hidim.rates.recommend import recommend as recommend
+from hidim.rates.signs import SignEffects as SignEffects
+from hidim.rates.signs import sign_effects as sign_effects
 from hidim.rates.stability import Stability as Stability
 from hidim.rates.stability import stability as stability
 from hidim.registration import register as register

@@ -15,7 +15,10 @@ from hidim.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/tutorial.md")
-THEORY = ("moments.md", "equivalent.md", "integral-equation.md", "rows.md")
+THEORY = (
+    *("moments.md", "equivalent.md", "integral-equation.md", "rows.md"),
+    *("clipping.md", "sign.md", "private.md"),
+)
 
 
 def blocks(page: str, language: str) -> list[str]:

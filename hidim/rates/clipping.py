@@ -9,7 +9,7 @@ mu = P(|e| <= c), nu = E min(e^2, c^2). The second is largest at c*(R). Over a k
 ways are set side by side, each at its best rate: no clipping, the best constant threshold, and the
 schedule of one parameter, c*(R_t) with the rate gamma mu / nu. The last is written out as tables,
 so that it can be run.
-Source: arXiv 2406.11733 for the criteria; derived for this project, docs/theory/changed-gradients.md.
+Source: arXiv 2406.11733 for the criteria; derived for this project, docs/theory/clipping.md.
 Limits: SGD, Gaussian rows. Of measured rows the covariance and the law of the residuals are kept,
 and the rows taken for Gaussian.
 """

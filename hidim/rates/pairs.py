@@ -15,7 +15,7 @@ of the diffusion, the covariance is base + F with
 and the means differ by (g/B) E (e a - e' a'): determinants and quadratic forms of 4 x 4. Beside
 the sample stand, at B > 1, the others of its batch, in D and base. A typical pair has orthogonal
 features whose squares are the trace's, and residuals of the square 2P.
-Source: arXiv 2510.16687; derived for this project, docs/theory/changed-gradients.md. **No (eps, delta)
+Source: arXiv 2510.16687; derived for this project, docs/theory/private.md. **No (eps, delta)
 guarantee:** it bounds nothing for the worst pair. Limits: SGD at a constant rate on Gaussian rows;
 modes that are modes, each of a whole number.
 """

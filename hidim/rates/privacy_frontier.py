@@ -3,7 +3,7 @@
 Each point is a run of noisy SGD: its expected risk, and the epsilon that one accountant gives it.
 The accountants with a guarantee clip every sample's gradient at `clip`; for "poisson" the batches
 are predicted at their mean size.
-Source: arXiv 2510.16687; derived for this project, docs/theory/changed-gradients.md. Limits: constant rates,
+Source: arXiv 2510.16687; derived for this project, docs/theory/private.md. Limits: constant rates,
 Gaussian rows; a grid, so the envelope is as fine as that.
 """
 

@@ -9,7 +9,7 @@ nu n lambda + kappa lambda^2 rho for one sample. Over a batch B: nu / B and kapp
 mu^2. At c = infinity these are 1, 2P, 2, plain gradients. A threshold C on the norm of a sample's
 gradient is c = C / sqrt(tr K), since |a|^2 is nearly tr K where many modes share it.
 Source: arXiv 2406.11733 for clipping by the intrinsic dimension; identities derived for this
-project, docs/theory/changed-gradients.md. Limits: Gaussian rows; the norm's theory wants tr K
+project, docs/theory/clipping.md. Limits: Gaussian rows; the norm's theory wants tr K
 well above the largest eigenvalue, and says so where it is not.
 """
 

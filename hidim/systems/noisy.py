@@ -8,7 +8,7 @@ With k = lambda + l2, r = theta - theta*, tau = E r theta* and upsilon = E y the
 and the momentum family's recursion holds with u for lambda rho, w for lambda chi and this E h^2,
 beside tau+ = tau - G p - gamma_3 D upsilon and upsilon+ = D upsilon + gamma_1 p. Where samples are
 clipped before the noise, mu lambda stands for lambda and clipped.py's numbers in E h^2.
-Source: arXiv 2510.16687; derived for this project, docs/theory/changed-gradients.md. The risk is
+Source: arXiv 2510.16687; derived for this project, docs/theory/private.md. The risk is
 that without the penalty. Limits: theta starts at 0, or at random about it.
 """
 

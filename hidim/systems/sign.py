@@ -8,7 +8,7 @@ is n^sign whatever the risk:
 with mu from sign_drift.py. The drift is linear in the signal, so B (K r)_i^2 / (K_ii 2P) must be
 small in every coordinate; where K is diagonal and the noise Gaussian, saturated.py needs no such
 thing and is followed in its place, step by step, as far as that goes.
-Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits:
+Source: arXiv 2411.12135; derived for this project, docs/theory/sign.md. Limits:
 Gaussian rows. A caution says where the linear drift is off.
 """
 

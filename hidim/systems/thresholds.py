@@ -5,7 +5,7 @@ of its noise. At the best rate descent is as fast as mu^2 / nu, so the best thre
 noise at an excess R is the c that makes this largest; for light tails, as Gaussian ones, that is
 c = infinity, 1 / 2P, and clipping never helps.
 Source: arXiv 2406.11733 for the criterion; derived for this project,
-docs/theory/changed-gradients.md. Limits: Gaussian rows.
+docs/theory/clipping.md. Limits: Gaussian rows.
 """
 
 from __future__ import annotations
