@@ -50,6 +50,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "stability": "rates.stability",
         "Stability": "rates.stability",
         "frontier": "measure.frontiers",
+        "best_rate_law": "scaling.best_rates",
+        "BestRateLaw": "scaling.best_rates",
         "ScalingLaw": "scaling.law",
         "scaling_law": "scaling.law",
     },

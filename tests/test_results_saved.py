@@ -119,6 +119,7 @@ def ladder():
 RESULTS = {
     Stability: lambda: hidim.stability(PLRF, DANA.scheduled(hidim.Warmup(10)), 500),
     hidim.SignEffects: lambda: hidim.sign_effects(SMALL, 20, basis="generic"),
+    hidim.BestRateLaw: lambda: hidim.best_rate_law(1.2, 0.8),
     hidim.Clipping: lambda: hidim.clipping(SMALL, 50),
     hidim.privacy.PairDivergence: lambda: hidim.privacy.pair_divergence(
         SMALL, hidim.noisy(hidim.sgd(0.1), 0.2), 9
@@ -291,6 +292,7 @@ LOADABLE = [
     SizeLaw,
     SizeTable,
     Stability,
+    hidim.BestRateLaw,
     hidim.Clipping,
     hidim.SignEffects,
     hidim.privacy.PairDivergence,

@@ -260,7 +260,12 @@ BUILT_IN = (
         ),
         takes_kappas=True,
     ),
-    Named("sign-sgd", sign_sgd, "#1b7f5c", refusal="its best rate falls with the risk to reach"),
+    Named(
+        "sign-sgd",
+        sign_sgd,
+        "#1b7f5c",
+        refusal="its best rate falls with the risk to reach (hidim.best_rate_law has the powers)",
+    ),
     Named(
         "clipped-sgd",
         _clipped_sgd,
