@@ -33,6 +33,10 @@ from hidim.support.json import plain
 from hidim.support.results import Saved
 
 KINDS = ("residual", "norm")
+# Descent that is faster by less than this is no help.
+_WORTH = 1e-3
+# An excess that is lower by less than this at the horizon is hardly worth a threshold.
+_PAYS = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ class Clipping(Saved, format="hidim-clipping/1"):
     """What clipping does for SGD on a problem, over a horizon.
 
     Attributes:
-        helps: whether it does, at some risk on the way.
+        helps: whether it does, at some risk on the way and by a thousandth at least.
         verdict: the answer in one line.
         kind: what the thresholds are of, "residual" or "norm".
         excess: (n,) excess risks from the start to the lowest that is reached.
@@ -173,7 +177,7 @@ def _found(search: Search) -> Clipping:
     """The three ways, and what they come to."""
     plainly = None if math.isinf(search.variance) else search.unclipped()
     first = None if plainly is None else search.curve(plainly)
-    helps = math.isinf(search.variance) or search.gain(search.start, first) > 1.0
+    helps = math.isinf(search.variance) or search.gain(search.start, first) > 1.0 + _WORTH
     best, moving, second, third = None, None, None, None
     if helps:
         moving, gamma = search.schedule()
@@ -217,4 +221,5 @@ def _verdict(found: Clipping) -> str:
     sooner = found.times_sooner("constant")
     said = f"after {found.steps:.4g} steps the best constant threshold has {lower:.3g} times less"
     when = "" if sooner is None else f", and is {sooner:.3g} times sooner where SGD ends"
-    return f"yes: {said} excess than SGD, both at their best rates{when}"
+    answer = "yes" if lower is not None and lower > 1.0 + _PAYS else "hardly"
+    return f"{answer}: {said} excess than SGD, both at their best rates{when}"

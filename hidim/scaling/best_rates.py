@@ -93,7 +93,8 @@ def best_rate_law(
         )
     if alpha + beta <= 0.5 + ON_LINE:
         raise ValueError(
-            f"alpha + beta must exceed 1/2 for a law of best rates (alpha={alpha:g}, beta={beta:g})."
+            "alpha + beta must exceed 1/2 for a law of best rates "
+            f"(alpha={alpha:g}, beta={beta:g})."
         )
     clock = (2 * alpha + 2 * beta - 1) / (2 * alpha)
     if name == "sign-sgd" and basis == "diagonal":

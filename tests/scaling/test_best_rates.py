@@ -1,5 +1,6 @@
 """Exponents at the best rate for every horizon, against the best rates of predict's own curves."""
 
+import itertools
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hidim.rates.signs import best_sgd, best_sign
 def power_law(alpha, beta, d, noise_variance):
     """Modes one by one, then in groups of nearby ones."""
     edges = np.concatenate([np.arange(1, 31), np.geomspace(31, d + 1, 60).round()])
-    groups = [np.arange(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    groups = [np.arange(low, high) for low, high in itertools.pairwise(edges)]
     groups = [j for j in groups if len(j)]
     along = np.array([np.mean(j ** (-2 * alpha)) for j in groups])
     target = np.array([np.sum(j ** (-2 * alpha - 2 * beta)) for j in groups]) / along
@@ -21,7 +22,11 @@ def power_law(alpha, beta, d, noise_variance):
 
 @pytest.mark.parametrize(
     ("name", "noise", "basis"),
-    [("sign-sgd", True, "generic"), ("sgd", True, "generic"), ("sgd", False, "generic")],
+    [
+        pytest.param("sign-sgd", True, "generic", marks=pytest.mark.slow),
+        ("sgd", True, "generic"),
+        ("sgd", False, "generic"),
+    ],
 )
 def test_best_risks_and_rates_fall_with_the_horizon_as_the_law_says(name, noise, basis):
     spectrum = power_law(1.2, 0.3, 1e5, 0.1 if noise else 0.0)
