@@ -17,21 +17,18 @@ from hidim.algorithms.changed import clipped
 from hidim.algorithms.momentum import Momentum, sgd
 from hidim.algorithms.schedules import Table
 from hidim.curve import Curve, log_spaced_steps
-from hidim.engines.march import Resolution, march
+from hidim.engines.march import march
 from hidim.engines.solve import solve
 from hidim.problems.law import DataLaw
 from hidim.problems.noise import Gaussian, Mixture, Sample
 from hidim.problems.spectrum import Spectrum
-from hidim.rates.searches import least_in_log
-from hidim.systems.base import System
+from hidim.rates.searches import least_in_log, log_left
 from hidim.systems.builders import system_of
 from hidim.systems.clipped import ClippedSystem
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.thresholds import best_at, clip_numbers
 
 _PER_DECADE = 4  # rows of the table of thresholds
-# Of the runs of a search, whose ends need four digits.
-_SEARCH = Resolution(1e-5, stages=6, single_steps=64)
 
 
 def as_gaussian(spectrum: Spectrum) -> Spectrum:
@@ -91,14 +88,9 @@ class Search:
     def curve(self, algorithm: Momentum) -> Curve:
         return solve(self.spectrum, algorithm, self.steps, batch_size=self.batch_size)
 
-    def _left(self, system: System) -> float:
-        """log of the excess at the end."""
-        record = march(system, np.array([self.steps]), _SEARCH)
-        left = float(record.columns["risk"][-1]) - self.floor
-        return math.log(left) if 0.0 < left < math.inf else math.inf
-
     def _at(self, algorithm: Momentum) -> float:
-        return self._left(system_of(self.spectrum, algorithm, self.batch_size))
+        system = system_of(self.spectrum, algorithm, self.batch_size)
+        return log_left(system, self.steps, self.floor)
 
     def unclipped(self) -> Momentum:
         return sgd(least_in_log(lambda gamma: self._at(sgd(gamma)), self.rate, within=0.02))
@@ -151,7 +143,9 @@ class Search:
 
     def schedule(self) -> tuple[Momentum, float]:
         """The best of them, written out at the risks that it passes, and its one parameter."""
-        gamma = least_in_log(lambda g: self._left(self._system(g)), self.rate, within=0.05)
+        gamma = least_in_log(
+            lambda g: log_left(self._system(g), self.steps, self.floor), self.rate, within=0.05
+        )
         system = self._system(gamma)
         at = log_spaced_steps(self.steps).astype(float)
         excess = march(system, at).columns["risk"] - self.floor

@@ -90,6 +90,8 @@ def recommend(
         steps: the horizon in optimizer steps. Of the rates by factors of two below the others,
             gamma_2 and gamma_3 apart, those with the lowest expected risk at its end: a descent,
             which stops where no factor of two lowers the risk above the floor by a percent.
+            "sign-sgd" and "clipped-sgd" need it: their best constant rate, and threshold, are
+            searched.
         scale: factor on the rates that the rule and the norm give; not with `steps`. Above 1 the
             norm may pass 1/2.
 

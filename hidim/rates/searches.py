@@ -1,6 +1,7 @@
 """Which rate, of all sizes, leaves the least? A descent by factors, then within the best bracket.
 
-For objectives with one valley in the logarithm, infinite where a run diverges.
+For objectives with one valley in the logarithm, infinite where a run diverges; and the objective
+itself, what a run leaves at a horizon.
 """
 
 from __future__ import annotations
@@ -8,6 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
+from hidim.engines.march import Resolution, TooLong, march
+from hidim.systems.base import System
+
+# Ends of a search need four digits. A walk at rates that keep a mode on its edge takes thousands of
+# short blocks; no best rate lies there.
+_SEARCH = Resolution(1e-5, stages=6, single_steps=64, most_blocks=400)
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -61,3 +70,13 @@ def least_in_log(
             values = [values[1], at(inner[1])]
     best = inner[0] if values[0] <= values[1] else inner[1]
     return math.exp(best if min(values) <= known[middle] else middle)
+
+
+def log_left(system: System, steps: float, floor: float) -> float:
+    """log of the risk above `floor` after `steps`, infinite where there is none to speak of."""
+    try:
+        record = march(system, np.array([steps]), _SEARCH)
+    except TooLong:
+        return math.inf
+    left = float(record.columns["risk"][-1]) - floor
+    return math.log(left) if 0.0 < left < math.inf else math.inf

@@ -24,12 +24,11 @@ import numpy as np
 from hidim.algorithms.changed import Sign, sign_sgd
 from hidim.algorithms.momentum import Momentum, sgd
 from hidim.curve import Curve
-from hidim.engines.march import Resolution, march
 from hidim.engines.solve import MAX_STEPS, solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.limits import limit_risk
-from hidim.rates.searches import least_in_log
+from hidim.rates.searches import least_in_log, log_left
 from hidim.support import checks
 from hidim.support.json import plain
 from hidim.support.results import Saved
@@ -38,7 +37,6 @@ from hidim.systems.momentum import with_floor
 from hidim.systems.sign import SignSystem, modes_of
 from hidim.systems.sign_drift import chi_mean, sign_drift
 
-_SEARCH = Resolution(1e-5, stages=6, single_steps=64)
 # Coordinates times steps up to which a search follows the drift that is not linear.
 _AFFORDED = 2e5
 
@@ -172,8 +170,7 @@ def best_sign(
     def left(eta: float) -> float:
         system: Any = system_of(spectrum, sign_sgd(eta, basis=basis), batch_size)
         system = system.sharper(steps) if afforded else system
-        record = march(system, np.array([steps]), _SEARCH)
-        return _log(float(record.columns["risk"][-1]) - floor)
+        return log_left(system, steps, floor)
 
     far = math.sqrt(float(np.abs(spectrum.error_sq).sum()) / spectrum.dimension)
     start = max(far, 1e-300) / math.sqrt(steps)
@@ -185,8 +182,7 @@ def best_sgd(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
     floor = with_floor(spectrum).risk_floor
 
     def left(gamma: float) -> float:
-        record = march(system_of(spectrum, sgd(gamma), batch_size), np.array([steps]), _SEARCH)
-        return _log(float(record.columns["risk"][-1]) - floor)
+        return log_left(system_of(spectrum, sgd(gamma), batch_size), steps, floor)
 
     start = batch_size / (spectrum.trace + batch_size * float(spectrum.eigenvalues[0]))
     return sgd(least_in_log(left, start, within=0.05))
@@ -240,7 +236,3 @@ def _verdict(lower: float | None, steps: float) -> str:
     if lower <= 1 / 1.02:
         return f"SGD: {best} {1 / lower:.3g} times its excess"
     return f"neither: {best} SGD's excess to two percent"
-
-
-def _log(left: float) -> float:
-    return math.log(left) if 0.0 < left < math.inf else math.inf
