@@ -46,10 +46,16 @@ from hidim.problems.matrix import MatrixLeastSquares as MatrixLeastSquares
 from hidim.problems.power_law import PLRF as PLRF
 from hidim.problems.spectrum import Spectrum as Spectrum
 from hidim.rates import privacy as privacy
+from hidim.rates.clipping import Clipping as Clipping
+from hidim.rates.clipping import clipping as clipping
 from hidim.rates.recommend import recommend as recommend
+from hidim.rates.signs import SignEffects as SignEffects
+from hidim.rates.signs import sign_effects as sign_effects
 from hidim.rates.stability import Stability as Stability
 from hidim.rates.stability import stability as stability
 from hidim.registration import register as register
+from hidim.scaling.best_rates import BestRateLaw as BestRateLaw
+from hidim.scaling.best_rates import best_rate_law as best_rate_law
 from hidim.scaling.law import ScalingLaw as ScalingLaw
 from hidim.scaling.law import scaling_law as scaling_law
 from hidim.simulation.rows import simulate_rows as simulate_rows

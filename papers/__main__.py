@@ -1,4 +1,4 @@
-"""`python -m papers [NAME ...] [--fresh]`: run the scripts and write docs/papers.md."""
+"""`python -m papers [NAME ...] [--fresh]`: run the scripts, write docs/papers.md and its pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,16 @@ SCRIPTS = (
     "theorem",
     "adam",
     "muon",
+    "sign",
+    "clipping",
+    "private",
 )
+# Scripts with a page of their own in docs/, which is written whenever they run.
+PAGES = {
+    "sign": "papers-sign.md",
+    "clipping": "papers-clipping.md",
+    "private": "papers-private.md",
+}
 
 INTRODUCTION = """# The papers, reproduced
 
@@ -36,7 +45,8 @@ Each section reproduces a figure or table of *Dimension-adapted Momentum Outscal
 (arXiv 2505.16098), *4+3 Phases of Compute-Optimal Neural Scaling Laws* (arXiv 2405.15074) or the
 lecture notes on their method, on exact curves of the library, with what theory expects beside
 what was measured. `make papers` writes this page again. Risks carry the factor ½, and
-flops = steps × parameters × batch.
+flops = steps × parameters × batch. Changed gradients have pages of their own:
+[signSGD](papers-sign.md), [clipping](papers-clipping.md), [noisy SGD](papers-private.md).
 """
 
 
@@ -55,7 +65,11 @@ def main() -> None:
         for name in chosen:
             script = importlib.import_module(f"papers.{name}")
             start = time.perf_counter()
-            sections.append(section_of(script, found_by(script, fresh=args.fresh)))
+            section = section_of(script, found_by(script, fresh=args.fresh))
+            if name in PAGES:
+                write_text(ROOT / "docs" / PAGES[name], section.removeprefix("#"))
+            else:
+                sections.append(section)
             print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
             bar.advance()
     if chosen == list(SCRIPTS):

@@ -14,8 +14,13 @@ import hidim
 from hidim.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/tutorial.md")
-THEORY = ("moments.md", "equivalent.md", "integral-equation.md", "rows.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/tutorial-gradients.md")
+# Half a minute on a busy machine: searches of rates and thresholds.
+LONG = ("docs/tutorial-gradients.md",)
+THEORY = (
+    *("moments.md", "equivalent.md", "integral-equation.md", "rows.md"),
+    *("clipping.md", "sign.md", "private.md"),
+)
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -42,7 +47,9 @@ def test_a_command_shown_to_the_reader_works(command, tmp_path, monkeypatch, cap
     assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=pytest.mark.slow) if p in LONG else p for p in PAGES]
+)
 def test_the_python_shown_to_the_reader_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")

@@ -118,6 +118,15 @@ def ladder():
 
 RESULTS = {
     Stability: lambda: hidim.stability(PLRF, DANA.scheduled(hidim.Warmup(10)), 500),
+    hidim.SignEffects: lambda: hidim.sign_effects(SMALL, 20, basis="generic"),
+    hidim.BestRateLaw: lambda: hidim.best_rate_law(1.2, 0.8),
+    hidim.Clipping: lambda: hidim.clipping(SMALL, 50),
+    hidim.privacy.PairDivergence: lambda: hidim.privacy.pair_divergence(
+        SMALL, hidim.noisy(hidim.sgd(0.1), 0.2), 9
+    ),
+    hidim.privacy.PrivacyFrontier: lambda: hidim.privacy.frontier(
+        SMALL, rates=[0.1], stds=[0.2, 1.0], steps=[9], accountant="one-pass", clip=1.0
+    ),
     "unstable": lambda: hidim.stability(SMALL, hidim.sgd(50.0), 100, math.inf),
     ScalingLaw: lambda: hidim.scaling_law(1.0, 0.7, "dana-decaying"),
     "sgd's law": lambda: hidim.scaling_law(0.4, 0.8, "sgd", v_over_d=4.0),  # kappa_2 is infinite
@@ -283,6 +292,11 @@ LOADABLE = [
     SizeLaw,
     SizeTable,
     Stability,
+    hidim.BestRateLaw,
+    hidim.Clipping,
+    hidim.SignEffects,
+    hidim.privacy.PairDivergence,
+    hidim.privacy.PrivacyFrontier,
     Standing,
     Tail,
     reports.Frontier,

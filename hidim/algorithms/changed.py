@@ -61,16 +61,18 @@ class Noise(Gradient):
         std: of the noise.
         l2: penalty l2 |theta|^2 / 2.
         start_variance: of every coordinate of a random start about zero.
+        clip: what is done to the samples before, or None.
     """
 
     std: float
     l2: float = 0.0
     start_variance: float = 0.0
     name: str = "noise"
+    clip: Clip | None = None
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> np.ndarray:
         """What is stepped with, (runs, d)."""
-        found = batch.mean
+        found = batch.mean if self.clip is None else self.clip(batch, rng)
         if self.l2:
             found = found + self.l2 * batch.theta
         return found + self.std * rng.standard_normal(batch.theta.shape) if self.std else found
@@ -138,25 +140,32 @@ def noisy(
     """`algorithm` with Gaussian noise on its gradients and an l2 penalty, as privacy asks.
 
     Args:
-        algorithm: a member of the momentum family.
+        algorithm: a member of the momentum family, as it is or with clipped samples,
+            `clipped(sgd(0.1), 2.0, kind="norm")`: then noise hides every one of them.
         std: of the noise on each coordinate of the mean gradient.
         l2: penalty l2 |theta|^2 / 2, whose gradient is added; the risk is read without it.
         start_variance: of every coordinate of a start drawn about zero.
 
     Raises:
-        ValueError: a negative number.
+        ValueError: a negative number, or gradients that are changed otherwise.
 
     >>> from hidim.algorithms import sgd
     >>> noisy(sgd(0.1), 0.0) == sgd(0.1), noisy(sgd(0.1), 0.5).name
     (True, 'noisy-sgd')
     """
-    plain_gradient(as_algorithm(algorithm))
+    clip = algorithm.gradient if isinstance(algorithm, Momentum) else None
+    if not (
+        isinstance(clip, Clip) and clip.kind != "batch" and not isinstance(clip.threshold, str)
+    ):
+        plain_gradient(as_algorithm(algorithm))
+        clip = None
     gradient = Noise(
         checks.non_negative("std", std),
         checks.non_negative("l2", l2),
         checks.non_negative("start_variance", start_variance),
+        clip=clip,
     )
-    if gradient == Noise(0.0):
+    if gradient == Noise(0.0, clip=clip):
         return algorithm
     return replace(algorithm, gradient=gradient, name=f"noisy-{algorithm.name}")
 

@@ -262,7 +262,12 @@ BUILT_IN = (
         ),
         takes_kappas=True,
     ),
-    Named("sign-sgd", sign_sgd, "#1b7f5c", refusal="its best rate falls with the risk to reach"),
+    Named(
+        "sign-sgd",
+        sign_sgd,
+        "#1b7f5c",
+        refusal="its best rate falls with the risk to reach (hidim.best_rate_law has the powers)",
+    ),
     Named("adam", adam, "#4d7c2a", refusal="its best rate falls with the risk to reach"),
     Named("signum", signum, "#2a9d8f", refusal="its best rate falls with the risk to reach"),
     Named("sign-svd", sign_svd, "#b3541e", refusal="its best rate falls with the risk to reach"),

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "simulate": "run the real algorithm many times: mean risk with error bars",
     "stability": "which learning rates hold, and when the others diverge",
     "compare": "several optimizers side by side in one table and one figure",
+    "clip": "which threshold for heavy-tailed noise, and does clipping help at all",
+    "privacy": "how much privacy noisy SGD keeps at which loss, accountant named",
     "phase": "which phase a problem is in, and the exponents every optimizer reaches",
     "frontier": "the compute-optimal size, steps and risk for a budget",
     "fit": "a law of the loss from logs of training runs, with hold-out errors",

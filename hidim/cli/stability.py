@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hidim
+from hidim.algorithms.changed import Sign
 from hidim.cli import common
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ example: how far the recommended rates of DANA-decaying are from the edge
 
 rates of your own at batch size 4
   hidim stability --alpha 1 --beta 0.7 --d 1000 --algorithm sgd:gamma_2=2 --batch-size 4
+
+what sets signSGD apart from SGD for this noise, and its best rate for a horizon
+  hidim stability --alpha 1 --beta 0.7 --d 100 --v 400 --seed 0 --noise student:3:0.3 \
+      --algorithm sign-sgd:eta=1e-4 --steps 1e4
 
 on rows of your own: their gain, who carries it, and what clipping their lengths would buy
   hidim stability --data rows.csv --target price --standardize --algorithm sgd
@@ -55,15 +60,19 @@ def run(args: argparse.Namespace) -> int:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(7.0, 4.6))
     # The edges are searched for when they are first read, which is part of the time.
     clipped = _clipped(found)
+    signs = _signs(args, problem, algorithm)
     said = [*common.title(problem, algorithm, args), "", _verdict(found, clipped), ""]
-    said += [_norms(found), *_rows(found)]
+    said += [*_effects(signs), _norms(found), *_rows(found)]
     provenance = common.provenance_text(found.curve, seconds=time.perf_counter() - started)
     head = {"problem": common.problem_data(problem, args), "steps_asked": args.steps}
     bought = {"clipped_gamma_2": clipped} if clipped else {}
     return common.hand_back(
         args,
         columns=_columns(found),
-        answer=head | found.to_dict() | bought,
+        answer=head
+        | found.to_dict()
+        | bought
+        | ({} if signs is None else {"sign": signs.to_dict()}),
         text="\n".join([*said, "", provenance]),
     )
 
@@ -125,6 +134,42 @@ def _verdict(found: Any, clipped: dict[str, float]) -> str:
     if found.limit_risk is not None:
         edges.append(("limit risk", f"{found.limit_risk:.6g}   (the last rates held)"))
     return "\n".join(f"{name:<21}{text}" for name, text in [*known, *edges])
+
+
+def _signs(args: argparse.Namespace, problem: Any, algorithm: Any) -> Any:
+    """What sets signs apart from SGD, where they are what is stepped with."""
+    gradient = getattr(algorithm, "gradient", None)
+    if not isinstance(gradient, Sign) or algorithm.has_momentum or args.steps < 1:
+        return None
+    return hidim.sign_effects(
+        problem.spectrum(args.seed),
+        args.steps,
+        args.batch_size,
+        eta=algorithm.gamma_2,
+        basis=gradient.basis,
+    )
+
+
+def _effects(signs: Any) -> list[str]:
+    if signs is None:
+        return []
+
+    def ends(values: np.ndarray) -> str:
+        return f"{values[0]:.4g} .. {values[-1]:.4g}"
+
+    conditions = "{:.4g} for {:.4g}".format(*signs.condition[::-1])
+    limit = "unknown" if signs.limit_excess is None else f"{signs.limit_excess:.6g}"
+    gamma = "none" if signs.best_gamma_2 is None else f"{signs.best_gamma_2:.4g}"
+    known = [
+        ("effective rate", f"{ends(signs.effective_rate)}   (of SGD, first and last step)"),
+        ("compression", f"{ends(signs.compression)}   (1 for Gaussian noise)"),
+        ("preconditioning", f"condition number {conditions}"),
+        ("reshaping", f"{signs.reshaping:.4g} times the noise of SGD"),
+        ("limit excess", f"{limit}   (above the floor, the last rate held)"),
+        ("best rates", f"eta {signs.best_eta:.4g}, of SGD {gamma}, for {signs.steps:.4g} steps"),
+        ("better", signs.verdict),
+    ]
+    return ["signs beside SGD", *(f"{name:<21}{text}" for name, text in known), ""]
 
 
 def _edges(found: Any) -> list[tuple[str, str]]:

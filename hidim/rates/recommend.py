@@ -9,7 +9,8 @@ exponent from how the sum over j of lambda / (lambda + tau) falls between the fi
 last. Over a known horizon both are halved further as long as the expected risk at its end falls:
 with label noise the best rates are far below the largest stable ones. Outside the momentum family,
 and for a member with a gradient of its own, the rule's rates are kept; over a known horizon those
-outside it are halved together.
+outside it are halved together. SignSGD and clipped SGD have no rule, and over a known horizon their
+best constant rate, and threshold, are searched (signs.py, clipping.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.spectrum import Spectrum
+from hidim.rates.clipping import clipping
+from hidim.rates.signs import best_sign
 from hidim.support import checks
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
@@ -88,6 +91,8 @@ def recommend(
         steps: the horizon in optimizer steps. Of the rates by factors of two below the others,
             gamma_2 and gamma_3 apart, those with the lowest expected risk at its end: a descent,
             which stops where no factor of two lowers the risk above the floor by a percent.
+            "sign-sgd" and "clipped-sgd" need it: their best constant rate, and threshold, are
+            searched.
         scale: factor on the rates that the rule and the norm give; not with `steps`. Above 1 the
             norm may pass 1/2.
 
@@ -124,6 +129,13 @@ def recommend(
             )
     if kappa_b is not None:
         kappa_b = checks.non_negative("kappa_b", kappa_b)
+    if record.name in _SEARCHED:
+        if steps is None:
+            raise ValueError(
+                f"`name` is {record.name!r}, whose best rate falls with the horizon: give `steps`, "
+                "or the algorithm itself at a rate of its own."
+            )
+        return _SEARCHED[record.name](as_spectrum(problem, seed), float(steps), batch_size)
     setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed, steps)
     setting = replace(setting, given=given, batch_exponent=kappa_b)
     held = record.recommended(setting)
@@ -134,6 +146,24 @@ def recommend(
     if scale is not None:
         return scaled(held, scale, scale)
     return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
+
+
+def _best_sign(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
+    batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    return best_sign(spectrum, steps, batch_size)
+
+
+def _best_clipped(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
+    found = clipping(spectrum, steps, batch_size)
+    best: Momentum = found.unclipped_algorithm if found.algorithm is None else found.algorithm
+    return best
+
+
+# Names whose best rates for a horizon are searched: (spectrum, steps, batch size) -> algorithm.
+_SEARCHED: dict[str, Callable[[Spectrum, float, float], Momentum]] = {
+    "sign-sgd": _best_sign,
+    "clipped-sgd": _best_clipped,
+}
 
 
 def resolve(

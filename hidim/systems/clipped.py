@@ -9,7 +9,7 @@ nu n lambda + kappa lambda^2 rho for one sample. Over a batch B: nu / B and kapp
 mu^2. At c = infinity these are 1, 2P, 2, plain gradients. A threshold C on the norm of a sample's
 gradient is c = C / sqrt(tr K), since |a|^2 is nearly tr K where many modes share it.
 Source: arXiv 2406.11733 for clipping by the intrinsic dimension; identities derived for this
-project, docs/theory/changed-gradients.md. Limits: Gaussian rows; the norm's theory wants tr K
+project, docs/theory/clipping.md. Limits: Gaussian rows; the norm's theory wants tr K
 well above the largest eigenvalue, and says so where it is not.
 """
 
@@ -28,11 +28,14 @@ from hidim.problems.noise import Gaussian, Mixture
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
 from hidim.systems.momentum import MomentumSystem, with_floor
+from hidim.systems.tabulated import Tabulated
 from hidim.systems.thresholds import best_clip, clip_numbers
 from hidim.systems.transformed import Transformed
 
 # Below this many modes' worth of trace the length of a row is no constant.
 _MANY = 10.0
+# Of a mixture, from which on a table is quicker than its sums.
+_MANY_PARTS = 32
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _HALF_NODES, _HALF_WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS  # on 0..1
 
@@ -43,9 +46,11 @@ class ClippedSystem(Transformed):
 
     Args:
         clip: the threshold and what it is of.
+        unit: what "best" measures nu in, in place of 2P, where the noise has no variance.
     """
 
     clip: Clip
+    unit: float | None = None
 
     @cached_property
     def _law(self) -> Mixture:
@@ -53,9 +58,18 @@ class ClippedSystem(Transformed):
         return noise.mixture.wider(2.0 * self.spectrum.risk_floor)
 
     @cached_property
-    def _unit(self) -> float:
+    def _of_residual(self) -> float:
         """A residual's threshold over that of the clip."""
         return 1.0 if self.clip.kind == "residual" else 1.0 / math.sqrt(self.spectrum.trace)
+
+    @cached_property
+    def _table(self) -> Tabulated | None:
+        """The three numbers, computed once, at one threshold and for a law of many parts."""
+        held = getattr(self.clip.threshold, "constant", None)
+        if held is None or len(self._law.weights) < _MANY_PARTS:
+            return None
+        law, c = self._law, self._of_residual * float(held)
+        return Tabulated(lambda S: np.stack(clip_numbers(law, S, np.full(len(S), c)), axis=1))
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Those of plain gradients."""
@@ -66,10 +80,12 @@ class ClippedSystem(Transformed):
         """By Stein's identities."""
         batch, threshold, rate = self.moments.batch_size, self.clip.threshold, np.ones(len(excess))
         if isinstance(threshold, str):
-            best = best_clip(self.spectrum.law.noise, self.spectrum.risk_floor)
+            best = best_clip(self.spectrum.law.noise, self.spectrum.risk_floor, self.unit)
             mu, nu, kappa, rate = best(excess)
+        elif self._table is not None:
+            mu, nu, kappa = self._table(excess).T
         else:
-            mu, nu, kappa = clip_numbers(self._law, excess, self._unit * threshold(t))
+            mu, nu, kappa = clip_numbers(self._law, excess, self._of_residual * threshold(t))
         second = kappa / batch + (1.0 - 1.0 / batch) * mu**2
         return rate * mu, rate**2 * nu / batch, rate**2 * second
 
@@ -119,7 +135,7 @@ class BatchClippedSystem(ClippedSystem):
             return mu, np.zeros_like(mu), mu**2
         twice = 2.0 * self.floor + np.maximum(q[:, 0], 1e-300)
         shift = batch * (batch - 1.0) * squared / self.spectrum.trace
-        c = c * self._unit
+        c = c * self._of_residual
         edge = np.maximum(((c * batch) ** 2 - shift) / twice, 0.0)  # of chi^2
         inside = chdtr(batch, edge)
         # Beyond the edge, over chi: its density is smooth and no wider than the nodes reach.

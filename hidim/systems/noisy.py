@@ -6,8 +6,9 @@ With k = lambda + l2, r = theta - theta*, tau = E r theta* and upsilon = E y the
     E h^2 = k^2 rho + 2 k l2 tau + l2^2 theta*^2 + (lambda^2 rho + n lambda 2P) / B + n std^2,
 
 and the momentum family's recursion holds with u for lambda rho, w for lambda chi and this E h^2,
-beside tau+ = tau - G p - gamma_3 D upsilon and upsilon+ = D upsilon + gamma_1 p.
-Source: arXiv 2510.16687; derived for this project, docs/theory/changed-gradients.md. The risk is
+beside tau+ = tau - G p - gamma_3 D upsilon and upsilon+ = D upsilon + gamma_1 p. Where samples are
+clipped before the noise, mu lambda stands for lambda and clipped.py's numbers in E h^2.
+Source: arXiv 2510.16687; derived for this project, docs/theory/private.md. The risk is
 that without the penalty. Limits: theta starts at 0, or at random about it.
 """
 
@@ -23,7 +24,9 @@ import numpy as np
 from hidim.algorithms.changed import Noise
 from hidim.algorithms.momentum import Momentum
 from hidim.problems.spectrum import Spectrum
+from hidim.systems import clipped
 from hidim.systems.base import Array, Drive, System
+from hidim.systems.clipped import ClippedSystem
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, ERROR, MOMENTUM
 from hidim.systems.momentum import MomentumSystem, with_floor
@@ -88,6 +91,13 @@ class NoisySystem(OfFamily):
         weights[0, ERROR] = self.moments.spectrum.eigenvalues
         return weights
 
+    def numbers(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
+        """mu, nu and the batch's own share, each (times, 1): E h = mu lambda r, and in E h^2 is
+        nu n lambda + (mu^2 + own) lambda^2 rho."""
+        batch = self.moments.batch_size
+        one = np.ones((len(q), 1))
+        return one, np.asarray(q)[:, :1] / batch, one / batch
+
     def _coefficients(self, t: Array) -> tuple[Coefficients, list[Array]]:
         c = Coefficients.at(self.moments.followed, np.asarray(t, dtype=np.float64))
         return c, [v[:, None] for v in (c.gamma_1, c.gamma_3, c.total, c.keep)]
@@ -96,7 +106,8 @@ class NoisySystem(OfFamily):
         """The step map less the identity."""
         c, (gamma_1, gamma_3, total, keep) = self._coefficients(t)
         along, l2 = self.moments.spectrum.eigenvalues, self.noise.l2
-        k, own = along + l2, along**2 / self.moments.batch_size
+        mu, _, share = self.numbers(t, q)
+        k, own = mu * along + l2, share * along**2
         found = np.zeros((self.kinds, self.kinds, len(c.total), len(along)))
         squared = k**2 + own
         if self.kinds == 2:
@@ -132,7 +143,7 @@ class NoisySystem(OfFamily):
         c, (gamma_1, _, total, _) = self._coefficients(t)
         spectrum, l2 = self.moments.spectrum, self.noise.l2
         count, along, optimum = spectrum.multiplicity, spectrum.eigenvalues, self._optimum_sq
-        square = count * along * np.asarray(q)[:, :1] / self.moments.batch_size
+        square = count * along * self.numbers(t, q)[1]
         square = square + count * self.noise.std**2 + l2**2 * optimum
         found = np.zeros((self.kinds, len(c.total), len(along)))
         found[ERROR] = total**2 * square
@@ -162,6 +173,57 @@ class NoisySystem(OfFamily):
         return replace(self, moments=self.moments.read_at(readout, moments=moments))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, eq=False)
+class PrivateSystem(NoisySystem):
+    """The same with clipped samples, as private descent has them.
+
+    Args:
+        clip: the theory of the clipped gradients alone.
+    """
+
+    clip: ClippedSystem
+
+    orders = ("twice_excess",)
+    affine = False
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        """Whatever the rate, unless a penalty pulls without bound."""
+        return self.noise.l2 == 0
+
+    @property
+    def floor(self) -> float:
+        """Risk at the optimum, without what has no variance."""
+        return self.clip.floor
+
+    @property
+    def risk_floor(self) -> float:
+        """The same with it, infinite then."""
+        return total_floor(self.spectrum)
+
+    @cached_property
+    def offset(self) -> Array:
+        """None."""
+        return np.zeros(1)
+
+    def numbers(self, t: Array, q: Array) -> tuple[Array, Array, Array]:
+        """Those of clipping."""
+        times = np.asarray(t, dtype=np.float64)
+        mu, nu, kappa = self.clip.scalars_at(times, np.asarray(q))
+        return mu[:, None], nu[:, None], (kappa - mu**2)[:, None]
+
+    def readouts(
+        self, t: Array, x: Array, q: Array, drive: Drive | None = None
+    ) -> dict[str, Array]:
+        """With the floor, which is no part of the order here."""
+        found = super().readouts(t, x, q, drive)
+        return {name: self.floor + value for name, value in found.items()}
+
+    def caution(self, last: float) -> str:
+        """Clipping's."""
+        return self.clip.caution(last)
+
+
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """Noisy members of the momentum family on Gaussian rows."""
     if not isinstance(algorithm, Momentum) or not isinstance(algorithm.gradient, Noise):
@@ -169,6 +231,11 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     law = problem.law if isinstance(problem, Spectrum) else None
     if law is None or law.rows is not None or not law.gaussian:
         return None
+    clip = algorithm.gradient.clip
+    if clip is not None:
+        alone = clipped.build(problem, replace(algorithm, gradient=clip), batch_size)
+        assert isinstance(alone, ClippedSystem)  # of a law that is Gaussian, and so its own
+        return PrivateSystem(problem, alone.moments, algorithm.gradient, alone)
     if math.isinf(total_floor(problem)):
         raise ValueError(
             "label noise without a variance has no expected risk under plain gradients: clip them "

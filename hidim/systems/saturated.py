@@ -10,7 +10,7 @@ I the regularised incomplete beta function, (2 / pi) arcsin x at B = 1. With r_i
 
 the expectations by Gauss-Hermite quadrature. Nonlinear in every mode, so single steps alone are
 taken, 40 values of f per mode and step.
-Source: derived for this project, docs/theory/changed-gradients.md, and within 2.3 standard errors
+Source: derived for this project, docs/theory/sign.md, and within 2.3 standard errors
 of runs where the linear drift is off by factors. Limits: no momentum; P is taken at its mean.
 """
 

@@ -9,7 +9,7 @@ with mu from sign_drift.py. The drift is linear in the signal, so B (K r)_i^2 / 
 small in every coordinate; where K is diagonal and the noise Gaussian, saturated.py needs no such
 thing and is followed in its place, step by step, as far as that goes. For any other K that is known
 saturated_pairs.py is, where it is asked for.
-Source: arXiv 2411.12135; derived for this project, docs/theory/changed-gradients.md. Limits:
+Source: arXiv 2411.12135; derived for this project, docs/theory/sign.md. Limits:
 Gaussian rows. A caution says where the linear drift is off.
 """
 

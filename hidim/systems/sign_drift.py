@@ -8,7 +8,7 @@ E sign g_i = mu(S) (K r)_i / sqrt(K_ii) for signals small beside the noise, S tw
                   L(tau) = (1 + 2 tau S)^(-1/2) E exp(-tau eps^2 / (1 + 2 tau S)).
 
 The last is costly, so it is tabulated (tabulated.py).
-Source: derived for this project, docs/theory/changed-gradients.md.
+Source: derived for this project, docs/theory/sign.md.
 """
 
 from __future__ import annotations

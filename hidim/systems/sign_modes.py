@@ -7,7 +7,7 @@ With D = diag K the modes are the eigenvectors of A = D^(-1/4) K D^(-1/4) = Q di
 
 Where K is diagonal, omega = sqrt(lambda); where only eigenvalues are known and they lie in no
 relation to the coordinates, omega = lambda sqrt(d / tr K).
-Source: arXiv 2411.12135, made symmetric for this project, docs/theory/changed-gradients.md.
+Source: arXiv 2411.12135, made symmetric for this project, docs/theory/sign.md.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class SignModes:
         error_sq: squared errors at the start in its basis.
         noise: n^sign.
         root_trace: tr D^(1/2).
+        trace_sq: tr A^2, the sum of omega^2 over all modes.
         signal: largest (K r)_i^2 / K_ii of a coordinate at the start.
         diagonal: (lambda, theta*^2, count) of every coordinate where K is diagonal, else None.
         spread: tr K / lambda_1 where coordinates lie in no relation to the modes, else infinite.
@@ -45,6 +46,7 @@ class SignModes:
     error_sq: Array
     noise: Array
     root_trace: float
+    trace_sq: float
     signal: float
     diagonal: tuple[Array, Array, Array] | None = None
     spread: float = math.inf
@@ -105,7 +107,8 @@ def on_diagonal(
     signal = float(np.max(along * error_sq / each))
     simple = bool(np.all(count > 0) and np.all(error_sq >= 0))
     diagonal = (along, error_sq / each, count) if simple else None
-    return SignModes(root, root * error_sq, noise, float(unit.sum()), signal, diagonal)
+    total, square = float(unit.sum()), float(count @ along)
+    return SignModes(root, root * error_sq, noise, total, square, signal, diagonal)
 
 
 def generic(spectrum: Spectrum, noise_of: Noise = ARCSINE) -> SignModes:
@@ -119,6 +122,7 @@ def generic(spectrum: Spectrum, noise_of: Noise = ARCSINE) -> SignModes:
         unit * spectrum.error_sq,
         count * unit * mixed,
         spectrum.dimension * unit,
+        float(count @ along**2) / share,
         float(along**2 @ spectrum.error_sq) / spectrum.trace,
         spread=spectrum.trace / float(along[0]),
     )
@@ -152,6 +156,7 @@ def _turned(K: Array, theta: Array, noise_of: Noise) -> SignModes:
     K, theta = K[np.ix_(moving, moving)], theta[moving]
     scale = np.diag(K) ** 0.25
     correlations = np.clip(K / np.outer(scale**2, scale**2), -1.0, 1.0)
+    np.fill_diagonal(correlations, 1.0)  # arcsin turns a rounding there into its root
     omega, Q = np.linalg.eigh(scale[:, None] * correlations * scale)
     turned = scale[:, None] * Q  # D^(1/4) Q
     noise = np.einsum("ij,ij->j", turned, noise_of.noise(correlations) @ turned)
@@ -160,5 +165,6 @@ def _turned(K: Array, theta: Array, noise_of: Noise) -> SignModes:
         np.sum((turned.T @ theta) ** 2, axis=1)[::-1],
         noise[::-1],
         float(np.sum(scale**2)),
+        float(np.sum(omega**2)),
         float(np.max(np.sum((K @ theta) ** 2, axis=1) / np.diag(K))),
     )

@@ -39,6 +39,8 @@ class Tabulated:
         """Its values, (n, values)."""
         log = np.log(np.maximum(at, _SMALLEST))
         cells = np.floor(log / _CELL).astype(int)
+        if len(log) == 1:
+            return self._in_cell(int(cells[0]), 2.0 * (log / _CELL - cells) - 1.0)
         parts = {c: self._in_cell(c, 2.0 * (log[cells == c] / _CELL - c) - 1.0) for c in set(cells)}
         found = np.empty((len(log), next(iter(parts.values())).shape[1]))
         for cell, values in parts.items():

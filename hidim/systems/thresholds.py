@@ -5,7 +5,7 @@ of its noise. At the best rate descent is as fast as mu^2 / nu, so the best thre
 noise at an excess R is the c that makes this largest; for light tails, as Gaussian ones, that is
 c = infinity, 1 / 2P, and clipping never helps.
 Source: arXiv 2406.11733 for the criterion; derived for this project,
-docs/theory/changed-gradients.md. Limits: Gaussian rows.
+docs/theory/clipping.md. Limits: Gaussian rows.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ Array = np.ndarray
 
 # A gain that rounding alone could be is none.
 _NO_GAIN = 1e-8
-# Thresholds that are tried first, in standard deviations of the narrowest residuals.
+# Thresholds that are tried first, in standard deviations of the narrowest residuals: few for laws
+# with one hill at 0, more for points apart.
 _TRIED = np.geomspace(1e-6, 1e6, 241)
+_OF_A_HILL = _TRIED[::4]
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,14 @@ def best_threshold(noise: Any, excess: float) -> BestThreshold:
     law = laws.checked(noise)
     if law is None:
         raise ValueError("`noise` must be a law of hidim.noise, such as hidim.noise.Laplace(0.5).")
-    excess = checks.positive("excess", excess)
-    twice = 2.0 * excess + law.variance
-    c = best_of(law.mixture, 2.0 * excess)
-    mu, nu, _ = (float(v[0]) for v in clip_numbers(law.mixture, *_one(2.0 * excess, c)))
+    return best_at(law.mixture, law.variance, checks.positive("excess", excess))
+
+
+def best_at(law: Mixture, variance: float, excess: float) -> BestThreshold:
+    """The same for a mixture whose variance is known in closed form."""
+    twice = 2.0 * excess + variance
+    c = best_of(law, 2.0 * excess)
+    mu, nu, _ = (float(v[0]) for v in clip_numbers(law, *_one(2.0 * excess, c)))
     gain = twice * mu**2 / nu
     if gain <= 1.0 + _NO_GAIN:
         return BestThreshold(math.inf, 1.0, twice, 1.0)
@@ -80,7 +86,7 @@ def best_threshold(noise: Any, excess: float) -> BestThreshold:
 def best_of(law: Mixture, excess: float) -> float:
     """The c of largest mu^2 / nu at twice the excess; a very large one where none is best."""
     scale = math.sqrt(excess + float(np.min(law.variances)))
-    tried = scale * _TRIED
+    tried = scale * (_TRIED if law.means.any() else _OF_A_HILL)
 
     def slope(log_c: float) -> float:
         """d log(mu^2 / nu) / d log c."""
@@ -105,10 +111,11 @@ class BestClip:
     Args:
         law: of the residual but for the signal.
         variance: of that law, in closed form and finite.
+        unit: what nu is measured in, in place of 2P, where there is no variance.
     """
 
-    def __init__(self, law: Mixture, variance: float) -> None:
-        self._law, self._variance = law, variance
+    def __init__(self, law: Mixture, variance: float, unit: float | None = None) -> None:
+        self._law, self._variance, self._unit = law, variance, unit
         self._table = Tabulated(self._numbers)
 
     def __call__(self, excess: Array) -> tuple[Array, Array, Array, Array]:
@@ -118,14 +125,15 @@ class BestClip:
     def _numbers(self, excess: Array) -> Array:
         c = np.array([best_of(self._law, value) for value in excess.tolist()])
         mu, nu, kappa = clip_numbers(self._law, excess, c)
-        return np.stack([mu, nu, kappa, mu * (excess + self._variance) / nu], axis=1)
+        unit = excess + self._variance if self._unit is None else self._unit
+        return np.stack([mu, nu, kappa, mu * unit / nu], axis=1)
 
 
 @lru_cache(maxsize=16)
-def best_clip(noise: Law | None, floor: float) -> BestClip:
+def best_clip(noise: Law | None, floor: float, unit: float | None = None) -> BestClip:
     """The best clipping for a law on top of a Gaussian floor, with what it has computed so far."""
     law = noise or Gaussian(0.0)
-    return BestClip(law.mixture.wider(2.0 * floor), law.variance + 2.0 * floor)
+    return BestClip(law.mixture.wider(2.0 * floor), law.variance + 2.0 * floor, unit)
 
 
 def _one(excess: float, c: float) -> tuple[Array, Array]:

@@ -190,6 +190,30 @@ class Transformed(OfFamily):
         found = loop[:, 0, 0] if loop.shape[1] == 1 else np.linalg.eigvals(loop).real.max(axis=1)
         return np.where(held, found, np.inf)
 
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
+        """Step by step, the recursion written out where there is no momentum."""
+        if self.kinds != 1:
+            return super().steps(first, count, x, drive)
+        _, drift, noise, squares = self._arrays
+        times = first + np.arange(count, dtype=np.float64)
+        rates = Coefficients.at(self.moments.followed, times).total.tolist()
+        states, orders = np.empty((count + 1, *x.shape)), np.empty((count + 1, len(self.orders)))
+        states[0], orders[0] = x, self.order(x)
+        reads = self._reads.T
+        for i, rate in enumerate(rates):
+            mu, nu, kappa = (
+                float(v[0]) for v in self.scalars_at(times[i : i + 1], orders[i : i + 1])
+            )
+            rho = states[i, ERROR]
+            states[i + 1, ERROR] = (
+                rho * (1.0 - 2.0 * rate * mu * drift + rate**2 * kappa * squares)
+                + rate**2 * nu * noise
+            )
+            orders[i + 1] = states[i + 1, ERROR] @ reads
+        return states, orders
+
     def readouts(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> dict[str, Array]:

@@ -132,6 +132,7 @@ CARRIERS = {
     "hidim.algorithms.momentum": {"is_stochastic_nesterov"},
     "hidim.algorithms.parameters": {"parameters", "moved"},
     "hidim.algorithms.update": {"MomentumUpdate"},
+    "hidim.rates.clip_search": {"Search"},
     "hidim.rates.edges": {"Edges", "is_constant", "where_gain_is_one"},
     "hidim.simulation.diffusion": {"Homogenized"},
     "hidim.simulation.eigenbasis": {"Eigenbasis"},

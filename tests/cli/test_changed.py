@@ -107,3 +107,14 @@ def test_a_matrix_and_adam_say_what_they_need(capsys, words, said):
     told = capsys.readouterr().err
     assert said.replace("`", "--") in told.replace("`", "--")
     assert len(told.strip().splitlines()) == 1
+
+
+def test_stability_says_what_sets_signs_apart_from_sgd(capsys):
+    words = ("--algorithm", "sign-sgd:eta=0.001", "--steps", "50", "--noise", "student:3:0.3")
+    found = answer(capsys, "stability", *PROBLEM, *words)["sign"]
+    assert found["compression"][-1] > 1
+    assert found["best_eta"] > 0
+    assert main(["stability", *PROBLEM, *words]) == 0
+    told = capsys.readouterr().out
+    assert "signs beside SGD" in told
+    assert "reshaping" in told
