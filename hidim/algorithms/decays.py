@@ -41,6 +41,10 @@ class PolynomialDecay(Schedule):
     def breakpoints(self) -> tuple[float, ...]:
         return (self.steps,)
 
+    @property
+    def roots(self) -> tuple[float, ...]:
+        return () if self.power == int(self.power) else (self.steps,)
+
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):

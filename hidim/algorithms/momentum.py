@@ -99,6 +99,12 @@ class Momentum:
         return tuple(sorted({b for part in parts for b in part.breakpoints}))
 
     @property
+    def roots(self) -> tuple[float, ...]:
+        """Those of them up to which a formula is no power series, see `Schedule.roots`."""
+        parts = (self.gamma_1, self.gamma_2, self.gamma_3, self.forgetting)
+        return tuple(sorted({b for part in parts for b in part.roots}))
+
+    @property
     def has_momentum(self) -> bool:
         """Whether the momentum can ever move the parameters."""
         return self.gamma_1.constant != 0 and self.gamma_3.constant != 0

@@ -88,6 +88,15 @@ class Schedule:
         return math.inf if type(self).__module__.startswith("hidim.") else 0.0
 
     @property
+    def roots(self) -> tuple[float, ...]:
+        """Breakpoints up to which the formula is no power series, as a root that ends at its zero.
+
+        Polynomials lose their accuracy there however slowly all moves, so engines come close by
+        ever shorter blocks.
+        """
+        return ()
+
+    @property
     def constant(self) -> float | None:
         """The value if it never changes, otherwise None."""
         return None
@@ -210,6 +219,10 @@ class Complement(Schedule):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return self.schedule.breakpoints
+
+    @property
+    def roots(self) -> tuple[float, ...]:
+        return self.schedule.roots
 
     @property
     def resolution(self) -> float:
@@ -403,6 +416,10 @@ class Product(Schedule):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return tuple(sorted({b for factor in self.factors for b in factor.breakpoints}))
+
+    @property
+    def roots(self) -> tuple[float, ...]:
+        return tuple(sorted({b for factor in self.factors for b in factor.roots}))
 
     @property
     def resolution(self) -> float:

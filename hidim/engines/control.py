@@ -217,7 +217,7 @@ class _Control:
 
     def _said(self, record: Record, error: float) -> Controlled:
         # A run that grows passes its errors on undamped.
-        error = error * (2.0 if record.diverged else 1.0) + self._rounding(record)
+        error = error * (2.0 if record.diverged else 1.0) + self._rounding(record) + record.told
         index = np.searchsorted(self.grid, self.asked)
         columns = {name: values[index] for name, values in record.columns.items()}
         states = None if record.states is None else record.states[index]

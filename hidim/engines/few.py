@@ -15,9 +15,9 @@ from hidim.engines.many_modes import Smooth
 from hidim.engines.settled import FEWEST, Settled
 from hidim.systems.base import Array, System
 
-# Share of what a block may leave in doubt that all the modes told by others may; before time is
-# known to pass as slowly as it did so far, less.
-_SHARE, _EARLY = 1e-3, 1e-5
+# Share of what a block may leave in doubt that all the modes told by others may; at first, a share
+# of that.
+_SHARE, _EARLY = 3e-4, 1e-2
 # How many times longer than a mode's memory at least, and by what factor more is tried.
 _AGES, _TRIES = 16.0, 6
 # Time passes by this factor until more settled modes are looked for.
@@ -37,12 +37,15 @@ class Few:
     Args:
         system: with every mode.
         tolerance: error allowed per block.
+
+    Attributes:
+        allowed: share of the risk by which those that are told may be told wrongly.
     """
 
     def __init__(self, system: System, tolerance: float) -> None:
         assert isinstance(system, Smooth)
         self._whole, self._smooth = system, system
-        self._allowed = _SHARE * tolerance
+        self.allowed = _SHARE * tolerance
         # What no order reads, as a momentum, is told by what it does to the others.
         self._seen = np.flatnonzero(np.any(system.weights, axis=(0, 2)))
         self._start = system.start()[..., self._seen[0], :]
@@ -76,7 +79,7 @@ class Few:
             unit = np.zeros((*start.shape[:-1], len(asleep.counts)))
             unit[..., self._seen, :] = 1.0
             moved = alone.steps(0.0, steps, unit)[0][-1][..., self._seen[0], :]
-            if np.all(asleep.bent(moved) <= _EARLY * self._allowed * size):
+            if np.all(asleep.bent(moved) <= _EARLY * self.allowed * size):
                 self._asleep = asleep
                 nodes = np.zeros((*state.shape[:-1], len(asleep.places)))
                 of_start = asleep.state(np.stack([unit, 0.0 * unit], axis=-1))
@@ -90,7 +93,7 @@ class Few:
         if self._asleep is None:
             return True
         doubt = self._asleep.doubt(self._parts(state)[1])
-        return bool(np.all(doubt <= self._allowed * (np.abs(state) @ self._places + _NOTHING)))
+        return bool(np.all(doubt <= self.allowed * (np.abs(state) @ self._places + _NOTHING)))
 
     def wake(self, state: Array) -> Chosen:
         """Follow the fastest of those asleep by themselves."""
@@ -144,7 +147,7 @@ class Few:
         first = int(np.count_nonzero(step * smooth.places[:awake] > _SMALL_STEP))
         told = 0 if self._settled is None else len(self._settled.spread) - FEWEST
         seen = full[..., self._seen, :awake]
-        allowed = self._allowed * (np.abs(seen) @ smooth.places[:awake] + _NOTHING)
+        allowed = self.allowed * (np.abs(seen) @ smooth.places[:awake] + _NOTHING)
         for least in self._ages * 2.0 ** np.arange(_TRIES):
             modes = slice(first, int(np.count_nonzero(ages > least)))
             more = modes.stop - modes.start - FEWEST - told
@@ -161,7 +164,7 @@ class Few:
         seen = state[..., self._seen, :]
         witnesses = seen[..., self._by] / self._smooth.counts[settled.witnesses]
         gap = settled.unseen(seen[..., self._at] / settled.counts, witnesses)
-        return bool(np.all(gap <= self._allowed * (np.abs(seen) @ self._places + _NOTHING)))
+        return bool(np.all(gap <= self.allowed * (np.abs(seen) @ self._places + _NOTHING)))
 
     # A state holds the modes awake, and after the faster ones of them the nodes of those asleep.
 

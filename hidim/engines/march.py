@@ -31,6 +31,8 @@ OVERFLOW_FACTOR = 1e18
 MOST_SINGLE_STEPS = 20_000_000
 # In continuous time only an explosion moves within so small a part of a step.
 SHORTEST_TIME = 1e-8
+# So near a root the rest is one block.
+NEAR_ROOT = 1e-3
 # A block costs about as much as this many single steps.
 SHORTEST_BLOCK = 128
 # Modes up to which every one is solved by itself.
@@ -135,6 +137,7 @@ class Walk:
         self.overflow = OVERFLOW_FACTOR * np.maximum(self.seen["risk"][0], 1e-300)
         edges = sorted({b for part in self.systems for b in part.breakpoints})
         self.edges = np.array([*edges, math.inf])
+        self.roots = {b for part in self.systems for b in part.roots}
         self.watched = [f for part in self.systems for f in part.watched]
         self.time = 0.0
         self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
@@ -167,6 +170,9 @@ class Walk:
             return
         edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
         room = min(edge, end) - self.time
+        if edge in self.roots:  # a block never comes nearer than its own length
+            near = float(self.shortest) if self.discrete else NEAR_ROOT
+            room = min(max(0.5 * (edge - self.time), near), room)
         stepped = any(part.stepped for part in self.systems)
         if self.discrete and (stepped or min(self.length, room) < self.shortest):
             before, count = self.time, min(end - self.time, self.patience)
@@ -324,6 +330,8 @@ class Walk:
     def _follow(self, chosen: Chosen | None) -> None:
         """Go on with another choice of modes."""
         if chosen is not None:
+            assert self.few is not None
+            self.record.told = self.few.allowed
             system, state = chosen
             self.systems = [system]
             if self.observer is None:

@@ -26,6 +26,7 @@ class Record:
         stopped_at: step at which the run was given up, or None.
         last_risk: (...targets).
         local_error: sum of what each block left in doubt, relative to the risk there.
+        told: share of the risk that may be lost to modes told by others (few.py).
         effort: how many single steps, blocks and rejected blocks.
     """
 
@@ -39,6 +40,7 @@ class Record:
     stopped_at: float | None = None
     last_risk: np.ndarray = field(default_factory=lambda: np.zeros(()))
     local_error: float = 0.0
+    told: float = 0.0
     effort: dict[str, int] = field(
         default_factory=lambda: {"single_steps": 0, "blocks": 0, "rejected": 0}
     )

@@ -48,6 +48,7 @@ class System(ABC):
         orders: names of the order parameters.
         affine: change is free of q, and source affine in it.
         breakpoints: ascending times at which a formula changes.
+        roots: those of them up to which the formula before is no power series.
         driver: a system solved first over the same steps, whose state and orders at the same time
             the methods get as `drive`; it knows nothing of this one.
         stepped: `step` alone is given (nonlinear mode by mode), so only single steps are taken.
@@ -63,6 +64,7 @@ class System(ABC):
     orders: tuple[str, ...]
     affine: bool = False
     breakpoints: tuple[float, ...] = ()
+    roots: tuple[float, ...] = ()
     driver: System | None = None
     stepped: bool = False
     steady: bool = False

@@ -102,6 +102,11 @@ class MomentumSystem(System):
         return self.followed.breakpoints
 
     @property
+    def roots(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Where one ends that is no power series up to there."""
+        return self.followed.roots
+
+    @property
     def steady(self) -> bool:  # type: ignore[override]
         """Whether no rate moves."""
         return constant_rates(self.followed)

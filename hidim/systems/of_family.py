@@ -29,6 +29,12 @@ class OfFamily(System):
         return edges
 
     @property
+    def roots(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Where one ends that is no power series up to there."""
+        ends: tuple[float, ...] = self.moments.roots
+        return ends
+
+    @property
     def steady(self) -> bool:  # type: ignore[override]
         """Whether no rate moves."""
         return bool(self.moments.steady)

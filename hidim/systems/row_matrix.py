@@ -49,6 +49,11 @@ class MatrixSystem(System):
         return self.driver.breakpoints
 
     @property
+    def roots(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Where one ends that is no power series up to there."""
+        return self.driver.roots
+
+    @property
     def _modes(self) -> int:
         return len(self.spectrum)
 
