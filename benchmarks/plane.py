@@ -28,7 +28,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import distributed  # noqa: E402
 import numpy as np  # noqa: E402
-from dask import config  # noqa: E402
 
 import hidim  # noqa: E402
 from hidim.studies import plane_exponents, run_plane  # noqa: E402
@@ -81,10 +80,7 @@ def by_both() -> tuple[list[Any], list[Any], float, float, int]:
 
     In the order processes, Dask, Dask, processes, so that what else the machine does meets both.
     """
-    # By default Dask's workers hand memory back after every array, and fetch it again.
-    keeping = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
     with (
-        config.set(keeping),
         tempfile.TemporaryDirectory() as folder,
         distributed.LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=50

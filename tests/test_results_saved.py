@@ -140,7 +140,6 @@ RESULTS = {
     "no crossing": lambda: measure.first_crossing([1, 10], [1.0, 0.1], 0.05),
     OwnExponents: lambda: own_exponents(
         hidim.Spectrum(np.arange(1, 401.0) ** -2, np.arange(1, 401.0) ** -0.6, 0.0),
-        sizes=[10, 14, 20, 28, 40, 56, 80],
     ),
     "frontier": lambda: measure.frontier(sums_of_powers(), law=hidim.scaling_law(1.0, 0.7)),
     OptimalSize: isoflop,

@@ -21,11 +21,13 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     as_completed,
 )
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hidim._version import __version__
 from hidim.support.checks import shown, whole
+from hidim.support.memory import steady_memory
 
 # Told the name and the result of a task; takes it out of what is left.
 Arrived = Callable[[str, Any], None]
@@ -81,10 +83,17 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Call:
-    """The function as a worker calls it, after a look at the worker's version of hidim."""
+    """The function as a worker calls it, after a look at the worker's version of hidim.
+
+    Attributes:
+        function: what is done with a task.
+        version: of the caller.
+        steady: whether the worker, somebody else's, keeps its memory while it is at a task.
+    """
 
     function: Callable[[Any], Any]
     version: str = __version__
+    steady: bool = False
 
     def __call__(self, task: Any) -> Any:
         """The function's answer."""
@@ -93,7 +102,8 @@ class Call:
                 f"a worker runs hidim {__version__} and was sent a task of hidim {self.version}: "
                 "install the same version"
             )
-        return self.function(task)
+        with steady_memory() if self.steady else nullcontext():
+            return self.function(task)
 
 
 def in_processes(call: Call, left: dict[str, Any], arrived: Arrived, count: int) -> None:
@@ -141,7 +151,7 @@ def in_executor(executor: Any, call: Call, left: dict[str, Any], arrived: Arrive
         WorkersLost: it gave up, or its workers cannot import the task.
     """
     try:
-        _gather(executor, call, left, arrived)
+        _gather(executor, replace(call, steady=True), left, arrived)
     except Exception as error:
         if (reason := _reason(error)) is None:
             raise

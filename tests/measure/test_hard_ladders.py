@@ -66,7 +66,7 @@ def test_noise_that_hides_the_floor_is_a_reason():
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_intervals_with_a_fitted_floor_cover_the_truth(noise):
-    assert coverage(noise, 8, sizes=8) >= 7 / 8  # 200 below
+    assert coverage(noise, 4, sizes=8) >= 3 / 4  # 200 below, and in docs/benchmarks
 
 
 @pytest.mark.slow
