@@ -42,7 +42,7 @@ NAMES = ("sgd", "sgd-momentum", "dana-constant", "dana-decaying")
 SETS: tuple[tuple[str, int, float | None, float | None], ...] = (
     ("breast_cancer", 0, 0.02, 0.3),
     ("digits", 600, 2.0, 5.0),
-    ("breast_cancer", 600, None, None),
+    ("wine", 100, None, None),
 )
 
 

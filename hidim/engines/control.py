@@ -165,7 +165,11 @@ class _Control:
         steps = self.most
         blocks = math.inf if steps == MOST_SINGLE_STEPS else steps // _STEPS_PER_BLOCK
         resolution = _fine(self.rtol, self.tightness)
-        resolution = replace(resolution, most_single_steps=steps, most_blocks=blocks)
+        # A driver's doubts come on top: a little finer at once saves another walk.
+        tolerance = resolution.tolerance * (0.5 if self.system.driver is not None else 1.0)
+        resolution = replace(
+            resolution, tolerance=tolerance, most_single_steps=steps, most_blocks=blocks
+        )
         return self.finely(self.system, self.grid, resolution)
 
     def _block_error(

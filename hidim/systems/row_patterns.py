@@ -53,7 +53,8 @@ class Pattern:
     def form(self, vectors: np.ndarray) -> np.ndarray:
         """v^T P v of vectors (..., modes)."""
         turned = vectors[..., self.first] @ self.block
-        return np.asarray(np.einsum("...b,...b->...", turned, vectors[..., self.second]))
+        turned *= vectors[..., self.second]
+        return np.asarray(turned.sum(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +89,12 @@ class Followed:
 
     def forms(self, vectors: np.ndarray) -> np.ndarray:
         """v_j^2 and v^T P_b v of vectors (..., k)."""
-        beside = [p.form(vectors)[..., None] for p in self.patterns]
-        return np.concatenate([vectors**2, *beside], axis=-1)
+        found = np.empty((*vectors.shape[:-1], len(self.along)))
+        k = vectors.shape[-1]
+        np.multiply(vectors, vectors, out=found[..., :k])
+        for place, pattern in enumerate(self.patterns, start=k):
+            found[..., place] = pattern.form(vectors)
+        return found
 
 
 def followed(features: np.ndarray, eigenvalues: np.ndarray, leading: np.ndarray) -> Followed:

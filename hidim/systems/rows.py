@@ -243,7 +243,7 @@ class RowsSystem(OfFamily):
         alive &= (own < 1.0).all(axis=1)
         passed = transfer / batch / np.where(own < 1.0, 1.0 - own, 1.0)
         directions = self._directions / along[:, None]
-        loop = np.einsum("tj,jr,js->trs", passed, directions, directions)
+        loop = (passed[:, None] * directions.T) @ directions  # (times, orders, orders)
         return np.where(alive, np.linalg.eigvalsh(loop)[:, -1], np.inf)
 
     @cached_property
