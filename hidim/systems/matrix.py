@@ -115,7 +115,10 @@ class PolarSystem(MatrixSystem):
 
     def caution(self, last: float) -> str:
         """Whether some mode's signal is too large at the start, or the matrix too small."""
-        told = [small(self.spectrum), too_linear("polar factors", self.too_fast)]
+        told = [
+            small(self.spectrum, self.moments.batch_size),
+            too_linear("polar factors", self.too_fast),
+        ]
         return "; ".join(filter(None, told))
 
 
