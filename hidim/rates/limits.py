@@ -3,7 +3,8 @@
 Where noise and contraction balance: x = -change(q)^-1 source(q) and q = order(x). Of the first
 order a root is looked for, from the order at the end of a run on in the direction in which the run
 goes, so that a run above its limit finds that from above; other orders settle at each value of it.
-A theory of single steps says itself where it stays (`System.resting`), if it knows.
+A theory of single steps, or one that has such a theory beside it, says itself where it stays
+(`System.resting`), if it knows.
 Limits: theories without a driver.
 """
 
@@ -31,8 +32,8 @@ def limit_risk(system: System, t: float, last: float) -> float | None:
     if system.driver is not None or not system.orders:
         return None
     times = np.array([float(t)])
-    if system.stepped:
-        rest = system.resting(float(t))
+    rest = system.resting(float(t))
+    if rest is not None or system.stepped:
         return None if rest is None else _risk(system, times, rest)
 
     def balanced(q: np.ndarray) -> np.ndarray | None:

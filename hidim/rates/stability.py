@@ -310,9 +310,7 @@ def _of_any_theory(
     forever = all(part.affine and part.steady for part in parts)
     stable = run.status != "diverged" and not (forever and not norm[0] < 1.0)
     spectrum = getattr(system, "spectrum", None)
-    sharper = system.sharper(float(grid[-1]))
-    followed = sharper if sharper.stepped else system  # what the curve is of, but for rounding
-    limit = limit_risk(followed, float(grid[-1]), _last_order(system, run)) if stable else None
+    limit = limit_risk(system, float(grid[-1]), _last_order(system, run)) if stable else None
     careful = warning(grid, norm, growth, highest, GAIN) if stable else ""
     said = verdict(stable, run, grid, norm, growth, GAIN)
     edges = f"the rates of {run.label} are not known, as those of the momentum family are"

@@ -325,7 +325,10 @@ class System(ABC):
         return None
 
     def resting(self, t: float) -> Array | None:
-        """The state at which single steps with the rates of step t stay, where this is known."""
+        """The state at which a run with the rates of step t stays, where the theory says so itself.
+
+        Elsewhere it is looked for (rates/limits.py), but for theories of single steps.
+        """
         return None
 
     def caution(self, last: float) -> str:

@@ -89,6 +89,10 @@ class PolarSystem(MatrixSystem):
         mu = self.held(t, 1.0 / np.sqrt(np.maximum(2.0 * self.floor + excess, 1e-300)))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
+    def resting(self, t: float) -> Array | None:
+        """By the law that needs no small signal, where that is known."""
+        return None if self.exact is None else self.exact.resting(t)
+
     def sharper(self, last: float) -> System:
         """Without the linear drift, where every step can be taken by itself."""
         if self.exact is None:
@@ -115,7 +119,10 @@ class PolarSystem(MatrixSystem):
 
     def caution(self, last: float) -> str:
         """Whether some mode's signal is too large at the start, or the matrix too small."""
-        told = [small(self.spectrum), too_linear("polar factors", self.too_fast)]
+        told = [
+            small(self.spectrum, self.moments.batch_size),
+            too_linear("polar factors", self.too_fast),
+        ]
         return "; ".join(filter(None, told))
 
 

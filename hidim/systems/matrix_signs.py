@@ -131,6 +131,10 @@ class MatrixSigns(MatrixSystem):
         mu = self.held(t, self.entries.lean / np.sqrt(twice))
         return mu, np.ones_like(mu), np.zeros_like(mu)
 
+    def resting(self, t: float) -> Array | None:
+        """By the law that needs no small signal, where that is known."""
+        return None if self.exact is None else self.exact.resting(t)
+
     def sharper(self, last: float) -> System:
         """Without the linear drift, where every step can be taken by itself."""
         return self if self.exact is None or last > _STEPS else self.exact

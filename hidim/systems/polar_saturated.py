@@ -35,7 +35,7 @@ from hidim.systems.polar_drift import centre
 _LOG_T = np.arange(-13.0, 13.0 + 0.1, 0.2)
 _TRIES, _CLOSE = 25, 1e-9
 _SETTLING, _SMALLEST = 400, 1e-290
-_LEAST = 8.0  # rows and columns
+_LEAST, _FEW = 12.0, 4.0  # rows and columns, and modes that hold the trace
 _LONGEST = 2.0  # move of a logarithm in one try
 _MOST_WORK = 1e12  # multiplications that a run may take, a quarter of an hour of them
 
@@ -153,15 +153,23 @@ def _means(Z: Array) -> tuple[Array, Array, Array, Array]:
     return k, slope, ratio - 1.0, ratio * ratio_slope
 
 
-def small(problem: MatrixLeastSquares) -> str:
-    """What is to be careful about where a matrix is small; mostly nothing."""
-    least = min(float(problem.outputs), problem.spectrum.dimension)
-    if least >= _LEAST:
-        return ""
-    return (
-        f"polar factors are predicted for large matrices, and one side of this has {least:g}: off "
-        "by 3 % of the excess at 10, by more below"
-    )
+def small(problem: MatrixLeastSquares, batch: float) -> str:
+    """What is to be careful about where a matrix is small, or its rows are; mostly nothing."""
+    spectrum, told = problem.spectrum, []
+    least = min(float(problem.outputs), spectrum.dimension)
+    if least < _LEAST:
+        told.append(
+            f"polar factors are predicted for large matrices, and one side of this has {least:g}: "
+            "some 3 % of the excess too low at 12, more below"
+        )
+    modes = spectrum.trace / float(spectrum.eigenvalues[0])
+    if modes < _FEW and batch < problem.outputs:
+        told.append(
+            "polar factors of few samples are predicted for rows of nearly one length, and the "
+            f"trace is only {modes:.2g} times the largest eigenvalue: some 6 % of the excess too "
+            "low at 2"
+        )
+    return "; ".join(told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +273,7 @@ class SaturatedPolar(System):
 
     def caution(self, last: float) -> str:
         """Whether the matrix is too small."""
-        return small(self.spectrum)
+        return small(self.spectrum, self.batch_size)
 
     def parameters(self) -> tuple[str, ...]:
         """None: derivatives by parameters are of theories that blocks can follow."""

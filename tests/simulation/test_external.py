@@ -11,7 +11,7 @@ from hidim.algorithms import Gradient
 
 LAM = np.arange(1.0, 41) ** -0.3
 LEVEL = hidim.Spectrum(LAM, np.full(40, 2.0 / LAM.sum()), 0.5)
-NARROW = np.arange(1.0, 17) ** -1.0
+NARROW = np.arange(1.0, 17) ** -0.5
 MATRIX = hidim.MatrixLeastSquares(
     hidim.Spectrum(NARROW, np.full(16, 2.0 / NARROW.sum()), 1.0), outputs=12
 )
