@@ -127,7 +127,7 @@ def _table(found: Any) -> dict[str, list[str]]:
     best = found.best
     return {
         found.unit: [f"{x:.4g}" for x in found.epsilon[best]],
-        "risk": [f"{x:.5g}" for x in found.risk[best]],
+        found.loss: [f"{x:.5g}" for x in found.risk[best]],
         "gamma_2": [f"{x:.4g}" for x in found.gamma_2[best]],
         "std": [f"{x:.4g}" for x in found.std[best]],
         "steps": [common.step_text(x) for x in found.steps[best]],
@@ -173,5 +173,5 @@ def draw(ax: Axes, found: Any) -> None:
     best = found.best
     ax.step(found.epsilon[best], found.risk[best], where="post", color="#c2203a", label="envelope")
     what = "" if found.guarantee else "; no guarantee"
-    dress(ax, x=found.unit, y="risk P", title=f"accountant: {found.accountant}{what}")
+    dress(ax, x=found.unit, y=found.loss, title=f"accountant: {found.accountant}{what}")
     ax.legend(frameon=False, fontsize="small")

@@ -27,7 +27,7 @@ from hidim.curve import Curve
 from hidim.engines.solve import MAX_STEPS
 from hidim.measure.crossings import settling_time
 from hidim.problems import as_spectrum
-from hidim.rates.clip_search import Search, as_gaussian
+from hidim.rates.clip_search import Search, as_gaussian, huber_excess
 from hidim.support import checks
 from hidim.support.json import plain
 from hidim.support.results import Saved
@@ -59,6 +59,8 @@ class Clipping(Saved, format="hidim-clipping/1"):
             expected risk, and for the other two where clipping never helps.
         unclipped_algorithm, algorithm, schedule: what they are of.
         threshold: of `algorithm`, None where there is none.
+        huber: on measured rows the excess risk of where that goes, Huber's optimum, over least
+            squares, which the prediction for Gaussian rows does not know; else None.
     """
 
     helps: bool
@@ -79,11 +81,19 @@ class Clipping(Saved, format="hidim-clipping/1"):
     unclipped_algorithm: Any = field(repr=False)
     algorithm: Any = field(repr=False)
     schedule: Any = field(repr=False)
+    huber: float | None = None
 
     @property
     def caution(self) -> str:
-        """What the theory of the constant threshold says of itself here; empty if nothing."""
-        return "" if self.constant is None else str(self.constant.provenance.get("caution", ""))
+        """Where the constant threshold is not as predicted; empty if nowhere is known."""
+        said = "" if self.constant is None else str(self.constant.provenance.get("caution", ""))
+        if not self.huber:
+            return said
+        table = (
+            f"on a table of rows clipped descent goes to Huber's optimum, here {self.huber:.3g} "
+            "above least squares, which the prediction does not know"
+        )
+        return "; ".join(filter(None, [said, table]))
 
     @property
     def curves(self) -> dict[str, Curve]:
@@ -108,7 +118,7 @@ class Clipping(Saved, format="hidim-clipping/1"):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers for strict JSON; infinities become None."""
-        names = ["helps", "verdict", "caution", "kind", "steps", "batch_size", "threshold"]
+        names = ["helps", "verdict", "caution", "huber", "kind", "steps", "batch_size", "threshold"]
         names += ["excess", "thresholds", "mu", "larger_rate", "gain", "share"]
         ways = {
             name: {
@@ -169,8 +179,11 @@ def clipping(
     if math.isinf(batch_size):
         raise ValueError("`batch_size`=inf has no noise to clip: give a finite batch.")
     checks.choice("kind", kind, KINDS)
-    spectrum = as_gaussian(as_spectrum(problem, checks.seed("seed", seed)))
-    return _found(Search(spectrum, float(steps), float(batch_size), kind))
+    given = as_spectrum(problem, checks.seed("seed", seed))
+    found = _found(Search(as_gaussian(given), float(steps), float(batch_size), kind))
+    if given.law.rows is None or found.threshold is None:
+        return found
+    return replace(found, huber=huber_excess(given.law.rows, found.threshold, kind))
 
 
 def _found(search: Search) -> Clipping:
@@ -185,13 +198,14 @@ def _found(search: Search) -> Clipping:
         best = search.constant(third, gamma)
         second = search.curve(best)
     lowest = min(c.excess[-1] for c in (first, second, third) if c is not None)
+    table: dict[str, Any] = dict(search.table(float(lowest)))
     found = Clipping(
         helps=helps,
         verdict="",
         kind=search.kind,
         steps=search.steps,
         batch_size=search.batch_size,
-        **search.table(float(lowest)),
+        **table,
         threshold=None if best is None else _threshold(best),
         unclipped=first,
         constant=second,

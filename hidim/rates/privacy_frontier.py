@@ -44,6 +44,7 @@ class PrivacyFrontier(Saved, format="hidim-privacy-frontier/1"):
         caution: where the risks are not to be relied upon, and why; empty if nowhere.
         gamma_2, std, steps, risk, epsilon: (n,) the points; epsilon is a Renyi divergence of the
             order `order` where there is no guarantee.
+        loss: what `risk` is, "risk P" or "excess risk" where the labels' noise has no variance.
         best: (m,) which of them nothing beats in both, by rising epsilon.
         delta, order, clip, samples, batch_size, l2: as given; None where they do not matter.
     """
@@ -57,6 +58,7 @@ class PrivacyFrontier(Saved, format="hidim-privacy-frontier/1"):
     steps: _Array
     risk: _Array
     epsilon: _Array
+    loss: str
     best: _Array
     delta: float | None
     order: float | None
@@ -151,12 +153,14 @@ def frontier(
     l2 = checks.non_negative("l2", l2)
     spectrum = as_spectrum(problem, checks.seed("seed", seed))
     rows, caution = [], ""
+    endless = math.isinf(spectrum.law.noise_risk)
     for gamma in grid[0]:
         for std in grid[1]:
             algorithm = _algorithm(gamma, std, l2, clip)
             curve = solve(spectrum, algorithm, at=grid[2], batch_size=batch_size)
             caution = caution or str(curve.provenance.get("caution", ""))
-            for at, one in zip(grid[2], curve.risk.tolist(), strict=True):
+            left = curve.excess if endless else curve.risk
+            for at, one in zip(grid[2], left.tolist(), strict=True):
                 spent = _Spent(accountant, clip, samples, batch_size, delta, order, adjacency)
                 rows.append((gamma, std, at, one, spent.epsilon(spectrum, algorithm, std, at)))
     gammas, noises, lengths, risks, epsilons = np.array(rows, dtype=float).T
@@ -170,6 +174,7 @@ def frontier(
         steps=lengths,
         risk=risks,
         epsilon=epsilons,
+        loss="excess risk" if endless else "risk P",
         best=_envelope(epsilons, risks),
         delta=delta if bounded else None,
         order=None if bounded else float(order),

@@ -30,8 +30,6 @@ from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.spectrum import Spectrum
-from hidim.rates.clipping import clipping
-from hidim.rates.signs import best_sign
 from hidim.support import checks
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
@@ -132,8 +130,8 @@ def recommend(
     if record.name in _SEARCHED:
         if steps is None:
             raise ValueError(
-                f"`name` is {record.name!r}, whose best rate falls with the horizon: give `steps`, "
-                "or the algorithm itself at a rate of its own."
+                f"{record.no_rates}; give `steps`, a horizon, for which its best constant rate is "
+                "searched."
             )
         return _SEARCHED[record.name](as_spectrum(problem, seed), float(steps), batch_size)
     setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed, steps)
@@ -149,11 +147,15 @@ def recommend(
 
 
 def _best_sign(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
+    from hidim.rates.signs import best_sign  # on use: it imports SciPy
+
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     return best_sign(spectrum, steps, batch_size)
 
 
 def _best_clipped(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
+    from hidim.rates.clipping import clipping  # on use: so does this
+
     found = clipping(spectrum, steps, batch_size)
     best: Momentum = found.unclipped_algorithm if found.algorithm is None else found.algorithm
     return best

@@ -11,7 +11,7 @@ so with slope_i = E f'(x_i) and G = diag(slope_i / s_i)
 E s s^T is K_sigma = (2 / pi) arcsin(correlations of K) for single samples, exactly; for larger
 batches what the leanings have in common, E f E f^T + G K V K G, and K_sigma for what is left of
 each sign. That is never less than the errors' share in it, so E r r^T stays a covariance.
-Source: derived for this project, docs/theory/changed-gradients.md. Limits: no momentum; P is taken
+Source: derived for this project, docs/theory/sign.md. Limits: no momentum; P is taken
 at its mean; O(d^3) per step, so runs are kept short.
 """
 

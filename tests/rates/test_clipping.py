@@ -9,7 +9,7 @@ import pytest
 import hidim
 from hidim import noise
 from hidim.problems.noise import Mixture
-from hidim.rates.clip_search import as_gaussian, fisher_information, gain_map
+from hidim.rates.clip_search import as_gaussian, fisher_information, gain_map, huber_excess
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,22 @@ def test_measured_residuals_are_the_noise_and_runs_on_the_rows_agree():
     # Simulated on the rows themselves, drawn from the table; these rows are nearly Gaussian.
     run = hidim.simulate_rows(X, y, clipped, 100, runs=200, seed=0, at=at)
     assert run.risk - 0.5 * np.mean(left**2) == pytest.approx(predicted.excess, rel=0.1)
+
+
+def test_on_a_table_clipped_descent_goes_to_hubers_optimum():
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((60, 6))
+    y = X @ np.ones(6) + Contaminated().draw(rng, 60)
+    spectrum = hidim.Spectrum.from_data(X, y)
+    far = huber_excess(spectrum.law.rows, 0.3, "residual")
+    slow = hidim.clipped(hidim.sgd(0.1), 0.3)
+    # Simulated, with so large a batch that next to no noise is left.
+    run = hidim.simulate_rows(X, y, slow, 400, batch_size=400, runs=4, seed=0, at=[400])
+    assert run.risk[0] - spectrum.risk_floor == pytest.approx(far, rel=0.05)
+    assert far > 0.01
+    found = hidim.clipping(spectrum, 20)
+    assert found.huber > 0
+    assert "Huber's optimum" in found.caution
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ def test_gaussian_mechanisms_equal_dp_accounting():
         assert hidim.privacy.gdp_epsilon(mu, 1e-5) == pytest.approx(expected, rel=1e-5)
 
 
+def test_noise_without_a_variance_has_an_excess_alone():
+    endless = hidim.Spectrum(
+        np.full(50, 1 / 50), np.full(50, 0.02), 0.0, noise=hidim.noise.Cauchy(0.2)
+    )
+    found = hidim.privacy.frontier(endless, accountant="one-pass", clip=0.5, **GRID)
+    assert found.loss == "excess risk"
+    assert np.all(np.isfinite(found.risk))
+    assert ask(**POISSON).loss == "risk P"
+
+
 @pytest.mark.parametrize(
     ("given", "match"),
     [
