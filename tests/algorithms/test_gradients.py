@@ -18,7 +18,7 @@ from hidim.engines.targets import predict_targets
 from hidim.rates.recommend import scaled
 from hidim.studies import run_ladder
 from hidim.support import json
-from hidim.systems import kernel_norm, row_gain
+from hidim.systems import kernel_norm, row_gain, row_pairs
 from hidim.systems.momentum import MomentumSystem
 from tests.simulation.gradients import EXAMPLES, ClippedSamples, Noisy, Sign
 
@@ -116,6 +116,8 @@ READERS = {
     "gain": lambda a: kernel_norm.gain(SPECTRUM, a, 1, ONE),
     "loop_gain": lambda a: kernel_norm.loop_gain(SPECTRUM, a, 1, ONE),
     "transfers": lambda a: kernel_norm.transfers(SPECTRUM.eigenvalues, a, ONE),
+    "frozen_rates": lambda a: row_pairs.frozen_rates(SPECTRUM.eigenvalues, a, 3.0),
+    "pair_response": lambda a: row_pairs.pair_response(SPECTRUM.eigenvalues, a, 3.0, 0.0),
     "RowLoop": lambda a: row_gain.loop_of(MEASURED).gain(a, 1, 3.0),
     "clipped": lambda a: hidim.clipped(a, 1.0),
     "noisy": lambda a: hidim.noisy(a, 1.0),
