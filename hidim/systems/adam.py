@@ -88,6 +88,12 @@ class SignumSystem(Transformed):
         """Everything is in the rate, but for the size of the noise."""
         return self._at(t, excess[:, None])[1]
 
+    def steps(
+        self, first: float, count: int, x: Array, drive: Drive | None = None
+    ) -> tuple[Array, Array]:
+        """As of any system, for the same reason as below."""
+        return System.steps(self, first, count, x, drive)
+
     def linearised(
         self, t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> tuple[Array, Array | None, Array]:
