@@ -143,7 +143,6 @@ CARRIERS = {
     "hidim.studies.rungs": {"Rung"},
     "hidim.systems.coefficients": {"Coefficients"},
     "hidim.systems.powers": {"constant_rates", "states_by_powers"},
-    "hidim.systems.row_pairs": {"frozen_rates", "pair_response"},
 }
 
 
