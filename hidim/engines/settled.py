@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from hidim.engines.many_modes import Smooth
 from hidim.systems.base import Array
@@ -53,7 +52,7 @@ class Settled:
         root = np.sqrt(np.abs(carried))
         powers = (places[:, None] / np.sqrt(places[0] * places[-1])) ** _POWERS * root[:, None]
         basis = np.linalg.qr(powers / np.linalg.norm(powers, axis=0))[0]
-        nodes = np.sort(scipy.linalg.qr(basis.T, mode="r", pivoting=True)[1][: len(_POWERS)])
+        nodes = _pivots(basis)
         spread = np.linalg.solve(basis[nodes].T, basis.T).T * root[nodes] / root[:, None]
         others = np.delete(np.arange(len(places)), nodes)
         # The last mode among them: it was the last to settle, and is told worst.
@@ -85,3 +84,22 @@ class Settled:
         """The same as the witnesses see it, from values per count (..., nodes) and theirs."""
         told = nodes @ self.spread[self.witnesses - self.modes.start].T
         return np.asarray(np.abs(witnesses - told) @ self.stands)
+
+
+def _pivots(basis: Array) -> Array:
+    """Rows of an orthonormal basis (modes, n) that tell the others, n of them, ascending.
+
+    The pivots of a QR factorisation with column pivoting of its transpose; SciPy's costs more to
+    import than a prediction takes.
+    """
+    left, chosen = basis.T.copy(), []
+    sizes = np.einsum("kj,kj->j", left, left)
+    for _ in range(len(left)):
+        pivot = int(np.argmax(sizes))
+        chosen.append(pivot)
+        direction = left[:, pivot] / np.linalg.norm(left[:, pivot])
+        along = direction @ left
+        left -= direction[:, None] * along
+        sizes -= along**2
+        sizes[pivot] = -1.0
+    return np.sort(chosen)
