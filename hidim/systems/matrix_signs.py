@@ -29,6 +29,7 @@ from hidim.problems.coordinates import coordinates_of
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.systems.base import Array, Drive, System
 from hidim.systems.momentum import MomentumSystem
+from hidim.systems.saturating import Saturating
 from hidim.systems.sign import modes_of
 from hidim.systems.sign_modes import SignModes, scattered
 from hidim.systems.transformed import Transformed, total_floor
@@ -159,7 +160,7 @@ class MatrixSigns(MatrixSystem):
 
 
 @dataclass(frozen=True, eq=False)
-class SaturatedEntries(System):
+class SaturatedEntries(Saturating):
     """Mean square error of every mode, step by step.
 
     Args:
@@ -174,17 +175,7 @@ class SaturatedEntries(System):
     floor: float
     eta: Schedule
 
-    kinds, orders, stepped, bounded = 1, ("twice_excess",), True, True
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where the rate changes its formula."""
-        return self.eta.breakpoints
-
-    @property
-    def risk_floor(self) -> float:
-        """Of the curve."""
-        return self.floor
+    kinds = 1
 
     def start(self) -> Array:
         """W = 0."""
@@ -224,20 +215,6 @@ class SaturatedEntries(System):
             rest = after
         swings = 2.0 * eta * float(np.max(omega * gain)) > 1.0
         return None if swings else rest[None]
-
-    def readouts(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> dict[str, Array]:
-        """Risk at the iterate."""
-        return {"risk": self.floor + 0.5 * q[..., 0]}
-
-    def parameters(self) -> tuple[str, ...]:
-        """None: derivatives by parameters are of theories that blocks can follow."""
-        return ()
-
-    def facts(self, last: float) -> dict[str, str]:
-        """Which law of the drift this is."""
-        return {"drift": "saturated"}
 
     def caution(self, last: float) -> str:
         """Whether modes are too few, or one holds most of the residual."""

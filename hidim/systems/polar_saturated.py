@@ -29,8 +29,9 @@ import numpy as np
 
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.matrix import MatrixLeastSquares
-from hidim.systems.base import Array, Drive, System
+from hidim.systems.base import Array, Drive
 from hidim.systems.polar_drift import centre
+from hidim.systems.saturating import Saturating
 
 _LOG_T = np.arange(-13.0, 13.0 + 0.1, 0.2)
 _TRIES, _CLOSE = 25, 1e-9
@@ -173,7 +174,7 @@ def small(problem: MatrixLeastSquares, batch: float) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class SaturatedPolar(System):
+class SaturatedPolar(Saturating):
     """Mean square error of every mode.
 
     Args:
@@ -190,7 +191,7 @@ class SaturatedPolar(System):
     batch_size: float
     noise: Array
 
-    kinds, orders, stepped, bounded = 1, ("twice_excess",), True, True
+    kinds = 1
 
     @cached_property
     def _factors(self) -> PolarFactors:
@@ -203,16 +204,6 @@ class SaturatedPolar(System):
     @cached_property
     def _count(self) -> Array:
         return self.spectrum.spectrum.multiplicity
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where the rate changes its formula."""
-        return self.eta.breakpoints
-
-    @property
-    def risk_floor(self) -> float:
-        """Of the curve."""
-        return self.floor
 
     @property
     def work_per_step(self) -> float:  # type: ignore[override]
@@ -265,19 +256,9 @@ class SaturatedPolar(System):
         state[0, moving] = rest
         return state
 
-    def readouts(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> dict[str, Array]:
-        """Risk at the iterate."""
-        return {"risk": self.floor + 0.5 * q[..., 0]}
-
     def caution(self, last: float) -> str:
         """Whether the matrix is too small."""
         return small(self.spectrum, self.batch_size)
-
-    def parameters(self) -> tuple[str, ...]:
-        """None: derivatives by parameters are of theories that blocks can follow."""
-        return ()
 
     @property
     def longest(self) -> float:  # type: ignore[override]

@@ -25,7 +25,8 @@ import numpy as np
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
 from hidim.support.roots import bracketed_root
-from hidim.systems.base import Array, Drive, System
+from hidim.systems.base import Array, Drive
+from hidim.systems.saturating import Saturating
 
 MEAN, SQUARE = 0, 1
 # Nodes and weights of a standard normal.
@@ -75,7 +76,7 @@ def _table(batch: float) -> tuple[float, Array, Array]:
 
 
 @dataclass(frozen=True, eq=False)
-class SaturatedSigns(System):
+class SaturatedSigns(Saturating):
     """Mean and mean square of every coordinate's error.
 
     Args:
@@ -95,17 +96,7 @@ class SaturatedSigns(System):
     eta: Schedule
     batch_size: float
 
-    kinds, orders, stepped, bounded = 2, ("twice_excess",), True, True
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where the rate changes its formula."""
-        return self.eta.breakpoints
-
-    @property
-    def risk_floor(self) -> float:
-        """Of the curve."""
-        return self.floor
+    kinds = 2
 
     @property
     def work_per_step(self) -> float:  # type: ignore[override]
@@ -171,16 +162,6 @@ class SaturatedSigns(System):
         state = np.zeros((2, len(self.along)))
         state[SQUARE, moving] = spreads(2.0 * self.floor + found)
         return state
-
-    def readouts(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> dict[str, Array]:
-        """Risk at the iterate."""
-        return {"risk": self.floor + 0.5 * q[..., 0]}
-
-    def parameters(self) -> tuple[str, ...]:
-        """None: derivatives by parameters are of theories that blocks can follow."""
-        return ()
 
     def facts(self, last: float) -> dict[str, str]:
         """Which law of the drift this is, and what it costs."""

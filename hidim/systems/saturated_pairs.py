@@ -26,15 +26,16 @@ import numpy as np
 
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.spectrum import Spectrum
-from hidim.systems.base import Array, Drive, System
+from hidim.systems.base import Array, Drive
 from hidim.systems.saturated import NODES, WEIGHTS, mean_sign
+from hidim.systems.saturating import Saturating
 
 # Multiplications that a run may take, a quarter of an hour of them.
 _MOST_WORK = 2e12
 
 
 @dataclass(frozen=True, eq=False)
-class SaturatedPairs(System):
+class SaturatedPairs(Saturating):
     """Mean and second moments of all coordinates' errors.
 
     Args:
@@ -53,22 +54,10 @@ class SaturatedPairs(System):
     eta: Schedule
     batch_size: float
 
-    orders, stepped, bounded = ("twice_excess",), True, True
-
     @property
     def kinds(self) -> int:  # type: ignore[override]
         """The mean, and a row of second moments for every coordinate."""
         return 1 + len(self.optimum)
-
-    @property
-    def breakpoints(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Where the rate changes its formula."""
-        return self.eta.breakpoints
-
-    @property
-    def risk_floor(self) -> float:
-        """Of the curve."""
-        return self.floor
 
     @property
     def work_per_step(self) -> float:  # type: ignore[override]
@@ -130,16 +119,6 @@ class SaturatedPairs(System):
         shared = np.outer(f, f) + gain[:, None] * (self.covariance @ pulled) * gain
         left = np.sqrt(np.maximum(1.0 - np.diag(shared), 0.0))
         return np.asarray(shared + np.outer(left, left) * self._signs)
-
-    def readouts(
-        self, t: Array, x: Array, q: Array, drive: Drive | None = None
-    ) -> dict[str, Array]:
-        """Risk at the iterate."""
-        return {"risk": self.floor + 0.5 * q[..., 0]}
-
-    def parameters(self) -> tuple[str, ...]:
-        """None: derivatives by parameters are of theories that blocks can follow."""
-        return ()
 
     def facts(self, last: float) -> dict[str, Any]:
         """Which law of the drift this is, what it costs and how far it goes."""
