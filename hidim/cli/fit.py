@@ -65,8 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output_flags(parser)
 
 
-def add_log_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say how to read a log."""
+def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0) -> None:
+    """Add the flags that say how to read a log; without `warmup`, that of the law is usual."""
     group = parser.add_argument_group("log")
     group.add_argument(
         "--columns",
@@ -76,9 +76,10 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--warmup-steps",
         type=number,
-        default=0.0,
+        default=warmup,
         metavar="N",
-        help="linear warm-up from zero that the log leaves out, in optimizer steps (0)",
+        help="linear warm-up from zero that the log leaves out, in optimizer steps "
+        + ("(0)" if warmup is not None else "(as in the fitted runs)"),
     )
     group.add_argument(
         "--lr", type=number, metavar="RATE", help="constant learning rate of a log that has none"

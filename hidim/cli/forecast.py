@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
     parser.add_argument("file", metavar="FILE", help="step and lr of the run to predict")
     parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
-    add_log_flags(parser)
+    add_log_flags(parser, warmup=None)
     add_output_flags(parser)
 
 
@@ -43,14 +44,17 @@ def run(args: argparse.Namespace) -> int:
     """Predict every row of the file."""
     check_outputs(args)
     law = FittedLaw.load(args.law)
+    warmup = args.warmup_steps
     plan = read_run(
         args.file,
         columns=parse_columns(args.columns) if args.columns else None,
-        warmup_steps=non_negative("warmup_steps", args.warmup_steps),
+        warmup_steps=non_negative("warmup_steps", warmup or 0.0),
         label=Path(args.file).stem,
         loss="optional",
         lr=args.lr,
     )
+    if warmup is None:
+        plan = _warmed(plan, law)
     predicted = law.predict(plan)
     low, high = law.band(plan, level=args.level)
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
@@ -81,6 +85,27 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
+def _warmed(plan: Run, law: FittedLaw) -> Run:
+    """The plan with the warm-up of the fitted runs, where it says none."""
+    if plan.rate.ready_step or plan.schedule is not None:
+        return plan
+    steps = known_warmup(law)
+    if not steps:
+        return plan
+    note = f"warm-up of {steps:g} steps, as in the fitted runs: --warmup-steps changes it"
+    return replace(plan, warmup_steps=steps, notes=(*plan.notes, note))
+
+
+def known_warmup(law: FittedLaw) -> float:
+    """The warm-up of the fitted runs, or a refusal where they differ."""
+    if law.warmup_steps is None:
+        raise ValueError(
+            "the fitted runs differ in their warm-up: say that of the plan, --warmup-steps N "
+            "(0 for none)."
+        )
+    return law.warmup_steps
+
+
 def _text(
     law: FittedLaw,
     plan: Run,
@@ -91,7 +116,10 @@ def _text(
 ) -> str:
     rows = rows_to_show(plan.steps)
     formats = {"step": "{:,.0f}", "lr": "{:.4g}"}
-    cells = {k: [formats.get(k, "{:.4f}").format(x) for x in v[rows]] for k, v in columns.items()}
+    cells = {
+        k: ["" if np.isnan(x) else formats.get(k, "{:.4f}").format(x) for x in v[rows]]
+        for k, v in columns.items()
+    }
     lines = [
         f"law {law.law.name}, {plan.label}, band of {level:.0%} of points",
         "",
@@ -100,6 +128,10 @@ def _text(
     ]
     lines += [f"{key.replace('_', ' ')}: {value:.5f}" for key, value in score.items()]
     lines.append(reach_text(reach))
+    silent = int(np.count_nonzero(np.isnan(columns["prediction"])))
+    if silent:
+        begins = law.begins(plan)
+        lines.append(f"note: no number for {silent} row(s) before the burn-in, step {begins:g}")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join([*lines, f"hidim {hidim.__version__}"])
 
@@ -112,7 +144,11 @@ def reach_text(reach: dict[str, float]) -> str:
         "peak_rate": "peak learning rate",
         "lowest_rate": "depth of decay",
     }
-    beyond = [f"{words[k]} {v:.3g} x" for k, v in reach.items() if v > 1.005]
+    beyond = [
+        "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"
+        for k, v in reach.items()
+        if v > 1.005
+    ]
     if not beyond:
         return "inside what the fitted runs cover"
     return "extrapolates beyond the fitted runs: " + ", ".join(beyond)

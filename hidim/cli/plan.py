@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import hidim
+from hidim.cli.forecast import known_warmup, reach_text
 from hidim.cli.numbers import count, number
 from hidim.cli.output import (
     add_output_flags,
@@ -35,7 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
-    group.add_argument("--warmup-steps", type=number, default=0.0, metavar="N", help="warm-up (0)")
+    group.add_argument(
+        "--warmup-steps", type=number, metavar="N", help="warm-up (as in the fitted runs)"
+    )
     group.add_argument("--peak", type=number, help="highest rate (highest fitted)")
     group.add_argument("--floor", type=number, help="lowest rate (lowest fitted)")
     add_output_flags(parser)
@@ -95,9 +98,8 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
     args.steps = whole("steps", args.steps, minimum=1)
-    plan = best_schedule(
-        law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=args.warmup_steps
-    )
+    warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
+    plan = best_schedule(law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=warmup)
     if args.plot is not None:
         from hidim.plots.forecast import plot_planned_schedule
 
@@ -114,6 +116,8 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         "",
         f"predicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})",
         f"other shapes of the same peak and floor: {others}",
+        reach_text(plan.extrapolation),
+        *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
         f"hidim {hidim.__version__}",
     ]
     return hand_back(
@@ -127,6 +131,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
             "loss": plan.loss,
             "band": plan.band,
             "compared": plan.compared,
+            "extrapolation": plan.extrapolation,
         },
         text="\n".join(said),
     )

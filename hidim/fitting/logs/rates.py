@@ -4,7 +4,8 @@ A learning rate is held as straight pieces with possible jumps between them. Fro
 intrinsic time T(t) = integral of the rate, and the list of rate changes that the
 schedule-aware laws sum over (functional scaling laws, arXiv 2509.19189, integrated by parts).
 Limits: a rate known only at logged steps is taken as straight between them, except for a jump
-between two flat stretches, which is placed at the later logged step.
+between two flat stretches of a log, which is placed at the later logged step. Knots of a plan, far
+apart or unevenly spaced, and the first and last interval of anything are straight lines.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _EVENT = 0.01  # one event carries at most this fraction of the peak rate
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
 _JUMP = 0.005  # a change of rate from row to row that counts when runs may be mixed
 _EVENTS = 10_000  # rates up and down more than a hundred times are no schedule
+_WIDE = 0.05  # an interval beyond this share of the run is between knots, not logged rows
+_EVEN = 3.0  # and so is one this much wider or narrower than the one beside it
 _MANY = 4000  # knots beyond which a log is thinned before its rate is simplified
 
 
@@ -54,6 +57,12 @@ class Rate:
     def peak(self) -> float:
         """Largest rate."""
         return float(max(self.before.max(), self.after.max()))
+
+    @property
+    def lowest(self) -> float:
+        """Smallest rate once the warm-up is over."""
+        first = self._warm()
+        return float(min(self.after[first:].min(), self.before[first + 1 :].min(initial=np.inf)))
 
     @property
     def ready_step(self) -> float:
@@ -148,7 +157,7 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
         steps: increasing optimizer steps, shape (n,).
         lr: learning rate at each step, same shape, not negative.
         warmup_steps: linear warm-up from zero that the log leaves out, in optimizer steps; rows
-            before its end follow the warm-up, whatever rate they hold.
+            before its end follow the warm-up, whatever constant rate they hold.
         label: name of the run in complaints.
 
     Raises:
@@ -173,13 +182,22 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
         steps, lr = _after(warmup_steps, steps, lr)
     keep = _thin(steps, lr)
     steps, lr = steps[keep], lr[keep]
-    flat = np.abs(np.diff(lr)) <= _FLAT * lr.max()
-    jump = ~flat
-    jump[1:] &= flat[:-1]
-    jump[:-1] &= flat[1:]
     before = lr.copy()
+    jump = _jumps(steps, lr)
     before[1:][jump] = lr[:-1][jump]
     return _simplify(steps, before, lr, warmup_steps)
+
+
+def _jumps(steps: np.ndarray, lr: np.ndarray) -> np.ndarray:
+    """Which intervals of a log hold a jump, (n - 1,): it stands still on both sides of them."""
+    width, flat = np.diff(steps), np.abs(np.diff(lr)) <= _FLAT * lr.max()
+    jump = ~flat & (width <= _WIDE * (steps[-1] - steps[0]))
+    jump[:1] = jump[-1:] = False  # nobody says what was on the other side
+    ratio = width[1:] / width[:-1]
+    logged = (ratio <= _EVEN) & (ratio >= 1 / _EVEN)  # rows of one interval, beside the next
+    jump[1:] &= flat[:-1] & logged
+    jump[:-1] &= flat[1:] & logged
+    return jump
 
 
 def rate_from_schedule(

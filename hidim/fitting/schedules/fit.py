@@ -19,7 +19,7 @@ from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
 from hidim.fitting.schedules.search import BURN_IN, Points, points_of, search, settled, units_of
 from hidim.support.checks import positive
@@ -210,10 +210,10 @@ def _residual(
 
 
 def _reach(runs: Sequence[Run]) -> dict[str, float]:
-    lowest = min(float(min(r.rate.before.min(), r.rate.after.min())) for r in runs)
     return {
+        "first_step": START * min(float(r.steps[-1]) for r in runs),
         "last_step": max(float(r.steps[-1]) for r in runs),
-        "lowest_rate": lowest,
+        "lowest_rate": min(r.rate.lowest for r in runs),
         "highest_rate": max(r.rate.peak for r in runs),
     }
 
@@ -230,6 +230,7 @@ def _provenance(runs: Sequence[Run], delta: float) -> dict[str, Any]:
                 "first_step": float(run.steps[0]),
                 "last_step": float(run.steps[-1]),
                 "warmup_steps": float(run.warmup_steps),
+                "ready_step": run.rate.ready_step,
                 "notes": list(run.notes),
             }
             for run in runs

@@ -18,7 +18,7 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
-from hidim.fitting.schedules.laws import ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, schedule_law
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
@@ -40,7 +40,7 @@ class FittedLaw(ByContent):
         replicas: parameters of the refits with a group left out, shape (groups, p).
         noise: relative error that no refit explains, a fraction.
         growth: relative error per unit of log(steps / longest fitted run), a fraction.
-        reach: what the fit has seen: last step, lowest and highest rate over the units.
+        reach: what the fit has seen: last step, lowest and highest rate, and the first step.
         holdout: label of each left-out curve to its mean relative error when left out.
         in_sample: label of each curve to its mean relative error in the fit.
         provenance: version, files, points: whatever reproduces the fit.
@@ -77,13 +77,30 @@ class FittedLaw(ByContent):
             warmup_steps: linear warm-up that a pair leaves out, or that a callable gets.
 
         Returns:
-            Loss, shape (n,), in the unit of the fitted losses.
+            Loss, shape (n,), in the unit of the fitted losses; NaN before `begins`, where the law
+            says nothing.
 
         Raises:
-            ValueError: no such schedule, or steps that are negative or not finite.
+            ValueError: no such schedule, steps that are negative or not finite, or all of them
+                before `begins`.
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
-        return self._loss(self.vector, rate, at)
+        return np.where(self._held(rate, at), self._loss(self.vector, rate, at), np.nan)
+
+    def begins(self, schedule: Any, *, warmup_steps: float = 0.0) -> float:
+        """First step of which the law says anything: the end of the warm-up, and of the burn-in
+        of the shortest fitted run, before which no power law holds and none was fitted."""
+        ready = as_rate(schedule, np.ones(1), warmup_steps).ready_step
+        return max(ready, self.reach["first_step"])
+
+    @property
+    def warmup_steps(self) -> float | None:
+        """Warm-up of the fitted runs, in optimizer steps; None where they differ by a tenth."""
+        curves = self.provenance.get("curves", ())
+        found = [max(float(c.get(k, 0.0)) for k in ("warmup_steps", "ready_step")) for c in curves]
+        if not found:
+            return 0.0
+        return found[0] if max(found) <= 1.1 * min(found) else None
 
     def band(
         self,
@@ -100,14 +117,14 @@ class FittedLaw(ByContent):
             level: share of the points of an unseen run, between 0 and 1.
 
         Returns:
-            Two arrays of shape (n,).
+            Two arrays of shape (n,), NaN where the prediction is.
         """
         from scipy.special import ndtri
 
         if not 0 < finite("level", level) < 1:
             raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
         rate, at = self._asked(schedule, steps, warmup_steps)
-        middle = self._loss(self.vector, rate, at)
+        middle = np.where(self._held(rate, at), self._loss(self.vector, rate, at), np.nan)
         half = ndtri((1 + level) / 2) * self._spread(rate, at, middle)
         return middle * np.exp(-half), middle * np.exp(half)
 
@@ -117,29 +134,27 @@ class FittedLaw(ByContent):
         """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
 
         `steps` over the longest fitted run, intrinsic `time` over its longest, `peak_rate` over
-        the highest fitted and `lowest_rate` (the lowest fitted one over this one's).
+        the highest fitted and `lowest_rate` (the lowest fitted one over this one's, infinite
+        where this one decays to zero and they did not).
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
         last = np.array([at.max()])
-        lowest = max(float(min(rate.before.min(), rate.after.min())), 1e-300)
+        lowest, fitted = rate.lowest, self.reach["lowest_rate"]
         return {
             "steps": float(last[0]) / self.units.steps,
             "time": float(rate.time(last)[0]) / self.units.time,
             "peak_rate": rate.peak / self.units.rate,
-            "lowest_rate": self.reach["lowest_rate"] / lowest,
+            "lowest_rate": fitted / lowest if lowest else math.inf if fitted else 1.0,
         }
 
     def score(self, run: Run | Curve) -> dict[str, float]:
         """Errors on a Run or a Curve, as fractions: mean_relative_error, max_relative_error,
         final_error (predicted less measured, in loss units) and band_coverage at 90 %.
 
-        Rows during the warm-up and at step 0, where no law of this family holds, do not count
-        if there are others.
+        Rows before `begins`, where no law of this family holds, do not count.
         """
         run = Run.of(run) if isinstance(run, Curve) else run
-        counted = (run.steps >= run.rate.ready_step) & (run.steps > 0)
-        if not counted.any():
-            counted[:] = True
+        counted = self._held(run.rate, run.steps)
         loss, predicted = run.measured()[counted], self.predict(run)[counted]
         error = np.abs(predicted / loss - 1.0)
         low, high = (end[counted] for end in self.band(run))
@@ -196,7 +211,7 @@ class FittedLaw(ByContent):
                 replicas.reshape(-1, len(vector)),
                 positive("noise", data["noise"]),
                 non_negative("growth", data["growth"]),
-                {k: non_negative(f"reach {k}", data["reach"][k]) for k in _REACH},
+                {k: non_negative(f"reach {k}", v) for k, v in _reach(data["reach"], units).items()},
                 {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
                 {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
                 dict(decode(data["provenance"])),
@@ -235,6 +250,18 @@ class FittedLaw(ByContent):
             schedule = (at, schedule)
         return as_rate(schedule, at, warmup_steps), at
 
+    def _held(self, rate: Rate, at: np.ndarray) -> np.ndarray:
+        """Which of the steps the law speaks of, (n,)."""
+        begins = self.begins(rate)
+        held: np.ndarray = (at >= begins) & (at > 0)
+        if len(at) and not held.any():
+            raise ValueError(
+                f"`steps` end at {at.max():g}, before the burn-in of the law at {begins:g} "
+                f"(fitted to {self.units.steps:g}): ask for later steps, in the unit of the fitted "
+                "logs (optimizer steps or tokens)."
+            )
+        return held
+
     def _loss(self, vector: np.ndarray, rate: Rate, at: np.ndarray) -> np.ndarray:
         if len(at) <= _DENSE:
             return self.law.evaluate(vector, self.units.clock(rate, at))[0]
@@ -261,6 +288,12 @@ def _is_rates(schedule: Any, at: np.ndarray) -> bool:
     if not isinstance(schedule, np.ndarray | list | tuple) or len(schedule) != len(at):
         return False
     return all(np.ndim(value) == 0 for value in schedule)
+
+
+def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
+    """What a file says of the fitted runs; those of version 0.1 do not say where they begin."""
+    kept = {k: data[k] for k in _REACH}
+    return kept | {"first_step": data.get("first_step", START * units.steps)}
 
 
 def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:

@@ -20,6 +20,9 @@ import numpy as np
 from hidim.fitting.logs.rates import Events, Rate
 from hidim.support.checks import choice
 
+# Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
+START = 0.02
+
 
 @dataclass(frozen=True)
 class Clock:

@@ -8,7 +8,7 @@ Limits: the law extrapolates; a schedule far from the fitted ones comes with a w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,7 @@ class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
         loss: predicted final loss.
         band: lower and upper end of its 90 % band.
         compared: predicted final loss of the usual shapes of the same peak, floor and length.
+        extrapolation: how far it goes beyond the fitted runs, as `FittedLaw.extrapolation` says.
     """
 
     steps: np.ndarray
@@ -40,6 +41,7 @@ class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
     loss: float
     band: tuple[float, float]
     compared: dict[str, float]
+    extrapolation: dict[str, float] = field(default_factory=dict)
 
 
 def best_schedule(
@@ -99,7 +101,13 @@ def best_schedule(
     lr = low + (peak - low) * best
     ends = law.band(rate(best), end)
     return PlannedSchedule(
-        grid, lr, warmup, value, (float(ends[0][0]), float(ends[1][0])), compared
+        grid,
+        lr,
+        warmup,
+        value,
+        (float(ends[0][0]), float(ends[1][0])),
+        compared,
+        law.extrapolation(rate(best), end),
     )
 
 

@@ -15,12 +15,10 @@ import numpy as np
 
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER, minimise
-from hidim.fitting.schedules.laws import Clock, ScheduleLaw, Units
+from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
 BURN_IN = 1.25
-# Rows before this share of the run are too: the power law holds neither at step zero nor soon.
-_START = 0.02
 _POLISHED = 2
 
 
@@ -54,7 +52,7 @@ def points_of(run: Run, units: Units) -> Points:
 
 def settled(run: Run) -> float:
     """First step whose loss enters a fit."""
-    return max(BURN_IN * run.rate.ready_step, _START * float(run.steps[-1]))
+    return max(BURN_IN * run.rate.ready_step, START * float(run.steps[-1]))
 
 
 def units_of(runs: Sequence[Run]) -> Units:

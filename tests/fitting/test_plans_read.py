@@ -1,0 +1,154 @@
+"""Plans are read as they are meant: knots, ends, warm-ups, units and burn-ins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.cli.main import main
+from hidim.fitting import FittedLaw, Run, best_schedule, fit
+from hidim.fitting.logs.rates import rate_from_log
+
+Maker = Callable[..., Run]
+PEAK = 3e-4
+
+
+@pytest.fixture(scope="module")
+def law(synthetic: Maker) -> FittedLaw:
+    """The law fitted to three synthetic schedules with a warm-up of 1,000 steps."""
+    return fit([synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))])
+
+
+@pytest.mark.parametrize(
+    ("steps", "lr"),
+    [
+        ([2000, 19200, 24000], [1, 1, 0.1]),  # the decay is the last interval
+        ([2000, 24000], [1, 0.1]),  # and the only one
+        ([0, 500, 24000], [0, 1, 1]),  # the warm-up is the first
+        ([0, 8000, 16000, 20000, 24000], [1, 1, 0.5, 0.5, 0.1]),  # between two stretches
+        ([0, 8000, 8001, 24000], [1, 1, 0.3, 0.3]),  # a knot on each side of a drop
+        ([0, 10000, 10400, 24000], [1, 1, 0.3, 0.3]),  # a short decay
+    ],
+)
+def test_knots_are_joined_by_straight_lines(steps: list[float], lr: list[float]) -> None:
+    rate = rate_from_log(np.array(steps, float), PEAK * np.array(lr))
+    at = np.linspace(steps[0], steps[-1], 25)
+    dense = np.linspace(steps[0], steps[-1], 480_001)
+    values = np.interp(dense, steps, PEAK * np.array(lr))
+    area = np.append(0.0, np.cumsum((values[1:] + values[:-1]) / 2) * np.diff(dense))
+    expected = np.interp(at, dense, area)
+    # the trapezoid of 480,000 pieces misses a kink by less than 1e-6 of the whole
+    assert np.allclose(rate.time(at) - rate.time(at[:1]), expected, atol=1e-5 * expected[-1])
+
+
+def test_a_drop_between_two_flat_stretches_of_a_log_stays_a_jump() -> None:
+    steps = np.arange(100.0, 10_001, 100)
+    rate = rate_from_log(steps, np.where(steps < 5000, PEAK, 0.3 * PEAK))
+    assert len(rate.events().time) == 1
+    assert rate.events().steps[0] == 5000
+
+
+@pytest.mark.parametrize("every", [100, 400])
+def test_a_row_at_step_zero_changes_no_fit(every: int, synthetic: Maker) -> None:
+    steps = np.arange(1000.0, 24_001, every)
+    run = synthetic("stage", steps=steps)
+    zero = Run(np.append(0, steps), np.append(0, run.lr), np.append(11.0, run.measured()), 0, "b")
+    assert zero.rate.ready_step == 1000
+    again, plain = fit([synthetic("cosine"), zero]), fit([synthetic("cosine"), run])
+    unseen = synthetic("wsd", noise=0.0)
+    assert np.allclose(again.predict(unseen), plain.predict(unseen), rtol=1e-6)
+
+
+def test_there_is_no_number_before_the_burn_in(law: FittedLaw) -> None:
+    steps = np.array([0.0, 1, 300, 999, 1000, 24_000])
+    loss = law.predict(PEAK * hidim.Constant(1.0), steps, warmup_steps=1000)
+    low, high = law.band(PEAK * hidim.Constant(1.0), steps, warmup_steps=1000)
+    for values in (loss, low, high):
+        assert np.array_equal(np.isnan(values), steps < 1000)
+    # Without a warm-up the first fiftieth of a run is the transient.
+    assert np.isnan(law.predict(hidim.Constant(PEAK), [478, 479])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("unit", [1e5, 5e5, 4e6])
+def test_steps_of_another_unit_are_refused(unit: float, synthetic: Maker) -> None:
+    runs = [synthetic(n) for n in ("cosine", "stage")]
+    tokens = [Run(unit * r.steps, r.lr, r.loss, unit * 1000, r.label) for r in runs]
+    law = fit(tokens)
+    for ask in (law.predict, law.band, law.score):
+        with pytest.raises(ValueError, match="burn-in"):
+            ask(runs[0])
+    with pytest.raises(ValueError, match="burn-in"):
+        best_schedule(law, 24_000)
+
+
+def test_a_log_is_scored_where_the_law_holds(law: FittedLaw, synthetic: Maker) -> None:
+    run = synthetic("wsd")
+    steps, lr = np.append([10.0, 300.0], run.steps), np.append([PEAK] * 2, run.lr)
+    early = Run(steps, lr, np.append([11.0, 7.0], run.measured()), 0.0, "from the start")
+    late = Run(steps[2:], lr[2:], early.measured()[2:], 0.0, "from there on")
+    assert law.score(early) == pytest.approx(law.score(late))
+
+
+def test_a_decay_to_zero_is_told_and_a_warm_up_from_zero_is_no_decay(
+    law: FittedLaw, synthetic: Maker
+) -> None:
+    assert law.extrapolation(([1000, 24_000], [PEAK, 0.0]))["lowest_rate"] == np.inf
+    assert law.extrapolation(([0, 1000, 24_000], [0, PEAK, PEAK]))["lowest_rate"] < 1
+    run = synthetic("stage")
+    zero = Run(np.append(0, run.steps), np.append(0, run.lr), np.append(11, run.measured()), 0)
+    assert fit([zero]).reach["lowest_rate"] == pytest.approx(0.3 * PEAK)
+
+
+def write(path: Path, steps: object, lr: object) -> str:
+    np.savetxt(path, np.stack([steps, lr], 1), "%.8g", ",", header="step,lr", comments="")
+    return str(path)
+
+
+def test_the_command_takes_the_warm_up_that_the_fit_knows(
+    law: FittedLaw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "law.json"
+    law.save(kept)
+    knots = np.array([1000, 20000, 24000.0]), PEAK * np.array([1, 1, 0.1])
+    plan = write(tmp_path / "plan.csv", *knots)
+    assert main(["forecast", str(kept), plan, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert np.allclose(told["predictions"], law.predict(knots, warmup_steps=1000))
+    assert "warm-up of 1000 steps" in told["notes"][0]
+    assert main(["forecast", str(kept), plan, "--warmup-steps", "0", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert np.allclose(told["predictions"], law.predict(knots))
+    assert main(["plan", str(kept), "--steps", "24000", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warmup_steps"] == 1000
+    curves = [{"warmup_steps": 1000.0}, {"warmup_steps": 0.0, "ready_step": 4000.0}]
+    data = law.to_dict()
+    data["provenance"] = data["provenance"] | {"curves": curves}
+    kept.write_text(json.dumps(data))
+    for command in (["forecast", str(kept), plan], ["plan", str(kept), "--steps", "24000"]):
+        assert main(command) == 2
+        assert "--warmup-steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--peak", "3e-3"], "peak learning rate 10 x"),
+        (["--steps", "2400000"], "optimizer steps 100 x"),
+        (["--floor", "0"], "decays to zero"),
+    ],
+)
+def test_a_plan_says_how_far_it_extrapolates(
+    more: list[str],
+    words: str,
+    law: FittedLaw,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    law.save(tmp_path / "law.json")
+    assert main(["plan", str(tmp_path / "law.json"), "--steps", "24000", *more]) == 0
+    assert words in capsys.readouterr().out
