@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled
 from hidim.torch._machine.optimizer import Params
 
 _LOOP = """
@@ -84,7 +84,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
         weight = group["delta"] / (group["delta"] + t)
-        beta_1, beta_2 = group["betas"]
+        beta_1, beta_2 = (as_data(beta, t) for beta in group["betas"])
         updates = t - group["initial_step"]
         first, second = 1 / (1 - beta_1**updates), 1 / (1 - beta_2**updates)
         alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
@@ -108,9 +108,12 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         fast, squares, slow = state
         a, a_1, a_2, first, second, alpha, eps = c
         torch._foreach_mul_(fast, 1 - a_1)
-        torch._foreach_add_(fast, gs, alpha=a_1)
+        foreach_add_scaled(fast, gs, a_1)
         torch._foreach_mul_(squares, 1 - a_2)
-        torch._foreach_addcmul_(squares, gs, gs, value=a_2)
+        if isinstance(a_2, Tensor):
+            foreach_add_scaled(squares, list(torch._foreach_mul(gs, gs)), a_2)
+        else:
+            torch._foreach_addcmul_(squares, gs, gs, value=a_2)
         torch._foreach_mul_(slow, [1 - x for x in a] if isinstance(a, list) else 1 - a)
         foreach_add_scaled(slow, gs, a)
         step = list(torch._foreach_mul(fast, first))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import number
 from hidim.torch._machine.wrapper import Wrapper
@@ -78,6 +79,9 @@ class LogTimeWeightDecay(Wrapper):
         if not torch.compiler.is_compiling() and t.device.type == "cpu":
             t = t.item()
             lr = float(lr) if isinstance(lr, Tensor) and lr.device.type == "cpu" else lr
+        elif torch.compiler.is_compiling():
+            t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
+            lr = as_data(lr, t)
         kept = 1 - lr / group["peak_lr"] * group["omega"] / (group["t_0"] + t)
         if group.get("foreach") or group.get("fused") or params[0].device.type == "cuda":
             torch._foreach_mul_(params, kept)

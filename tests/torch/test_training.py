@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from catalogue import CLASSES
 from torch.nn import Parameter
 
 import hidim
@@ -143,6 +144,104 @@ def test_a_compiled_step_is_the_same_step_and_is_compiled_once(cls, options, for
         graphs.append(counters["stats"]["unique_graphs"])
     torch.testing.assert_close(params, copies, rtol=1e-5, atol=1e-6)
     assert graphs[-1] == graphs[2]  # nothing is compiled after the first steps
+
+
+EDITS = {
+    "lr": [0.02, 0.01, 0.005, 0.0025],
+    "weight_decay": [0.1, 0.2, 0.3, 0.4],
+    "kappa": [0.85, 0.8, 0.7, 0.6],
+    "kappa_3": [0.85, 0.8, 0.7, 0.6],
+    "delta": [8.0, 7.0, 6.0, 9.0],
+    "c_3": [1.0, 0.9, 0.5, 0.2],
+    "dimension": [10, 11, 12, 13],
+    "gamma_2": [1.0, 0.9, 0.8, 0.7],
+    "forgetting": [0.1, 0.2, 0.3, 0.4],
+    "xi": [10.0, 9.0, 8.0, 7.0],
+    "omega": [2.0, 3.0, 4.0, 5.0],
+    "t_0": [20.0, 21.0, 30.0, 40.0],
+    "peak_lr": [0.02, 0.03, 0.04, 0.05],
+    "eps": [1e-8, 1e-2, 1e-1, 0.2],
+    "clip": [2.0, 1.0, 0.5, 0.2],
+    "alpha_scale": [1.0, 2.0, 3.0, 4.0],
+    "gradient_scale": [1.0, 0.5, 0.2, 0.1],
+    "betas": [(0.9, 0.99), (0.8, 0.98), (0.7, 0.97), (0.6, 0.9)],
+}
+FLOATS = {"weight_decay": 0.1, "omega": 2.0, "t_0": 20.0, "gamma_2": 1.0, "forgetting": 0.1}
+EDITED = [
+    (
+        case.cls,
+        {k: v for k, v in FLOATS.items() if k in case.cls([Parameter(torch.zeros(1))]).defaults},
+    )
+    for case in CLASSES
+]
+EDITED += [
+    (ours.DANADecaying, {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (ours.GeneralMomentum, {"gamma_2": 1.0, "forgetting": 0.1, "rates": ("gamma_1",)}),
+    (ours.LogTimeWeightDecay, {"base": torch.optim.SGD, "t_0": 20.0}),
+]
+
+
+def _edited_run(cls, options, name, *, foreach, compiled):
+    torch._dynamo.reset()
+    generator = torch.Generator().manual_seed(0)
+    params = [Parameter(torch.randn(5, generator=generator, dtype=torch.float64)) for _ in range(2)]
+    optimizer = cls(params, lr=0.02, foreach=foreach, **options)
+    step = torch.compile(optimizer.step) if compiled else optimizer.step
+    path = []
+    for t in range(6):
+        for p in params:
+            p.grad = torch.randn(5, generator=generator, dtype=torch.float64)
+        optimizer.param_groups[0][name] = EDITS[name][min(t, 3)]
+        step()
+        path.append(torch.cat([p.detach() for p in params]))
+    return torch.stack(path)
+
+
+def _follows_edits(cls, options, name, foreach):
+    runs = [
+        _edited_run(cls, options, name, foreach=foreach, compiled=compiled)
+        for compiled in (False, True)
+    ]
+    torch.testing.assert_close(*runs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
+@pytest.mark.parametrize(
+    ("cls", "foreach"), [(ours.DANADecaying, False), (ours.DANADecaying, True), (ours.ADANA, True)]
+)
+def test_no_graph_of_a_step_has_a_scheduled_number_as_a_scalar_argument(cls, foreach):
+    # Beside arithmetic with tensors, torch would keep its old value there (issue 120934).
+    torch._dynamo.reset()
+    scalars, graphs = [], []
+
+    def reads(module, inputs):
+        graphs.append(module)
+        scalars.extend(
+            value
+            for node in module.graph.nodes
+            for value in node.kwargs.values()
+            if isinstance(value, torch.fx.Node)
+        )
+        return module.forward
+
+    p = Parameter(torch.ones(3))
+    optimizer = cls([p], foreach=foreach, **({"omega": 4.0} if cls is ours.ADANA else {}))
+    step = torch.compile(optimizer.step, backend=reads)
+    for lr in (1.0, 0.5, 0.25):
+        p.grad = torch.ones(3)
+        optimizer.param_groups[0]["lr"] = lr
+        step()
+    assert len(graphs) >= 2
+    assert not scalars
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize(("cls", "options"), EDITED)
+def test_a_compiled_step_follows_every_edit_of_a_number(cls, options, foreach):
+    for name in set(EDITS) & set(cls([Parameter(torch.zeros(1))], **options).param_groups[0]):
+        _follows_edits(cls, options, name, foreach)
 
 
 # --- distributed: 2 processes on gloo equal one --------------------------------------------------

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from hidim.torch._machine.fused_sgd import available, fused_nesterov
 from hidim.torch._machine.layout import LOW, flat_lists, local_shard
-from hidim.torch._machine.ops import Tensors, add_scaled, foreach_add_scaled, minus
+from hidim.torch._machine.ops import Tensors, add_scaled, as_data, foreach_add_scaled, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
 
 # What lr multiplies, unless `rates` in the group says otherwise.
@@ -89,9 +89,9 @@ class MomentumFamily(HidimOptimizer):
         kept = 1.0
         if group["decoupled_weight_decay"] and group["weight_decay"]:
             kept = 1 - lr * group["weight_decay"]
-        gamma_1 = lr * gamma_1 if "gamma_1" in rates else gamma_1
-        gamma_2 = lr * gamma_2 if "gamma_2" in rates else gamma_2
-        gamma_3 = lr * gamma_3 if "gamma_3" in rates else gamma_3
+        gamma_1 = lr * gamma_1 if "gamma_1" in rates else as_data(gamma_1, t)
+        gamma_2 = lr * gamma_2 if "gamma_2" in rates else as_data(gamma_2, t)
+        gamma_3 = lr * gamma_3 if "gamma_3" in rates else as_data(gamma_3, t)
         return decay, gamma_1 * s, gamma_2, gamma_3 / s, momentum, kept
 
     def single(

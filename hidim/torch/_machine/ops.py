@@ -10,6 +10,18 @@ from torch import Tensor
 Tensors = list[Tensor]
 
 
+def as_data(value: Any, like: Any) -> Any:
+    """A number as a 0-D tensor where the time `like` is one; what is a tensor already, as it is.
+
+    torch.compile (2.13) keeps a number's old value for ever where one graph uses it both in
+    arithmetic with tensors and as an `alpha=` or another scalar argument. Whatever is used in both
+    ways becomes data here, before its first use.
+    """
+    if isinstance(value, Tensor) or not isinstance(like, Tensor):
+        return value
+    return torch.ones((), dtype=like.dtype, device=like.device) * value
+
+
 def add_scaled(x: Tensor, y: Tensor, factor: Any) -> None:
     """x <- x + factor y."""
     if isinstance(factor, Tensor):

@@ -24,6 +24,7 @@ from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import step_in_grad_mode
 from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
+from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
 from hidim.torch._machine.plain import to_plain
 
@@ -281,6 +282,8 @@ class HidimOptimizer(torch.optim.Optimizer):
         lr = group["lr"]
         if isinstance(lr, Tensor):
             lr = lr.reshape(()).to(t.device, non_blocking=True)
+        elif torch.compiler.is_compiling():
+            lr = as_data(lr, t)
         columns = [
             list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
             for c in self.coefficients(group, t, lr)
