@@ -209,7 +209,7 @@ class _Control:
         Just below the edge noise feeds itself for long, and so do they.
         """
         steps = record.effort["single_steps"] + 100 * record.effort["blocks"]
-        return 8.0 * _EPS * (1.0 + math.sqrt(steps)) * self._lasting
+        return 12.0 * _EPS * (1.0 + math.sqrt(steps)) * self._lasting
 
     @cached_property
     def _lasting(self) -> float:
