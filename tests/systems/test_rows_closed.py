@@ -14,7 +14,7 @@ BUILDS = {
     "dana-constant": lambda g: hidim.dana_constant(g, 0.05 * g, 4.0),
 }
 MARKS = [1, 3, 10, 30, 100, 300, 1000]
-# What issue 14 asks for, everywhere.
+# What is promised everywhere.
 WORST, MEDIAN = 0.015, 0.003
 
 

@@ -292,8 +292,8 @@ def _is_rates(schedule: Any, at: np.ndarray) -> bool:
 
 def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
     """What a file says of the fitted runs; those of version 0.1 do not say where they begin."""
-    kept = {k: data[k] for k in _REACH}
-    return kept | {"first_step": data.get("first_step", START * units.steps)}
+    first = {"first_step": data.get("first_step", START * units.steps)}
+    return first | {k: data[k] for k in _REACH}
 
 
 def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:
