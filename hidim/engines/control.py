@@ -234,7 +234,7 @@ def _rough(rtol: float) -> Resolution:
 
 
 def _beside(rtol: float) -> Resolution:
-    return Resolution(5.0 * rtol, 8, _CRUDE_STEPS, 9, shortest_block=_CRUDE_BLOCK)
+    return Resolution(12.0 * rtol, 8, _CRUDE_STEPS, 9, shortest_block=_CRUDE_BLOCK)
 
 
 def _fine(rtol: float, tightness: int) -> Resolution:
