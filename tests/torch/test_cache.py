@@ -1,4 +1,4 @@
-"""Libraries are loaded only if this user built them, whole; compilers are found as a shell would."""
+"""Libraries are loaded only if this user built them, whole; CXX is read as by a shell."""
 
 import os
 import shutil
