@@ -536,3 +536,22 @@ def test_lr_scales_the_rates_that_the_algorithm_names():
         torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-13)
     with pytest.raises(ValueError, match="rates"):
         ours.GeneralMomentum([p], rates=("gamma_4",))
+
+
+@pytest.mark.parametrize(
+    "cls", [case.cls for case in CLASSES if "omega" in inspect.signature(case.cls).parameters]
+)
+def test_a_group_that_says_it_has_no_weight_decay_has_no_log_time_decay(cls):
+    decayed, exempt, own, inherits = (Parameter(torch.ones(3)) for _ in range(4))
+    groups = [
+        {"params": [decayed], "weight_decay": 0.1},
+        {"params": [exempt], "weight_decay": 0.0},
+        {"params": [own], "weight_decay": 0.0, "omega": 1.0},
+        {"params": [inherits]},
+    ]
+    optimizer = cls(groups, omega=4.0, t_0=10.0)
+    for p in (decayed, exempt, own, inherits):
+        p.grad = torch.zeros(3)
+    optimizer.step()
+    assert torch.equal(exempt.detach(), torch.ones(3))
+    assert all((p < 1).all() for p in (decayed, own, inherits))
