@@ -150,7 +150,7 @@ def broadcast_mask(mask: Any, params: Any) -> Any:
 
 def _is_function(mask: Any) -> bool:
     """Whether a mask is to be called; a module that is a tree of booleans may be callable too."""
-    return callable(mask) and jax.tree.structure(mask) == jax.tree.structure(0)
+    return callable(mask) and jax.tree_util.all_leaves([mask])
 
 
 def zeros(p: Any, dtype: Any = None) -> jax.Array:
