@@ -140,12 +140,17 @@ def map_arrays(
 
 def broadcast_mask(mask: Any, params: Any) -> Any:
     """A tree of booleans like `params` from a prefix tree, a function, or None (everywhere)."""
-    tree = mask(params) if callable(mask) else True if mask is None else mask
+    tree = mask(params) if _is_function(mask) else True if mask is None else mask
     return jax.tree.map(
         lambda m, branch: jax.tree.map(lambda _: bool(m), branch, is_leaf=lambda x: x is None),
         tree,
         params,
     )
+
+
+def _is_function(mask: Any) -> bool:
+    """Whether a mask is to be called; a module that is a tree of booleans may be callable too."""
+    return callable(mask) and jax.tree_util.all_leaves([mask])
 
 
 def zeros(p: Any, dtype: Any = None) -> jax.Array:

@@ -47,7 +47,8 @@ class ADANA(AdaptiveFamily):
             beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
         weight_decay: decoupled, as AdamW's: p is multiplied by 1 - lr weight_decay.
         omega: log-time weight decay: p is multiplied by 1 - (lr/peak_lr) omega/(t_0+t); the
-            source takes 4. Adds to weight_decay.
+            source takes 4. Adds to weight_decay; a group given `"weight_decay": 0` of its own
+            (biases and norms of `param_groups`) has none unless it gives `omega` too.
         t_0: a tenth of the run in the source.
         peak_lr: the schedule's highest lr; by default the lr given here.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.

@@ -305,3 +305,27 @@ BAD = [
 def test_bad_values_are_refused_by_name(make: Callable[[], Any], argument: str) -> None:
     with pytest.raises(ValueError, match=f"`{argument}`"):
         make()
+
+
+def test_a_mask_that_is_a_callable_module_is_a_tree_and_not_called():
+    @jax.tree_util.register_pytree_node_class
+    class Module:
+        def __init__(self, weight, bias):
+            self.weight, self.bias = weight, bias
+
+        def __call__(self, x):
+            raise AssertionError("a mask was called")
+
+        def tree_flatten(self):
+            return (self.weight, self.bias), None
+
+        @classmethod
+        def tree_unflatten(cls, _, leaves):
+            return cls(*leaves)
+
+    params = Module(jnp.ones(3), jnp.ones(3))
+    for mask in (Module(True, False), lambda p: Module(True, False)):
+        rule = hx.adana(0.1, weight_decay=0.5, mask=mask)
+        updates, _ = rule.update(Module(jnp.zeros(3), jnp.zeros(3)), rule.init(params), params)
+        assert (updates.weight < 0).all()
+        assert (updates.bias == 0).all()

@@ -388,6 +388,7 @@ def test_float16_parameters_keep_their_state_in_float32():
 
 def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
     monkeypatch.setenv("CXX", "/nonexistent/compiler")
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(one_pass, "_said", set())
     one_pass.library.cache_clear()
     try:
@@ -413,19 +414,16 @@ def test_where_the_cache_cannot_be_written_libraries_lie_in_a_folder_of_this_pro
     one_pass._own_folder.cache_clear()
     tried = []
 
-    def build(compiler, source, path):
-        tried.append(path.parent)
-        path.parent.mkdir(parents=True, exist_ok=True)  # fails at the first: it is below a file
+    def build(compiler, source, folder, key):
+        tried.append(folder)
         raise OSError("enough")
 
     monkeypatch.setattr(one_pass, "_build", build)
-    monkeypatch.setenv("CXX", "any")
     with pytest.warns(UserWarning, match="could not be written"):
         assert one_pass.library("// not looked at") is None
-    assert tried[0] == tmp_path / "file" / "hidim"
     # No name that somebody else could make first, and nobody else may look inside.
-    assert tried[1].parent == tmp_path
-    assert tried[1].stat().st_mode & 0o077 == 0
+    assert [folder.parent for folder in tried] == [tmp_path]  # not below the file
+    assert tried[0].stat().st_mode & 0o077 == 0
     one_pass._own_folder.cache_clear()
 
 
@@ -538,3 +536,22 @@ def test_lr_scales_the_rates_that_the_algorithm_names():
         torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-13)
     with pytest.raises(ValueError, match="rates"):
         ours.GeneralMomentum([p], rates=("gamma_4",))
+
+
+@pytest.mark.parametrize(
+    "cls", [case.cls for case in CLASSES if "omega" in inspect.signature(case.cls).parameters]
+)
+def test_a_group_that_says_it_has_no_weight_decay_has_no_log_time_decay(cls):
+    decayed, exempt, own, inherits = (Parameter(torch.ones(3)) for _ in range(4))
+    groups = [
+        {"params": [decayed], "weight_decay": 0.1},
+        {"params": [exempt], "weight_decay": 0.0},
+        {"params": [own], "weight_decay": 0.0, "omega": 1.0},
+        {"params": [inherits]},
+    ]
+    optimizer = cls(groups, omega=4.0, t_0=10.0)
+    for p in (decayed, exempt, own, inherits):
+        p.grad = torch.zeros(3)
+    optimizer.step()
+    assert torch.equal(exempt.detach(), torch.ones(3))
+    assert all((p < 1).all() for p in (decayed, own, inherits))

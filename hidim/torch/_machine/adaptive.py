@@ -46,6 +46,12 @@ class AdaptiveFamily(HidimOptimizer):
         """The same on lists; returns new tensors."""
         raise NotImplementedError
 
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; one that says it has no weight decay has no log-time decay either."""
+        if isinstance(param_group, dict) and param_group.get("weight_decay", 1) == 0:
+            param_group.setdefault("omega", 0.0)
+        super().add_param_group(param_group)
+
     def _complete(self, group: dict[str, Any]) -> None:
         if group["peak_lr"] is None:
             group["peak_lr"] = number(group["lr"])

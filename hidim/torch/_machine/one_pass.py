@@ -15,7 +15,9 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import warnings
@@ -186,38 +188,79 @@ class Kernel:
 @functools.cache
 def library(source: str) -> ctypes.CDLL | None:
     """The compiled `source`, from the cache folder or built now; None, said once, if it cannot."""
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), None)
+    compiler = _compiler()
     if compiler is None:
         _warn_once("no C++ compiler was found")
         return None
-    key = hashlib.sha256("\0".join([source, compiler, _machine(), *_FLAGS]).encode()).hexdigest()
+    key = hashlib.sha256("\0".join([source, *compiler, _machine(), *_FLAGS]).encode()).hexdigest()
     for folder in _folders():
-        path = folder / f"{key[:24]}.so"
         try:
-            if not path.exists():
-                _build(compiler, source, path)
-            return ctypes.CDLL(str(path))
+            _secure(folder)
+            found = _cached(folder, key[:24])
+            return ctypes.CDLL(str(found or _build(compiler, source, folder, key[:24])))
         except subprocess.CalledProcessError as error:
             reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            _warn_once(f"{compiler} failed: {' '.join(reason)}")
+            _warn_once(f"{' '.join(compiler)} failed: {' '.join(reason)}")
             return None
         except OSError:
-            continue  # not writable, or not loadable from there: try the next folder
+            continue  # not ours, not writable, or not loadable from there: try the next folder
     _warn_once("its library could not be written or loaded")
     return None
 
 
-def _build(compiler: str, source: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+def _compiler() -> list[str] | None:
+    """The command of CXX, split as a shell does, if it exists; else of a compiler that does."""
+    commands = []
+    with suppress(ValueError):  # a quote left open
+        commands.append(shlex.split(os.environ.get("CXX", ""), posix=os.name == "posix"))
+    commands += [["g++"], ["clang++"], ["c++"]]
+    return next((words for words in commands if words and shutil.which(words[0])), None)
+
+
+def _secure(folder: Path) -> None:
+    """Make `folder`; refuse one whose libraries somebody else could have put there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _refuse_foreign(folder)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """OSError unless `path` is this user's and only this user may change it (on POSIX)."""
+    if not hasattr(os, "getuid"):
+        return  # Windows: folders below a user's own are the user's
+    found = path.lstat()
+    foreign = found.st_uid != os.getuid() or found.st_mode & 0o022
+    if foreign or not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+        raise OSError(f"{path} is, or can be changed by, somebody else's")
+
+
+def _cached(folder: Path, key: str) -> Path | None:
+    """The library of `key` that is what was once built: its name ends in its checksum."""
+    for path in folder.glob(f"{key}-*.so"):
+        with suppress(OSError):
+            _refuse_foreign(path)
+            if path.stem == f"{key}-{_checksum(path)}":
+                return path
+    return None
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+def _build(compiler: list[str], source: str, folder: Path, key: str) -> Path:
+    """Compile beside and rename: whole or not at all, whoever else builds it."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         text, made = Path(scratch) / "kernel.cpp", Path(scratch) / "kernel.so"
         text.write_text(source, encoding="utf-8")
-        command = [compiler, *_FLAGS, str(text), "-o", str(made)]
+        command = [*compiler, *_FLAGS, str(text), "-o", str(made)]
         try:
             subprocess.run([*command, "-fopenmp"], check=True, capture_output=True)
         except subprocess.CalledProcessError:  # a compiler without OpenMP: one thread
             subprocess.run(command, check=True, capture_output=True)
-        os.replace(made, path)  # whole or not at all, whoever else builds it
+        made.chmod(0o700)
+        path = folder / f"{key}-{_checksum(made)}.so"
+        os.replace(made, path)
+    return path
 
 
 def _folders() -> Iterator[Path]:

@@ -1,0 +1,88 @@
+"""Libraries are loaded only if this user built them, whole; CXX is read as by a shell."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hidim.torch._machine import one_pass
+
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or one_pass._compiler() is None, reason="needs POSIX and a C++ compiler"
+)
+SOURCE = 'extern "C" int answer() { return 42; }'
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(one_pass, "_FLAGS", ["-shared", "-fPIC"])
+    monkeypatch.setattr(one_pass, "_said", set())
+    one_pass.library.cache_clear()
+    one_pass._own_folder.cache_clear()
+    yield tmp_path / "hidim"
+    one_pass.library.cache_clear()
+    one_pass._own_folder.cache_clear()
+
+
+def loaded():
+    one_pass.library.cache_clear()
+    found = one_pass.library(SOURCE)
+    return found.answer(), found._name
+
+
+def test_a_library_is_built_once_and_nothing_is_left_beside_it(cache, monkeypatch):
+    assert loaded()[0] == 42
+    monkeypatch.setattr(one_pass, "_build", None)
+    assert loaded()[0] == 42
+    assert [path.suffix for path in cache.iterdir()] == [".so"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "foreign", "folder", "link", "writable"])
+def test_what_was_not_built_here_whole_is_never_loaded(cache, damage, tmp_path):
+    _, name = loaded()
+    path = cache / name.rsplit("/", 1)[1]
+    whole = path.read_bytes()
+    path.unlink()  # this process has the old file open
+    if damage == "folder":
+        path.mkdir()
+    elif damage == "link":
+        (tmp_path / "elsewhere.so").write_bytes(whole)
+        path.symlink_to(tmp_path / "elsewhere.so")
+    else:
+        content = {"truncated": whole[: len(whole) // 2], "empty": b"", "writable": whole}
+        path.write_bytes(content.get(damage, whole + b"planted"))
+        path.chmod(0o777 if damage == "writable" else 0o700)
+    answer, again = loaded()
+    assert answer == 42
+    assert one_pass._checksum(Path(again)) in again
+
+
+@pytest.mark.parametrize("kind", ["writable by others", "of another user", "a link"])
+def test_a_cache_folder_that_others_can_change_is_not_used(cache, kind, monkeypatch, tmp_path):
+    if kind == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        cache.symlink_to(tmp_path / "elsewhere")
+    else:
+        cache.mkdir()
+        cache.chmod(0o777 if kind == "writable by others" else 0o700)
+    if kind == "of another user":
+        users = iter([os.getuid() + 1])  # asked about the cache folder first
+        own = os.getuid()
+        monkeypatch.setattr(os, "getuid", lambda: next(users, own))
+    answer, name = loaded()
+    assert answer == 42
+    assert not name.startswith(str(tmp_path / "hidim"))
+    assert not list(cache.iterdir())
+
+
+def test_a_system_without_user_numbers_builds_too(cache, monkeypatch):
+    monkeypatch.delattr(os, "getuid")
+    assert loaded()[0] == 42
+
+
+@pytest.mark.parametrize("cxx", ["{} -std=c++17", "env {}", "'{}'", "/nonexistent/c++", "'", " "])
+def test_cxx_is_read_as_a_shell_reads_it_and_may_be_wrong(cache, cxx, monkeypatch):
+    monkeypatch.setenv("CXX", cxx.format(shutil.which("g++") or shutil.which("c++")))
+    assert loaded()[0] == 42
