@@ -46,7 +46,8 @@ def predict(
             the largest risk within a factor of two in time. What it may be is measured by a second
             resolution and stands in ``curve.provenance["error"]``; where it could not be kept the
             curve's status is "inaccurate". It speaks of the risk, not of the columns. On a PLRF
-            the quadrature counts too, whose ``problem.spectrum().finer`` has more nodes.
+            the quadrature counts too, and more nodes are taken where that helps, up to 1600;
+            ``problem.spectrum().finer`` has more still.
         sensitivity: names of parameters, such as "gamma_2", "kappa_3", "delta" or
             "gamma_2.values[3]" of a Table; the derivatives of the log risk with respect to them
             are ``curve.columns["d_gamma_2"]`` and so on. By "exact" alone.

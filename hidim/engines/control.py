@@ -9,9 +9,10 @@ estimates), of which a part is trusted, for safety.
 Rounding: of the steps taken one by one, which no second way sees.
 
 Where the estimate exceeds rtol, blocks are worked on: by a tighter walk, measured against this one.
-Nodes are the problem's own (`Spectrum.finer` has more). Where the estimate stays above, the curve
-is inaccurate, and says by how much. An error is relative to the largest risk within a factor of
-two in time: a risk that rings passes far below what its own past and future make of it.
+Where the nodes of a problem are too few, more are taken, up to some 1600 (`Spectrum.finer` has more
+still); a spectrum that is given is taken as it is. Where the estimate stays above, the curve is
+inaccurate, and says by how much. An error is relative to the largest risk within a factor of two in
+time: a risk that rings passes far below what its own past and future make of it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from hidim.curve import log_steps
 from hidim.engines.march import MOST_SINGLE_STEPS, Resolution, TooLong, march
 from hidim.engines.record import Record
+from hidim.problems.spectrum import LEVEL
 from hidim.systems.base import System
 
 RTOL = 1e-8
@@ -38,16 +40,23 @@ _ROUGH_POWER, _ROUGH_SAFETY = 1.2, 21.0
 _TIGHTER_SAFETY = 11.0
 # Share of its own doubt that a walk may err by where another errs alike, as just behind a jump.
 _ALIKE = 0.023
-# Error of a quadrature over what it differs from a coarser one; measured, .5 and .75 at most.
-_NODES = 1.0
+# Error of a quadrature over what it differs from a coarser one: .25 to .9 along whole curves, and
+# 1.9 at one step of a run that rings on.
+_NODES = 2.0
 _ROUNDS = 4
 # Single steps that the first walk may take, half a minute of them, and any tighter one.
 _MANY_STEPS, _FEW_STEPS = 2_000_000, 200_000
 _STEPS_PER_BLOCK = 80  # that cost as much
-# A difference between nodes up to this many rtol may be that of the walks.
+# A difference between nodes up to this many rtol may be that of the walks; and beside nodes that
+# are in doubt, blocks are cut finer where they are so many times as much.
 _NEAR = 10.0
 # Blocks in doubt by less than this share of the nodes are not worth another walk.
-_HIDDEN = 1e-3
+_HIDDEN = 0.1
+# Power of a frequency by which errors of nodes fall, as amplitudes do, the share of it that is
+# trusted, and what is left of an error one level higher; nodes that may be tried where those of the
+# problem are too few, and how often.
+_FALLS, _TRUSTED, _LEFT = 6.0, 0.75, 0.7
+_MOST_NODES, _NODE_ROUNDS = 1600, 2
 _NOTHING = 1e-290  # a risk below this has sunk through float range
 # Where a cruder walk stepped through what another takes by blocks, it would be the finer one.
 _CRUDE_STEPS, _CRUDE_BLOCK = 256, 64
@@ -128,20 +137,24 @@ class _Control:
         self.tightness = 0
         self.most = MOST_SINGLE_STEPS if last else _MANY_STEPS
         found = self._walk()
-        coarser = self.system.coarse(self.last)
+        self.coarser = self.system.coarse(self.last)
         nodes = blocks = 0.0
-        if coarser is not self.system:
-            # One difference for both where that is small enough.
-            nodes = self._node_error(coarser, found)
+        several = self.coarser is not self.system
+        if several:
+            nodes, first = self._node_error(found), found
+            if nodes > self.rtol and not found.diverged:
+                found, nodes = self._on_more_nodes(found, nodes)
+            # One difference for nodes and blocks where that is small enough.
+            several = found is first
         unsaid = nodes + self._rounding(found) > self.rtol and _HIDDEN * nodes < 10.0 * self.rtol
-        if coarser is self.system or unsaid:
+        if not several or unsaid:
             rough = self.walked(self.system, self.grid, _rough(self.rtol))
             blocks = self._block_error(rough, found, _ROUGH_SAFETY, _ROUGH_POWER)
             blocks += _ALIKE * found.local_error
         best = self._said(found, blocks + nodes)
         worst = best.error
         while not best.kept and not found.diverged and blocks > 0.5 * self.rtol:
-            if blocks < _HIDDEN * nodes:
+            if blocks < _NEAR * nodes and nodes > self.rtol:
                 break
             # Beside nodes that cannot be kept to, blocks are cut finer once, to leave no doubt.
             if self.tightness == (_ROUNDS - 1 if nodes <= _NEAR * self.rtol else 1):
@@ -153,13 +166,34 @@ class _Control:
             except TooLong:
                 break
             blocks = self._block_error(before, found, _TIGHTER_SAFETY)
-            if nodes <= _NEAR * self.rtol and coarser is not self.system:
-                nodes = self._node_error(coarser, found)
+            if nodes <= _NEAR * self.rtol and several:
+                nodes = self._node_error(found)
             said = self._said(found, blocks + nodes)
             worst = max(worst, said.error)
             best = said if said.error <= best.error else best
         # Where no pair agreed, none is believed more than another; and no digit, if none was left.
         return best if best.kept else replace(best, error=worst if worst < 0.1 else math.inf)
+
+    def _on_more_nodes(self, found: Record, error: float) -> tuple[Record, float]:
+        """The walk on as many nodes as rtol wants, if these are not too many, and its error.
+
+        A difference is the error of the fewer nodes; that of the more is smaller by what a power
+        makes of it, somewhat less than the one by which differences fell.
+        """
+        gap, step, power = error, LEVEL, _TRUSTED * _FALLS
+        for _ in range(_NODE_ROUNDS):
+            wanted = max(LEVEL, (_LEFT * error / self.rtol) ** (1.0 / max(power, 1.0)))
+            finer = self.system.resolving(wanted, _MOST_NODES)
+            if error <= self.rtol or finer is self.system:
+                break
+            before, earlier = found, gap
+            self.coarser, self.system = self.system, finer
+            found = self._walk()
+            gap = _NODES * self._difference(before, found)
+            power = math.log(max(earlier, _EPS) / max(gap, _EPS)) / math.log(step)
+            power, step = _TRUSTED * min(max(power, 0.0), _FALLS), wanted
+            error = gap * wanted**-power
+        return found, error
 
     def _walk(self) -> Record:
         steps = self.most
@@ -181,10 +215,10 @@ class _Control:
         theirs = min(gap, cruder.local_error + finer.local_error)
         return theirs * safety * share**power + (gap - theirs)
 
-    def _node_error(self, coarser: System, found: Record) -> float:
+    def _node_error(self, found: Record) -> float:
         """What fewer nodes make of nearly the same walk: cruder ones would not ring as far."""
         resolution = _fine(self.rtol, self.tightness) if self.tightness else _beside(self.rtol)
-        again = self.walked(coarser, self.grid, resolution)
+        again = self.walked(self.coarser, self.grid, resolution)
         return _NODES * self._difference(again, found)
 
     def _difference(self, one: Record, other: Record) -> float:

@@ -352,6 +352,8 @@ def _nodes_if_fewer(system: System, resolution: Resolution) -> ManyModes | None:
     """Nodes for blocks of many modes, where these save work."""
     if not isinstance(system, Smooth) or len(system.places) <= FEW_MODES:
         return None
+    if system.start().ndim > 2:  # several targets, each with states of its own
+        return None
     many = ManyModes(system, resolution.nodes_per_octave)
     # Interpolating costs about a third of solving.
     return many if len(many) < 0.7 * len(system.places) else None

@@ -74,7 +74,8 @@ def solve(
     )
     last = float(ascending[-1])
     followed = system.sharper(last) if chosen == "exact" else system
-    caution = followed.caution(last) if chosen != "matrix" else ""
+    told = [followed.caution(last), followed.doubts(ascending, found.record.columns[shown])]
+    caution = "; ".join(filter(None, told)) if chosen != "matrix" else ""
     facts = {
         "hidim": __version__,
         "engine": chosen,

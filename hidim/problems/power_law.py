@@ -275,7 +275,7 @@ class PLRF:
         if level not in RESOLUTIONS:
             return None
         equivalent = self._equivalent
-        eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta, *RESOLUTIONS[level])
+        eigenvalues, error_sq, multiplicity = equivalent.nodes(self.beta, RESOLUTIONS[level])
         floor = equivalent.floor(self.beta) + 0.5 * self.noise_variance
         spectrum = Spectrum(
             eigenvalues,

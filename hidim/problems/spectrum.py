@@ -8,6 +8,7 @@ Any high-dimensional quadratic reduces to this, and every engine reads nothing e
 from __future__ import annotations
 
 import functools
+import math
 import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +22,9 @@ from hidim.problems.measured import spectrum_parts
 from hidim.problems.rows import KEEP_ROWS
 from hidim.support import checks
 from hidim.support.results import ByContent
+
+# How much faster a ringing each level of a quadrature resolves; and levels between `finer` ones.
+LEVEL, _FINER = 1.2, 4
 
 # Of the risk at the start and of the trace: engines compare with multiples and form products.
 _LARGEST = 1e150
@@ -185,14 +189,29 @@ class Spectrum(ByContent):
         >>> len(spectrum.coarser) < len(spectrum) < len(spectrum.finer)
         True
         """
-        return self._beside(-1)
+        return self._at(-1)
 
     @functools.cached_property
     def finer(self) -> Spectrum | None:
-        """The same problem at a higher resolution, for momentum that rings long; else None."""
-        return self._beside(1)
+        """The same problem at twice the resolution, for momentum that rings long; else None."""
+        return self._at(1 if self._level < 0 else _FINER - self._level % _FINER)
 
-    def _beside(self, step: int) -> Spectrum | None:
+    def resolving(self, faster: float) -> Spectrum | None:
+        """The same problem on nodes that resolve a ringing so many times as fast, or None.
+
+        >>> import hidim
+        >>> spectrum = hidim.PLRF(1.0, 0.7, 1000).spectrum()
+        >>> spectrum.resolving(1.0) == spectrum, len(spectrum.resolving(1.4)) > len(spectrum)
+        (True, True)
+        """
+        return self._at(math.ceil(math.log(faster) / math.log(LEVEL) - 1e-9))
+
+    @property
+    def _level(self) -> int:
+        return 0 if self._resolution is None else int(self._resolution[1])
+
+    def _at(self, step: int) -> Spectrum | None:
+        """So many levels above."""
         if self._resolution is None:
             return None
         make, level = self._resolution

@@ -290,6 +290,13 @@ class System(ABC):
         """
         return self
 
+    def resolving(self, faster: float, most: int) -> System:
+        """The same curves from nodes that resolve a ringing so many times as fast.
+
+        Itself where there are none, or more than `most` of them.
+        """
+        return self
+
     def as_given(self) -> System:
         """The system where its nodes are the problem, and not a quadrature of another."""
         return self
@@ -335,6 +342,13 @@ class System(ABC):
         """What is known beforehand against a run up to step `last`, in one line; mostly nothing.
 
         A curve with a caution has the status "inaccurate" and holds it in its provenance.
+        """
+        return ""
+
+    def doubts(self, at: Array, risk: Array) -> str:
+        """What a run through these risks at the steps `at` tells against itself.
+
+        As `caution` says it beforehand; mostly nothing.
         """
         return ""
 

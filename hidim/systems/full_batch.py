@@ -148,6 +148,10 @@ class FullBatch(Descent):
         """On the spectrum's coarser quadrature, if it has one."""
         return self._of(self.moments.coarse(last))
 
+    def resolving(self, faster: float, most: int) -> System:
+        """On more nodes."""
+        return self._of(self.moments.resolving(faster, most))
+
     def _of(self, moments: System) -> System:
         return self if moments is self.moments else replace(self, moments=moments)
 

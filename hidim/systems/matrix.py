@@ -31,7 +31,7 @@ from hidim.systems.base import Array, System
 from hidim.systems.matrix_signs import TOO_FAST, MatrixSystem, of_signs, too_linear
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.polar_drift import MuonDrift, muon_drift
-from hidim.systems.polar_saturated import PolarFactors, SaturatedPolar, small
+from hidim.systems.polar_saturated import PolarFactors, SaturatedPolar, adds_up, small
 from hidim.systems.transformed import total_floor
 
 # As far as "auto" takes every step by itself: some ten seconds.
@@ -125,6 +125,11 @@ class PolarSystem(MatrixSystem):
         ]
         return "; ".join(filter(None, told))
 
+    def doubts(self, at: Array, risk: Array) -> str:
+        """Whether the excess fell so far that errors of a finite size add up."""
+        eta = self.moments.algorithm.gamma_2
+        return adds_up(self.spectrum, self.floor, eta, self.drift, at, risk)
+
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """SGD, signs and polar factors on a matrix."""
@@ -173,7 +178,7 @@ def _polar(
     if asked == "auto" and linear.too_fast <= TOO_FAST:
         return linear
     exact = SaturatedPolar(
-        problem, moments.spectrum.risk_floor, algorithm.gamma_2, float(batch_size), drift.q
+        problem, moments.spectrum.risk_floor, algorithm.gamma_2, float(batch_size), drift
     )
     return exact if asked == "saturated" else replace(linear, exact=exact)
 

@@ -273,6 +273,12 @@ class MomentumSystem(System):
         other = None if known else self.spectrum.coarser
         return self if other is None else replace(self, spectrum=other)
 
+    def resolving(self, faster: float, most: int) -> System:
+        """On more nodes of the spectrum's quadrature; not where each mode is shown."""
+        known = self.targets or self.given or self.moments
+        other = None if known else self.spectrum.resolving(faster)
+        return self if other is None or len(other) > most else replace(self, spectrum=other)
+
     def as_given(self) -> System:
         """The system whose nodes are the problem."""
         return replace(self, given=True)

@@ -30,13 +30,14 @@ import numpy as np
 from hidim.algorithms.schedules import Schedule
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.systems.base import Array, Drive
-from hidim.systems.polar_drift import centre
+from hidim.systems.polar_drift import MuonDrift, centre
 from hidim.systems.saturating import Saturating
 
 _LOG_T = np.arange(-13.0, 13.0 + 0.1, 0.2)
 _TRIES, _CLOSE = 25, 1e-9
 _SETTLING, _SMALLEST = 400, 1e-290
 _LEAST, _FEW = 12.0, 4.0  # rows and columns, and modes that hold the trace
+_TOO_FAST, _MISSING = 3.0, 0.04  # times 1 / min(m, d); share of the excess that is told
 _LONGEST = 2.0  # move of a logarithm in one try
 _MOST_WORK = 1e12  # multiplications that a run may take, a quarter of an hour of them
 
@@ -173,6 +174,39 @@ def small(problem: MatrixLeastSquares, batch: float) -> str:
     return "; ".join(told)
 
 
+def adds_up(
+    problem: MatrixLeastSquares,
+    floor: float,
+    eta: Schedule,
+    drift: MuonDrift,
+    at: Array,
+    risk: Array,
+) -> str:
+    """What a drift a little too fast at a finite size has made of an excess that fell far.
+
+    Up to 3 / min(m, d) of it for every factor e that it fell (measured, docs/theory/muon.md),
+    as far as it is not where noise holds it, T^2 (1 + sqrt(1 + (v/T)^2)).
+    """
+    spectrum, known = problem.spectrum, np.isfinite(risk) & (np.asarray(risk) > floor)
+    left = np.asarray(risk)[known] - floor
+    moving = drift.F > 0
+    per_rate = float(spectrum.multiplicity[moving] @ (drift.q[moving] / drift.F[moving]))
+    T = 0.25 * per_rate * eta(at[known])
+    held = T**2 + T * np.sqrt(T**2 + 2.0 * floor)
+    fallen = 0.5 * float(spectrum.eigenvalues @ spectrum.error_sq) / left
+    least = min(float(problem.outputs), spectrum.dimension)
+    missing = (
+        _TOO_FAST / least * np.log(np.maximum(fallen, 1.0)) * np.maximum(1.0 - held / left, 0.0)
+    )
+    if not missing.size or missing.max() <= _MISSING:
+        return ""
+    worst = int(np.argmax(missing))
+    return (
+        f"at {least:g} rows or columns an excess on its way down is predicted too low, by up to "
+        f"{-math.expm1(-missing[worst]):.0%} where it fell by {fallen[worst]:.2g}"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class SaturatedPolar(Saturating):
     """Mean square error of every mode.
@@ -182,14 +216,14 @@ class SaturatedPolar(Saturating):
         floor: the risk's, with the variance of the noise law in it.
         eta: the rate.
         batch_size: samples per step.
-        noise: q of the linear theory, of a mode that occurs several times that of one.
+        drift: of the linear theory, whose q is the noise.
     """
 
     spectrum: MatrixLeastSquares
     floor: float
     eta: Schedule
     batch_size: float
-    noise: Array
+    drift: MuonDrift
 
     kinds = 1
 
@@ -232,7 +266,7 @@ class SaturatedPolar(Saturating):
         shares = np.maximum(along * x[0] / (self._count * twice), 0.0)
         factors[along > 0] = self._factors(signals[along > 0], shares[along > 0])
         kept = 1.0 - 2.0 * eta * along * factors / math.sqrt(twice)
-        return np.asarray((kept * x[0] + eta**2 * self._count * self.noise)[None])
+        return np.asarray((kept * x[0] + eta**2 * self._count * self.drift.q)[None])
 
     def resting(self, t: float) -> Array | None:
         """Where every mode's noise is what its drift takes away."""
@@ -241,7 +275,7 @@ class SaturatedPolar(Saturating):
         if eta == 0.0:
             return None
         along, count = spectrum.eigenvalues[moving], self._count[moving]
-        rest, noise = np.zeros(len(along)), count * self.noise[moving]
+        rest, noise = np.zeros(len(along)), count * self.drift.q[moving]
         twice = 2.0 * self.floor + float(along @ (eta**2 * noise)) + _SMALLEST
         for _ in range(_SETTLING):
             shares = np.maximum(along * rest / (count * twice), 0.0)
@@ -259,6 +293,10 @@ class SaturatedPolar(Saturating):
     def caution(self, last: float) -> str:
         """Whether the matrix is too small."""
         return small(self.spectrum, self.batch_size)
+
+    def doubts(self, at: Array, risk: Array) -> str:
+        """Whether the excess fell so far that errors of a finite size add up."""
+        return adds_up(self.spectrum, self.floor, self.eta, self.drift, at, risk)
 
     @property
     def longest(self) -> float:  # type: ignore[override]

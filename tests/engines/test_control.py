@@ -51,18 +51,44 @@ def test_a_looser_promise_is_cheaper():
 
 
 def test_what_cannot_be_kept_is_said():
-    # Momentum rings through these few hundred nodes at a frequency they do not resolve.
-    problem = hidim.PLRF(1.5, 0.5, 10**3)
+    # Momentum rings through these few hundred nodes at a frequency that thousands do not resolve.
+    problem = hidim.PLRF(1.5, 0.5, 10**4)
     algorithm = hidim.recommend(problem, "dana-constant")
-    curve = hidim.predict(problem, algorithm, at=[10**6])
+    curve = hidim.predict(problem, algorithm, at=[10**8])
     assert curve.status == "inaccurate"
-    finer = hidim.predict(problem.spectrum().finer, algorithm, at=[10**6], rtol=1e-6)
+    finer = hidim.predict(problem.spectrum().finer.finer, algorithm, at=[10**8], rtol=1e-6)
     off = abs(curve.risk[0] / finer.risk[0] - 1)
     assert 1e-8 < off < curve.provenance["error"] < 30 * off
     # As a Spectrum the nodes are the problem.
-    given = hidim.predict(problem.spectrum(), algorithm, at=[10**6])
+    given = hidim.predict(problem.spectrum(), algorithm, at=[10**8])
     assert given.status == "ok"
     np.testing.assert_allclose(given.risk, curve.risk, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("problem", "algorithm", "last"),
+    [
+        (hidim.PLRF(1.0, 0.7, 10**4), hidim.dana_decaying(0.2, 0.1, 0.5, 3.4), 10**8),
+        (hidim.PLRF(1.5, 0.5, 10**3), "dana-constant", 10**6),
+    ],
+)
+def test_where_nodes_are_too_few_more_are_taken(problem, algorithm, last):
+    spectrum = problem.spectrum()
+    curve = hidim.predict(problem, algorithm, last)
+    assert curve.status == "ok"
+    if isinstance(algorithm, str):
+        algorithm = hidim.recommend(problem, algorithm)
+    truth = hidim.predict(spectrum.finer.finer.finer, algorithm, at=curve.steps, rtol=1e-9)
+    off, few = (
+        np.max(np.abs(found.risk / truth.risk - 1))
+        for found in (curve, hidim.predict(spectrum, algorithm, at=curve.steps))
+    )
+    assert off < curve.provenance["error"] < 1e-8 < few
+    # Asked for less, it is content with what there is.
+    loose = hidim.predict(problem, algorithm, last, rtol=1e-4)
+    np.testing.assert_allclose(
+        loose.risk, hidim.predict(spectrum, algorithm, last, rtol=1e-4).risk, rtol=1e-12
+    )
 
 
 def test_full_batches_keep_what_moments_lose():

@@ -283,6 +283,23 @@ def test_blocks_are_single_steps_and_reach_far(name):
     assert far.provenance["effort"]["blocks"] <= 60
 
 
+@pytest.mark.parametrize("drift", ["linear", "saturated"])
+def test_what_small_matrices_make_of_a_long_way_down_is_said(drift):
+    algorithm = hidim.sign_svd(0.003, drift=drift)
+
+    def caution(outputs, last):
+        spectrum = hidim.Spectrum(1.0 / np.arange(1.0, 2 * outputs + 1), np.ones(2 * outputs), 0.5)
+        matrix = hidim.MatrixLeastSquares(spectrum, outputs=outputs)
+        curve = hidim.predict(matrix, algorithm, at=[last], batch_size=16)
+        return str(curve.provenance.get("caution"))
+
+    assert "way down" not in caution(32, 10)
+    assert "predicted too low, by up to" in caution(32, 1000)
+    assert "way down" not in caution(250, 200 if drift == "linear" else 20)
+    if drift == "linear":  # where noise holds the excess the way is forgotten
+        assert "way down" not in caution(32, 10**6)
+
+
 # Refusals and cautions.
 
 

@@ -26,14 +26,16 @@ from hidim.problems.equivalent.gauss import fewer_points, gauss_rules
 from hidim.problems.equivalent.panels import Panels, panels
 from hidim.problems.equivalent.power_sums import power_sum
 from hidim.problems.equivalent.resolvent import Resolvent
+from hidim.problems.spectrum import LEVEL
 
-FREQUENCY = 25.0  # radians per unit of log eigenvalue
+FREQUENCY = 30.0  # radians per unit of log eigenvalue
 _ACCURACY = 1e-9  # error of the rules on the fastest oscillation they are made for
 _WIDTH = 3.0  # log-width of a panel; rounding in its moments ends it at a frequency near 50
+_WIDEST = 36.0  # highest frequency on panels of that width; on halves of them, of twice as much
 _LINEAR_NODES = 4
 
-# Frequency and accuracy of the usual rule (0), of the one below, and of those above it.
-RESOLUTIONS = {-1: (20.0, 1e-8)} | {k: (FREQUENCY * 2**k, _ACCURACY) for k in range(5)}
+# Frequencies of the usual rule (0), of the one below, and of those above it.
+RESOLUTIONS = {k: FREQUENCY * LEVEL**k for k in range(-1, 17)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Equivalent:
         self._rule = functools.lru_cache(maxsize=4)(self._new_rule)
 
     def nodes(
-        self, beta: float, frequency: float = FREQUENCY, accuracy: float = _ACCURACY
+        self, beta: float, frequency: float = FREQUENCY
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Eigenvalues, error_sq and multiplicity that stand for the spectrum.
 
@@ -100,14 +102,14 @@ class Equivalent:
             frequency: fastest oscillation, in radians per unit of log eigenvalue, that the nodes
                 resolve. Momentum makes each mode oscillate as its age grows; more nodes, in
                 proportion, follow it further.
-            accuracy: error on that oscillation.
 
         Returns:
             Three arrays (modes,), eigenvalues falling: multiplicity sums to d, the risk is
             floor + 1/2 sum eigenvalues * error_sq.
         """
-        width = _WIDTH * min(1.0, FREQUENCY / frequency)
-        rule = self._rule(width, frequency, accuracy)
+        halved = max(0, math.ceil(math.log2(frequency / _WIDEST) - 1e-9))
+        width = _WIDTH * 0.5**halved
+        rule = self._rule(width, frequency)
         energy = rule.energy(self._energies(width, beta))
         return rule.eigenvalues.copy(), energy / rule.eigenvalues, rule.multiplicity.copy()
 
@@ -127,13 +129,13 @@ class Equivalent:
         """Risk no parameters go below, with the 1/2."""
         return self.resolvent.floor(beta)
 
-    def _orders(self, width: float, frequency: float, accuracy: float) -> np.ndarray:
+    def _orders(self, width: float, frequency: float) -> np.ndarray:
         """(panels,) Gauss nodes of each panel."""
         cuts = self._cuts(width)
         spans = cuts.top - cuts.bottom
         # A band that stands alone has relative width 4/sqrt(d), and needs nodes for that only.
         spans[: cuts.cells] = np.minimum(spans[: cuts.cells], self._band)
-        orders = [_order(h, frequency, accuracy) for h in spans[: spans.size - cuts.linear]]
+        orders = [_order(h, frequency) for h in spans[: spans.size - cuts.linear]]
         return np.array(orders + [_LINEAR_NODES] * cuts.linear)
 
     @property
@@ -142,7 +144,7 @@ class Equivalent:
 
     def _most(self, width: float) -> np.ndarray:
         """(panels,) nodes of the finest rule on panels of that width: moments serve all rules."""
-        return self._orders(width, FREQUENCY * _WIDTH / width, _ACCURACY)
+        return self._orders(width, _WIDEST * _WIDTH / width)
 
     def _count_moments(self, width: float) -> np.ndarray:
         """Moments of the number of eigenvalues, (panels, degrees)."""
@@ -170,10 +172,10 @@ class Equivalent:
             moments[-1] -= 2 * res.floor(beta) * (-1.0) ** np.arange(moments.shape[1])
         return moments
 
-    def _new_rule(self, width: float, frequency: float, accuracy: float) -> _Rule:
+    def _new_rule(self, width: float, frequency: float) -> _Rule:
         """Gauss rules of the counting measure, bands that share a panel joined."""
         cuts, moments = self._cuts(width), self._counts(width)
-        orders = self._orders(width, frequency, accuracy)
+        orders = self._orders(width, frequency)
         x: list[np.ndarray] = [np.empty(0)] * cuts.count
         weights = x.copy()
         for order in sorted(set(orders.tolist())):
@@ -188,10 +190,10 @@ class Equivalent:
             place[-sizes[-1] :] = np.log(place[-sizes[-1] :])
         reductions = []
         new_place, new_counts = [], []
-        for part, joined in _groups(cuts, sizes, self._band, frequency, accuracy):
+        for part, joined in _groups(cuts, sizes, self._band, frequency):
             p, n, matrix = place[part], counts[part], None
             if joined:
-                p, n, matrix = fewer_points(p, n, _order(float(np.ptp(p)), frequency, accuracy))
+                p, n, matrix = fewer_points(p, n, _order(float(np.ptp(p)), frequency))
             reductions.append((part, matrix))
             new_place.append(p)
             new_counts.append(n)
@@ -221,16 +223,16 @@ def equivalent_nodes(
     return equivalent(float(alpha), float(d), float(v)).nodes(float(beta), float(frequency))
 
 
-def _order(width: float, frequency: float, accuracy: float) -> int:
+def _order(width: float, frequency: float) -> int:
     """Gauss nodes for a panel of that log-width: (f w/4)^2k / (2k)! under the accuracy."""
     k = 1
-    while 2 * k * math.log(frequency * width / 4) - math.lgamma(2 * k + 1) > math.log(accuracy):
+    while 2 * k * math.log(frequency * width / 4) - math.lgamma(2 * k + 1) > math.log(_ACCURACY):
         k += 1
     return k
 
 
 def _groups(
-    cuts: Panels, sizes: np.ndarray, band: float, frequency: float, accuracy: float
+    cuts: Panels, sizes: np.ndarray, band: float, frequency: float
 ) -> list[tuple[slice, bool]]:
     """Ranges of nodes, and whether each holds enough bands to be worth joining."""
     start = np.concatenate([[0], np.cumsum(sizes)])
@@ -244,7 +246,7 @@ def _groups(
         last = first
         while last + 1 < cuts.cells and cuts.top[first] - cuts.bottom[last + 1] <= cuts.width:
             last += 1
-        order = _order(float(cuts.top[first] - cuts.bottom[last]), frequency, accuracy)
+        order = _order(float(cuts.top[first] - cuts.bottom[last]), frequency)
         enough = int(support[first : last + 1].sum()) > 1.5 * order
         groups.append((slice(start[first], start[last + 1]), enough))
         first = last + 1
