@@ -6,7 +6,7 @@
 ['broken', 'chinchilla', 'power', 'saturating']
 """
 
-from hidim.fitting.logs.readers import read_run
+from hidim.fitting.logs.readers import read_run, read_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
@@ -33,5 +33,6 @@ __all__ = [
     "fit_sizes",
     "isoflop",
     "read_run",
+    "read_runs",
     "read_sizes",
 ]

@@ -1,0 +1,54 @@
+"""Under which names do programs log step, loss, learning rate and run?
+
+Names are compared in one spelling: lower case, with "_" for blanks, points, dashes and slashes.
+"""
+
+from __future__ import annotations
+
+import re
+
+# The most specific first.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "step": (
+        *("step", "steps", "global_step", "train_global_step", "trainer_global_step"),
+        *("optimizer_step", "optimizer_steps", "optim_step", "iteration", "iterations", "iter"),
+        *("update", "updates", "num_updates", "n_updates", "num_update", "iters", "it"),
+        *("train_step", "training_step", "train_iter", "train_iteration", "step_num", "n_iter"),
+        "_step",  # W&B counts its own calls, which need not be optimizer steps
+    ),
+    "loss": (
+        *("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "lm_loss"),
+        *("crossentropyloss", "train_crossentropyloss", "cross_entropy_loss", "ce_loss"),
+        *("train_ce_loss", "train_cross_entropy", "train_lm_loss", "train_cross_entropy_loss"),
+        *("loss_lm", "loss_step", "train_avg_loss", "avg_loss", "nll_loss", "train_nll_loss"),
+        *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss"),
+    ),
+    "lr": (
+        *("lr", "learning_rate", "train_learning_rate", "train_lr", "optim_lr", "optimizer_lr"),
+        *("learning_rate_group0", "optim_learning_rate_group0", "lr_group0", "lr_0", "train_lr_0"),
+        *("lr_adamw", "lr_adam", "lr_sgd", "lr_muon", "lr_lion", "lr_scheduler_lr", "sched_lr"),
+        *("current_lr", "lr_abs", "scheduler_lr", "optim_learning_rate", "optimizer_learning_rate"),
+    ),
+    "run": ("run", "run_id", "run_name", "experiment", "experiment_name", "model_name"),
+}
+# Losses that stand in where no training loss is logged.
+VALIDATION = ("val_loss", "validation_loss", "eval_loss", "loss_val", "valid_loss", "test_loss")
+_SMOOTH = re.compile(r"(?:^|_)(?:ema|smooth\w*|running|moving)(?:_|$)")
+
+
+def normal(name: str) -> str:
+    """A name as it is compared.
+
+    >>> normal("Train/Loss"), normal("lr-AdamW"), normal("_step")
+    ('train_loss', 'lr_adamw', '_step')
+    """
+    return re.sub(r"[\s./\-:|]+", "_", name.strip().lower())
+
+
+def is_smoothed(name: str) -> bool:
+    """Whether a column says that it is a moving average.
+
+    >>> is_smoothed("train/loss_ema"), is_smoothed("train/loss")
+    (True, False)
+    """
+    return bool(_SMOOTH.search(normal(name)))
