@@ -20,7 +20,6 @@ from hidim.fitting.logs.sources import Source
 from hidim.support.delimited import Table, whole_rows
 
 _DELIMITERS = (",", "\t", ";")
-_BLANKS = re.compile(r"\s+")
 
 
 class Head(NamedTuple):
@@ -40,10 +39,19 @@ def looks_delimited(source: Source) -> bool:
     if _numeric(body[0]):
         return True
     if len(body) < 2:
-        return _delimiter(body[0]) != "" and not re.search(r"[:=]\s*[\d.]", body[0])
+        return _delimiter(body[0]) != "" and not _names_a_value(body[0])
     delimiter = _delimiter(body[0])
     names, cells = _cells(body[0], delimiter), _cells(body[1], delimiter)
-    return len(names) > 1 and len(cells) == len(names) and any(map(_is_number, cells))
+    if len(names) < 2 or len(cells) != len(names) or any(map(_is_number, names)):
+        return False
+    if not delimiter:
+        return all(map(_is_number, cells))
+    return any(map(_is_number, cells)) and not _names_a_value(body[0])
+
+
+def _names_a_value(line: str) -> bool:
+    """Whether a first line is no header, as it names a value: `iter 400: loss 9.2, time 3ms`."""
+    return bool(re.search(r"(?:step|iter\w*|loss|lr)['\"]?(?:\s*[:=]\s*|\s+)\d", line, re.I))
 
 
 def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Columns:
@@ -53,6 +61,11 @@ def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Colum
         ValueError: no header row, one name twice, a row cut short.
     """
     head = read_head(source)
+    if not head.delimiter and not looks_delimited(source):
+        raise ValueError(
+            f"{source} is neither a table nor a log whose lines name a step and a loss; its first "
+            f"line is {source.head.strip().splitlines()[0][:60]!r}."
+        )
     keep = [name for name in head.names if wanted is None or name in wanted] or head.names
     if wanted is not None:
         fast = _fast(source, head, [head.names.index(name) for name in keep])

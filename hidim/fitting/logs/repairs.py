@@ -15,6 +15,7 @@ import numpy as np
 RESUMED = ("refuse", "keep-last")
 _ISOLATED = 3  # NaN rows in a row
 _FEW = 0.05  # share of rows, or of the run, that may be missing
+_RESTART, _LOST = 0.9, 0.3  # shares of the rows before, and of all, that no resumed run repeats
 _OFTEN = 0.5  # share of steps logged several times from which on it is the way of the log
 
 
@@ -97,8 +98,9 @@ def resumed(rows: Rows, how: str) -> None:
         place = len(keep) - 1 - i
         keep[place] = keep[place + 1]
     lost = int(np.count_nonzero(~keep))
-    first = int(back[0])
-    if lost > len(keep) / 2:
+    first = int(back[np.argmax([np.count_nonzero(~keep[: i + 1]) for i in back])])
+    gone = int(np.count_nonzero(rows.step[: first + 1] >= rows.step[first + 1]))
+    if gone > _RESTART * (first + 1) and gone > _LOST * len(keep):
         raise ValueError(
             f"the step of {rows.source!r} starts again at row {first + 3} "
             f"({rows.step[first]:g} then {rows.step[first + 1]:g}): a counter that restarts, or "

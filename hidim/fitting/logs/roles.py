@@ -175,9 +175,9 @@ def _prefixed(
         for role in ("step", "loss", "lr"):
             if role in shared or role in given:
                 continue
-            metric = _alias(own, role)
-            if metric is not None:
-                found[role] = f"{run} - {metric}"
+            known = _alias(own, role)
+            if known is not None:
+                found[role] = f"{run} - {known}"
         if set(found) - {"step"}:
             runs[run] = found
     return runs

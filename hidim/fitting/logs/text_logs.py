@@ -2,8 +2,8 @@
 
 Every line is searched for pairs of a name and a number, however they are written:
 `iter 400: loss 9.22`, `step:10/1390 val_loss:10.8`, `learning rate: 1.5E-06 | lm loss: 9.8E+00`,
-`{'loss': 2.3}`. A line without a step belongs to the step before, or to what a progress bar beside
-it says. PROGRAMS names the programs whose lines mean more than they say; a new one is one entry.
+`{'loss': 2.3}`. A line without a step belongs to the step before, or to what a progress bar
+beside it says. PROGRAMS names the programs whose lines mean more than they say; a new one is one entry.
 Limits: of the pairs only step, losses and rates are kept.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from hidim.fitting.logs.names import ALIASES, VALIDATION, normal
@@ -37,6 +38,7 @@ _NOT_STEPS = frozenset(
         *("every", "remaining", "of", "logging"),
     )
 )
+_FINE = 10  # rows nearer than this many steps are left where a bar puts them
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def read_printed(source: Source) -> Columns:
     renamed = dict(program_of(source).renamed)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
+    bars = 0
     step: str | None = None
     for line in re.split(r"[\r\n]+", source.read()):
         line = _COLOUR.sub("", line)
@@ -128,13 +131,45 @@ def read_printed(source: Source) -> Columns:
         if found:
             row = {"step": step, **found}
             rows.append(row)
-            open_rows = [] if own is not None else [row]
+            bars += own is None and bar is not None
+            inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
+            open_rows = [] if own is not None or inside else [row]
         elif bar or own is not None:
             open_rows = []
+    if bars:
+        _snap(rows)
+    rows = _from_first_loss(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     if rows and all(row["step"] is None for row in rows):
         names.remove("step")
     return {name: [_plain(row.get(name)) for row in rows] for name in names}
+
+
+def _from_first_loss(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the settings printed first, whose `steps` and `lr` are those of the whole run."""
+    first = next((i for i, row in enumerate(rows) if any(map(_is_loss, row))), 0)
+    if not first or rows[first]["step"] is None:
+        return rows
+    last = float(_plain(rows[first]["step"]) or 0)
+    early = [row for row in rows[:first] if row["step"] is not None]
+    return [row for row in early if float(_plain(row["step"]) or 0) <= last] + rows[first:]
+
+
+def _is_loss(name: str) -> bool:
+    return _role(name) == "loss"
+
+
+def _snap(rows: list[dict[str, Any]]) -> None:
+    """Steps off a progress bar may be late by one or two: the nearest multiple of their distance."""
+    steps = [int(row["step"]) for row in rows if row["step"] is not None]
+    apart = sorted(b - a for a, b in pairwise(steps) if b > a)
+    each = apart[len(apart) // 2] if apart else 0
+    if each < _FINE:
+        return
+    for row in rows:
+        if row["step"] is not None:
+            near = round(int(row["step"]) / each) * each
+            row["step"] = str(near) if abs(near - int(row["step"])) <= 2 else row["step"]
 
 
 def _pairs(line: str) -> list[tuple[str, str]]:
