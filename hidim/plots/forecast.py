@@ -13,6 +13,7 @@ import numpy as np
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule
+from hidim.fitting.schedules.so_far import SoFar
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.plots.style import colour_of, new_ax
@@ -50,6 +51,44 @@ def plot_forecast(
             ax.plot(steps, run.loss[pick], ".", color=colour, markersize=3, alpha=0.7)
     ax.set(xscale="log", xlabel="optimizer steps", ylabel="loss")
     ax.set_title(f"law {law.law.name}: lines and {level:.0%} bands; points are measured")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_so_far(
+    law: FittedLaw,
+    found: SoFar,
+    log: Run,
+    plan: Run,
+    ax: Axes | None = None,
+    *,
+    level: float = 0.9,
+) -> Axes:
+    """Draw a run so far in the band of its schedule, and where it is expected to end.
+
+    Args:
+        law: the law of the band.
+        found: answer of `so_far`.
+        log: rows so far.
+        plan: the whole schedule.
+        ax: where to draw, a new figure by default.
+        level: share of points that the band of the law holds.
+    """
+    ax = ax or new_ax()
+    steps = np.geomspace(max(law.begins(plan), 1.0), found.end, _POINTS)
+    low, high = law.band(plan, steps, level=level)
+    grey, ink = colour_of("", index=5), colour_of("sgd")
+    ax.fill_between(steps, low, high, color=grey, alpha=0.2, linewidth=0, label="the schedule's")
+    pick = log.steps >= steps[0]
+    ax.plot(log.steps[pick], log.measured()[pick], ".", color=grey, markersize=2, alpha=0.5)
+    ax.plot(found.seen, found.measured, color=ink, linewidth=1.6, label=f"{log.label}, so far")
+    ahead = colour_of("dana-decaying")
+    ax.fill_between(found.steps, found.low, found.high, color=ahead, alpha=0.3, linewidth=0)
+    ax.plot(found.steps, found.expected, "--", color=ahead, label=f"expected, {found.loss:.3f}")
+    if found.since is not None:
+        ax.axvline(found.since, color=ink, linewidth=0.8, linestyle=":")
+    ax.set(xscale="log", xlabel="optimizer steps", ylabel="loss")
+    ax.set_title(f"{found.verdict}: {found.reasons[0].partition(':')[0]}")
     ax.legend(frameon=False)
     return ax
 

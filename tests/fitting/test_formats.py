@@ -171,7 +171,7 @@ def centred(name: str, text: str, path: Path) -> Run:
             "stdout.log",
             lines(
                 "  3%|      | {s}/24000 [00:12<19:48,  8.33it/s]{{'loss': {y}, 'grad_norm': 1.2, "
-                "'learning_rate': {r!r}, 'epoch': 0.01}}\n  3%|   | {s}/24000 [00:12<19:48, 8.3it/s]"
+                "'learning_rate': {r!r}, 'epoch': 0.01}}\n  3%|   | {s}/24000 [00:12<9:48, 8it/s]"
             ),
         ),
         (
@@ -222,7 +222,7 @@ def test_a_rate_exported_at_other_steps_is_read_straight_between_them(tmp_path: 
     (tmp_path / "lr.csv").write_text(f"Step,run - lr\n{body}\n")
     (run,) = read_runs([tmp_path / "loss.csv", tmp_path / "lr.csv"])
     assert np.array_equal(run.steps, STEPS)
-    assert np.allclose(run.lr, LR, atol=6e-6)  # it bends at step 2,000, between two of its own
+    assert np.allclose(run.lr, LR, atol=1e-5)  # it bends at step 2,000, between two of its own
     assert "straight between" in run.notes[0]
 
 

@@ -46,6 +46,7 @@ class How:
     step_scale: float = 1.0
     loss_scale: float = 1.0
     vocabulary: float | None = None
+    logged_first: bool = False  # a logged rate that is not the schedule's is kept, not refused
 
     def __post_init__(self) -> None:
         choice("loss", self.loss, ("needed", "optional"))
@@ -266,6 +267,8 @@ def _finished(part: _Part, how: How) -> Reading:
         _plausible_level(rows, how)
     if words is not None:
         _same_length(rows, words)
+        if how.logged_first and rows.lr is not None:
+            words = None
     return _with_rate(part, how, words)
 
 

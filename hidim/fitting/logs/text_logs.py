@@ -3,7 +3,7 @@
 Every line is searched for pairs of a name and a number, however they are written:
 `iter 400: loss 9.22`, `step:10/1390 val_loss:10.8`, `learning rate: 1.5E-06 | lm loss: 9.8E+00`,
 `{'loss': 2.3}`. A line without a step belongs to the step before, or to what a progress bar
-beside it says. PROGRAMS names the programs whose lines mean more than they say; a new one is one entry.
+beside it says. PROGRAMS names those whose lines mean more than they say; a new one is one entry.
 Limits: of the pairs only step, losses and rates are kept.
 """
 
@@ -160,7 +160,7 @@ def _is_loss(name: str) -> bool:
 
 
 def _snap(rows: list[dict[str, Any]]) -> None:
-    """Steps off a progress bar may be late by one or two: the nearest multiple of their distance."""
+    """Steps off a bar may be late by one or two: the nearest multiple of their distance."""
     steps = [int(row["step"]) for row in rows if row["step"] is not None]
     apart = sorted(b - a for a, b in pairwise(steps) if b > a)
     each = apart[len(apart) // 2] if apart else 0
