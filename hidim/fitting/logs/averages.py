@@ -14,10 +14,11 @@ Limits: what an average has smoothed away of a kink stays smooth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.schedules import Table
+from hidim.algorithms.schedules import Schedule
 from hidim.fitting.logs.rates import Rate
 
 _ALIKE = 0.6  # estimated b from which on neighbouring rows are said to err alike
@@ -94,16 +95,46 @@ def centred(
     return steps[keep], single[keep], note
 
 
-def rate_table(rate: Rate) -> Table:
-    """A logged rate as a schedule, jumps included."""
-    steps, values = [float(rate.steps[0])], [float(rate.after[0])]
-    for step, before, after in zip(rate.steps[1:], rate.before[1:], rate.after[1:], strict=True):
-        if before != after:
-            steps.append(float(step) * (1 - 1e-9))
-            values.append(float(before))
-        steps.append(float(step))
-        values.append(float(after))
-    return Table(tuple(steps), tuple(values))
+@dataclass(frozen=True)
+class Logged(Schedule):
+    """A logged rate: straight pieces with jumps between them, held beyond both ends.
+
+    Args:
+        steps: knots, ascending.
+        before: rate just before each knot.
+        after: rate from each knot on.
+
+    >>> Logged((0.0, 10.0, 20.0), (1.0, 1.0, 0.5), (1.0, 0.5, 0.5))([5, 10])
+    array([1. , 0.5])
+    """
+
+    steps: tuple[float, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+    def __call__(self, t: Any) -> np.ndarray:  # type: ignore[override]
+        time = np.asarray(t, dtype=np.float64)
+        steps, before, after = (np.array(x) for x in (self.steps, self.before, self.after))
+        i = np.clip(np.searchsorted(steps, time, side="right") - 1, 0, len(steps) - 1)
+        j = np.minimum(i + 1, len(steps) - 1)
+        width = np.where(j > i, steps[j] - steps[i], 1.0)
+        share = np.clip((time - steps[i]) / width, 0.0, 1.0)
+        inside = after[i] + share * np.where(j > i, before[j] - after[i], 0.0)
+        return np.where(time < steps[0], before[0], inside)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.steps
+
+
+def logged_schedule(rate: Rate) -> Logged:
+    """A logged rate as a schedule, with a warm-up that it holds from step 0 on."""
+    steps, before, after = (x.tolist() for x in (rate.steps, rate.before, rate.after))
+    if len(steps) > 1 and steps[0] > 0 and before[1] > after[0]:
+        slope = (before[1] - after[0]) / (steps[1] - steps[0])
+        start = max(after[0] - slope * steps[0], 0.0)
+        steps, before, after = [0.0, *steps], [start, *before], [start, *after]
+    return Logged(tuple(steps), tuple(before), tuple(after))
 
 
 def looks_smoothed(loss: np.ndarray) -> bool:

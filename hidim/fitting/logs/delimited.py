@@ -170,7 +170,7 @@ def _fast(source: Source, head: Head, which: list[int]) -> np.ndarray | None:
             )
     except (ValueError, UserWarning):
         return None
-    return np.ascontiguousarray(numbers.T)
+    return numbers.T
 
 
 def _delimiter(line: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from hidim.algorithms.schedules import Schedule
 from hidim.algorithms.words import Words, read_words
 from hidim.fitting.logs import repairs
-from hidim.fitting.logs.averages import centred, looks_smoothed, rate_table, read_average
+from hidim.fitting.logs.averages import centred, logged_schedule, looks_smoothed, read_average
 from hidim.fitting.logs.names import is_smoothed, normal
 from hidim.fitting.logs.rates import rate_from_log
 from hidim.fitting.logs.repairs import RESUMED, Rows
@@ -252,7 +252,8 @@ def _finished(part: _Part, how: How) -> Reading:
     blank = repairs.without_blank_steps(rows)
     if len(rows.step) == 0:
         raise ValueError(f"no row of {source!r} has both a step and a loss.")
-    rows.step = rows.step * how.step_scale
+    if how.step_scale != 1.0:
+        rows.step = rows.step * how.step_scale
     repairs.resumed(rows, how.resumed)
     _ordered(rows)
     repairs.merged(rows, how.resumed)
@@ -273,7 +274,7 @@ def _finished(part: _Part, how: How) -> Reading:
 
 
 def _ordered(rows: Rows) -> None:
-    back = np.flatnonzero(np.diff(rows.step) < 0)
+    back = np.flatnonzero(rows.step[1:] < rows.step[:-1])
     if len(back):
         i = int(back[0])
         raise ValueError(
@@ -338,7 +339,9 @@ def _with_rate(part: _Part, how: How, words: Words | None) -> Reading:
         _agreeing(part, words, warmup)
     elif average.kind != "no" and loss is not None and rows.lr is not None:
         _increasing(rows)
-        schedule = rate_table(rate_from_log(steps, rows.lr, warmup_steps=warmup, label=part.label))
+        schedule = logged_schedule(
+            rate_from_log(steps, rows.lr, warmup_steps=warmup, label=part.label)
+        )
     if average.kind != "no" and loss is not None:
         steps, loss, note = centred(average, steps, loss)
         rows.notes.append(note)
@@ -421,7 +424,7 @@ def _asides(part: _Part, rows: Rows, kind: str, unsaid: bool, warmup: float) -> 
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"
             )
     if unsaid and len(rows.step) > 1 and rows.lr is not None:
-        first, usual = float(rows.step[0]), float(np.median(np.diff(rows.step)))
+        first, usual = float(rows.step[0]), repairs.usual_width(rows.step)
         late = first > _LATE * rows.step[-1] and first > 5 * usual and first > 1.5 * warmup
         if late:
             notes.append(
@@ -434,9 +437,10 @@ def _asides(part: _Part, rows: Rows, kind: str, unsaid: bool, warmup: float) -> 
 
 
 def _lines(part: _Part, run: Run, how: How, words: Words | None) -> tuple[str, str, str]:
-    width = np.diff(run.steps)
-    usual = float(np.median(width)) if len(width) else 0.0
-    every = f", every {usual:,.6g}" if len(width) and np.ptp(width) <= 1e-6 * usual else ""
+    usual = repairs.usual_width(run.steps)
+    last = (len(run.steps) - 1) * usual
+    even = last and abs(run.steps[-1] - run.steps[0] - last) <= 1e-6 * last
+    every = f", every {usual:,.6g}" if even else ""
     first = (
         f"{run.label}: {part.log.name}, {len(run.steps):,} rows, steps {run.steps[0]:,.6g} to "
         f"{run.steps[-1]:,.6g}{every}"

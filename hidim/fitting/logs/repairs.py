@@ -16,6 +16,7 @@ RESUMED = ("refuse", "keep-last")
 _ISOLATED = 3  # NaN rows in a row
 _FEW = 0.05  # share of rows, or of the run, that may be missing
 _RESTART, _LOST = 0.9, 0.3  # shares of the rows before, and of all, that no resumed run repeats
+_SAMPLE = 10_000
 _OFTEN = 0.5  # share of steps logged several times from which on it is the way of the log
 
 
@@ -87,7 +88,7 @@ def resumed(rows: Rows, how: str) -> None:
     Raises:
         ValueError: it starts again, so that more would be lost than kept.
     """
-    back = np.flatnonzero(np.diff(rows.step) < 0)
+    back = np.flatnonzero(rows.step[1:] < rows.step[:-1])
     if how == "refuse" or not len(back):
         return
     after = np.append(np.minimum.accumulate(rows.step[::-1])[::-1][1:], np.inf)
@@ -122,9 +123,10 @@ def merged(rows: Rows, how: str) -> None:
     Raises:
         ValueError: a step has two losses or rates.
     """
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(rows.step) != 0]))
-    if len(starts) == len(rows.step):
+    same = rows.step[1:] == rows.step[:-1]
+    if not same.any():
         return
+    starts = np.flatnonzero(np.concatenate([[True], ~same]))
     loss, several = _one(rows.loss, starts, len(rows.step))
     lr, unlike = _one(rows.lr, starts, len(rows.step))
     if several.any() and how == "keep-last":
@@ -243,12 +245,20 @@ def without_blank_losses(rows: Rows, blank_steps: int, total: int) -> None:
         rows.notes.append(f"{blank} of {total} rows without step or loss left out")
 
 
+def usual_width(steps: np.ndarray) -> float:
+    """Median distance of neighbouring rows, of many rows some thousands."""
+    if len(steps) < 2:
+        return 0.0
+    pick = np.unique(np.linspace(0, len(steps) - 2, min(len(steps) - 1, _SAMPLE)).astype(np.int64))
+    return float(np.median(steps[pick + 1] - steps[pick]))
+
+
 def gaps(steps: np.ndarray) -> list[str]:
     """What is missing between the rows, and before the first."""
     if len(steps) < 8:
         return []
     width = np.diff(steps)
-    usual, notes = float(np.median(width)), []
+    usual, notes = usual_width(steps), []
     wide = np.flatnonzero((width > 10 * usual) & (width > 0.02 * (steps[-1] - steps[0])))
     if len(wide):
         at = int(wide[np.argmax(width[wide])])

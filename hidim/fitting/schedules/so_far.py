@@ -5,8 +5,8 @@ measured narrows the rest: errors of a law at steps t and t' are taken to be cor
 (1 + exp(-|log t/t'|)) / 2 times exp(-2 |lr - lr'| / peak), so a run above its law so far is
 expected to end above it, and less so the farther the end and the other its rate. A departure from
 the band that lasts is taken to last to the end. The run is read in medians of stretches of rows,
-without its spikes; where it was not run at the rate of its schedule, it is judged by the rate it was
-run at, and the schedule is what is still to come.
+without its spikes; where it was not run at the rate of its schedule, it is judged by the rate it
+was run at, and the schedule is what is still to come.
 Limits: the law must be of the same model, data and batch size; what a run meets later (a spike,
 other data) is in no band.
 """
