@@ -190,17 +190,12 @@ def test_means_since_the_row_before_stand_in_the_middle(
     run = centred(name, text, tmp_path)
     assert np.allclose(run.steps, STEPS - 399 / 2)
     assert np.allclose(run.measured(), LOSS, rtol=1e-6)
-    assert np.allclose(
-        run.rate.time(STEPS[:-1]), read_table(tmp_path).rate.time(STEPS[:-1]), rtol=2e-3
-    )
+    fine = np.linspace(0, 23_000, 23_001)
+    time = np.trapezoid(np.interp(fine, *KNOTS), fine)
+    assert float(run.rate.time(np.array(23_000.0))) == pytest.approx(time, rel=1e-4)
     assert any("middle" in note for note in run.notes)
     plain = read_run(tmp_path / name, averaged="no")
     assert np.array_equal(plain.steps, STEPS)
-
-
-def read_table(path: Path) -> Run:
-    (path / "table.csv").write_text(CSV)
-    return read_run(path / "table.csv")
 
 
 def test_two_exports_of_one_run_are_joined_by_its_name(tmp_path: Path) -> None:
@@ -223,7 +218,7 @@ def test_a_rate_exported_at_other_steps_is_read_straight_between_them(tmp_path: 
     (run,) = read_runs([tmp_path / "loss.csv", tmp_path / "lr.csv"])
     assert np.array_equal(run.steps, STEPS)
     assert np.allclose(run.lr, LR, atol=1e-5)  # it bends at step 2,000, between two of its own
-    assert "straight between" in run.notes[0]
+    assert any("straight between" in note for note in run.notes)
 
 
 def test_one_export_of_several_runs_comes_apart(tmp_path: Path) -> None:
