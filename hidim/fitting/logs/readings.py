@@ -130,7 +130,8 @@ def _parts(path: str | os.PathLike[str], label: str, how: How) -> list[_Part]:
     if "step" not in given and not any(normal(name) in _STEPS for name in log.columns):
         counted = _counted(log, how)
         if counted is not None:
-            log.columns["step"] = counted
+            log.columns[_COUNTED] = counted
+            given = {"step": _COUNTED} | given
     found = []
     parts = parts_of(log.columns, given, source)
     for part in parts:
@@ -162,6 +163,7 @@ def _parts(path: str | os.PathLike[str], label: str, how: How) -> list[_Part]:
     return found
 
 
+_COUNTED = "(counted)"
 _STEPS = frozenset(("step", "steps", "global_step", "iter", "iteration", "iterations", "_step"))
 
 
@@ -184,7 +186,7 @@ def _counted(log: Log, how: How) -> np.ndarray | None:
         except (TypeError, ValueError):
             values = np.zeros(0)
         if len(values) > 1 and values[0] in (0.0, 1.0) and np.all(np.diff(values) == 1):
-            return values + (1.0 - values[0])
+            return values + (0.5 - values[0])  # a mean over an epoch stands in its middle
     if how.step_scale != 1.0:
         return np.arange(1.0, count + 1.0)
     return None
@@ -298,7 +300,7 @@ def _plausible_level(rows: Rows, how: How) -> None:
     guess = math.log(positive("vocabulary", how.vocabulary))
     if late <= guess:
         return
-    factor = max(round(float(rows.loss[0]) / guess), 2)
+    factor = 2 ** max(round(math.log2(float(rows.loss[0]) / guess)), 1)
     raise ValueError(
         f"the last losses of {rows.source!r}, about {late:.3g}, are above {guess:.3g}, the loss of "
         f"guessing among {how.vocabulary:g} tokens: multiplied by {factor} accumulation steps, as "
@@ -350,7 +352,7 @@ def _with_rate(part: _Part, how: How, words: Words | None) -> Reading:
         lr = np.asarray(schedule(steps), dtype=np.float64)
     assert lr is not None
     rows.notes.extend(repairs.gaps(steps))
-    rows.notes.extend(_asides(part, rows, average.kind, schedule is None or words is None, warmup))
+    rows.notes.extend(_asides(part, how, average.kind, warmup))
     early = int(np.count_nonzero(steps < warmup))
     if early and words is None:
         rows.notes.append(f"{early} rows before step {warmup:g} follow the warm-up")
@@ -400,20 +402,26 @@ def _agreeing(part: _Part, words: Words, warmup: float) -> None:
     if not np.any(apart & after):
         return
     at = int(np.flatnonzero(apart & after)[0])
+    last, hint = float(rows.step[-1]), ""
+    if words.steps is not None and repairs.usual_width(rows.step) == 1 and last < words.steps / 5:
+        hint = f" Or its steps count rows: --step-scale {words.steps / last:.6g}."
     raise ValueError(
         f"{rows.source!r} logs its rate, column {part.names['lr']!r}, and it is not the schedule's "
         f"from step {rows.step[at]:g} on: {rows.lr[at]:.4g} logged, {planned[at]:.4g} in the "
         "schedule. Leave the schedule out, or say that the column does not count, --columns lr=-."
+        + hint
     )
 
 
-def _asides(part: _Part, rows: Rows, kind: str, unsaid: bool, warmup: float) -> list[str]:
+def _asides(part: _Part, how: How, kind: str, warmup: float) -> list[str]:
     """What is not mended, and worth a look."""
-    notes = []
+    notes, rows = [], part.rows
     names, columns = part.names, part.log.columns
+    if names["step"] == _COUNTED:
+        notes.append("steps are counted: epochs, each in its middle, or rows times --step-scale")
     if normal(names["step"]) != "_step" and "_step" in columns:
         notes.append(f"steps are column {names['step']!r}, not '_step'")
-    elif normal(names["step"]) == "_step":
+    elif normal(names["step"]) == "_step" and how.step_scale == 1.0:
         notes.append("steps are '_step', W&B's count of log calls: --step-scale N if each is N")
     if rows.loss is not None and kind == "no":
         name = names.get("loss", "")
@@ -423,7 +431,7 @@ def _asides(part: _Part, rows: Rows, kind: str, unsaid: bool, warmup: float) -> 
             notes.append(
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"
             )
-    if unsaid and len(rows.step) > 1 and rows.lr is not None:
+    if how.schedule is None and len(rows.step) > 1 and rows.lr is not None:
         first, usual = float(rows.step[0]), repairs.usual_width(rows.step)
         late = first > _LATE * rows.step[-1] and first > 5 * usual and first > 1.5 * warmup
         if late:

@@ -97,6 +97,10 @@ def wanted(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
             keep.add(_spelled(names, name) or name)
     if "value" in map(normal, names):  # a table of one metric, or of one value a row
         return list(names)
+    if given.get("loss") is None and not any(_alias([name], "loss") for name in keep):
+        return list(names)  # so that a complaint names them all
+    if _alias(names, "step") is None:
+        keep |= {name for name in names if normal(name) == "epoch"}
     return [name for name in names if name in keep]
 
 

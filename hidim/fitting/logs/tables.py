@@ -98,6 +98,8 @@ def read_log(
         name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
         if not columns:
             raise ValueError(f"{source} is a {name}, and no line of it holds a loss or a rate.")
+    elif one.name != "Parquet" and (several := _one_value_a_row(columns)) is not None:
+        name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
         name, columns = "TensorBoard's table of one tag", _tagged(source, columns)
     elif any(" - " in column for column in columns):
@@ -105,6 +107,19 @@ def read_log(
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
     return Log(columns, name, averaged, lacks)
+
+
+def _one_value_a_row(columns: Columns) -> Columns | None:
+    """Columns of a table that names the metric in a column of its own, None where it does not."""
+    spelled = {normal(name): name for name in columns}
+    tag = next((spelled[n] for n in ("tag", "metric", "key", "metric_name") if n in spelled), None)
+    value = spelled.get("value")
+    if tag is None or value is None:
+        return None
+    others = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
+    tags = list(dict.fromkeys(str(cell) for cell in columns[tag] if cell is not None))
+    pairs = list(zip(columns[tag], columns[value], strict=True))
+    return others | {one: [cell if of == one else None for of, cell in pairs] for one in tags}
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:

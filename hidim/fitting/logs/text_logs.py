@@ -22,7 +22,7 @@ _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PAIR = re.compile(
     r"(?P<key>[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
     r"(?: ?\([^()\d]{1,12}\))?"  # a unit
-    r"(?:['\"]?\s*[:=]\s*['\"\[(]{0,2}|\s+)"
+    r"(?:['\"]?\s*[:=]\s*(?:(?:np\.|torch\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}|\s+)"
     rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
     r"(?:\s*/\s*\d+)?",
     re.IGNORECASE,
@@ -38,6 +38,7 @@ _NOT_STEPS = frozenset(
         *("every", "remaining", "of", "logging"),
     )
 )
+_SELDOM = 0.02  # share of the losses beside which a rate is named, below which it is no column
 _FINE = 10  # rows nearer than this many steps are left where a bar puts them
 
 
@@ -51,6 +52,7 @@ class Program:
         averaged: its losses are means over all steps since the line before.
         renamed: its own names for step, loss and rate.
         lacks: what its lines never hold, and where that stands instead.
+        only: a pattern of the lines that count, as some print their own source first; "" for all.
     """
 
     name: str
@@ -58,17 +60,19 @@ class Program:
     averaged: bool = False
     renamed: tuple[tuple[str, str], ...] = ()
     lacks: str = ""
+    only: str = ""
 
 
 PROGRAMS: tuple[Program, ...] = (
-    Program("nanoGPT", r"^iter \d+: loss "),
+    Program("nanoGPT", r"^iter \d+: loss ", only=r"^(?:iter|step) \d+: "),
     Program(
         "llm.c",
         r"^s:\d+ (?:tel|trl|hel|eval):",
         renamed=(("s", "step"), ("trl", "loss"), ("tel", "val_loss")),
+        only=r"^s:\d+ ",
     ),
-    Program("llm.c", r"\| loss \S+ \([-+\w.]+z\)\|"),
-    Program("modded-nanogpt", r"step:\d+/\d+ (?:val|train)_loss:"),
+    Program("llm.c", r"\| (?:train )?loss \S+ \([-+\w.]+z\)\|", only=r"^step +\d+/\d+ "),
+    Program("modded-nanogpt", r"^step:\d+/\d+ (?:val|train)_loss:", only=r"^step:\d+/\d+ .*_loss:"),
     Program("Megatron", r"iteration +\d+/ *\d+ \|.*lm[ _]loss: ", averaged=True),
     Program(
         "DeepSpeed",
@@ -76,9 +80,9 @@ PROGRAMS: tuple[Program, ...] = (
         lacks="DeepSpeed prints steps and rates and no loss: give the log of the training script "
         "beside it",
     ),
-    Program("torchtitan", r"- root - INFO - (?:\x1b\[\d+m)?step:"),
+    Program("torchtitan", r"- root - INFO - (?:\x1b\[\d+m)?step:", only=r"step: *\d+ .*loss:"),
     Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
-    Program("OLMo", r"\[step=\d+/\d+\]"),
+    Program("OLMo", r"\[step=\d+/\d+"),
     Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
     Program("litgpt", r"\| iter \d+ step \d+ \| loss train: "),
 )
@@ -105,13 +109,16 @@ def program_of(source: Source) -> Program:
 
 def read_printed(source: Source) -> Columns:
     """Step, losses and rates of a printed log, a row per line with one of the latter."""
-    renamed = dict(program_of(source).renamed)
+    program = program_of(source)
+    renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
     bars = 0
     step: str | None = None
     for line in re.split(r"[\r\n]+", source.read()):
         line = _COLOUR.sub("", line)
+        if not only.search(line):
+            continue
         found: dict[str, str] = {}
         own, rank = None, len(ALIASES["step"]) + 1
         for name, value in _pairs(line):
@@ -138,7 +145,7 @@ def read_printed(source: Source) -> Columns:
             open_rows = []
     if bars:
         _snap(rows)
-    rows = _from_first_loss(rows)
+    rows = _without_settings(_from_first_loss(rows))
     names = list(dict.fromkeys(name for row in rows for name in row))
     if rows and all(row["step"] is None for row in rows):
         names.remove("step")
@@ -153,6 +160,18 @@ def _from_first_loss(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     last = float(_plain(rows[first]["step"]) or 0)
     early = [row for row in rows[:first] if row["step"] is not None]
     return [row for row in early if float(_plain(row["step"]) or 0) <= last] + rows[first:]
+
+
+def _without_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without rows before the first step, and without a rate that is named now and then only."""
+    known = [row for row in rows if row["step"] is not None] or rows
+    losses = sum(any(map(_is_loss, row)) for row in known)
+    rates = {name for row in known for name in row if _role(name) == "lr"}
+    seldom = {
+        name for name in rates if sum(name in row for row in known) < max(3, _SELDOM * losses)
+    }
+    kept = [{name: cell for name, cell in row.items() if name not in seldom} for row in known]
+    return [row for row in kept if len(row) > 1] if losses else known
 
 
 def _is_loss(name: str) -> bool:
