@@ -20,8 +20,9 @@ from hidim.cli.output import (
     write_figure,
 )
 from hidim.cli.problems import flag
+from hidim.fitting.logs.how import How
 from hidim.fitting.logs.readers import is_run, parse_columns, readings
-from hidim.fitting.logs.readings import How, Reading
+from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.repairs import RESUMED
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.errors import errors_by_curve

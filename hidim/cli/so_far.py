@@ -13,9 +13,10 @@ import hidim
 from hidim.cli.fit import how_of, tell
 from hidim.cli.forecast import reach_text, warmed
 from hidim.cli.output import hand_back, table, write_figure
+from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
-from hidim.fitting.logs.readings import How, Reading
+from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
