@@ -17,7 +17,7 @@ from hidim.cli.output import (
     hand_back,
     prints_csv,
     table,
-    write_figure,
+    write_figures,
 )
 from hidim.cli.problems import flag
 from hidim.fitting.logs.how import How
@@ -225,9 +225,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"hidim: warning: {warning}", file=sys.stderr)
     rows = errors_by_curve(law, runs)
     if args.plot is not None:
-        from hidim.plots.forecast import plot_forecast
+        from hidim.plots.forecast import plot_forecast, plot_residuals
 
-        write_figure(args.plot, lambda ax: plot_forecast(law, runs, ax), size=(7.0, 4.6))
+        draws = [lambda ax: plot_forecast(law, runs, ax), lambda ax: plot_residuals(law, runs, ax)]
+        write_figures(args.plot, draws, size=(6.4, 4.2))
     return hand_back(
         args,
         columns={key: [row[key] for row in rows] for key in rows[0]},

@@ -17,7 +17,7 @@ from hidim.cli.output import (
     hand_back,
     rows_to_show,
     table,
-    write_figure,
+    write_figures,
 )
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
@@ -71,11 +71,12 @@ def run(args: argparse.Namespace) -> int:
     if plan.loss is not None:
         columns["loss"] = plan.loss
     if args.plot is not None:
-        from hidim.plots.forecast import plot_forecast
+        from hidim.plots.forecast import plot_forecast, plot_residuals
 
-        write_figure(
-            args.plot, lambda ax: plot_forecast(law, [plan], ax, level=args.level), size=(7.0, 4.6)
-        )
+        draws = [lambda ax: plot_forecast(law, [plan], ax, level=args.level)]
+        if plan.loss is not None:
+            draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
+        write_figures(args.plot, draws, size=(6.4, 4.2))
     score = law.score(plan) if plan.loss is not None else {}
     reach = law.extrapolation(plan)
     answer: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import numpy as np
 import hidim
 from hidim.cli.fit import how_of, tell
 from hidim.cli.forecast import reach_text, warmed
-from hidim.cli.output import hand_back, table, write_figure
+from hidim.cli.output import hand_back, table, write_figures
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -43,13 +43,10 @@ def run_so_far(args: argparse.Namespace) -> int:
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:
-        from hidim.plots.forecast import plot_so_far
+        from hidim.plots.forecast import plot_departure, plot_so_far
 
-        write_figure(
-            args.plot,
-            lambda ax: plot_so_far(law, found, log.run, plan, ax, level=args.level),
-            size=(7.0, 4.6),
-        )
+        draws = [lambda ax: plot_so_far(found, log.run, ax), lambda ax: plot_departure(found, ax)]
+        write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
     return hand_back(
         args,

@@ -205,6 +205,8 @@ def _lines(part: Cells, run: Run, how: How, words: Words | None) -> tuple[str, s
         peak, last = run.rate.peak, float(run.lr[-1])
         rate = f"lr {part.names['lr']!r}, at most {peak:.4g}, {last:.4g} at the end"
     ready = run.rate.ready_step
-    second += f"; {rate}; " + (f"warm-up to step {ready:,.6g}" if ready else "no warm-up")
+    second += f"; {rate}; " + (
+        f"warm-up to step {ready:,.6g}" if ready else "no warm-up in its rows"
+    )
     third = "  " + ("; ".join(run.notes) if run.notes else "nothing mended")
     return first, second, third

@@ -54,7 +54,8 @@ class SoFar:
         planned: loss there by the law alone.
         planned_band: lower and upper end of that.
         steps: some steps to the end, shape (n,); `expected`, `low` and `high` there.
-        seen: steps of the stretches, shape (m,); `measured`, the median loss there.
+        seen: steps of the stretches, shape (m,); `measured`, the median loss there, `by_law`, what
+            the law says, and `seen_low` and `seen_high`, the band of such medians.
         match: comparison with the run it should match: `difference` (a fraction, in the last
             quarter of the steps both have), `error` of it, and `end`, its last loss; or None.
     """
@@ -77,6 +78,9 @@ class SoFar:
     high: np.ndarray
     seen: np.ndarray
     measured: np.ndarray
+    by_law: np.ndarray
+    seen_low: np.ndarray
+    seen_high: np.ndarray
     match: dict[str, float] | None = None
 
 
@@ -153,7 +157,8 @@ def so_far(
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
     }
     verdict, reasons = _verdict(found, last, beside)
-    measured = np.exp(shift) * law.predict(rate, seen)
+    by_law = law.predict(rate, seen)
+    beyond = float(ndtri((1 + level) / 2)) * np.hypot(spread, error)
     return SoFar(
         verdict,
         reasons,
@@ -163,7 +168,10 @@ def so_far(
         low=low,
         high=high,
         seen=seen,
-        measured=measured,
+        measured=np.exp(shift) * by_law,
+        by_law=by_law,
+        seen_low=by_law * np.exp(-beyond),
+        seen_high=by_law * np.exp(beyond),
         match=beside,
     )
 
