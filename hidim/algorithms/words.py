@@ -100,6 +100,30 @@ def read_words(text: str) -> Words:
     return Words(text, build(_Said(kind, given)), given.get("steps"), said)
 
 
+def with_warmup(words: Words, given: float) -> tuple[Words, float]:
+    """The words with a warm-up that they do not say, and what of it is left to lay over them.
+
+    A cosine then falls from the end of the warm-up on; knots and schedules of the library are
+    left as they are, under a linear rise.
+
+    Raises:
+        ValueError: they say another.
+
+    >>> with_warmup(read_words("constant peak=1 steps=100"), 10)[0].text
+    'constant peak=1 steps=100 warmup=10'
+    """
+    if words.warmup is not None:
+        if given not in (0.0, words.warmup):
+            raise ValueError(
+                f"`warmup_steps` = {given:g} and the schedule's warmup={words.warmup:g} differ: "
+                "say it once."
+            )
+        return words, 0.0
+    if not given or words.text.lower().startswith("file:") or "(" in words.text:
+        return words, given
+    return read_words(f"{words.text.rstrip(' ,')} warmup={given:.12g}"), 0.0
+
+
 class _Said:
     """The numbers of one schedule, with the checks that all kinds share."""
 

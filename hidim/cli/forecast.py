@@ -124,8 +124,13 @@ def warmed(reading: Reading, law: FittedLaw) -> Run:
     steps = known_warmup(law)
     if not steps:
         return plan
+    if reading.words is not None and plan.loss is None:
+        words = reading.words.text
+        plan = planned(words, warmup_steps=steps, steps=float(plan.steps[-1])).run
+    else:
+        plan = replace(plan, warmup_steps=steps)
     note = f"warm-up of {steps:g} steps, as in the fitted runs: --warmup-steps changes it"
-    return replace(plan, warmup_steps=steps, notes=(*plan.notes, note))
+    return replace(plan, notes=(*plan.notes, note))
 
 
 def known_warmup(law: FittedLaw) -> float:

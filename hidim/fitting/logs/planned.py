@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
-from hidim.algorithms.words import Words, read_words
-from hidim.fitting.logs.readings import Reading, said_warmup
+from hidim.algorithms.words import Words, read_words, with_warmup
+from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.support.checks import non_negative
 
@@ -41,7 +41,8 @@ def planned(text: str, *, warmup_steps: float | None = None, steps: float | None
 def planned_run(words: Words, last: float, warmup_steps: float | None) -> Reading:
     """The same, of words that were read."""
     given = None if warmup_steps is None else non_negative("warmup_steps", warmup_steps)
-    warmup = said_warmup(words, given or 0.0)
+    said = given is not None or words.warmup is not None
+    words, warmup = with_warmup(words, given or 0.0)
     bends = [b for b in words.schedule.breakpoints if 0 < b < last]
     even = np.linspace(0.0, last, min(_ROWS, max(int(last), 1)) + 1)[1:]
     steps = np.unique(np.concatenate([np.round(even), bends if len(bends) < _ROWS else []]))
@@ -51,7 +52,6 @@ def planned_run(words: Words, last: float, warmup_steps: float | None) -> Readin
     if words.text.lower().startswith("file:"):
         label = os.path.splitext(os.path.basename(words.text))[0]
     run = Run(steps, lr, None, warmup, label, schedule=words.schedule)
-    said = given is not None or words.warmup is not None
     known = said or bool(run.rate.ready_step)
     lines = (f"{label}: a schedule to step {last:,.6g}", "  no loss", "  nothing mended")
-    return Reading(run, lines, known)
+    return Reading(run, lines, known, words)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hidim.algorithms.schedules import Schedule
-from hidim.algorithms.words import Words
+from hidim.algorithms.words import Words, with_warmup
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.averages import centred, logged_schedule, read_average
 from hidim.fitting.logs.how import How
@@ -37,11 +37,13 @@ class Reading:
         run: the run.
         lines: three lines for a reader.
         warmup_known: whether the log, or what was said of it, tells the warm-up.
+        words: its schedule, where that was given in words.
     """
 
     run: Run
     lines: tuple[str, str, str]
     warmup_known: bool = False
+    words: Words | None = None
 
 
 def read_logs(
@@ -132,7 +134,8 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
     schedule: Schedule | None = None
     warmup = how.warmup_steps
     if words is not None:
-        schedule, warmup = words.schedule, said_warmup(words, warmup)
+        words, warmup = with_warmup(words, warmup)
+        schedule = words.schedule
         agreeing(part, words, warmup)
     elif average.kind != "no" and loss is not None and rows.lr is not None:
         _increasing(rows)
@@ -154,23 +157,7 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
     run = Run(steps, lr, loss, warmup, part.label, tuple(rows.notes), schedule=schedule)
     said = words is not None and words.warmup is not None
     known = bool(run.rate.ready_step) or said
-    return Reading(run, _lines(part, run, how, words), known)
-
-
-def said_warmup(words: Words, given: float) -> float:
-    """The warm-up that a schedule in words lacks, 0 where it says its own.
-
-    Raises:
-        ValueError: two that differ.
-    """
-    if words.warmup is None:
-        return given
-    if given not in (0.0, words.warmup):
-        raise ValueError(
-            f"`warmup_steps` = {given:g} and the schedule's warmup={words.warmup:g} differ: say it "
-            "once."
-        )
-    return 0.0
+    return Reading(run, _lines(part, run, how, words), known, words)
 
 
 def _increasing(rows: Rows) -> None:
