@@ -97,7 +97,7 @@ def test_a_rate_logged_every_tenth_time_is_read_between(tmp_path: Path) -> None:
     assert np.allclose(run.lr, [rate(s) for s in steps[:591]], atol=3e-6)  # it bends between two
     assert "straight between" in run.notes[0]
     write(tmp_path / "events.out.tfevents.1", STEPS, every=15)
-    with pytest.raises(ValueError, match="no lr at step 200.*--schedule"):
+    with pytest.raises(ValueError, match=r"no lr at step 200.*--schedule"):
         read_run(tmp_path)
 
 
