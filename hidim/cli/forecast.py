@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     law = FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
+    # The score first: of millions of rows its arrays are gone before those of the answer come.
+    score = law.score(plan) if plan.loss is not None else {}
     predicted = law.predict(plan)
     low, high = law.band(plan, level=args.level)
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
@@ -77,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
         if plan.loss is not None:
             draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
         write_figures(args.plot, draws, size=(6.4, 4.2))
-    score = law.score(plan) if plan.loss is not None else {}
     reach = law.extrapolation(plan)
     answer: dict[str, Any] = {}
     if args.json:

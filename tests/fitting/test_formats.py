@@ -79,6 +79,26 @@ WITH_RATE: dict[str, str] = {
         "step {s:7d}/24000 | loss {y:7.6f} (+0.12z)| norm 0.31 (-0.2z)| lr {r!r} | 99.3 ms | 53%"
     ),
     "plain.out": "lr = 3e-4, steps 24,000\n" + lines("Step {s:,}, Loss: {y}, LR: {r!r}, 3.2 it/s"),
+    "composer.log": lines(
+        "[batch={s}/24000]:\n\t Train time/batch: {k}\n\t Train LearningRate/AdamW-group0: {r!r}\n"
+        "\t Train loss/train/total: {y}"
+    ),
+    "mosaic.csv": lines(
+        "k1,train_loss,{y},{s}\nk1,lr,{r!r},{s}", "experimentKey,metricName,metricValue,step"
+    ),
+    "nemo.log": lines(
+        "Training epoch 0, iteration {k}/59 | lr: {r!r} | global_batch_size: 512 | global_step: {s} "
+        "| reduced_train_loss: {y} | train_step_timing in s: 3.10"
+    ),
+    "olmo-core.log": lines(
+        "INFO\t[step={s}/24000,epoch=1,eta=3:00:00]\n    optim/LR (group 0)={r!r}\n"
+        "    train/CE loss={y}\n    train/PPL=30.1"
+    ),
+    "pipeline.log": lines(
+        "[INFO] [logging.py:96:log_dist] [Rank 0] step={s}, skipped=0, lr=[{r!r}, {r!r}], mom=[0.9]\n"
+        "steps: {s} loss: {y} iter time (s): 0.930 samples/sec: 8.500"
+    ),
+    "np.log": lines("step {s} | loss: np.float64({y}) | lr=tensor({r!r})"),
     "brackets.txt": lines("[{s}/24000] train loss = {y} lr = {r!r}"),
 }
 WITHOUT_RATE: dict[str, str] = {
@@ -182,6 +202,19 @@ def centred(name: str, text: str, path: Path) -> Run:
             ),
         ),
         ("megatron.log", lines(MEGATRON)),
+        (
+            "mlx.log",
+            lines(
+                "Iter {s}: Train loss {y}, Learning Rate {r:.6e}, It/sec 1.200, Tokens/sec 100.1"
+            ),
+        ),
+        (
+            "fairseq.log",
+            lines(
+                '2023-01-01 00:00:00 | INFO | train_inner | {{"epoch": 1, "update": 0.01, "loss": '
+                '"{y}", "ppl": "1100", "num_updates": "{s}", "lr": "{r!r}"}}'
+            ),
+        ),
     ],
 )
 def test_means_since_the_row_before_stand_in_the_middle(

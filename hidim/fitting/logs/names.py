@@ -12,7 +12,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "step": (
         *("step", "steps", "global_step", "train_global_step", "trainer_global_step"),
         *("optimizer_step", "optimizer_steps", "optim_step", "iteration", "iterations", "iter"),
-        *("update", "updates", "num_updates", "n_updates", "num_update", "iters", "it"),
+        *("num_updates", "n_updates", "num_update", "update", "updates", "iters", "it"),
         *("train_step", "training_step", "train_iter", "train_iteration", "step_num", "n_iter"),
         "_step",  # W&B counts its own calls, which need not be optimizer steps
     ),
@@ -22,6 +22,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("train_ce_loss", "train_cross_entropy", "train_lm_loss", "train_cross_entropy_loss"),
         *("loss_lm", "loss_step", "train_avg_loss", "avg_loss", "nll_loss", "train_nll_loss"),
         *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss"),
+        *("loss_train_total", "train_loss_train_total", "reduced_train_loss"),
     ),
     "lr": (
         *("lr", "learning_rate", "train_learning_rate", "train_lr", "optim_lr", "optimizer_lr"),
@@ -33,6 +34,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # Losses that stand in where no training loss is logged.
 VALIDATION = ("val_loss", "validation_loss", "eval_loss", "loss_val", "valid_loss", "test_loss")
+_RATE = re.compile(r"(?:^|_)(?:lr|learning_?rate)(?:_|$)")
+_NOT_RATES = frozenset(
+    ("scale", "warmup", "decay", "min", "max", "final", "peak", "base", "mult", "multiplier", "end")
+)
+_NOT_LOSSES = frozenset(
+    ("val", "valid", "validation", "eval", "test", "aux", "scale", "balance", "z", "min", "max")
+)
 _SMOOTH = re.compile(r"(?:^|_)(?:ema|smooth\w*|running|moving)(?:_|$)")
 
 
@@ -43,6 +51,25 @@ def normal(name: str) -> str:
     ('train_loss', 'lr_adamw', '_step')
     """
     return re.sub(r"[\s./\-:|]+", "_", name.strip().lower())
+
+
+def is_rate(name: str) -> bool:
+    """Whether a normal name is that of a learning rate, of a group of parameters too.
+
+    >>> is_rate("train_learningrate_adamw"), is_rate("warmup_lr")
+    (True, False)
+    """
+    return bool(_RATE.search(name)) and not _NOT_RATES & set(name.split("_"))
+
+
+def is_loss(name: str) -> bool:
+    """Whether a normal name is that of a training loss.
+
+    >>> is_loss("batch_loss"), is_loss("eval_loss"), is_loss("loss_scale")
+    (True, False, False)
+    """
+    words = name.split("_")
+    return words[-1] == "loss" and not _NOT_LOSSES & set(words)
 
 
 def is_smoothed(name: str) -> bool:

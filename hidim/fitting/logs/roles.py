@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hidim.fitting.logs.names import ALIASES, VALIDATION, normal
+from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal
 from hidim.fitting.logs.records import Columns
 from hidim.support.checks import choice
 
@@ -25,9 +25,6 @@ _ONE_RUN = (
     "--drop-nan."
 )
 _BLANK = ("na", "n/a", "null", "none", "-")
-_NO_LOSS = frozenset(
-    ("val", "valid", "validation", "eval", "test", "aux", "scale", "balance", "z", "min", "max")
-)
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def wanted(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
         name = given.get(role) or _alias(names, role)
         if name is not None:
             keep.add(_spelled(names, name) or name)
-    if "value" in map(normal, names):  # a table of one metric, or of one value a row
+    if {"value", "metricvalue"} & set(map(normal, names)):  # of one metric, or one value a row
         return list(names)
     if given.get("loss") is None and not any(_alias([name], "loss") for name in keep):
         return list(names)  # so that a complaint names them all
@@ -144,21 +141,12 @@ def _alias(
 def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
     """A column whose name ends as a loss's or a rate's does, where it is the only one."""
     if role == "loss":
-        near = [
-            name
-            for name in spelled
-            if name.endswith(("_loss", "_train_loss")) and not _NO_LOSS & set(name.split("_"))
-        ]
+        near = [name for name in spelled if is_loss(name)]
         if not near:
             near = [name for name in VALIDATION if name in spelled][:1]
         return spelled[near[0]] if len(near) == 1 else None
     if role == "lr":
-        near = [
-            name
-            for name in spelled
-            if re.search(r"(?:^|_)(?:lr|learning_rate)(?:_(?:group_?|pg)?\d+)?$|^lr_\w+$", name)
-        ]
-        groups = sorted(near)  # parameter groups of one optimizer: the first
+        groups = sorted(filter(is_rate, spelled))  # of the parameters of one optimizer: the first
         alike = len({re.sub(r"\d+$", "", name) for name in groups}) == 1
         return spelled[groups[0]] if groups and alike else None
     return None

@@ -21,6 +21,7 @@ from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
+_TAGS = ("tag", "metric", "key", "metric_name", "metricname")  # columns that name a metric
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def read_log(
 def _one_value_a_row(columns: Columns) -> Columns | None:
     """Columns of a table that names the metric in a column of its own, None where it does not."""
     spelled = {normal(name): name for name in columns}
-    tag = next((spelled[n] for n in ("tag", "metric", "key", "metric_name") if n in spelled), None)
-    value = spelled.get("value")
+    tag = next((spelled[name] for name in _TAGS if name in spelled), None)
+    value = spelled.get("value", spelled.get("metricvalue"))
     if tag is None or value is None:
         return None
     others = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}

@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hidim.fitting.logs.names import ALIASES, VALIDATION, normal
+from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PAIR = re.compile(
     r"(?P<key>[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
-    r"(?: ?\([^()\d]{1,12}\))?"  # a unit
+    r"(?: ?\([^()]{1,12}\))?"  # a unit, or a group
     r"(?:['\"]?\s*[:=]\s*(?:(?:np\.|torch\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}|\s+)"
     rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
     r"(?:\s*/\s*\d+)?",
     re.IGNORECASE,
 )
-# Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000].
-_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[ *(\d+)/ *\d+\]")
+# Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000], [batch=100/10000].
+_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[(?:\w+=)? *(\d+)/ *\d+\]")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Words that make a count of steps another thing.
 _NOT_STEPS = frozenset(
@@ -84,6 +84,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
     Program("OLMo", r"\[step=\d+/\d+"),
     Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
+    Program("mlx-lm", r"^Iter \d+: Train loss .*It/sec", averaged=True),
     Program("litgpt", r"\| iter \d+ step \d+ \| loss train: "),
 )
 
@@ -113,7 +114,7 @@ def read_printed(source: Source) -> Columns:
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
-    bars = 0
+    bars, sure = 0, False
     step: str | None = None
     for line in re.split(r"[\r\n]+", source.read()):
         line = _COLOUR.sub("", line)
@@ -129,18 +130,20 @@ def read_printed(source: Source) -> Columns:
             elif role and role != "step":
                 found.setdefault(name, value)
         bar = _BAR.search(line)
+        if bar and bar[2] and own is None:  # a count in brackets is a step like any other
+            own, bar = bar[2], None
         if own is not None:
-            step = own
+            step, sure = own, True
         elif bar:
-            step = bar[1] or bar[2]
+            step, sure = bar[1], False
             for row in open_rows:  # the bar is drawn again, and exactly, after a line
                 row["step"] = step
         if found:
             row = {"step": step, **found}
             rows.append(row)
-            bars += own is None and bar is not None
+            bars += not sure
             inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
-            open_rows = [] if own is not None or inside else [row]
+            open_rows = [] if sure or inside else [row]
         elif bar or own is not None:
             open_rows = []
     if bars:
@@ -204,14 +207,12 @@ def _role(name: str) -> str:
         return "loss"
     if name in ("s", "trl", "tel"):
         return {"s": "", "trl": "loss", "tel": "loss"}[name]
-    if re.fullmatch(r"lr_(?:group_?)?\d+", name):
-        return "lr"
     words = name.split("_")
+    if is_rate(name):
+        return "lr"
     if words[-1] in ("step", "iter", "iteration") and not _NOT_STEPS & set(words):
         return "step"
-    if words[-1] == "loss" and {"train", "training", "lm", "ce"} & set(words):
-        return "loss"
-    return ""
+    return "loss" if is_loss(name) else ""
 
 
 def _rank(name: str) -> int:
