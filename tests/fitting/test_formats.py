@@ -80,7 +80,7 @@ WITH_RATE: dict[str, str] = {
     ),
     "plain.out": "lr = 3e-4, steps 24,000\n" + lines("Step {s:,}, Loss: {y}, LR: {r!r}, 3.2 it/s"),
     "composer.log": lines(
-        "[batch={s}/24000]:\n\t Train time/batch: {k}\n\t Train LearningRate/AdamW-group0: {r!r}\n"
+        "[batch={s}/24000]:\n\t Train time/batch: {k}\n\t Train LearningRate/AdamW: {r!r}\n"
         "\t Train loss/train/total: {y}"
     ),
     "mosaic.csv": lines(
@@ -95,7 +95,7 @@ WITH_RATE: dict[str, str] = {
         "    train/CE loss={y}\n    train/PPL=30.1"
     ),
     "pipeline.log": lines(
-        "[INFO] [logging.py:96:log_dist] [Rank 0] step={s}, skipped=0, lr=[{r!r}, {r!r}], mom=[0.9]\n"
+        "[INFO] [logging.py:96:log_dist] [Rank 0] step={s}, skipped=0, lr=[{r!r}, {r!r}]\n"
         "steps: {s} loss: {y} iter time (s): 0.930 samples/sec: 8.500"
     ),
     "np.log": lines("step {s} | loss: np.float64({y}) | lr=tensor({r!r})"),
