@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,13 @@ from hidim.cli.output import (
     table,
     write_figures,
 )
+from hidim.cli.reach import known_warmup, reach_text, warmed
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
+
+__all__ = ["configure", "known_warmup", "reach_text", "run"]
 
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
 EXAMPLE = """example:
@@ -117,33 +119,6 @@ def _plan(args: argparse.Namespace) -> Reading:
     return found[0]
 
 
-def warmed(reading: Reading, law: FittedLaw) -> Run:
-    """The plan with the warm-up of the fitted runs, where nothing says one."""
-    plan = reading.run
-    if reading.warmup_known:
-        return plan
-    steps = known_warmup(law)
-    if not steps:
-        return plan
-    if reading.words is not None and plan.loss is None:
-        words = reading.words.text
-        plan = planned(words, warmup_steps=steps, steps=float(plan.steps[-1])).run
-    else:
-        plan = replace(plan, warmup_steps=steps)
-    note = f"warm-up of {steps:g} steps, as in the fitted runs: --warmup-steps changes it"
-    return replace(plan, notes=(*plan.notes, note))
-
-
-def known_warmup(law: FittedLaw) -> float:
-    """The warm-up of the fitted runs, or a refusal where they differ."""
-    if law.warmup_steps is None:
-        raise ValueError(
-            "the fitted runs differ in their warm-up: say that of the plan, --warmup-steps N "
-            "(0 for none)."
-        )
-    return law.warmup_steps
-
-
 def _text(
     law: FittedLaw,
     plan: Run,
@@ -172,21 +147,3 @@ def _text(
         lines.append(f"note: no number for {silent} row(s) before the burn-in, step {begins:g}")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join([*lines, f"hidim {hidim.__version__}"])
-
-
-def reach_text(reach: dict[str, float]) -> str:
-    """How far a forecast goes beyond the fitted runs, in one line."""
-    words = {
-        "steps": "optimizer steps",
-        "time": "intrinsic time",
-        "peak_rate": "peak learning rate",
-        "lowest_rate": "depth of decay",
-    }
-    beyond = [
-        "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"
-        for k, v in reach.items()
-        if v > 1.005
-    ]
-    if not beyond:
-        return "inside what the fitted runs cover"
-    return "extrapolates beyond the fitted runs: " + ", ".join(beyond)

@@ -11,8 +11,8 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import how_of, tell
-from hidim.cli.forecast import reach_text, warmed
 from hidim.cli.output import hand_back, table, write_figures
+from hidim.cli.reach import reach_text, warmed
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -20,7 +20,7 @@ from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.so_far import SoFar, so_far
+from hidim.fitting.schedules.unfinished import SoFar, so_far
 
 
 def run_so_far(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
+from hidim.fitting.schedules.unfinished import SoFar, so_far
 from hidim.fitting.sizes.approaches import OptimalSize, envelope, isoflop
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "SizeLaw",
     "SizeTable",
+    "SoFar",
     "best_schedule",
     "envelope",
     "fit",
@@ -35,4 +37,5 @@ __all__ = [
     "read_run",
     "read_runs",
     "read_sizes",
+    "so_far",
 ]

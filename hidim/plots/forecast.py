@@ -13,7 +13,7 @@ import numpy as np
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule
-from hidim.fitting.schedules.so_far import SoFar
+from hidim.fitting.schedules.unfinished import SoFar
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.plots.style import colour_of, new_ax

@@ -87,8 +87,8 @@ WITH_RATE: dict[str, str] = {
         "k1,train_loss,{y},{s}\nk1,lr,{r!r},{s}", "experimentKey,metricName,metricValue,step"
     ),
     "nemo.log": lines(
-        "Training epoch 0, iteration {k}/59 | lr: {r!r} | global_batch_size: 512 | global_step: {s} "
-        "| reduced_train_loss: {y} | train_step_timing in s: 3.10"
+        "Training epoch 0, iteration {k}/59 | lr: {r!r} | global_batch_size: 512 | global_step: "
+        "{s} | reduced_train_loss: {y} | train_step_timing in s: 3.10"
     ),
     "olmo-core.log": lines(
         "INFO\t[step={s}/24000,epoch=1,eta=3:00:00]\n    optim/LR (group 0)={r!r}\n"

@@ -12,7 +12,7 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, fit
-from hidim.fitting.schedules.so_far import so_far
+from hidim.fitting.schedules.unfinished import so_far
 
 Make = Callable[..., Run]
 

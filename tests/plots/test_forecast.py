@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hidim.fitting import Run, SizeTable, best_schedule, fit, fit_sizes
-from hidim.fitting.schedules.so_far import so_far
+from hidim.fitting.schedules.unfinished import so_far
 
 pytest.importorskip("matplotlib")
 

@@ -22,6 +22,7 @@ from hidim.fitting.logs.rates import Rate, rate_from_log
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.support.checks import finite
+from hidim.support.results import Saved
 
 _BINS = 40
 _FEWEST = 8  # rows that a run must have beyond the burn-in
@@ -37,7 +38,7 @@ _SHIFT = 0.1  # standard deviation of what a departure shifts the loss by, a fra
 
 
 @dataclass(frozen=True, eq=False)
-class SoFar:
+class SoFar(Saved, format="hidim-so-far/1"):
     """What is known of a run that is not finished.
 
     Attributes:
