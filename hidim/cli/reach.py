@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from hidim.algorithms.words import read_words, with_warmup
 from hidim.fitting.logs.planned import planned
+from hidim.fitting.logs.rates import rate_from_schedule
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
@@ -55,3 +58,32 @@ def reach_text(reach: dict[str, float]) -> str:
     if not beyond:
         return "inside what the fitted runs cover"
     return "extrapolates beyond the fitted runs: " + ", ".join(beyond)
+
+
+def beside(
+    law: FittedLaw, texts: Sequence[str], steps: float, warmup: float
+) -> dict[str, dict[str, float]]:
+    """Final loss and band of schedules in words, each to the same last step.
+
+    Those that do not say how long they are, or their warm-up, have those of the plan.
+    """
+    found = {}
+    end = np.array([float(steps)])
+    for text in texts:
+        kind, _, rest = text.strip().partition(" ")
+        said = "steps=" in rest.replace(" ", "") or kind.lower().startswith("file:") or "(" in text
+        words = read_words(text if said else f"{text.rstrip(' ,')} steps={steps:.12g}")
+        words, left = with_warmup(words, warmup if words.warmup is None else 0.0)
+        rate = rate_from_schedule(words.schedule, float(steps), warmup_steps=left)
+        low, high = law.band(rate, end)
+        loss = float(law.predict(rate, end)[0])
+        found[text] = {"loss": loss, "low": float(low[0]), "high": float(high[0])}
+    return found
+
+
+def beside_text(found: dict[str, dict[str, float]]) -> list[str]:
+    """The same, a line each."""
+    return [
+        f"{text}: {one['loss']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
+        for text, one in found.items()
+    ]

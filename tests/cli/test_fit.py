@@ -173,6 +173,20 @@ def test_a_schedule_in_words_is_forecast_with_the_warm_up_of_the_law(
     assert "--schedule" in capsys.readouterr().err
 
 
+def test_a_plan_sets_schedules_in_words_beside_it(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["cosine peak=1e-3 end=10%", "wsd peak=1e-3 end=1e-4 decay=20% warmup=100 steps=12000"]
+    assert main(["plan", str(law), "--steps", "12000", "--schedule", *words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["schedules"]
+    for text in words:
+        full = text if "steps" in text else f"{text} warmup=100 steps=12000"
+        assert main(["forecast", str(law), "--schedule", full, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert said[text]["loss"] == pytest.approx(answer["predictions"][-1], rel=1e-6)
+        assert said[text]["high"] == pytest.approx(answer["bands"]["high"][-1], rel=1e-6)
+
+
 def test_losses_and_rates_in_two_files_are_one_run(
     law: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
