@@ -50,7 +50,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
     for part in parts:
         names = part.names
         if "step" not in names:
-            text = missing(list(log.columns), "step", source)
+            text = missing(log.known, "step", source)
             raise ValueError(f"{text} Rows logged every N steps: --step-scale N.")
         bad: list[int] = []
         values = {

@@ -19,6 +19,7 @@ import numpy as np
 
 from hidim.support.checks import finite_array, non_negative, real_array
 
+_NOTHING = 1e-15  # share of the peak that is rounding
 _FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
 _EVENT = 0.01  # one event carries at most this fraction of the peak rate
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
@@ -229,6 +230,8 @@ def rate_from_schedule(
         raise ValueError("`schedule` gives no positive learning rate.")
     before, after = before.copy(), after.copy()
     before[0] = after[0]
+    for rate in (before, after):  # the rounding of a cosine's end is no rate
+        rate[rate < _NOTHING * after.max()] = 0.0
     return _simplify(knots, before, after, start)
 
 

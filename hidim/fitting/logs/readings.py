@@ -75,10 +75,10 @@ def _finished(part: Cells, how: How) -> Reading:
     if rows.loss is None and how.loss == "needed":
         if part.log.lacks:
             raise ValueError(f"{source!r}: {part.log.lacks}.")
-        raise ValueError(missing(list(part.log.columns), "loss", source))
+        raise ValueError(missing(part.log.known, "loss", source))
     if rows.lr is None and how.lr is None and words is None:
         raise ValueError(
-            f"{missing(list(part.log.columns), 'lr', source)} Or say it: --lr RATE, or --schedule "
+            f"{missing(part.log.known, 'lr', source)} Or say it: --lr RATE, or --schedule "
             '"cosine peak=3e-4 end=3e-5 warmup=2000 steps=24000".'
         )
     if rows.loss is not None and how.loss == "optional" and np.all(np.isnan(rows.loss)):

@@ -49,6 +49,7 @@ class Log:
         averaged: losses are means over all steps since the row before.
         lacks: why a column is missing that other logs have, "" where nothing is known.
         repairs: what reading has mended.
+        header: names of all columns, those that were not worth reading too.
     """
 
     columns: Columns
@@ -56,6 +57,12 @@ class Log:
     averaged: bool = False
     lacks: str = ""
     repairs: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> list[str]:
+        """Names to offer where one is missing."""
+        return list(self.header or self.columns)
 
 
 def read_columns(path: str | os.PathLike[str], wanted: Sequence[str] | None = None) -> Columns:
@@ -87,11 +94,13 @@ def read_log(
     for one in FORMATS:
         if one.fits(source):
             break
-    keep = None
+    keep: Sequence[str] | None = None
+    header: tuple[str, ...] = ()
     if wanted is not None and one.name == "table":
         from hidim.fitting.logs.delimited import read_head
 
-        keep = wanted(read_head(source).names)
+        header = tuple(read_head(source).names)
+        keep = wanted(list(header))
     columns = one.read(source, keep)
     name, averaged, lacks = one.name, False, ""
     if one.name == "printed log":
@@ -107,7 +116,7 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    return Log(columns, name, averaged, lacks)
+    return Log(columns, name, averaged, lacks, header=header)
 
 
 def _one_value_a_row(columns: Columns) -> Columns | None:
