@@ -72,6 +72,15 @@ def is_loss(name: str) -> bool:
     return words[-1] == "loss" and not _NOT_LOSSES & set(words)
 
 
+def unsmoothed(name: str) -> str:
+    """A normal name without the words that say it is a moving average.
+
+    >>> unsmoothed("train_loss_ema"), unsmoothed("loss")
+    ('train_loss', 'loss')
+    """
+    return re.sub(r"__+", "_", _SMOOTH.sub("_", name)).strip("_")
+
+
 def is_smoothed(name: str) -> bool:
     """Whether a column says that it is a moving average.
 

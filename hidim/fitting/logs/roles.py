@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal
+from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal, unsmoothed
 from hidim.fitting.logs.records import Columns
 from hidim.support.checks import choice
 
@@ -144,6 +144,8 @@ def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
         near = [name for name in spelled if is_loss(name)]
         if not near:
             near = [name for name in VALIDATION if name in spelled][:1]
+        if not near:
+            near = [name for name in spelled if is_loss(unsmoothed(name))]
         return spelled[near[0]] if len(near) == 1 else None
     if role == "lr":
         groups = sorted(filter(is_rate, spelled))  # of the parameters of one optimizer: the first
@@ -236,6 +238,8 @@ def numbers(
         if cell is None or (isinstance(cell, str) and cell.lower() in _BLANK):
             out[i] = np.nan
             continue
+        if isinstance(cell, list) and len(set(map(str, cell))) == 1:
+            cell = cell[0]  # of parameter groups alike
         try:
             out[i] = float(cell)
         except (TypeError, ValueError):
