@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "Spectrum": "problems.spectrum",
         "PLRF": "problems.power_law",
         **dict.fromkeys(_SCHEDULES, "algorithms.schedules"),
+        "read_schedule": "algorithms.words",
         **dict.fromkeys(_ALGORITHMS, "algorithms.momentum"),
         **dict.fromkeys(("clipped", "noisy", "sign_sgd"), "algorithms.changed"),
         "sign_svd": "algorithms.polar",

@@ -38,6 +38,7 @@ from hidim.algorithms.schedules import PowerLaw as PowerLaw
 from hidim.algorithms.schedules import Table as Table
 from hidim.algorithms.schedules import WSD as WSD
 from hidim.algorithms.schedules import Warmup as Warmup
+from hidim.algorithms.words import read_schedule as read_schedule
 from hidim.curve import Curve as Curve
 from hidim.measure.frontiers import frontier as frontier
 from hidim.prediction import predict as predict

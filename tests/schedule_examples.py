@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from hidim.algorithms import schedules as s
-from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
+from hidim.algorithms.decays import SHAPES, ExponentialDecay, PolynomialDecay, PowerFall, Tail
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
 amount = st.floats(0.0, 10.0, allow_subnormal=False)
@@ -34,6 +34,21 @@ def exponential_decay(draw):
     return ExponentialDecay(draw(positive), steps, draw(st.floats(1e-3, 1.0)), start)
 
 
+@st.composite
+def tail(draw):
+    steps = draw(count)
+    shape = draw(st.sampled_from(SHAPES))
+    final = draw(st.floats(0.01, 1.0)) if shape == "exponential" else draw(share)
+    return Tail(draw(st.floats(0.0, 0.9 * steps)), steps, final, shape)
+
+
+@st.composite
+def power_fall(draw):
+    start = draw(positive)
+    until = draw(st.just(float("inf")) | st.floats(1.1 * start, 50 * start))
+    return PowerFall(start, draw(st.floats(0.1, 2.0)), until)
+
+
 SIMPLE = {
     s.Constant: st.builds(s.Constant, amount),
     s.PowerLaw: st.builds(s.PowerLaw, amount, st.floats(-2.0, 2.0)),
@@ -46,6 +61,8 @@ SIMPLE = {
     s.Table: table(),
     PolynomialDecay: st.builds(PolynomialDecay, positive, count, st.floats(0.0, 4.0)),
     ExponentialDecay: exponential_decay(),
+    Tail: tail(),
+    PowerFall: power_fall(),
 }
 simple = st.one_of(*SIMPLE.values())
 BUILT_IN = SIMPLE | {

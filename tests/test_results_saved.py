@@ -81,6 +81,12 @@ def chinchilla():
     return [n.ravel(), d.ravel()], (1.7 + 400 * n**-0.35 + 400 * d**-0.3).ravel()
 
 
+def unfinished():
+    run = measured_run()
+    law = fitting.fit(run, "intrinsic-time", progress=False)
+    return fitting.so_far(law, run, run)
+
+
 def isoflop():
     n, c = np.meshgrid(np.geomspace(1e6, 1e9, 9), [1e18, 1e19, 1e20])
     best = 0.1 * c**0.5 / np.sqrt(10)
@@ -149,6 +155,7 @@ RESULTS = {
     PlannedSchedule: lambda: PlannedSchedule(
         np.array([0.0, 9.0]), np.array([0.1, 0.0]), 0.0, 2.5, (2.4, 2.6), {"cosine": 2.6}
     ),
+    fitting.SoFar: unfinished,
     "planned run": lambda: Run([0, 100], [0.1, 0.1]),
     SizeLaw: lambda: fitting.fit_sizes(*chinchilla(), bootstrap=3),
     "unsure law of sizes": lambda: fitting.fit_sizes(*chinchilla(), bootstrap=0),
@@ -290,6 +297,7 @@ LOADABLE = [
     ScheduleExponents,
     SizeLaw,
     SizeTable,
+    fitting.SoFar,
     Stability,
     hidim.BestRateLaw,
     hidim.Clipping,

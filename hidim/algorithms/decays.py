@@ -13,7 +13,9 @@ import numpy as np
 
 from hidim.algorithms.arrays import as_time
 from hidim.algorithms.schedules import Schedule
-from hidim.support.checks import non_negative, positive
+from hidim.support.checks import choice, non_negative, positive
+
+SHAPES = ("linear", "cosine", "exponential", "sqrt")
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,77 @@ class ExponentialDecay(Schedule):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return (self.start, self.steps) if self.start else (self.steps,)
+
+
+@dataclass(frozen=True)
+class Tail(Schedule):
+    """A factor that is 1 until `start`, then falls to `final` at `steps`, and stays.
+
+    Args:
+        start: step at which it begins to fall.
+        steps: step at which it has fallen.
+        final: factor at the end, at most 1.
+        shape: "linear", "cosine", "exponential" (which needs final > 0) or "sqrt", which falls as
+            1 - sqrt(share).
+
+    >>> Tail(50, 100, final=0.5)([0, 75, 100])
+    array([1.  , 0.75, 0.5 ])
+    """
+
+    start: float
+    steps: float
+    final: float = 0.0
+    shape: str = "linear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", non_negative("start", self.start))
+        object.__setattr__(self, "steps", positive("steps", self.steps))
+        object.__setattr__(self, "final", non_negative("final", self.final))
+        choice("shape", self.shape, SHAPES)
+        if self.start >= self.steps:
+            raise ValueError(f"`start` ({self.start:g}) must be below `steps` ({self.steps:g}).")
+        if self.final > 1:
+            raise ValueError(f"`final` must be at most 1, a share of the peak; got {self.final:g}.")
+        if self.shape == "exponential" and self.final == 0:
+            raise ValueError("`final` must be positive for an exponential decay.")
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        share = xp.clip((as_time(t, xp) - self.start) / (self.steps - self.start), 0.0, 1.0)
+        if self.shape == "exponential":
+            return self.final**share
+        if self.shape == "cosine":
+            return self.final + (1.0 - self.final) * xp.cos(0.5 * math.pi * share) ** 2
+        fallen = share if self.shape == "linear" else share**0.5
+        return 1.0 - (1.0 - self.final) * fallen
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (self.start, self.steps) if self.start else (self.steps,)
+
+
+@dataclass(frozen=True)
+class PowerFall(Schedule):
+    """A factor that is 1 until `start`, then falls as (t / start)^-exponent, until `until`.
+
+    >>> PowerFall(100, 0.5)([0, 100, 400])
+    array([1. , 1. , 0.5])
+    """
+
+    start: float
+    exponent: float = 0.5
+    until: float = math.inf
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", positive("start", self.start))
+        object.__setattr__(self, "exponent", positive("exponent", self.exponent))
+        if not self.until > self.start:
+            raise ValueError(f"`until` must lie beyond `start` ({self.start:g}).")
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        last = self.until / self.start
+        ratio = xp.clip(as_time(t, xp) / self.start, 1.0, last if math.isfinite(last) else None)
+        return ratio**-self.exponent
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (self.start, self.until) if math.isfinite(self.until) else (self.start,)

@@ -15,11 +15,15 @@ from hidim.cli.output import (
     add_output_flags,
     check_outputs,
     hand_back,
+    prints_csv,
     table,
-    write_figure,
+    write_figures,
 )
 from hidim.cli.problems import flag
-from hidim.fitting.logs.readers import is_run, parse_columns, read_run
+from hidim.fitting.logs.how import How
+from hidim.fitting.logs.readers import is_run, parse_columns, readings
+from hidim.fitting.logs.readings import Reading
+from hidim.fitting.logs.repairs import RESUMED
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.errors import errors_by_curve
 from hidim.fitting.schedules.fit import fit
@@ -35,8 +39,12 @@ EXAMPLE = """example:
   hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
   hidim fit --law chinchilla runs.csv --columns params=N,flops=C,loss=loss --out sizes.json
   hidim fit runs/cosine runs/wsd curve.npz          (folders of hidim train, and saved curves)
-logs: CSV, TSV, JSON lines, trainer_state.json, Parquet, TensorBoard events, saved curves (.json,
-.npz), the folder of a run; of hidim train's the validation loss (--columns loss=train_loss)"""
+  hidim fit main.log --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
+  hidim fit wandb_loss.csv wandb_lr.csv             (two exports of one run are joined)
+logs: tables (CSV, TSV, blanks), JSON lines, trainer_state.json, Parquet, TensorBoard events, what
+programs print (nanoGPT, llm.c, Megatron, torchtitan, Hugging Face, ...), saved curves (.json,
+.npz), the folder of a run; also .gz and .zst; of hidim train's the validation loss (--columns
+loss=train_loss). What was understood is printed in three lines before the fit."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +79,8 @@ def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0
     group.add_argument(
         "--columns",
         metavar="ROLE=NAME,...",
-        help="column names: step=...,loss=...,lr=... (sizes: params, tokens, flops, loss, x)",
+        help="column names: step=...,loss=...,lr=...,run=..., - for none (sizes: params, tokens, "
+        "flops, loss, x)",
     )
     group.add_argument(
         "--warmup-steps",
@@ -84,30 +93,105 @@ def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0
     group.add_argument(
         "--lr", type=number, metavar="RATE", help="constant learning rate of a log that has none"
     )
+    group.add_argument(
+        "--schedule",
+        metavar="WORDS",
+        help='rate of a log that has none: "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 '
+        'steps=24000", constant, cosine, linear, multistep, inverse-sqrt, power, file:plan.csv',
+    )
+    group.add_argument(
+        "--resumed",
+        type=one_of("resumed", RESUMED),
+        default="refuse",
+        metavar="HOW",
+        help="steps that go back: refuse, or keep-last of what was logged twice (refuse)",
+    )
+    group.add_argument(
+        "--drop-nan", action="store_true", help="leave out isolated rows with NaN, and count them"
+    )
+    group.add_argument(
+        "--averaged",
+        default="auto",
+        metavar="HOW",
+        help="losses are means: auto (as the program is known to), no, window (since the row "
+        "before), window:STEPS, ema:0.9 (over rows), ema:0.9/step",
+    )
+    group.add_argument(
+        "--step-scale",
+        type=number,
+        default=1.0,
+        metavar="X",
+        help="optimizer steps per step of the log: 0.125 for 8 micro-steps, 50 for log calls; per "
+        "row of a log without steps",
+    )
+    group.add_argument(
+        "--loss-scale", type=number, default=1.0, metavar="X", help="times the losses (1)"
+    )
+    group.add_argument(
+        "--vocabulary", type=count, metavar="N", help="tokens, to refuse losses above a guess's"
+    )
 
 
-def read_logs(args: argparse.Namespace, *, loss: str = "needed") -> list[Run]:
-    """The runs named on the command line; equal file names are told apart by their folder."""
-    columns = parse_columns(args.columns) if args.columns else None
-    warmup = non_negative("warmup_steps", args.warmup_steps)
-    stems = [Path(name).stem for name in args.files]
-    runs = []
-    for name, stem in zip(args.files, stems, strict=True):
-        label = stem if stems.count(stem) == 1 else str(Path(name))
-        if columns is None and args.lr is None and is_run(name):
-            runs.append(_trained(name, label, warmup))
-            continue
-        runs.append(
-            read_run(name, columns=columns, warmup_steps=warmup, label=label, loss=loss, lr=args.lr)
-        )
-    return runs
+def how_of(args: argparse.Namespace, *, loss: str = "needed") -> How:
+    """How the flags say that logs are to be read."""
+    return How(
+        parse_columns(args.columns) if args.columns else {},
+        non_negative("warmup_steps", args.warmup_steps or 0.0),
+        loss,
+        args.lr,
+        args.schedule,
+        args.resumed,
+        args.drop_nan,
+        args.averaged,
+        args.step_scale,
+        args.loss_scale,
+        args.vocabulary,
+    )
 
 
-def _trained(name: str, label: str, warmup: float) -> Run:
+def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed") -> list[Reading]:
+    """The runs of the files named; equal file names are told apart by their folder."""
+    how = how_of(args, loss=loss)
+    stems = [_stem(name) for name in files]
+    labels = [
+        stem if stems.count(stem) == 1 else str(Path(name))
+        for name, stem in zip(files, stems, strict=True)
+    ]
+    if how.columns or how.lr is not None or how.schedule is not None:
+        return readings(files, how, labels)
+    found: list[Reading] = []
+    others = []
+    for name, label in zip(files, labels, strict=True):
+        if is_run(name):
+            found.append(_trained(name, label, how.warmup_steps))
+        else:
+            others.append((name, label))
+    return found + readings([name for name, _ in others], how, [label for _, label in others])
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    packed = path.suffix.lower() in (".gz", ".zst") and "." in path.stem
+    return Path(path.stem).stem if packed else path.stem
+
+
+def _trained(name: str, label: str, warmup: float) -> Reading:
     """A run of `hidim train`, as far as it is."""
     from hidim.lab.training.store import RunFolder
 
-    return replace(Run.of(RunFolder(name).curve(), warmup_steps=warmup), label=label)
+    run = replace(Run.of(RunFolder(name).curve(), warmup_steps=warmup), label=label)
+    lines = (
+        f"{label}: run of hidim train, {len(run.steps):,} rows, to step {run.steps[-1]:,.6g}",
+        f"  validation loss; lr as trained, at most {run.rate.peak:.4g}",
+        f"  {'; '.join(run.notes) or 'nothing mended'}",
+    )
+    return Reading(run, lines, True)
+
+
+def tell(args: argparse.Namespace, found: list[Reading]) -> None:
+    """Print what was understood of logs, where a person reads."""
+    if not args.json and not prints_csv(args):
+        print("\n".join(line for one in found for line in one.lines), end="\n\n", flush=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,7 +213,9 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."
             )
-    runs = read_logs(args)
+    found = read_logs(args, args.files)
+    tell(args, found)
+    runs = [one.run for one in found]
     start = time.perf_counter()
     law = fit(runs, args.law, force=args.force)
     seconds = time.perf_counter() - start
@@ -139,13 +225,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"hidim: warning: {warning}", file=sys.stderr)
     rows = errors_by_curve(law, runs)
     if args.plot is not None:
-        from hidim.plots.forecast import plot_forecast
+        from hidim.plots.forecast import plot_forecast, plot_residuals
 
-        write_figure(args.plot, lambda ax: plot_forecast(law, runs, ax), size=(7.0, 4.6))
+        draws = [lambda ax: plot_forecast(law, runs, ax), lambda ax: plot_residuals(law, runs, ax)]
+        write_figures(args.plot, draws, size=(6.4, 4.2))
     return hand_back(
         args,
         columns={key: [row[key] for row in rows] for key in rows[0]},
-        answer={**law.to_dict(), "errors": rows, "seconds": seconds},
+        answer={
+            **law.to_dict(),
+            "errors": rows,
+            "seconds": seconds,
+            "understood": [[line.strip() for line in one.lines] for one in found],
+        },
         text=_text(law, runs, rows, seconds, args),
     )
 
@@ -168,7 +260,6 @@ def _text(
         lines.append(
             "no hold-out: without any one part of these curves no change of the rate is left"
         )
-    lines += [f"note: {one.label}: {note}" for one in runs for note in one.notes]
     lines.append(
         "\nparameters, often not identified one by one (quote predictions and their bands):"
     )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import hidim
-from hidim.cli.fit import add_log_flags
+from hidim.cli.fit import add_log_flags, read_logs, tell
 from hidim.cli.numbers import number
 from hidim.cli.output import (
     add_output_flags,
@@ -18,65 +16,83 @@ from hidim.cli.output import (
     hand_back,
     rows_to_show,
     table,
-    write_figure,
+    write_figures,
 )
-from hidim.fitting.logs.readers import parse_columns, read_run
+from hidim.cli.reach import known_warmup, reach_text, warmed
+from hidim.fitting.logs.planned import planned
+from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.support.checks import non_negative
+
+__all__ = ["configure", "known_warmup", "reach_text", "run"]
 
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
 EXAMPLE = """example:
+  hidim forecast law.json --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
   hidim forecast law.json plan.csv --warmup-steps 2160 --json
-  (plan.csv has columns step, lr; with a column loss too, the errors are reported)"""
+  hidim forecast law.json --so-far log.csv --schedule "cosine peak=3e-4 end=10% steps=24000"
+  (plan.csv has columns step, lr; with a column loss too, the errors are reported. --so-far says
+  whether to go on with a run: where it will end, and whether it left its band, and since when)"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim forecast`."""
-    parser.add_argument("law", metavar="LAW.json", help="a law kept by `hidim fit --out`")
-    parser.add_argument("file", metavar="FILE", help="step and lr of the run to predict")
+    parser.add_argument(
+        "law", metavar="LAW.json", nargs="?", help="a law kept by `hidim fit --out`"
+    )
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="step and lr of the run to predict, or --schedule"
+    )
     parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
+    group = parser.add_argument_group("a run that is not finished")
+    group.add_argument("--so-far", metavar="LOG", help="its log; --schedule says how it goes on")
+    group.add_argument(
+        "--match", metavar="LOG", help="the run it should match; without LAW.json, also what to fit"
+    )
     add_log_flags(parser, warmup=None)
     add_output_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every row of the file."""
+    """Predict every row of the file, or of the schedule in words."""
     check_outputs(args)
+    if args.so_far:
+        from hidim.cli.so_far import run_so_far
+
+        return run_so_far(args)
+    if args.match:
+        raise ValueError("--match goes with --so-far LOG.")
+    if args.law is None:
+        raise ValueError("give LAW.json, a law kept by `hidim fit --out`.")
     law = FittedLaw.load(args.law)
-    warmup = args.warmup_steps
-    plan = read_run(
-        args.file,
-        columns=parse_columns(args.columns) if args.columns else None,
-        warmup_steps=non_negative("warmup_steps", warmup or 0.0),
-        label=Path(args.file).stem,
-        loss="optional",
-        lr=args.lr,
-    )
-    if warmup is None:
-        plan = _warmed(plan, law)
+    reading = _plan(args)
+    plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
+    # The score first: of millions of rows its arrays are gone before those of the answer come.
+    score = law.score(plan) if plan.loss is not None else {}
     predicted = law.predict(plan)
     low, high = law.band(plan, level=args.level)
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
     if plan.loss is not None:
         columns["loss"] = plan.loss
     if args.plot is not None:
-        from hidim.plots.forecast import plot_forecast
+        from hidim.plots.forecast import plot_forecast, plot_residuals
 
-        write_figure(
-            args.plot, lambda ax: plot_forecast(law, [plan], ax, level=args.level), size=(7.0, 4.6)
-        )
-    score = law.score(plan) if plan.loss is not None else {}
+        draws = [lambda ax: plot_forecast(law, [plan], ax, level=args.level)]
+        if plan.loss is not None:
+            draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
+        write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
-    answer: dict[str, Any] = {
-        "law": law.law.name,
-        "steps": plan.steps,
-        "lr": plan.lr,
-        "predictions": predicted,
-        "bands": {"level": args.level, "low": low, "high": high},
-    }
-    if plan.loss is not None:
-        answer["loss"] = plan.loss
+    answer: dict[str, Any] = {}
+    if args.json:
+        answer = {
+            "law": law.law.name,
+            "steps": plan.steps,
+            "lr": plan.lr,
+            "predictions": predicted,
+            "bands": {"level": args.level, "low": low, "high": high},
+        }
+        if plan.loss is not None:
+            answer["loss"] = plan.loss
     return hand_back(
         args,
         columns=columns,
@@ -85,25 +101,22 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _warmed(plan: Run, law: FittedLaw) -> Run:
-    """The plan with the warm-up of the fitted runs, where it says none."""
-    if plan.rate.ready_step or plan.schedule is not None:
-        return plan
-    steps = known_warmup(law)
-    if not steps:
-        return plan
-    note = f"warm-up of {steps:g} steps, as in the fitted runs: --warmup-steps changes it"
-    return replace(plan, warmup_steps=steps, notes=(*plan.notes, note))
-
-
-def known_warmup(law: FittedLaw) -> float:
-    """The warm-up of the fitted runs, or a refusal where they differ."""
-    if law.warmup_steps is None:
-        raise ValueError(
-            "the fitted runs differ in their warm-up: say that of the plan, --warmup-steps N "
-            "(0 for none)."
-        )
-    return law.warmup_steps
+def _plan(args: argparse.Namespace) -> Reading:
+    """The run to predict: of a file, or of a schedule in words alone."""
+    if args.file is None:
+        if args.schedule is None:
+            raise ValueError(
+                'give FILE, the step and lr of the run to predict, or --schedule "wsd peak=3e-4 '
+                'end=3e-5 warmup=2000 decay=4800 steps=24000".'
+            )
+        return planned(args.schedule, warmup_steps=args.warmup_steps)
+    found = read_logs(args, [args.file], loss="optional")
+    if len(found) > 1:
+        names = ", ".join(one.run.label for one in found[:8])
+        raise ValueError(f"{args.file!r} holds several runs: {names}. Give one run per file.")
+    if found[0].run.loss is not None:
+        tell(args, found)
+    return found[0]
 
 
 def _text(
@@ -134,21 +147,3 @@ def _text(
         lines.append(f"note: no number for {silent} row(s) before the burn-in, step {begins:g}")
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join([*lines, f"hidim {hidim.__version__}"])
-
-
-def reach_text(reach: dict[str, float]) -> str:
-    """How far a forecast goes beyond the fitted runs, in one line."""
-    words = {
-        "steps": "optimizer steps",
-        "time": "intrinsic time",
-        "peak_rate": "peak learning rate",
-        "lowest_rate": "depth of decay",
-    }
-    beyond = [
-        "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"
-        for k, v in reach.items()
-        if v > 1.005
-    ]
-    if not beyond:
-        return "inside what the fitted runs cover"
-    return "extrapolates beyond the fitted runs: " + ", ".join(beyond)

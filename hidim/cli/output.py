@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+_ROWS = 100_000  # of a CSV written at once
 
 
 def add_output_flags(parser: argparse.ArgumentParser, *, plot: bool = True) -> None:
@@ -112,8 +113,11 @@ def write_csv(path: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> N
     with nullcontext(sys.stdout) if printed else atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
-        lists = [c.tolist() if isinstance(c, np.ndarray) else list(c) for c in columns.values()]
-        writer.writerows(zip(*lists, strict=True))
+        several = [c if isinstance(c, np.ndarray) else list(c) for c in columns.values()]
+        for start in range(0, max(map(len, several), default=0), _ROWS):  # memory for a few
+            block = [c[start : start + _ROWS] for c in several]
+            lists = [c.tolist() if isinstance(c, np.ndarray) else c for c in block]
+            writer.writerows(zip(*lists, strict=True))
 
 
 def write_figure(path: str, draw: Callable[[Axes], Any], *, size: tuple[float, float]) -> None:

@@ -15,6 +15,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
+from hidim.cli.reach import beside, beside_text
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import best_schedule
 from hidim.fitting.sizes.law import FORMAT, SizeLaw
@@ -24,7 +25,9 @@ from hidim.support.inputs import read_json
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
   hidim plan sizes.json --flops 1e21 1e22          (sizes.json from fit --law chinchilla)
-  hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)"""
+  hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)
+  hidim plan law.json --steps 24000 --schedule "cosine peak=3e-4" "wsd peak=3e-4 decay=20%"
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
     group.add_argument(
         "--warmup-steps", type=number, metavar="N", help="warm-up (as in the fitted runs)"
+    )
+    group.add_argument(
+        "--schedule", nargs="+", metavar="WORDS", help='to set beside it: "cosine peak=3e-4 end=0"'
     )
     group.add_argument("--peak", type=number, help="highest rate (highest fitted)")
     group.add_argument("--floor", type=number, help="lowest rate (lowest fitted)")
@@ -104,6 +110,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
+    others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {
         "step": [f"{x:,.0f}" for x in plan.steps[rows]],
@@ -118,6 +125,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         f"other shapes of the same peak and floor: {others}",
         reach_text(plan.extrapolation),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
+        *beside_text(others_said),
         f"hidim {hidim.__version__}",
     ]
     return hand_back(
@@ -131,6 +139,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
             "loss": plan.loss,
             "band": plan.band,
             "compared": plan.compared,
+            "schedules": others_said,
             "extrapolation": plan.extrapolation,
         },
         text="\n".join(said),

@@ -6,12 +6,13 @@
 ['broken', 'chinchilla', 'power', 'saturating']
 """
 
-from hidim.fitting.logs.readers import read_run
+from hidim.fitting.logs.readers import read_run, read_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
+from hidim.fitting.schedules.unfinished import SoFar, so_far
 from hidim.fitting.sizes.approaches import OptimalSize, envelope, isoflop
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
@@ -27,11 +28,14 @@ __all__ = [
     "Run",
     "SizeLaw",
     "SizeTable",
+    "SoFar",
     "best_schedule",
     "envelope",
     "fit",
     "fit_sizes",
     "isoflop",
     "read_run",
+    "read_runs",
     "read_sizes",
+    "so_far",
 ]

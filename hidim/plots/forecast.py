@@ -13,6 +13,7 @@ import numpy as np
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule
+from hidim.fitting.schedules.unfinished import SoFar
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.plots.style import colour_of, new_ax
@@ -51,6 +52,98 @@ def plot_forecast(
     ax.set(xscale="log", xlabel="optimizer steps", ylabel="loss")
     ax.set_title(f"law {law.law.name}: lines and {level:.0%} bands; points are measured")
     ax.legend(frameon=False)
+    return ax
+
+
+def plot_residuals(
+    law: FittedLaw, runs: Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
+) -> Axes:
+    """Draw measured over predicted loss, in percent, with the band, of the runs that have a loss.
+
+    Args:
+        law: a fitted schedule-aware law.
+        runs: measured runs.
+        ax: where to draw, a new figure by default.
+        level: share of points that the bands hold.
+
+    Returns:
+        The ax.
+    """
+    ax = ax or new_ax()
+    for index, run in enumerate(runs):
+        if run.loss is None:
+            continue
+        colour = colour_of(run.label, index=index)
+        kept = np.flatnonzero(run.steps >= max(law.begins(run), 1.0))
+        pick = kept[np.linspace(0, len(kept) - 1, min(_POINTS, len(kept))).astype(int)]
+        steps = run.steps[pick]
+        predicted = law.predict(run, steps)
+        low, high = (100 * (end / predicted - 1) for end in law.band(run, steps, level=level))
+        ax.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        ax.plot(steps, 100 * (run.loss[pick] / predicted - 1), ".", color=colour, markersize=3)
+    ax.axhline(0.0, color="#555555", linewidth=0.8)
+    ax.set(xlabel="optimizer steps", ylabel="measured less predicted, % of the loss")
+    ax.set_title(f"errors, and {level:.0%} bands", fontsize="medium", loc="left")
+    return _quiet(ax)
+
+
+def plot_so_far(found: SoFar, log: Run, ax: Axes | None = None) -> Axes:
+    """Draw a run so far, and where it is expected to end.
+
+    Args:
+        found: answer of `so_far`.
+        log: rows so far.
+        ax: where to draw, a new figure by default.
+    """
+    ax = ax or new_ax()
+    grey, ink, ahead = colour_of("", index=5), colour_of("sgd"), colour_of("dana-decaying")
+    pick = np.flatnonzero(log.steps >= found.seen[0])
+    pick = pick[np.linspace(0, len(pick) - 1, min(2000, len(pick))).astype(int)]
+    ax.plot(log.steps[pick], log.measured()[pick], ".", color=grey, markersize=2, alpha=0.6)
+    ax.plot(found.seen, found.measured, color=ink, linewidth=1.4, label=f"{log.label}, so far")
+    ax.fill_between(found.steps, found.low, found.high, color=ahead, alpha=0.3, linewidth=0)
+    low, high = found.band
+    ends = f"expected at step {found.end:,.0f}: {found.loss:.3f} ({low:.3f} to {high:.3f})"
+    ax.plot(found.steps, found.expected, "--", color=ahead, label=ends)
+    ax.set(xlabel="optimizer steps", ylabel="loss")
+    ax.set_title(f"{found.verdict}: {found.reasons[0].partition(':')[0]}", loc="left")
+    ax.legend(frameon=False)
+    return _quiet(ax)
+
+
+def plot_departure(found: SoFar, ax: Axes | None = None) -> Axes:
+    """Draw how far a run lies from its law, in percent, with the band, so far and to come.
+
+    Args:
+        found: answer of `so_far`.
+        ax: where to draw, a new figure by default.
+    """
+    ax = ax or new_ax()
+    grey, ink, ahead = colour_of("", index=5), colour_of("sgd"), colour_of("dana-decaying")
+
+    def percent(values: np.ndarray) -> np.ndarray:
+        return 100 * (values / found.by_law - 1)
+
+    low, high = percent(found.seen_low), percent(found.seen_high)
+    ax.fill_between(found.seen, low, high, color=grey, alpha=0.4, linewidth=0, label="its band")
+    ax.plot(found.seen, percent(found.measured), ".-", color=ink, linewidth=1.0, label="so far")
+    for name, step in (("outside since", found.since), ("other rate since", found.lr_since)):
+        if step is not None:
+            ax.axvline(step, color=ahead, linewidth=1.0, linestyle=":", label=f"{name} {step:,.0f}")
+    ax.axhline(0.0, color="#555555", linewidth=0.8)
+    ax.set(xlabel="optimizer steps", ylabel="measured less predicted, % of the loss")
+    ax.legend(frameon=False)
+    return _quiet(ax)
+
+
+def _quiet(ax: Axes) -> Axes:
+    """A light grid, no box, steps in full."""
+    ax.grid(visible=True, color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x < 1e6 else f"{x:.3g}")
     return ax
 
 

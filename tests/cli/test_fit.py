@@ -128,3 +128,75 @@ def test_reading_csv_needs_neither_pandas_nor_autodiff(law: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+WORDS = "cosine peak=1e-3 end=10% warmup=100 steps=12000"
+
+
+def test_what_was_understood_of_a_log_is_printed_before_the_fit(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.loadtxt(law.parent / "cosine.csv", delimiter=",", skiprows=1)
+    log = law.parent / "main.log"
+    log.write_text("".join(f"iter {s:.0f}: loss {y:.5f}, time 9.1ms\n" for s, _, y in rows))
+    assert main(["fit", str(log), "--schedule", WORDS]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()[:3]
+    assert first == "main: log of nanoGPT, 116 rows, steps 500 to 12,000, every 100"
+    assert "loss 'loss', 3." in second
+    assert f"lr of the schedule {WORDS!r}; warm-up to step 99" in second
+    assert third == "  nothing mended"
+    assert main(["fit", str(log), "--schedule", WORDS, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["understood"][0][0] == first
+    assert main(["fit", str(log)]) == 2
+    assert "--schedule" in capsys.readouterr().err
+
+
+def test_a_schedule_in_words_is_forecast_with_the_warm_up_of_the_law(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finals = {}
+    for words in (WORDS, WORDS.replace("warmup=100 ", ""), WORDS.replace("=100", "=0")):
+        assert main(["forecast", str(law), "--schedule", words, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        finals[words] = answer["predictions"][-1]
+        assert ("as in the fitted runs" in str(answer["notes"])) == ("warmup" not in words)
+    said, unsaid, none = finals.values()
+    assert said == pytest.approx(unsaid, rel=1e-4)
+    assert none != pytest.approx(said, rel=1e-5)
+    measured = np.loadtxt(law.parent / "cosine.csv", delimiter=",", skiprows=1)[-1, 2]
+    assert said == pytest.approx(measured, rel=5e-3)
+    assert main(["forecast", str(law), "--schedule", WORDS, "--warmup-steps", "9"]) == 2
+    assert "differ: say it once" in capsys.readouterr().err
+    assert main(["forecast", str(law), "--schedule", "constant peak=1e-3"]) == 2
+    assert "how long" in capsys.readouterr().err
+    assert main(["forecast", str(law)]) == 2
+    assert "--schedule" in capsys.readouterr().err
+
+
+def test_a_plan_sets_schedules_in_words_beside_it(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["cosine peak=1e-3 end=10%", "wsd peak=1e-3 end=1e-4 decay=20% warmup=100 steps=12000"]
+    assert main(["plan", str(law), "--steps", "12000", "--schedule", *words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["schedules"]
+    for text in words:
+        full = text if "steps" in text else f"{text} warmup=100 steps=12000"
+        assert main(["forecast", str(law), "--schedule", full, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert said[text]["loss"] == pytest.approx(answer["predictions"][-1], rel=1e-6)
+        assert said[text]["high"] == pytest.approx(answer["bands"]["high"][-1], rel=1e-6)
+
+
+def test_losses_and_rates_in_two_files_are_one_run(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.loadtxt(law.parent / "cosine.csv", delimiter=",", skiprows=1)
+    for name, column in (("lr", 1), ("loss", 2)):
+        text = "".join(f"{row[0]:.0f},{row[column]!r}\n" for row in rows.tolist())
+        (law.parent / f"{name}.csv").write_text(f"Step,fog-1 - train/{name}\n{text}")
+    files = [str(law.parent / f"{name}.csv") for name in ("loss", "lr")]
+    assert main(["fit", *files, "--warmup-steps", "100"]) == 0
+    assert "1 curve(s)" in capsys.readouterr().out
+    assert main(["fit", files[0], "--warmup-steps", "100"]) == 2
+    assert main(["fit", str(law.parent / "cosine.csv"), "--lr", "1e-3"]) == 2
+    assert "--columns lr=-" in capsys.readouterr().err

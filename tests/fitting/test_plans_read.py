@@ -122,7 +122,7 @@ def test_the_command_takes_the_warm_up_that_the_fit_knows(
     assert "warm-up of 1000 steps" in told["notes"][0]
     assert main(["forecast", str(kept), plan, "--warmup-steps", "0", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert np.allclose(told["predictions"], law.predict(knots))
+    assert np.allclose(told["predictions"], law.predict(knots, warmup_steps=0))
     assert main(["plan", str(kept), "--steps", "24000", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warmup_steps"] == 1000
     curves = [{"warmup_steps": 1000.0}, {"warmup_steps": 0.0, "ready_step": 4000.0}]
@@ -132,6 +132,24 @@ def test_the_command_takes_the_warm_up_that_the_fit_knows(
     for command in (["forecast", str(kept), plan], ["plan", str(kept), "--steps", "24000"]):
         assert main(command) == 2
         assert "--warmup-steps" in capsys.readouterr().err
+
+
+def test_a_pair_that_leaves_its_warm_up_open_has_that_of_the_fit(law: FittedLaw) -> None:
+    knots = np.array([1000, 20000, 24000.0]), PEAK * np.array([1, 1, 0.1])
+    held = np.array([0, 1000, 20000, 24000.0]), PEAK * np.array([0, 1, 1, 0.1])
+    at = np.array([20000.0, 24000.0])
+    warm = law.predict(held, at)
+    assert np.allclose(law.predict(knots, at), warm, rtol=1e-9)
+    words = "wsd peak=3e-4 end=3e-5 decay=4000 steps=24000"
+    assert np.allclose(law.predict(words, at), warm, rtol=1e-4)
+    assert np.array_equal(law.predict(words, at), law.predict(f"{words} warmup=1000", at))
+    bare = law.predict(knots, at, warmup_steps=0)
+    assert np.all(np.abs(bare / warm - 1) > 2e-4)
+    assert np.allclose(law.predict(f"{words} warmup=0", at), bare, rtol=1e-4)
+    whole = np.array([0, 20000, 24000.0]), PEAK * np.array([1, 1, 0.1])
+    assert np.allclose(law.predict(whole, at), bare, rtol=1e-9)  # it says what was at step 0
+    assert law.begins(knots) == 1000
+    assert np.all(law.band(knots, at)[0] < warm)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_every_format_gives_the_same_run(tmp_path: Path) -> None:
     )
     names = ("b.jsonl", "trainer_state.json", "c.tsv", "run", "events.out.tfevents.1", "wandb.csv")
     for name in names:
-        run = read_run(tmp_path / name)
+        run = read_run(tmp_path / name, averaged="no")
         assert np.array_equal(run.steps, expected.steps), name
         # TensorBoard keeps float32
         assert np.allclose(run.measured(), expected.measured(), rtol=1e-6), name
@@ -101,7 +101,7 @@ def write_events(path: Path, rows: list[tuple[float, float, float]]) -> None:
         ([*ROWS[:9], (1000, 1e-3, "nan"), *ROWS[10:]], "step,lr,loss", "row 11"),
         ([*ROWS, (3000, 1e-3)], "step,lr,loss", "truncated"),
         ([*ROWS, (3000, "1e-3x", 2.0)], "step,lr,loss", "not a number"),
-        ([*ROWS, (3000, "", 2.0)], "step,lr,loss", "no lr at step 3000"),
+        ([*ROWS, *((3000 + 100 * i, "", 2.0) for i in range(5))], "step,lr,loss", "no lr at step"),
         ([], "step,lr,loss", "no rows"),
         (ROWS, "1,2,3", "no header"),
         (ROWS, "step,lr,accuracy", "no column for the loss"),
@@ -131,6 +131,9 @@ def test_exact_repeats_and_rows_without_loss_are_left_out_and_told(tmp_path: Pat
     run = read_run(csv(tmp_path / "a.csv", rows))
     assert len(run.steps) == len(ROWS)
     assert len(run.notes) == 2
+    late = read_run(csv(tmp_path / "b.csv", [*ROWS, (3000, "", 2.0)]))
+    assert len(late.steps) == len(ROWS)
+    assert "before or after all rates" in late.notes[0]
 
 
 def test_a_trainers_steps_are_preferred_to_those_of_the_logger(tmp_path: Path) -> None:

@@ -17,7 +17,12 @@ import jax.numpy as jnp  # noqa: E402
 import hidim  # noqa: E402
 import hidim.optax as hx  # noqa: E402
 from hidim.algorithms import schedules as s  # noqa: E402
-from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay  # noqa: E402
+from hidim.algorithms.decays import (  # noqa: E402
+    ExponentialDecay,
+    PolynomialDecay,
+    PowerFall,
+    Tail,
+)
 
 SCHEDULES = [
     hidim.Constant(0.3),
@@ -36,6 +41,9 @@ SCHEDULES = [
     hidim.Table((0, 10, 500), (1.0, 0.2, 0.4), interpolation="previous"),
     PolynomialDecay(0.5, 1000, 1.5),
     ExponentialDecay(0.5, 1000, 0.01, start=200),
+    *(Tail(200, 1000, 0.1, shape) for shape in ("linear", "cosine", "exponential", "sqrt")),
+    PowerFall(50, 0.5),
+    PowerFall(50, 0.5, until=500),
     0.1 * hidim.Warmup(50) * hidim.Cosine(1000),
 ]
 STEPS = [0, 1, 9, 10, 49, 50, 499, 500, 999, 1000, 5000, 2_000_000]

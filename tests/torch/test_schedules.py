@@ -15,7 +15,7 @@ from torch.nn import Parameter
 import hidim
 import hidim.torch as ours
 from hidim.algorithms import schedule_classes
-from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay
+from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay, PowerFall, Tail
 from hidim.algorithms.schedules import Complement, Schedule, Warmup
 from hidim.torch._machine.plain import from_plain, to_plain
 from hidim.torch._machine.schedules import value_at
@@ -120,6 +120,10 @@ EXAMPLES = {
     "Product": 0.1 * Warmup(5) * hidim.Cosine(20),
     "PolynomialDecay": PolynomialDecay(0.5, 30, 2.0),
     "ExponentialDecay": ExponentialDecay(0.5, 30, 0.01, start=10),
+    "Tail": Tail(10, 30, 0.1),
+    "Tail, sqrt": Tail(10, 30, 0.1, "sqrt"),
+    "PowerFall": PowerFall(5.0, 0.5),
+    "PowerFall, until": PowerFall(5.0, 0.5, 20.0),
     "Table": hidim.Table([0, 5, 9], [1.0, 0.3, 0.7]),
     "Table, previous": hidim.Table([0, 5, 9], [1.0, 0.3, 0.7], "previous"),
     "WSD": hidim.WSD(30, 5, 0.3),

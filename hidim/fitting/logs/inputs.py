@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
-from hidim.fitting.logs.readers import read_run
+from hidim.fitting.logs.readers import read_run, read_runs
 from hidim.fitting.logs.runs import Run
 
 
@@ -33,6 +33,8 @@ def as_runs(curves: Any, warmup_steps: float = 0.0, *, lr: float | None = None) 
     if not isinstance(curves, Iterable):
         raise ValueError(f"`curves` must hold runs or paths of logs, got {curves!r}.")
     given = list(curves)
+    if given and all(isinstance(one, str | os.PathLike) for one in given):
+        return read_runs(given, warmup_steps=warmup_steps, lr=lr)  # joined where they share a run
     runs = [_as_run(curve, warmup_steps, lr) for curve in given]
     return _told_apart(runs, [isinstance(one, Curve) or _has_curve(one) for one in given])
 

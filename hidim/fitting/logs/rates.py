@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from hidim.support.checks import finite_array, non_negative
+from hidim.support.checks import finite_array, non_negative, real_array
 
+_NOTHING = 1e-15  # share of the peak that is rounding
 _FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
 _EVENT = 0.01  # one event carries at most this fraction of the peak rate
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
@@ -168,8 +169,8 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
     >>> round(float(rate.time(200)), 6)
     0.15
     """
-    steps = finite_array("steps", steps, ndim=1)
-    lr = finite_array("lr", lr, ndim=1)
+    steps = _finite("steps", steps)
+    lr = _finite("lr", lr)
     warmup_steps = non_negative("warmup_steps", warmup_steps)
     if len(steps) != len(lr) or len(steps) == 0:
         raise ValueError(f"`lr` has {len(lr)} values for {len(steps)} steps; give one per step.")
@@ -186,6 +187,12 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
     jump = _jumps(steps, lr)
     before[1:][jump] = lr[:-1][jump]
     return _simplify(steps, before, lr, warmup_steps)
+
+
+def _finite(name: str, values: Any) -> np.ndarray:
+    """As `finite_array`, without a copy of what may be long and is not kept."""
+    array = real_array(name, values, ndim=1, copy=False)
+    return array if np.all(np.isfinite(array)) else finite_array(name, array, ndim=1)
 
 
 def _jumps(steps: np.ndarray, lr: np.ndarray) -> np.ndarray:
@@ -223,6 +230,8 @@ def rate_from_schedule(
         raise ValueError("`schedule` gives no positive learning rate.")
     before, after = before.copy(), after.copy()
     before[0] = after[0]
+    for rate in (before, after):  # the rounding of a cosine's end is no rate
+        rate[rate < _NOTHING * after.max()] = 0.0
     return _simplify(knots, before, after, start)
 
 
@@ -247,11 +256,12 @@ def _refuse_mixed(steps: np.ndarray, lr: np.ndarray, label: str) -> None:
     few rows. Restarts do not return, and cycles take more than eight rows for a reversal.
     """
     change = np.diff(lr)
-    large = np.abs(change) > _JUMP * lr.max()
-    a, b = change[:-1], change[1:]
+    threshold = _JUMP * lr.max()
+    where = np.flatnonzero((change > threshold) | (change < -threshold))
+    pair = where[:-1][np.diff(where) == 1]  # two large changes, one after the other
+    a, b = change[pair], change[pair + 1]
     returns = np.abs(a + b) < 0.2 * np.minimum(np.abs(a), np.abs(b))
-    spikes = np.flatnonzero(large[:-1] & large[1:] & (a * b < 0) & returns)
-    where = np.flatnonzero(large)
+    spikes = pair[(a * b < 0) & returns]
     turns = where[1:][np.diff(np.sign(change[where])) != 0]
     if len(spikes) < 4 and len(turns) <= max(6, len(lr) / 8):
         return

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.words import read_words, with_warmup
 from hidim.curve import Curve
 from hidim.fitting.logs.known_rates import rate_of
 from hidim.fitting.logs.rates import Rate, rate_from_log, rate_from_schedule
@@ -165,7 +166,11 @@ class Run(Saved, format="hidim-run/1"):
 
 
 def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate:
-    """The rate behind what names a schedule: a Run, a Curve, a Rate, a callable, (steps, lr)."""
+    """The rate behind what names a schedule: a Run, a Curve, a Rate, a callable, (steps, lr), or
+    words (`hidim.read_schedule`)."""
+    if isinstance(schedule, str):
+        words, warmup_steps = with_warmup(read_words(schedule), warmup_steps)
+        schedule = words.schedule
     if isinstance(schedule, Curve):
         schedule = Run.of(schedule, warmup_steps=warmup_steps)
     if isinstance(schedule, Run):
@@ -178,8 +183,8 @@ def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate
     if isinstance(schedule, Sequence | np.ndarray) and len(schedule) == 2:
         return rate_from_log(schedule[0], schedule[1], warmup_steps=warmup_steps)
     raise ValueError(
-        "`schedule` must be a Run, a Curve, a schedule such as hidim.Cosine(...), or a pair "
-        f"(steps, lr); got {type(schedule).__name__}."
+        "`schedule` must be a Run, a Curve, a schedule such as hidim.Cosine(...), words such as "
+        f"'cosine peak=3e-4 steps=24000', or a pair (steps, lr); got {type(schedule).__name__}."
     )
 
 

@@ -1,28 +1,72 @@
 """What named columns does a log file hold, whatever program wrote it?
 
-CSV and TSV (also W&B exports), JSON lines, Hugging Face `trainer_state.json`, Parquet,
-TensorBoard event files and hidim run folders become a mapping from column name to values.
-A blank cell is None; nothing is converted or dropped here. CSV and JSON need only NumPy.
+FORMATS is the list of what is known: each entry says by name or content whether a file is its own,
+and reads it into a mapping from column name to values. A blank cell is None; nothing is converted
+or dropped here. Text and JSON need only NumPy.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hidim.support.delimited import Table, open_table, read_cells
+from hidim.fitting.logs.delimited import looks_delimited, read_delimited
+from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.records import Columns, json_file, json_lines
+from hidim.fitting.logs.sources import Source
+from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
-Columns = dict[str, Any]  # column name -> list with None for blanks, or a float64 array
+_SEVERAL = 4  # folders named in a complaint
+_TAGS = ("tag", "metric", "key", "metric_name", "metricname")  # columns that name a metric
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        name: what people call it.
+        fits: whether a file is of this kind.
+        read: its columns, those named if names are given.
+    """
+
+    name: str
+    fits: Callable[[Source], bool]
+    read: Callable[[Source, Sequence[str] | None], Columns]
+
+
+@dataclass(frozen=True)
+class Log:
+    """The columns of a log, and what is known of who wrote it.
+
+    Attributes:
+        columns: name to values.
+        name: of the format or program.
+        averaged: losses are means over all steps since the row before.
+        lacks: why a column is missing that other logs have, "" where nothing is known.
+        repairs: what reading has mended.
+        header: names of all columns, those that were not worth reading too.
+    """
+
+    columns: Columns
+    name: str
+    averaged: bool = False
+    lacks: str = ""
+    repairs: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> list[str]:
+        """Names to offer where one is missing."""
+        return list(self.header or self.columns)
 
 
 def read_columns(path: str | os.PathLike[str], wanted: Sequence[str] | None = None) -> Columns:
-    """The columns of a log.
+    """The columns of a table or log.
 
     Args:
         path: file, or the folder of a TensorBoard or hidim run.
@@ -30,133 +74,152 @@ def read_columns(path: str | os.PathLike[str], wanted: Sequence[str] | None = No
 
     Raises:
         ValueError: missing, empty or unreadable file, named in one line.
-        MissingExtra: Parquet without pyarrow.
+        MissingExtra: Parquet without pyarrow, zstd without zstandard.
     """
+    return read_log(path, None if wanted is None else lambda names: list(wanted)).columns
+
+
+def read_log(
+    path: str | os.PathLike[str], wanted: Callable[[list[str]], Sequence[str]] | None = None
+) -> Log:
+    """The columns of a log and who wrote it; `wanted` picks names from a header."""
     target = Path(path)
     if not target.exists():
         raise ValueError(f"there is no file {str(path)!r}.")
     if target.is_dir():
-        return _folder(target, wanted)
+        return _folder(target)
     if "tfevents" in target.name:
-        from hidim.fitting.logs.tensorboard import read_events
+        return _events([target])
+    source = Source(target)
+    for one in FORMATS:
+        if one.fits(source):
+            break
+    keep: Sequence[str] | None = None
+    header: tuple[str, ...] = ()
+    if wanted is not None and one.name == "table":
+        from hidim.fitting.logs.delimited import read_head
 
-        return read_events([target])
-    suffix = target.suffix.lower()
-    if suffix == ".parquet":
-        return _parquet(target)
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(target)
-    if suffix == ".json":
-        return _json(target)
-    return _delimited(target, wanted)
+        header = tuple(read_head(source).names)
+        keep = wanted(list(header))
+    columns = one.read(source, keep)
+    name, averaged, lacks = one.name, False, ""
+    if one.name == "printed log":
+        program = program_of(source)
+        name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
+        if not columns:
+            raise ValueError(f"{source} is a {name}, and no line of it holds a loss or a rate.")
+    elif one.name != "Parquet" and (several := _one_value_a_row(columns)) is not None:
+        name, columns = f"{name} of one value a row", several
+    elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
+        name, columns = "TensorBoard's table of one tag", _tagged(source, columns)
+    elif any(" - " in column for column in columns):
+        name = "W&B export"
+    elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
+        averaged = True
+    return Log(columns, name, averaged, lacks, header=header)
 
 
-def header(path: str | os.PathLike[str]) -> list[str]:
-    """Column names of a delimited file."""
-    return open_table(path).names
-
-
-def _delimited(path: Path, wanted: Sequence[str] | None) -> Columns:
-    if wanted is None:
-        return dict(read_cells(path))
-    table = open_table(path)
-    keep = [name for name in table.names if name in wanted] or table.names
-    fast = _fast_numbers(path, [table.names.index(name) for name in keep], table)
-    return dict(read_cells(path, keep)) if fast is None else dict(zip(keep, fast, strict=True))
-
-
-def _fast_numbers(path: Path, which: list[int], table: Table) -> np.ndarray | None:
-    # One pass in C for files of numbers only; anything else goes the slow way, which complains.
-    try:
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            numbers = np.loadtxt(
-                path,
-                delimiter=table.delimiter,
-                skiprows=1,
-                usecols=which,
-                ndmin=2,
-                encoding=table.encoding,
-                comments=None,
-                quotechar='"',
-            )
-    except (ValueError, UserWarning):
+def _one_value_a_row(columns: Columns) -> Columns | None:
+    """Columns of a table that names the metric in a column of its own, None where it does not."""
+    spelled = {normal(name): name for name in columns}
+    tag = next((spelled[name] for name in _TAGS if name in spelled), None)
+    value = spelled.get("value", spelled.get("metricvalue"))
+    if tag is None or value is None:
         return None
-    return np.ascontiguousarray(numbers.T)
+    others = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
+    tags = list(dict.fromkeys(str(cell) for cell in columns[tag] if cell is not None))
+    pairs = list(zip(columns[tag], columns[value], strict=True))
+    return others | {one: [cell if of == one else None for of, cell in pairs] for one in tags}
 
 
-def _json_lines(path: Path) -> Columns:
-    records = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!r} is not a text file.") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(json.loads(line))
-        except ValueError:  # also a number of more digits than Python reads
-            if number == len(lines) and records:
-                break  # a run killed while it wrote its last line
-            raise ValueError(f"line {number} of {str(path)!r} is not JSON.") from None
-    return _records(records, path)
+def _tagged(source: Source, columns: Columns) -> Columns:
+    """TensorBoard saves one tag a file; the file's name says which, `run_tag-train_lr.csv`."""
+    tag = normal(Path(source.name).stem).rpartition("tag_")[2]
+    rate = tag.endswith(("lr", "learning_rate")) or tag.startswith(("lr_", "learning_rate"))
+    name = "lr" if rate else "val_loss" if "val" in tag or "eval" in tag else "loss"
+    return {(name if normal(old) == "value" else old): cells for old, cells in columns.items()}
 
 
-def _json(path: Path) -> Columns:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{str(path)!r} is not JSON: a truncated file?") from None
-    if isinstance(data, dict) and isinstance(data.get("log_history"), list):
-        return _records(data["log_history"], path)
-    if isinstance(data, list):
-        return _records(data, path)
-    if isinstance(data, dict) and data and all(isinstance(v, list) for v in data.values()):
-        if len({len(v) for v in data.values()}) > 1:
-            raise ValueError(f"the columns of {str(path)!r} have different lengths.")
-        return dict(data)
-    raise ValueError(
-        f"{str(path)!r} holds no rows: expected a list of records, columns, or `log_history`."
-    )
+def _suffix(*suffixes: str) -> Callable[[Source], bool]:
+    return lambda source: source.suffix in suffixes
 
 
-def _records(records: Iterable[Any], path: Path) -> Columns:
-    rows = list(records)
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{str(path)!r} holds no records with named values.")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [row.get(name) for row in rows] for name in names}
+def _is_state(source: Source) -> bool:
+    return source.suffix == ".json" and '"log_history"' in source.head
 
 
-def _parquet(path: Path) -> Columns:
+def _begins_records(source: Source) -> bool:
+    first = source.head.lstrip()[:200]
+    return first.startswith('{"') and source.suffix not in (".csv", ".tsv")
+
+
+def _parquet(source: Source, _: Sequence[str] | None) -> Columns:
     parquet = require("pyarrow.parquet", "fit")
     arrow = require("pyarrow", "fit")
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(source.path)
     except (arrow.ArrowException, OSError):
-        raise ValueError(f"{str(path)!r} is not a readable Parquet file.") from None
+        raise ValueError(f"{source} is not a readable Parquet file.") from None
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
-def _folder(path: Path, wanted: Sequence[str] | None) -> Columns:
-    metrics = path / "metrics.jsonl"
-    if metrics.exists():
-        return _json_lines(metrics)
-    state = path / "trainer_state.json"
-    if state.exists():
-        return _json(state)
-    events = sorted(path.glob("**/*tfevents*"))
-    if events:
-        from hidim.fitting.logs.tensorboard import read_events
+# The first that fits; the last one fits everything and complains where it cannot read it.
+FORMATS: tuple[Format, ...] = (
+    Format("Parquet", _suffix(".parquet"), _parquet),
+    Format("state of a Hugging Face Trainer", _is_state, lambda source, _: json_file(source)),
+    Format("JSON", _suffix(".json"), lambda source, _: json_file(source)),
+    Format("JSON lines", _suffix(".jsonl", ".ndjson"), lambda source, _: json_lines(source)),
+    Format("JSON lines", _begins_records, lambda source, _: json_lines(source)),
+    Format(
+        "printed log",
+        lambda source: not looks_delimited(source) and looks_printed(source),
+        lambda source, _: read_printed(source),
+    ),
+    Format("table", lambda _: True, read_delimited),
+)
 
-        folders = {event.parent for event in events}
-        if len(folders) > 1:
-            listing = ", ".join(sorted(str(f) for f in folders)[:4])
-            raise ValueError(f"{str(path)!r} holds several TensorBoard runs ({listing}): give one.")
-        return read_events(events)
+
+def _folder(path: Path) -> Log:
+    for name in ("metrics.jsonl", "trainer_state.json", "metrics.csv"):
+        if (path / name).exists():
+            return read_log(path / name)
+    events = sorted(path.glob("**/*tfevents*"))
+    states = sorted(path.glob("*/trainer_state.json"), key=_checkpoint)
+    if states:  # of an output folder: the last checkpoint knows all steps before it
+        log = read_log(states[-1])
+        return Log(
+            log.columns,
+            log.name,
+            log.averaged,
+            log.lacks,
+            (f"read from {states[-1].parent.name}, the last of {len(states)} checkpoint(s)",),
+        )
+    folders = sorted({event.parent for event in events})
+    if len(folders) > 1:
+        listing = ", ".join(map(str, folders[:_SEVERAL]))
+        raise ValueError(f"{str(path)!r} holds several TensorBoard runs ({listing}): give one.")
+    if events:
+        return _events(events)
+    below = [found for name in ("metrics.csv", "metrics.jsonl") for found in path.glob(f"*/{name}")]
+    if len(below) == 1:
+        return read_log(below[0])
+    if below:
+        listing = ", ".join(str(found) for found in sorted(below)[:_SEVERAL])
+        raise ValueError(f"{str(path)!r} holds several logs ({listing}): give one.")
     raise ValueError(
-        f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json or TensorBoard events."
+        f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json, metrics.csv or "
+        "TensorBoard events."
     )
+
+
+def _checkpoint(path: Path) -> tuple[int, str]:
+    digits = path.parent.name.rpartition("-")[2]
+    return (int(digits) if digits.isdecimal() else -1, path.parent.name)
+
+
+def _events(paths: list[Path]) -> Log:
+    from hidim.fitting.logs.tensorboard import read_events
+
+    repairs: list[str] = []
+    columns: dict[str, Any] = read_events(paths, repairs)
+    return Log(columns, "TensorBoard events", repairs=tuple(repairs))

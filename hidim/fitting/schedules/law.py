@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.words import read_words
 from hidim.curve import Curve
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
@@ -67,14 +68,19 @@ class FittedLaw(ByContent):
             for p, v in zip(self.law.parameters, self.vector, strict=True)
         }
 
-    def predict(self, schedule: Any, steps: Any = None, *, warmup_steps: float = 0.0) -> np.ndarray:
+    def predict(
+        self, schedule: Any, steps: Any = None, *, warmup_steps: float | None = None
+    ) -> np.ndarray:
         """Loss after `steps` optimizer steps under `schedule`.
 
         Args:
             schedule: a Run, a Curve, a callable of the step such as hidim.Cosine(...) times a
-                rate, a pair (steps, lr), or with `steps` the rate at each of them, shape (n,).
+                rate, words (`hidim.read_schedule`), a pair (steps, lr), or with `steps` the rate at
+                each of them, shape (n,).
             steps: where to predict, shape (n,); default the Run's, the Curve's or the pair's own.
-            warmup_steps: linear warm-up that a pair leaves out, or that a callable gets.
+            warmup_steps: linear warm-up that a pair leaves out, or that a callable gets. None is
+                that of the fitted runs for pairs that begin after step 0 without rising and for
+                words that say none, and none at all for whatever says its own.
 
         Returns:
             Loss, shape (n,), in the unit of the fitted losses; NaN before `begins`, where the law
@@ -87,10 +93,11 @@ class FittedLaw(ByContent):
         rate, at = self._asked(schedule, steps, warmup_steps)
         return np.where(self._held(rate, at), self._loss(self.vector, rate, at), np.nan)
 
-    def begins(self, schedule: Any, *, warmup_steps: float = 0.0) -> float:
+    def begins(self, schedule: Any, *, warmup_steps: float | None = None) -> float:
         """First step of which the law says anything: the end of the warm-up, and of the burn-in
         of the shortest fitted run, before which no power law holds and none was fitted."""
-        ready = as_rate(schedule, np.ones(1), warmup_steps).ready_step
+        warmup = self._warmup_of(schedule) if warmup_steps is None else warmup_steps
+        ready = as_rate(schedule, np.ones(1), warmup).ready_step
         return max(ready, self.reach["first_step"])
 
     @property
@@ -108,7 +115,7 @@ class FittedLaw(ByContent):
         steps: Any = None,
         *,
         level: float = 0.9,
-        warmup_steps: float = 0.0,
+        warmup_steps: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of the band that holds a share `level` of measured points.
 
@@ -129,7 +136,7 @@ class FittedLaw(ByContent):
         return middle * np.exp(-half), middle * np.exp(half)
 
     def extrapolation(
-        self, schedule: Any, steps: Any = None, *, warmup_steps: float = 0.0
+        self, schedule: Any, steps: Any = None, *, warmup_steps: float | None = None
     ) -> dict[str, float]:
         """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
 
@@ -235,9 +242,11 @@ class FittedLaw(ByContent):
         except ValueError as error:
             raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
-    def _asked(self, schedule: Any, steps: Any, warmup_steps: float) -> tuple[Rate, np.ndarray]:
+    def _asked(
+        self, schedule: Any, steps: Any, warmup_steps: float | None
+    ) -> tuple[Rate, np.ndarray]:
         if isinstance(schedule, Curve):
-            schedule = Run.of(schedule, warmup_steps=warmup_steps)
+            schedule = Run.of(schedule, warmup_steps=warmup_steps or 0.0)
         if steps is None:
             if isinstance(schedule, Run):
                 steps = schedule.steps
@@ -248,7 +257,20 @@ class FittedLaw(ByContent):
         at = check_steps(steps)
         if _is_rates(schedule, at):
             schedule = (at, schedule)
+        if warmup_steps is None:
+            warmup_steps = self._warmup_of(schedule)
         return as_rate(schedule, at, warmup_steps), at
+
+    def _warmup_of(self, schedule: Any) -> float:
+        """The warm-up of the fitted runs where a schedule leaves open what was before it."""
+        if isinstance(schedule, str):
+            return 0.0 if read_words(schedule).warmup is not None else self.warmup_steps or 0.0
+        if not isinstance(schedule, tuple | list) or len(schedule) != 2:
+            return 0.0
+        rate = as_rate(schedule, np.ones(1))
+        says = rate.steps[0] == 0 or rate.ready_step > 0
+        known = self.warmup_steps or 0.0
+        return 0.0 if says or known > rate.steps[-1] else known
 
     def _held(self, rate: Rate, at: np.ndarray) -> np.ndarray:
         """Which of the steps the law speaks of, (n,)."""

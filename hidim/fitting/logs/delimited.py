@@ -1,0 +1,197 @@
+"""Which columns does a table in text hold: commas, tabs, semicolons or blanks between them?
+
+Lines that begin with "#" may come first; the last of them may name the columns. A file of numbers
+alone is read in one pass, whatever its length.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hidim.fitting.logs.records import Columns
+from hidim.fitting.logs.sources import Source
+from hidim.support.delimited import Table, whole_rows
+
+_DELIMITERS = (",", "\t", ";")
+
+
+class Head(NamedTuple):
+    """What the first lines of a table say."""
+
+    names: list[str]
+    delimiter: str  # "" for blanks
+    skipped: int  # lines before the first row
+
+
+def looks_delimited(source: Source) -> bool:
+    """Whether the first two lines have as many cells, with numbers in the second alone."""
+    lines = [line for line in source.head.splitlines()[:200] if line.strip()]
+    body = [line for line in lines if not line.lstrip().startswith("#")]
+    if not body:
+        return False
+    if _numeric(body[0]):
+        return True
+    if len(body) < 2:
+        return _delimiter(body[0]) != "" and not _names_a_value(body[0])
+    delimiter = _delimiter(body[0])
+    names, cells = _cells(body[0], delimiter), _cells(body[1], delimiter)
+    if len(names) < 2 or len(cells) != len(names) or any(map(_is_number, names)):
+        return False
+    if not delimiter:
+        return all(map(_is_number, cells))
+    return any(map(_is_number, cells)) and not _names_a_value(body[0])
+
+
+def _names_a_value(line: str) -> bool:
+    """Whether a first line is no header, as it names a value: `iter 400: loss 9.2, time 3ms`."""
+    return bool(re.search(r"(?:step|iter\w*|loss|lr)['\"]?(?:\s*[:=]\s*|\s+)\d", line, re.I))
+
+
+def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Columns:
+    """The columns of a table, or those `wanted`.
+
+    Raises:
+        ValueError: no header row, one name twice, a row cut short.
+    """
+    head = read_head(source)
+    if not head.delimiter and not looks_delimited(source):
+        raise ValueError(
+            f"{source} is neither a table nor a log whose lines name a step and a loss; its first "
+            f"line is {source.head.strip().splitlines()[0][:60]!r}."
+        )
+    keep = [name for name in head.names if wanted is None or name in wanted] or head.names
+    if wanted is not None:
+        fast = _fast(source, head, [head.names.index(name) for name in keep])
+        if fast is not None:
+            return dict(zip(keep, fast, strict=True))
+    columns: Columns = {name: [] for name in keep}
+    with source.text() as stream:
+        for _ in range(head.skipped):
+            next(stream)
+        rows: Any = csv.reader(stream, delimiter=head.delimiter) if head.delimiter else None
+        counted = _Counted(rows if rows is not None else map(str.split, stream), head.skipped)
+        for row in whole_rows(source.path, Table(head.names, counted, head.delimiter, "")):
+            if row[0].startswith("#"):
+                continue
+            for name, cell in zip(head.names, row, strict=True):
+                if name in columns:
+                    columns[name].append(cell.strip() or None)
+    return columns
+
+
+class _Counted:
+    """Rows with the number of their line in the file, as a csv.reader has it."""
+
+    def __init__(self, rows: Iterator[list[str]], skipped: int) -> None:
+        self._rows, self._skipped, self._seen = rows, skipped, 0
+
+    def __iter__(self) -> _Counted:
+        return self
+
+    def __next__(self) -> list[str]:
+        row = next(self._rows)
+        self._seen += 1
+        return row
+
+    @property
+    def line_num(self) -> int:
+        return self._skipped + getattr(self._rows, "line_num", self._seen)
+
+
+def read_head(source: Source) -> Head:
+    """Names of the columns, and how they are parted."""
+    comment, skipped = "", 0
+    with source.text() as stream:
+        line = ""
+        for line in stream:
+            skipped += 1
+            if "\0" in line:
+                raise ValueError(f"{source} is not a text file: it holds zero bytes.")
+            if line.lstrip().startswith("#"):
+                comment, line = line, ""
+            elif line.strip():
+                break
+        else:
+            line = ""
+    if not line.strip():
+        raise ValueError(f"{source} is empty: it needs a header row and data.")
+    delimiter = _delimiter(line)
+    if _numeric(line):
+        named = _cells(comment.strip().lstrip("#"), delimiter)
+        if len(named) != len(_cells(line, delimiter)) or any(map(_is_number, named)):
+            raise ValueError(
+                f"{source} has no header row: its first line holds numbers. Add one line that "
+                "names the columns, such as step,lr,loss."
+            )
+        return Head(_checked(source, named), delimiter, skipped - 1)
+    return Head(_checked(source, _cells(line, delimiter)), delimiter, skipped)
+
+
+def _checked(source: Source, names: list[str]) -> list[str]:
+    if len(names) == 1:
+        raise ValueError(
+            f"{source} has one column, {names[0][:60]!r}: columns must be parted by commas, tabs, "
+            "semicolons or blanks."
+        )
+    if any(_is_number(name) for name in names):
+        raise ValueError(
+            f"{source} has no header row: its first line holds numbers. Add one line that names "
+            "the columns, such as step,lr,loss."
+        )
+    while len(names) > 1 and not names[-1]:  # a comma at the end of the line
+        names = names[:-1]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"column {name!r} appears twice in {source}.")
+    return names
+
+
+def _fast(source: Source, head: Head, which: list[int]) -> np.ndarray | None:
+    # One pass in C for files of numbers only; anything else goes the slow way, which complains.
+    try:
+        with source.named() as file, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            numbers = np.loadtxt(
+                file,
+                delimiter=head.delimiter or None,
+                skiprows=head.skipped,
+                usecols=which,
+                ndmin=2,
+                encoding="utf-8-sig",
+                comments=None,
+                quotechar='"',
+            )
+    except (ValueError, UserWarning):
+        return None
+    return numbers.T
+
+
+def _delimiter(line: str) -> str:
+    best = max(_DELIMITERS, key=line.count)
+    return best if line.count(best) else ""
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    if not delimiter:
+        return line.split()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+
+
+def _numeric(line: str) -> bool:
+    cells = [cell for cell in _cells(line, _delimiter(line)) if cell]
+    return bool(cells) and all(map(_is_number, cells))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

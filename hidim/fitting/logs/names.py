@@ -1,0 +1,90 @@
+"""Under which names do programs log step, loss, learning rate and run?
+
+Names are compared in one spelling: lower case, with "_" for blanks, points, dashes and slashes.
+"""
+
+from __future__ import annotations
+
+import re
+
+# The most specific first.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "step": (
+        *("step", "steps", "global_step", "train_global_step", "trainer_global_step"),
+        *("optimizer_step", "optimizer_steps", "optim_step", "iteration", "iterations", "iter"),
+        *("num_updates", "n_updates", "num_update", "update", "updates", "iters", "it"),
+        *("train_step", "training_step", "train_iter", "train_iteration", "step_num", "n_iter"),
+        "_step",  # W&B counts its own calls, which need not be optimizer steps
+    ),
+    "loss": (
+        *("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "lm_loss"),
+        *("crossentropyloss", "train_crossentropyloss", "cross_entropy_loss", "ce_loss"),
+        *("train_ce_loss", "train_cross_entropy", "train_lm_loss", "train_cross_entropy_loss"),
+        *("loss_lm", "loss_step", "train_avg_loss", "avg_loss", "nll_loss", "train_nll_loss"),
+        *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss"),
+        *("loss_train_total", "train_loss_train_total", "reduced_train_loss"),
+    ),
+    "lr": (
+        *("lr", "learning_rate", "train_learning_rate", "train_lr", "optim_lr", "optimizer_lr"),
+        *("learning_rate_group0", "optim_learning_rate_group0", "lr_group0", "lr_0", "train_lr_0"),
+        *("lr_adamw", "lr_adam", "lr_sgd", "lr_muon", "lr_lion", "lr_scheduler_lr", "sched_lr"),
+        *("current_lr", "lr_abs", "scheduler_lr", "optim_learning_rate", "optimizer_learning_rate"),
+    ),
+    "run": ("run", "run_id", "run_name", "experiment", "experiment_name", "model_name"),
+}
+# Losses that stand in where no training loss is logged.
+VALIDATION = ("val_loss", "validation_loss", "eval_loss", "loss_val", "valid_loss", "test_loss")
+_RATE = re.compile(r"(?:^|_)(?:lr|learning_?rate)(?:_|$)")
+_NOT_RATES = frozenset(
+    ("scale", "warmup", "decay", "min", "max", "final", "peak", "base", "mult", "multiplier", "end")
+)
+_NOT_LOSSES = frozenset(
+    ("val", "valid", "validation", "eval", "test", "aux", "scale", "balance", "z", "min", "max")
+)
+_SMOOTH = re.compile(r"(?:^|_)(?:ema|smooth\w*|running|moving)(?:_|$)")
+
+
+def normal(name: str) -> str:
+    """A name as it is compared.
+
+    >>> normal("Train/Loss"), normal("lr-AdamW"), normal("_step")
+    ('train_loss', 'lr_adamw', '_step')
+    """
+    return re.sub(r"[\s./\-:|]+", "_", name.strip().lower())
+
+
+def is_rate(name: str) -> bool:
+    """Whether a normal name is that of a learning rate, of a group of parameters too.
+
+    >>> is_rate("train_learningrate_adamw"), is_rate("warmup_lr")
+    (True, False)
+    """
+    return bool(_RATE.search(name)) and not _NOT_RATES & set(name.split("_"))
+
+
+def is_loss(name: str) -> bool:
+    """Whether a normal name is that of a training loss.
+
+    >>> is_loss("batch_loss"), is_loss("eval_loss"), is_loss("loss_scale")
+    (True, False, False)
+    """
+    words = name.split("_")
+    return words[-1] == "loss" and not _NOT_LOSSES & set(words)
+
+
+def unsmoothed(name: str) -> str:
+    """A normal name without the words that say it is a moving average.
+
+    >>> unsmoothed("train_loss_ema"), unsmoothed("loss")
+    ('train_loss', 'loss')
+    """
+    return re.sub(r"__+", "_", _SMOOTH.sub("_", name)).strip("_")
+
+
+def is_smoothed(name: str) -> bool:
+    """Whether a column says that it is a moving average.
+
+    >>> is_smoothed("train/loss_ema"), is_smoothed("train/loss")
+    (True, False)
+    """
+    return bool(_SMOOTH.search(normal(name)))

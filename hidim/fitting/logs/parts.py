@@ -1,0 +1,144 @@
+"""Which cells belong to which run, when runs share files and files share a run?
+
+A file of several runs comes apart, and losses without a rate are joined to the rate of their run in
+another file, by the run's name where it has one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hidim.fitting.logs import repairs
+from hidim.fitting.logs.how import How
+from hidim.fitting.logs.names import ALIASES, normal
+from hidim.fitting.logs.repairs import Rows
+from hidim.fitting.logs.roles import missing, numbers, parts_of, wanted
+from hidim.fitting.logs.tables import Log, read_log
+
+COUNTED = "(counted)"  # the column of steps that were counted
+
+
+@dataclass
+class Cells:
+    """The cells of one run in one file."""
+
+    label: str
+    run: str
+    log: Log
+    names: dict[str, str]
+    rows: Rows
+    total: int
+
+
+def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
+    given = dict(how.columns)
+    log = read_log(path, lambda names: wanted(names, given))
+    source = str(path)
+    if _own_metrics(log):
+        given = {"loss": "validation_loss"} | given
+    if "step" not in given and not any(normal(name) in ALIASES["step"] for name in log.columns):
+        counted = _counted(log, how)
+        if counted is not None:
+            log.columns[COUNTED] = counted
+            given = {"step": COUNTED} | given
+    found = []
+    parts = parts_of(log.columns, given, source)
+    for part in parts:
+        names = part.names
+        if "step" not in names:
+            text = missing(log.known, "step", source)
+            raise ValueError(f"{text} Rows logged every N steps: --step-scale N.")
+        bad: list[int] = []
+        values = {
+            role: numbers(
+                log.columns[name],
+                name,
+                source,
+                refused=bad if how.drop_nan and role != "step" else None,
+            )
+            for role, name in names.items()
+            if role != "run"
+        }
+        rows = Rows(source, values["step"], values.get("loss"), values.get("lr"))
+        total = len(rows.step)
+        if total == 0:
+            raise ValueError(f"{source!r} has a header and no rows.")
+        rows.notes.extend(log.repairs)
+        repairs.without_nan(rows, bad, drop=how.drop_nan)
+        if part.rows is not None:
+            rows.keep(part.rows)
+        name = label if len(parts) == 1 else f"{label} {part.run}" if label else part.run
+        found.append(Cells(name, part.run, log, names, rows, total))
+    return found
+
+
+def _own_metrics(log: Log) -> bool:
+    """Whether these are the metrics of `hidim train`, whose validation loss counts."""
+    return {"step", "tokens", "train_loss", "validation_loss", "lr"} <= set(log.columns)
+
+
+def _counted(log: Log, how: How) -> np.ndarray | None:
+    """Steps of a log that has none: epochs one by one, or rows where a scale says what a row is."""
+    if not log.columns or any(" - " in name for name in log.columns):
+        return None
+    count = len(next(iter(log.columns.values())))
+    epoch = next((name for name in log.columns if normal(name) == "epoch"), None)
+    if epoch is not None:
+        try:
+            values = np.array([float(cell) for cell in log.columns[epoch]])
+        except (TypeError, ValueError):
+            values = np.zeros(0)
+        if len(values) > 1 and values[0] in (0.0, 1.0) and np.all(np.diff(values) == 1):
+            return values + (0.5 - values[0])  # a mean over an epoch stands in its middle
+    if how.step_scale != 1.0:
+        return np.arange(1.0, count + 1.0)
+    return None
+
+
+def joined(parts: list[Cells], how: How) -> list[Cells]:
+    """Losses without a rate get the rate of their run from another file that has rates alone."""
+    rates = [part for part in parts if part.rows.lr is not None and part.rows.loss is None]
+    lone = [part for part in parts if part.rows.loss is not None and part.rows.lr is None]
+    if not rates or not lone:
+        return parts
+    used: set[int] = set()
+    for part in lone:
+        own = [rate for rate in rates if rate.run and rate.run == part.run]
+        if not own and len(lone) == len(rates) == 1:
+            own = rates
+        if len(own) != 1:
+            known = ", ".join(rate.run or rate.label for rate in rates)
+            raise ValueError(
+                f"{part.rows.source!r} has losses of {part.run or part.label!r} and no rate, and "
+                f"the other files have rates of {known}: which are its own cannot be told. Join "
+                "the columns in one file."
+            )
+        used.add(id(own[0]))
+        _add_rate(part, own[0])
+    left = [rate for rate in rates if id(rate) not in used]
+    if left and how.loss == "needed":
+        raise ValueError(f"{left[0].rows.source!r} has rates and no loss, of no run given here.")
+    return [part for part in parts if part.rows.loss is not None]
+
+
+def _add_rate(part: Cells, rate: Cells) -> None:
+    for one in (part, rate):
+        repairs.without_blank_steps(one.rows)
+        if np.any(np.diff(one.rows.step) < 0):
+            raise ValueError(
+                f"{one.rows.source!r} goes back in step: a resumed run cannot be joined."
+            )
+    loss, lr = part.rows.loss, rate.rows.lr
+    assert loss is not None
+    assert lr is not None
+    step = np.concatenate([part.rows.step, rate.rows.step])
+    order = np.argsort(step, kind="stable")
+    part.rows.step = step[order]
+    part.rows.loss = np.concatenate([loss, np.full(len(lr), np.nan)])[order]
+    part.rows.lr = np.concatenate([np.full(len(loss), np.nan), lr])[order]
+    part.names["lr"] = f"{rate.names['lr']} of {Path(rate.rows.source).name}"
+    part.total = len(step)

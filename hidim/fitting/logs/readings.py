@@ -1,0 +1,199 @@
+"""What was understood of a log: whose it is, which columns count, what was mended?
+
+`read_logs` turns files into readings, one per run: each is a checked Run and three lines to print
+before anything is fitted. Files of losses and of rates are joined by the name of their run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.words import Words, with_warmup
+from hidim.fitting.logs import repairs
+from hidim.fitting.logs.averages import centred, logged_schedule, read_average
+from hidim.fitting.logs.how import How
+from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.parts import Cells, cells_of, joined
+from hidim.fitting.logs.rates import rate_from_log
+from hidim.fitting.logs.remarks import agreeing, asides, plausible_level, same_length
+from hidim.fitting.logs.repairs import Rows
+from hidim.fitting.logs.roles import missing
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.logs.tables import Log
+from hidim.support.checks import positive
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run, and what was understood of its log.
+
+    Attributes:
+        run: the run.
+        lines: three lines for a reader.
+        warmup_known: whether the log, or what was said of it, tells the warm-up.
+        words: its schedule, where that was given in words.
+    """
+
+    run: Run
+    lines: tuple[str, str, str]
+    warmup_known: bool = False
+    words: Words | None = None
+
+
+def read_logs(
+    paths: Sequence[str | os.PathLike[str]], how: How, labels: Sequence[str] | None = None
+) -> list[Reading]:
+    """The runs of some logs.
+
+    Args:
+        paths: one or several files; those with losses alone are joined to those with rates alone.
+        how: options.
+        labels: what to call the runs; a file of several adds their names.
+
+    Raises:
+        ValueError: file, column, row and remedy, in one line.
+    """
+    if labels is None:
+        labels = [Path(path).stem or Path(path).name for path in paths]
+    parts = [
+        part
+        for path, label in zip(paths, labels, strict=True)
+        for part in cells_of(path, label, how)
+    ]
+    return [_finished(part, how) for part in joined(parts, how)]
+
+
+def _finished(part: Cells, how: How) -> Reading:
+    rows, source = part.rows, part.rows.source
+    words = how.words
+    if rows.loss is None and how.loss == "needed":
+        if part.log.lacks:
+            raise ValueError(f"{source!r}: {part.log.lacks}.")
+        raise ValueError(missing(part.log.known, "loss", source))
+    if rows.lr is None and how.lr is None and words is None:
+        raise ValueError(
+            f"{missing(part.log.known, 'lr', source)} Or say it: --lr RATE, or --schedule "
+            '"cosine peak=3e-4 end=3e-5 warmup=2000 steps=24000".'
+        )
+    if rows.loss is not None and how.loss == "optional" and np.all(np.isnan(rows.loss)):
+        rows.loss = None
+    blank = repairs.without_blank_steps(rows)
+    if len(rows.step) == 0:
+        raise ValueError(f"no row of {source!r} has both a step and a loss.")
+    if how.step_scale != 1.0:
+        rows.step = rows.step * how.step_scale
+    repairs.resumed(rows, how.resumed)
+    _ordered(rows)
+    repairs.merged(rows, how.resumed)
+    repairs.filled_rate(rows)
+    repairs.without_blank_losses(rows, blank, part.total)
+    if how.loss_scale != 1.0 and rows.loss is not None:
+        rows.loss = rows.loss * how.loss_scale
+        rows.notes.append(f"losses times {how.loss_scale:g}")
+    if how.step_scale != 1.0:
+        rows.notes.append(f"steps times {how.step_scale:g}")
+    if rows.loss is not None:
+        plausible_level(rows, how)
+    if words is not None:
+        same_length(rows, words)
+        if how.logged_first and rows.lr is not None:
+            words = None
+    return _with_rate(part, how, words)
+
+
+def _ordered(rows: Rows) -> None:
+    back = np.flatnonzero(rows.step[1:] < rows.step[:-1])
+    if len(back):
+        i = int(back[0])
+        raise ValueError(
+            f"the step goes back at row {i + 3} of {rows.source!r} ({rows.step[i]:g} then "
+            f"{rows.step[i + 1]:g}): a resumed, shuffled or mixed log. Keep one row per step, in "
+            "order, or say --resumed keep-last."
+        )
+
+
+def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
+    rows = part.rows
+    steps, loss = rows.step, rows.loss
+    if how.lr is not None:
+        positive("lr", how.lr)
+        if rows.lr is not None and not np.allclose(rows.lr, how.lr, rtol=1e-3):
+            raise ValueError(
+                f"{rows.source!r} logs its rate, column {part.names['lr']!r}, from "
+                f"{rows.lr.min():g} to {rows.lr.max():g}, and `lr` = {how.lr:g} would replace it: "
+                "leave it out, or say that the column does not count, --columns lr=-."
+            )
+        rows.lr = np.full(len(steps), how.lr)
+    average = read_average(how.averaged, part.log.averaged or _of_trainer(part.log))
+    schedule: Schedule | None = None
+    warmup = how.warmup_steps
+    if words is not None:
+        words, warmup = with_warmup(words, warmup)
+        schedule = words.schedule
+        agreeing(part, words, warmup)
+    elif average.kind != "no" and loss is not None and rows.lr is not None:
+        _increasing(rows)
+        schedule = logged_schedule(
+            rate_from_log(steps, rows.lr, warmup_steps=warmup, label=part.label)
+        )
+    if average.kind != "no" and loss is not None:
+        steps, loss, note = centred(average, steps, loss)
+        rows.notes.append(note)
+    lr = rows.lr
+    if schedule is not None:
+        lr = np.asarray(schedule(steps), dtype=np.float64)
+    assert lr is not None
+    rows.notes.extend(repairs.gaps(steps))
+    rows.notes.extend(asides(part, how, average.kind, warmup))
+    early = int(np.count_nonzero(steps < warmup))
+    if early and words is None:
+        rows.notes.append(f"{early} rows before step {warmup:g} follow the warm-up")
+    run = Run(steps, lr, loss, warmup, part.label, tuple(rows.notes), schedule=schedule)
+    said = words is not None and words.warmup is not None
+    known = bool(run.rate.ready_step) or said
+    return Reading(run, _lines(part, run, how, words), known, words)
+
+
+def _increasing(rows: Rows) -> None:
+    if np.any(np.diff(rows.step) <= 0):
+        raise ValueError(f"the step repeats in {rows.source!r}: keep one row per step, in order.")
+
+
+def _of_trainer(log: Log) -> bool:
+    """Whether the names are those under which the Hugging Face Trainer logs its means."""
+    names = {normal(name.rpartition(" - ")[2]) for name in log.columns}
+    return {"train_loss", "train_epoch", "train_learning_rate"} <= names
+
+
+def _lines(part: Cells, run: Run, how: How, words: Words | None) -> tuple[str, str, str]:
+    usual = repairs.usual_width(run.steps)
+    last = (len(run.steps) - 1) * usual
+    even = last and abs(run.steps[-1] - run.steps[0] - last) <= 1e-6 * last
+    every = f", every {usual:,.6g}" if even else ""
+    first = (
+        f"{run.label}: {part.log.name}, {len(run.steps):,} rows, steps {run.steps[0]:,.6g} to "
+        f"{run.steps[-1]:,.6g}{every}"
+    )
+    if run.loss is None:
+        second = "  no loss"
+    else:
+        second = f"  loss {part.names['loss']!r}, {run.loss[0]:.4g} to {run.loss[-1]:.4g}"
+    if words is not None:
+        rate = f"lr of the schedule {words.text!r}"
+    elif how.lr is not None:
+        rate = f"lr {how.lr:g} throughout"
+    else:
+        peak, last = run.rate.peak, float(run.lr[-1])
+        rate = f"lr {part.names['lr']!r}, at most {peak:.4g}, {last:.4g} at the end"
+    ready = run.rate.ready_step
+    second += f"; {rate}; " + (
+        f"warm-up to step {ready:,.6g}" if ready else "no warm-up in its rows"
+    )
+    third = "  " + ("; ".join(run.notes) if run.notes else "nothing mended")
+    return first, second, third

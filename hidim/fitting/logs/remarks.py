@@ -1,0 +1,114 @@
+"""What of a log is no mistake of its format, and yet to be refused or remarked?
+
+Losses above those of a guess, steps beyond the end of the schedule, a rate that is not the
+schedule's, rows that err alike, a first row that comes late.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hidim.algorithms.words import Words
+from hidim.fitting.logs import repairs
+from hidim.fitting.logs.averages import looks_smoothed
+from hidim.fitting.logs.how import How
+from hidim.fitting.logs.names import is_smoothed, normal
+from hidim.fitting.logs.parts import COUNTED, Cells
+from hidim.fitting.logs.repairs import Rows
+from hidim.support.checks import positive
+
+_LATE = 0.1  # a first row beyond this share of the run says too little of what was before
+_AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
+_GUESS = 12.6  # nats: the loss of a guess among 300,000 tokens
+
+
+def plausible_level(rows: Rows, how: How) -> None:
+    """A mean loss per token above that of a guess is no such loss."""
+    assert rows.loss is not None
+    late = float(np.median(rows.loss[-max(len(rows.loss) // 10, 1) :]))
+    if how.vocabulary is None:
+        if late > _GUESS:
+            rows.notes.append(
+                f"the last losses, about {late:.3g}, are above those of guessing among 300,000 "
+                "tokens: summed over accumulation steps, or not in nats? --loss-scale"
+            )
+        return
+    guess = math.log(positive("vocabulary", how.vocabulary))
+    if late <= guess:
+        return
+    factor = 2 ** max(round(math.log2(float(rows.loss[0]) / guess)), 1)
+    raise ValueError(
+        f"the last losses of {rows.source!r}, about {late:.3g}, are above {guess:.3g}, the loss of "
+        f"guessing among {how.vocabulary:g} tokens: multiplied by {factor} accumulation steps, as "
+        f"its first row says? --loss-scale {1 / factor:.6g}."
+    )
+
+
+def same_length(rows: Rows, words: Words) -> None:
+    """Steps beyond the end of the schedule are counted in something else."""
+    last = float(rows.step[-1])
+    if words.steps is None or last <= 1.02 * words.steps:
+        return
+    ratio = last / words.steps
+    raise ValueError(
+        f"{rows.source!r} goes on to step {last:,.0f}, beyond the {words.steps:,.0f} of the "
+        f"schedule: counted in micro-steps or tokens? --step-scale {1 / ratio:.6g} makes them as "
+        "long."
+    )
+
+
+def agreeing(part: Cells, words: Words, warmup: float) -> None:
+    """A schedule beside a logged rate must be what was logged."""
+    rows = part.rows
+    if rows.lr is None:
+        return
+    after = rows.step >= 1.25 * warmup
+    planned = np.asarray(words.schedule(rows.step), dtype=np.float64)
+    # A row may speak of the step before it, or after it.
+    near = [np.abs(words.schedule(np.maximum(rows.step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
+    apart = np.min(near, axis=0) > _AGREE * planned.max()
+    if not np.any(apart & after):
+        return
+    at = int(np.flatnonzero(apart & after)[0])
+    last, hint = float(rows.step[-1]), ""
+    if words.steps is not None and repairs.usual_width(rows.step) == 1 and last < words.steps / 5:
+        hint = f" Or its steps count rows: --step-scale {words.steps / last:.6g}."
+    raise ValueError(
+        f"{rows.source!r} logs its rate, column {part.names['lr']!r}, and it is not the schedule's "
+        f"from step {rows.step[at]:g} on: {rows.lr[at]:.4g} logged, {planned[at]:.4g} in the "
+        "schedule. Leave the schedule out, or say that the column does not count, --columns lr=-."
+        + hint
+    )
+
+
+def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
+    """What is not mended, and worth a look."""
+    notes, rows = [], part.rows
+    names, columns = part.names, part.log.columns
+    if names["step"] == COUNTED:
+        notes.append("steps are counted: epochs, each in its middle, or rows times --step-scale")
+    if normal(names["step"]) != "_step" and "_step" in columns:
+        notes.append(f"steps are column {names['step']!r}, not '_step'")
+    elif normal(names["step"]) == "_step" and how.step_scale == 1.0:
+        notes.append("steps are '_step', W&B's count of log calls: --step-scale N if each is N")
+    if rows.loss is not None and kind == "no":
+        name = names.get("loss", "")
+        if is_smoothed(name):
+            notes.append(f"{name!r} looks like a moving average: --averaged ema:0.9 undoes it")
+        elif looks_smoothed(rows.loss):
+            notes.append(
+                "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"
+            )
+    if how.schedule is None and len(rows.step) > 1 and rows.lr is not None:
+        first, usual = float(rows.step[0]), repairs.usual_width(rows.step)
+        late = first > _LATE * rows.step[-1] and first > 5 * usual and first > 1.5 * warmup
+        if late:
+            notes.append(
+                f"the first row is step {first:,.0f}: before it the rate is taken to be "
+                f"{rows.lr[0]:.3g}"
+                + (f" after {warmup:g} steps of warm-up" if warmup else "")
+                + "; --schedule says what it was"
+            )
+    return notes

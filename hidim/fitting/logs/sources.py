@@ -1,0 +1,104 @@
+"""Which text stands in a file, whether it is compressed and however it is encoded?
+
+gzip and zstd are undone, UTF-16 and byte-order marks read, nothing else is changed. A plain table
+of numbers is never read whole for this: `head` is enough to tell what a file is.
+Limits: zstd needs the package zstandard before Python 3.14; colours of a terminal are left in.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from hidim.support.extras import require
+from hidim.support.inputs import read_bytes
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_PACKED = (".gz", ".zst", ".zstd", ".gzip")
+_HEAD = 1 << 18
+
+
+class Source:
+    """One file: its name without the suffix of a compression, and its text."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        start = read_bytes(path, 4)
+        self.packed = "gzip" if start[:2] == _GZIP else "zstd" if start == _ZSTD else ""
+        name = self.path.name
+        packed = self.packed and name.lower().endswith(_PACKED)
+        self.name = name[: name.rfind(".")] if packed else name
+        self.suffix = Path(self.name).suffix.lower()
+        self._head: str | None = None
+
+    def __str__(self) -> str:
+        return repr(str(self.path))
+
+    @property
+    def head(self) -> str:
+        """The first quarter of a megabyte of the text."""
+        if self._head is None:
+            with self.text() as stream:
+                self._head = stream.read(_HEAD)
+            if "\0" in self._head:
+                raise ValueError(
+                    f"{self} is not a text file: it holds zero bytes. If it is UTF-16 without its "
+                    "mark, save it as UTF-8."
+                )
+        return self._head
+
+    @contextmanager
+    def text(self) -> Iterator[TextIO]:
+        """The text as a stream.
+
+        Raises:
+            ValueError: no text, or a damaged archive.
+            MissingExtra: zstd without zstandard.
+        """
+        try:
+            encoding = "utf-16" if self.utf_16 else "utf-8-sig"
+            with self._bytes() as binary, io.TextIOWrapper(binary, encoding=encoding) as stream:
+                yield stream
+        except UnicodeError:
+            raise ValueError(
+                f"{self} is not a text file, or not one in UTF-8: save it as UTF-8."
+            ) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise ValueError(f"{self} is a damaged or unfinished {self.packed} file.") from None
+
+    @contextmanager
+    def named(self) -> Iterator[Any]:
+        """The path itself where NumPy can read the file on its own, which is faster, or `text`."""
+        if self.packed or self.utf_16:
+            with self.text() as stream:
+                yield stream
+        else:
+            yield self.path
+
+    @property
+    def utf_16(self) -> bool:
+        """Whether the text says by its first two bytes that it is UTF-16."""
+        with self._bytes() as binary:
+            return binary.read(2) in (b"\xff\xfe", b"\xfe\xff")
+
+    def read(self) -> str:
+        """All of the text."""
+        with self.text() as stream:
+            return stream.read()
+
+    def _bytes(self) -> Any:
+        if self.packed == "gzip":
+            return gzip.open(self.path, "rb")
+        if self.packed == "zstd":
+            try:
+                return importlib.import_module("compression.zstd").open(self.path, "rb")
+            except ModuleNotFoundError:
+                return require("zstandard", "fit").open(self.path, "rb")
+        return open(self.path, "rb")

@@ -1,0 +1,225 @@
+"""What do the lines that a program prints while it trains say of step, loss and rate?
+
+Every line is searched for pairs of a name and a number, however they are written:
+`iter 400: loss 9.22`, `step:10/1390 val_loss:10.8`, `learning rate: 1.5E-06 | lm loss: 9.8E+00`,
+`{'loss': 2.3}`. A line without a step belongs to the step before, or to what a progress bar
+beside it says. PROGRAMS names those whose lines mean more than they say; a new one is one entry.
+Limits: of the pairs only step, losses and rates are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal
+from hidim.fitting.logs.records import Columns
+from hidim.fitting.logs.sources import Source
+
+_NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_PAIR = re.compile(
+    r"(?P<key>[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
+    r"(?: ?\([^()]{1,12}\))?"  # a unit, or a group
+    r"(?:['\"]?\s*[:=]\s*(?:(?:np\.|torch\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}|\s+)"
+    rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
+    r"(?:\s*/\s*\d+)?",
+    re.IGNORECASE,
+)
+# Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000], [batch=100/10000].
+_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[(?:\w+=)? *(\d+)/ *\d+\]")
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Words that make a count of steps another thing.
+_NOT_STEPS = frozenset(
+    (
+        *("total", "max", "min", "warmup", "per", "num", "number", "eval", "save", "log"),
+        *("decay", "skipped", "nan", "time", "avg", "ms", "accumulation", "micro", "checkpoint"),
+        *("every", "remaining", "of", "logging"),
+    )
+)
+_SELDOM = 0.02  # share of the losses beside which a rate is named, below which it is no column
+_FINE = 10  # rows nearer than this many steps are left where a bar puts them
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that prints logs.
+
+    Attributes:
+        name: what people call it.
+        sign: a pattern that its lines hold and others do not.
+        averaged: its losses are means over all steps since the line before.
+        renamed: its own names for step, loss and rate.
+        lacks: what its lines never hold, and where that stands instead.
+        only: a pattern of the lines that count, as some print their own source first; "" for all.
+    """
+
+    name: str
+    sign: str
+    averaged: bool = False
+    renamed: tuple[tuple[str, str], ...] = ()
+    lacks: str = ""
+    only: str = ""
+
+
+PROGRAMS: tuple[Program, ...] = (
+    Program("nanoGPT", r"^iter \d+: loss ", only=r"^(?:iter|step) \d+: "),
+    Program(
+        "llm.c",
+        r"^s:\d+ (?:tel|trl|hel|eval):",
+        renamed=(("s", "step"), ("trl", "loss"), ("tel", "val_loss")),
+        only=r"^s:\d+ ",
+    ),
+    Program("llm.c", r"\| (?:train )?loss \S+ \([-+\w.]+z\)\|", only=r"^step +\d+/\d+ "),
+    Program("modded-nanogpt", r"^step:\d+/\d+ (?:val|train)_loss:", only=r"^step:\d+/\d+ .*_loss:"),
+    Program("Megatron", r"iteration +\d+/ *\d+ \|.*lm[ _]loss: ", averaged=True),
+    Program(
+        "DeepSpeed",
+        r"\bstep=\d+, skipped=\d+, lr=\[",
+        lacks="DeepSpeed prints steps and rates and no loss: give the log of the training script "
+        "beside it",
+    ),
+    Program("torchtitan", r"- root - INFO - (?:\x1b\[\d+m)?step:", only=r"step: *\d+ .*loss:"),
+    Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
+    Program("OLMo", r"\[step=\d+/\d+"),
+    Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
+    Program("mlx-lm", r"^Iter \d+: Train loss .*It/sec", averaged=True),
+    Program("litgpt", r"\| iter \d+ step \d+ \| loss train: "),
+)
+
+
+def looks_printed(source: Source) -> bool:
+    """Whether some of the first lines name a step, a loss or a rate beside a number."""
+    found = 0
+    for line in source.head.splitlines()[:2000]:
+        found += any(_role(name) for name, _ in _pairs(_COLOUR.sub("", line)))
+        if found >= 2:
+            return True
+    return found > 0
+
+
+def program_of(source: Source) -> Program:
+    """Who printed these lines."""
+    for line in source.head.splitlines():
+        for program in PROGRAMS:
+            if re.search(program.sign, line):
+                return program
+    return Program("a program", "")
+
+
+def read_printed(source: Source) -> Columns:
+    """Step, losses and rates of a printed log, a row per line with one of the latter."""
+    program = program_of(source)
+    renamed, only = dict(program.renamed), re.compile(program.only)
+    rows: list[dict[str, Any]] = []
+    open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
+    bars, sure = 0, False
+    step: str | None = None
+    for line in re.split(r"[\r\n]+", source.read()):
+        line = _COLOUR.sub("", line)
+        if not only.search(line):
+            continue
+        found: dict[str, str] = {}
+        own, rank = None, len(ALIASES["step"]) + 1
+        for name, value in _pairs(line):
+            name = renamed.get(name, name)
+            role = _role(name)
+            if role == "step" and _rank(name) < rank:
+                own, rank = value, _rank(name)
+            elif role and role != "step":
+                found.setdefault(name, value)
+        bar = _BAR.search(line)
+        if bar and bar[2] and own is None:  # a count in brackets is a step like any other
+            own, bar = bar[2], None
+        if own is not None:
+            step, sure = own, True
+        elif bar:
+            step, sure = bar[1], False
+            for row in open_rows:  # the bar is drawn again, and exactly, after a line
+                row["step"] = step
+        if found:
+            row = {"step": step, **found}
+            rows.append(row)
+            bars += not sure
+            inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
+            open_rows = [] if sure or inside else [row]
+        elif bar or own is not None:
+            open_rows = []
+    if bars:
+        _snap(rows)
+    rows = _without_settings(_from_first_loss(rows))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if rows and all(row["step"] is None for row in rows):
+        names.remove("step")
+    return {name: [_plain(row.get(name)) for row in rows] for name in names}
+
+
+def _from_first_loss(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the settings printed first, whose `steps` and `lr` are those of the whole run."""
+    first = next((i for i, row in enumerate(rows) if any(map(_is_loss, row))), 0)
+    if not first or rows[first]["step"] is None:
+        return rows
+    last = float(_plain(rows[first]["step"]) or 0)
+    early = [row for row in rows[:first] if row["step"] is not None]
+    return [row for row in early if float(_plain(row["step"]) or 0) <= last] + rows[first:]
+
+
+def _without_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without rows before the first step, and without a rate that is named now and then only."""
+    known = [row for row in rows if row["step"] is not None] or rows
+    losses = sum(any(map(_is_loss, row)) for row in known)
+    rates = {name for row in known for name in row if _role(name) == "lr"}
+    seldom = {
+        name for name in rates if sum(name in row for row in known) < max(3, _SELDOM * losses)
+    }
+    kept = [{name: cell for name, cell in row.items() if name not in seldom} for row in known]
+    return [row for row in kept if len(row) > 1] if losses else known
+
+
+def _is_loss(name: str) -> bool:
+    return _role(name) == "loss"
+
+
+def _snap(rows: list[dict[str, Any]]) -> None:
+    """Steps off a bar may be late by one or two: the nearest multiple of their distance."""
+    steps = [int(row["step"]) for row in rows if row["step"] is not None]
+    apart = sorted(b - a for a, b in pairwise(steps) if b > a)
+    each = apart[len(apart) // 2] if apart else 0
+    if each < _FINE:
+        return
+    for row in rows:
+        if row["step"] is not None:
+            near = round(int(row["step"]) / each) * each
+            row["step"] = str(near) if abs(near - int(row["step"])) <= 2 else row["step"]
+
+
+def _pairs(line: str) -> list[tuple[str, str]]:
+    return [(normal(found["key"]), found["value"]) for found in _PAIR.finditer(line)]
+
+
+def _role(name: str) -> str:
+    """Which role a name has, "" for none; of several words the last may be the name of a step."""
+    for role in ("step", "loss", "lr"):
+        if name in ALIASES[role]:
+            return role
+    if name in VALIDATION:
+        return "loss"
+    if name in ("s", "trl", "tel"):
+        return {"s": "", "trl": "loss", "tel": "loss"}[name]
+    words = name.split("_")
+    if is_rate(name):
+        return "lr"
+    if words[-1] in ("step", "iter", "iteration") and not _NOT_STEPS & set(words):
+        return "step"
+    return "loss" if is_loss(name) else ""
+
+
+def _rank(name: str) -> int:
+    """How sure a name of steps is: `step` goes before `iter` on one line."""
+    known = ALIASES["step"]
+    return known.index(name) if name in known else len(known)
+
+
+def _plain(value: str | None) -> str | None:
+    return None if value is None else value.replace(",", "")

@@ -1,0 +1,132 @@
+"""Words mean the schedules that people mean by them, or are refused with what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.algorithms.words import EXAMPLE, KINDS, read_words
+
+T = np.array([0.0, 999.0, 2000.0, 8000.0, 12_000.0, 16_000.0, 20_000.0, 24_000.0])
+
+
+def rise(t: np.ndarray) -> np.ndarray:
+    return np.minimum((t + 1) / 2000, 1.0)
+
+
+def cosine(t: np.ndarray) -> np.ndarray:
+    share = np.clip((t - 2000) / 22_000, 0, 1)
+    return 3e-5 + 2.7e-4 * 0.5 * (1 + np.cos(np.pi * share))
+
+
+def tail(t: np.ndarray) -> np.ndarray:
+    return np.clip((t - 19_200) / 4800, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "formula"),
+    [
+        ("constant peak=3e-4 warmup=2000", lambda t: 3e-4 + 0 * t),
+        ("cosine peak=3e-4 end=3e-5 warmup=2000 steps=24000", cosine),
+        ("cosine, lr=3e-4, min_lr=10%, warmup_steps=2000, total_steps=24_000", cosine),
+        (
+            "linear peak=3e-4 warmup=2000 steps=24000",
+            lambda t: 3e-4 * np.clip((24_000 - t) / 22_000, 0, 1),
+        ),
+        (EXAMPLE, lambda t: 3e-4 - 2.7e-4 * tail(t)),
+        (
+            "WSD peak = 3e-4 end=10% warmup=2000 decay=20% steps=24000",
+            lambda t: 3e-4 - 2.7e-4 * tail(t),
+        ),
+        (f"{EXAMPLE} shape=sqrt", lambda t: 3e-4 - 2.7e-4 * np.sqrt(tail(t))),
+        (f"{EXAMPLE} shape=exponential", lambda t: 3e-4 * 0.1 ** tail(t)),
+        (f"{EXAMPLE} shape=cosine", lambda t: 3e-5 + 2.7e-4 * (1 + np.cos(np.pi * tail(t))) / 2),
+        (
+            "multistep peak=3e-4 at=8000,16000 factor=0.1 warmup=2000",
+            lambda t: 3e-4 * np.where(t < 8000, 1.0, np.where(t < 16_000, 0.1, 0.01)),
+        ),
+        (
+            "multi-step peak=3e-4 at=8000 rates=9e-5 warmup=2000",
+            lambda t: np.where(t < 8000, 3e-4, 9e-5),
+        ),
+        (
+            "inverse-sqrt peak=3e-4 warmup=2000",
+            lambda t: 3e-4 * np.sqrt(2000 / np.maximum(t, 2000)),
+        ),
+        (
+            "power peak=3e-4 exponent=0.3 warmup=2000 decay=4800 end=0 steps=24000",
+            lambda t: 3e-4 * (np.clip(t, 2000, 19_200) / 2000) ** -0.3 * (1 - tail(t)),
+        ),
+    ],
+)
+def test_words_are_the_formula(words, formula):
+    schedule = hidim.read_schedule(words)
+    assert np.allclose(schedule(T), rise(T) * formula(T), rtol=1e-12, atol=1e-18)
+    again = hidim.read_schedule(" * ".join(map(repr, getattr(schedule, "factors", [schedule]))))
+    assert np.array_equal(again(T), schedule(T))  # what it prints is read too
+
+
+def test_knots_of_a_file_are_joined_by_straight_lines(tmp_path: Path):
+    (tmp_path / "plan.csv").write_text("step,lr\n2000,3e-4\n19200,3e-4\n24000,3e-5\n")
+    found = read_words(f"file:{tmp_path / 'plan.csv'}")
+    assert np.allclose(found.schedule(T), 3e-4 - 2.7e-4 * tail(T))
+    assert (found.steps, found.warmup) == (24_000, None)
+    (tmp_path / "plan.csv").write_text("step,lr\n0,0\n2000,3e-4\n24000,0\n")
+    assert read_words(f"file:{tmp_path / 'plan.csv'}").warmup == 0.0
+
+
+def test_what_is_said_of_length_and_warm_up_is_kept():
+    assert read_words(EXAMPLE).steps == 24_000
+    assert read_words(EXAMPLE).warmup == 2000
+    assert read_words("constant peak=1 warmup=0").warmup == 0
+    assert read_words("constant peak=1").warmup is None
+
+
+def test_a_schedule_in_words_goes_where_schedules_go():
+    problem = hidim.PLRF(alpha=1.0, beta=0.3, d=50, noise_variance=0.1)
+    words = hidim.read_schedule("linear peak=0.3 steps=100")
+    same = 0.3 * hidim.WSD(100, decay_fraction=1.0)
+    risks = [hidim.predict(problem, hidim.sgd(s), at=[100]).risk[0] for s in (words, same)]
+    assert risks[0] == pytest.approx(risks[1], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "begins with its kind"),
+        ("peak=3e-4", "begins with its kind"),
+        ("cosin peak=1 steps=9", "Did you mean 'cosine'"),
+        ("cosine peak=1", "needs steps="),
+        ("wsd peak=1 steps=9", "needs decay="),
+        ("cosine peka=1 steps=9", "Did you mean peak="),
+        ("cosine peak=1 decay=3 steps=9", "has no decay="),
+        ("cosine peak=1 peak=2 steps=9", "twice"),
+        ("cosine peak steps=9", "NAME=VALUE"),
+        ("cosine peak=x steps=9", "no number"),
+        ("cosine peak=-1 steps=9", "no number of 0 or more"),
+        ("cosine peak=0 steps=9", "positive rate"),
+        ("cosine peak=1 end=2 steps=9", "must not exceed"),
+        ("cosine peak=1 warmup=9 steps=9", "must be below"),
+        ("wsd peak=1 decay=8 warmup=3 steps=9", "at most 6"),
+        ("constant peak=1 decay=3", "needs steps="),
+        ("wsd peak=1 decay=3 steps=9 shape=exponential", "needs end="),
+        ("wsd peak=1 decay=3 steps=9 shape=round", "shape"),
+        ("multistep peak=1 at=3,5", "factor= or rates="),
+        ("multistep peak=1 at=3,5 rates=1,2,3", "3 values for 2"),
+        ("multistep peak=1 at=5,3 factor=.1", "ascend"),
+        ("inverse-sqrt peak=1", "warmup= or start="),
+        ("constant peak=1 warmup=10%", "share of steps="),
+        ("file:none.csv", "no file"),
+        ("3 * Nothing(1)", "no schedule"),
+    ],
+)
+def test_slips_are_refused_with_what_to_write(words: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        hidim.read_schedule(words)
+
+
+def test_every_kind_is_told_by_the_docstring():
+    assert all(f"`{kind}`" in hidim.read_schedule.__doc__ for kind in KINDS)

@@ -1,0 +1,419 @@
+"""One run, written as many programs would: every log gives the same rows, and says what it was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.fitting import Run, read_run, read_runs
+
+WORDS = "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
+STEPS = np.arange(400, 24_001, 400)
+KNOTS = ([0, 2000, 19_200, 24_000], [0, 3e-4, 3e-4, 3e-5])
+LR = np.interp(STEPS, *KNOTS)
+LOSS = np.round(2.6 + 30 * STEPS**-0.5 + 200 * (LR - 3e-4), 4)
+ROWS = [(int(s), float(r), float(y)) for s, r, y in zip(STEPS, LR, LOSS, strict=True)]
+
+
+def lines(form: str, head: str = "") -> str:
+    """A line per row: {s}, {r}, {y}, and {k} for the row's number."""
+    body = [form.format(s=s, r=r, y=y, k=k) for k, (s, r, y) in enumerate(ROWS)]
+    return "\n".join([*([head] if head else []), *body]) + "\n"
+
+
+def records(**names: str) -> list[dict[str, object]]:
+    """Records under the names given for step, lr and loss."""
+    return [
+        {names["step"]: s, **({names["lr"]: r} if "lr" in names else {}), names["loss"]: y}
+        for s, r, y in ROWS
+    ]
+
+
+def jsonl(rows: list[dict[str, object]]) -> str:
+    return "\n".join(map(json.dumps, rows)) + "\n"
+
+
+CSV = lines("{s},{r!r},{y}", "step,lr,loss")
+MEGATRON = (
+    " [2024-01-01 12:00:00] iteration {s:8d}/   24000 | consumed samples: 999 | elapsed time per "
+    "iteration (ms): 541.2 | learning rate: {r:.9E} | global batch size:   256 | lm loss: {y:.6E} "
+    "| loss scale: 65536.0 | number of skipped iterations:   0 | number of nan iterations:   0 |"
+)
+TITAN = (
+    "[titan] 2025-01-01 00:00:{k:02d},123 - root - INFO - \x1b[31mstep: {s:2}  \x1b[32mloss: "
+    "{y:7.4f}  \x1b[33mgrad_norm: 1.2  memory: 3.40GiB(4.1%)  tps: 7,000  mfu: 40.1%\x1b[39m"
+)
+# name of the file -> its text; whether it holds the rate.
+WITH_RATE: dict[str, str] = {
+    "a.csv": CSV,
+    "a.tsv": lines("{s}\t{r!r}\t{y}", "step\tlr\tloss"),
+    "semicolons.csv": lines("{s};{r!r};{y}", "step;lr;loss"),
+    "blanks.txt": lines("  {s}   {r!r}  {y}", "step  lr   loss"),
+    "comments.dat": "# made by numpy\n" + lines("{s} {r!r} {y}", "# step lr loss"),
+    "comments.csv": "# run 7, seed 3\n# cluster\n" + CSV,
+    "crlf.csv": CSV.replace("\n", "\r\n"),
+    "wandb.csv": lines(
+        '"{s}","{r!r}","{y}","{y}","{y}"',
+        '"Step","a-1 - train/lr","a-1 - train/loss","a-1 - train/loss__MIN",'
+        '"a-1 - train/loss__MAX"',
+    ),
+    "metrics.csv": lines(",{r!r},{s},\n0,,{s},{y}", "epoch,lr-AdamW,step,train_loss"),
+    "litgpt.csv": lines("{k},{s},{r!r},{y},0.1", "iter,step,learning_rate,loss,iter_time"),
+    "a.jsonl": jsonl(records(step="step", lr="lr", loss="loss")),
+    "nested.jsonl": jsonl(
+        [{"step": s, "train": {"loss": y, "lr": r}, "time": {"s": 1.0}} for s, r, y in ROWS]
+    ),
+    "dotted.jsonl": jsonl(records(step="trainer.global_step", lr="train.lr", loss="train.loss")),
+    "olmo.jsonl": jsonl(
+        records(step="_step", lr="optim/learning_rate_group0", loss="train/CrossEntropyLoss")
+    ),
+    "texts.json": json.dumps([{"step": str(s), "lr": str(r), "loss": str(y)} for s, r, y in ROWS]),
+    "columns.json": json.dumps({"step": STEPS.tolist(), "lr": LR.tolist(), "loss": LOSS.tolist()}),
+    "llmc.log": lines("s:{s} trl:{y} lr:{r!r} norm:1.02"),
+    "llmc.out": lines(
+        "step {s:7d}/24000 | loss {y:7.6f} (+0.12z)| norm 0.31 (-0.2z)| lr {r!r} | 99.3 ms | 53%"
+    ),
+    "plain.out": "lr = 3e-4, steps 24,000\n" + lines("Step {s:,}, Loss: {y}, LR: {r!r}, 3.2 it/s"),
+    "composer.log": lines(
+        "[batch={s}/24000]:\n\t Train time/batch: {k}\n\t Train LearningRate/AdamW: {r!r}\n"
+        "\t Train loss/train/total: {y}"
+    ),
+    "mosaic.csv": lines(
+        "k1,train_loss,{y},{s}\nk1,lr,{r!r},{s}", "experimentKey,metricName,metricValue,step"
+    ),
+    "nemo.log": lines(
+        "Training epoch 0, iteration {k}/59 | lr: {r!r} | global_batch_size: 512 | global_step: "
+        "{s} | reduced_train_loss: {y} | train_step_timing in s: 3.10"
+    ),
+    "olmo-core.log": lines(
+        "INFO\t[step={s}/24000,epoch=1,eta=3:00:00]\n    optim/LR (group 0)={r!r}\n"
+        "    train/CE loss={y}\n    train/PPL=30.1"
+    ),
+    "pipeline.log": lines(
+        "[INFO] [logging.py:96:log_dist] [Rank 0] step={s}, skipped=0, lr=[{r!r}, {r!r}]\n"
+        "steps: {s} loss: {y} iter time (s): 0.930 samples/sec: 8.500"
+    ),
+    "np.log": lines("step {s} | loss: np.float64({y}) | lr=tensor({r!r})"),
+    "brackets.txt": lines("[{s}/24000] train loss = {y} lr = {r!r}"),
+}
+WITHOUT_RATE: dict[str, str] = {
+    "loss.csv": lines("{s},{y}", "step,loss"),
+    "wandb_loss.csv": lines(
+        '"{s}","{y}","{y}","{y}"',
+        '"Step","swift-fog-12 - train/loss","swift-fog-12 - train/loss__MIN",'
+        '"swift-fog-12 - train/loss__MAX"',
+    ),
+    "tensorboard.csv": lines("17000000{s:06}.1,{s},{y}", "Wall time,Step,Value"),
+    "nanogpt.log": "step 0: train loss 10.9312, val loss 10.9300\n"
+    + lines("iter {s}: loss {y}, time 1099.34ms, mfu 15.34%"),
+    "modded.log": "import torch\nclass Muon: pass\n"
+    + lines("step:{s}/24000 val_loss:{y} train_time:{k}0ms step_avg:95.11ms"),
+    "titan.log": lines(TITAN),
+    "nanochat.log": lines(
+        "step {s:05d}/24000 (0.1%) | loss: {y} | lrm: 1.00 | dt: 300.20ms | tok/sec: 1,000,000"
+    ),
+    "olmo.log": lines("INFO [step={s}/24000]\n    train/CrossEntropyLoss={y}\n    train/ppl=9.1"),
+    "litgpt.log": lines(
+        "Epoch 1 | iter {k} step {s} | loss train: {y}, val: n/a | iter time: 300 ms (step) "
+        "remaining time: 1:00:00"
+    ),
+    "bars.log": lines("  1%|      | {s}/24000 [00:12<19:48,  8.33it/s, v_num=0, train_loss={y}]"),
+    "carriage.log": lines("iter {s}: loss {y}, time 1ms").replace("\n", "\r"),
+}
+
+
+def check(run: Run) -> None:
+    assert np.array_equal(run.steps, STEPS)
+    assert np.allclose(run.measured(), LOSS, rtol=1e-6)
+    assert np.allclose(run.lr, LR, rtol=1e-3, atol=3e-7)
+    assert run.rate.ready_step == pytest.approx(2000, abs=1)
+
+
+@pytest.mark.parametrize("name", WITH_RATE)
+def test_a_log_with_its_rate_is_read_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(WITH_RATE[name], newline="")
+    check(read_run(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", WITHOUT_RATE)
+def test_a_log_without_its_rate_takes_a_schedule_in_words(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(WITHOUT_RATE[name], newline="")
+    check(read_run(tmp_path / name, schedule=WORDS))
+    with pytest.raises(ValueError, match="--schedule"):
+        read_run(tmp_path / name)
+
+
+def packed(name: str) -> bytes:
+    """The bytes of a log under each way to keep text."""
+    if name.endswith(".gz"):
+        text = WITH_RATE["a.jsonl"] if "jsonl" in name else CSV
+        return gzip.compress(text.encode())
+    if name.endswith(".zst"):
+        return pytest.importorskip("zstandard").compress(CSV.encode())
+    return CSV.encode("utf-16" if "16" in name else "utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv.gz", "a.jsonl.gz", "log.gz", "a.csv.zst", "16.csv", "bom.csv"]
+)
+def test_packed_and_encoded_text_is_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(packed(name))
+    check(read_run(tmp_path / name))
+
+
+def centred(name: str, text: str, path: Path) -> Run:
+    (path / name).write_text(text)
+    return read_run(
+        path / name, schedule=WORDS if "lr" not in text and "learn" not in text else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "trainer_state.json",
+            json.dumps(
+                {
+                    "log_history": [
+                        *records(step="step", lr="learning_rate", loss="loss"),
+                        {"step": 24_000, "train_loss": 3.0},
+                    ]
+                }
+            ),
+        ),
+        (
+            "stdout.log",
+            lines(
+                "  3%|      | {s}/24000 [00:12<19:48,  8.33it/s]{{'loss': {y}, 'grad_norm': 1.2, "
+                "'learning_rate': {r!r}, 'epoch': 0.01}}\n  3%|   | {s}/24000 [00:12<9:48, 8it/s]"
+            ),
+        ),
+        (
+            "late_bar.log",
+            lines(
+                "{{'loss': '{y}', 'learning_rate': '{r!r}', 'epoch': '0.01'}}\n"
+                "  3%|      | {s}/24000 [00:12<19:48,  8.33it/s]"
+            ),
+        ),
+        ("megatron.log", lines(MEGATRON)),
+        (
+            "mlx.log",
+            lines(
+                "Iter {s}: Train loss {y}, Learning Rate {r:.6e}, It/sec 1.200, Tokens/sec 100.1"
+            ),
+        ),
+        (
+            "fairseq.log",
+            lines(
+                '2023-01-01 00:00:00 | INFO | train_inner | {{"epoch": 1, "update": 0.01, "loss": '
+                '"{y}", "ppl": "1100", "num_updates": "{s}", "lr": "{r!r}"}}'
+            ),
+        ),
+    ],
+)
+def test_means_since_the_row_before_stand_in_the_middle(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    run = centred(name, text, tmp_path)
+    assert np.allclose(run.steps, STEPS - 399 / 2)
+    assert np.allclose(run.measured(), LOSS, rtol=1e-6)
+    fine = np.linspace(0, 23_000, 23_001)
+    time = np.trapezoid(np.interp(fine, *KNOTS), fine)
+    assert float(run.rate.time(np.array(23_000.0))) == pytest.approx(time, rel=1e-4)
+    assert any("middle" in note for note in run.notes)
+    plain = read_run(tmp_path / name, averaged="no")
+    assert np.array_equal(plain.steps, STEPS)
+
+
+def test_two_exports_of_one_run_are_joined_by_its_name(tmp_path: Path) -> None:
+    head = '"Step","{0} - train/loss","b - train/loss"'
+    (tmp_path / "loss.csv").write_text(lines("{s},{y},{y}", head.format("a")))
+    (tmp_path / "lr.csv").write_text(lines("{s},0.1,{r!r}", '"Step","b - lr","a - lr"'))
+    first, second = read_runs([tmp_path / "loss.csv", tmp_path / "lr.csv"])
+    check(first)
+    assert np.all(second.lr == 0.1)
+    assert (first.label, second.label) == ("loss a", "loss b")
+
+
+def test_a_rate_exported_at_other_steps_is_read_straight_between_them(tmp_path: Path) -> None:
+    (tmp_path / "loss.csv").write_text(WITHOUT_RATE["loss.csv"])
+    steps = np.arange(0, 24_001, 240)
+    body = "\n".join(
+        f"{s},{r!r}" for s, r in zip(steps, np.interp(steps, *KNOTS).tolist(), strict=True)
+    )
+    (tmp_path / "lr.csv").write_text(f"Step,run - lr\n{body}\n")
+    (run,) = read_runs([tmp_path / "loss.csv", tmp_path / "lr.csv"])
+    assert np.array_equal(run.steps, STEPS)
+    assert np.allclose(run.lr, LR, atol=1e-5)  # it bends at step 2,000, between two of its own
+    assert any("straight between" in note for note in run.notes)
+
+
+def test_one_export_of_several_runs_comes_apart(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text(
+        lines("{s},{y},{r!r},{y},{r!r}", "Step,a - loss,a - lr,b - loss,b - lr")
+    )
+    long = "".join(f"{run},{s},{r!r},{y}\n" for run in ("a", "b") for s, r, y in ROWS)
+    (tmp_path / "long.csv").write_text(f"run,step,lr,loss\n{long}")
+    for name in ("wide", "long"):
+        runs = read_runs(tmp_path / f"{name}.csv")
+        assert [run.label for run in runs] == [f"{name} a", f"{name} b"]
+        check(runs[0])
+        check(read_run(tmp_path / f"{name}.csv", run="b"))
+        with pytest.raises(ValueError, match="several runs"):
+            read_run(tmp_path / f"{name}.csv")
+
+
+@pytest.mark.parametrize("kind", ["table", "printed"])
+def test_a_resumed_run_keeps_what_it_logged_last(kind: str, tmp_path: Path) -> None:
+    before = [(s, r, y + 0.5 * (s > 8000)) for s, r, y in ROWS if s <= 12_000]
+    rows = [*before, *(row for row in ROWS if row[0] > 8000)]
+    form = "{},{!r},{}" if kind == "table" else "step {} | lr {!r} | loss {}"
+    head = ["step,lr,loss"] if kind == "table" else []
+    (tmp_path / "a.txt").write_text("\n".join([*head, *(form.format(*row) for row in rows)]) + "\n")
+    with pytest.raises(ValueError, match="--resumed keep-last"):
+        read_run(tmp_path / "a.txt")
+    run = read_run(tmp_path / "a.txt", resumed="keep-last")
+    check(run)
+    assert "10 earlier row(s)" in run.notes[0]
+
+
+def test_a_counter_that_starts_again_is_no_resumed_run(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV + lines("{s},{r!r},{y}"))
+    with pytest.raises(ValueError, match="starts again"):
+        read_run(tmp_path / "a.csv", resumed="keep-last")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fine"), [([20], True), ([20, 40], True), ([20, 21, 22, 23], False), ([59], False)]
+)
+def test_isolated_nan_are_left_out_and_counted(rows: list[int], fine: bool, tmp_path: Path) -> None:
+    broken = CSV.splitlines()
+    for row in rows:
+        broken[row + 1] = f"{STEPS[row]},3e-4,nan"
+    (tmp_path / "a.csv").write_text("\n".join(broken))
+    with pytest.raises(ValueError, match="--drop-nan"):
+        read_run(tmp_path / "a.csv")
+    if not fine:
+        with pytest.raises(ValueError, match="diverged"):
+            read_run(tmp_path / "a.csv", drop_nan=True)
+        return
+    run = read_run(tmp_path / "a.csv", drop_nan=True)
+    assert len(run.steps) == 60 - len(rows)
+    assert f"{len(rows)} row(s) with NaN" in run.notes[0]
+
+
+def test_ranks_and_micro_steps_of_every_step_are_averaged(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "step,lr,loss\n" + "".join(f"{s},{r!r},{y + d}\n" for s, r, y in ROWS for d in (-0.1, 0.1))
+    )
+    run = read_run(tmp_path / "a.csv")
+    check(run)
+    assert "2 losses a step" in run.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "columns"), [({"step_scale": 0.125}, (8, 1)), ({"loss_scale": 0.125}, (1, 8))]
+)
+def test_steps_and_losses_are_scaled_as_told(
+    scale: dict[str, float], columns: tuple[int, int], tmp_path: Path
+) -> None:
+    a, b = columns
+    (tmp_path / "a.csv").write_text(
+        "step,loss\n" + "".join(f"{a * s},{b * y:.6f}\n" for s, _, y in ROWS)
+    )
+    check(read_run(tmp_path / "a.csv", schedule=WORDS, **scale))
+    with pytest.raises(ValueError, match=r"0\.125"):
+        read_run(tmp_path / "a.csv", schedule=WORDS, vocabulary=64)
+
+
+def test_rows_without_steps_are_counted_where_a_scale_says_what_a_row_is(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(lines("{{'loss': {y}, 'learning_rate': {r!r}, 'epoch': 0.1}}"))
+    with pytest.raises(ValueError, match="--step-scale"):
+        read_run(tmp_path / "a.log")
+    check(read_run(tmp_path / "a.log", step_scale=400, averaged="no"))
+
+
+@pytest.mark.parametrize("per", ["", "/step"])
+def test_a_moving_average_is_undone(per: str, tmp_path: Path) -> None:
+    each = 50
+    steps = np.arange(1, 24_001)
+    loss = 2.6 + 30 * (steps + 50.0) ** -0.5
+    smooth, beta = loss.copy(), 0.99
+    at = steps if per else steps[::each]
+    raw = loss if per else loss[::each]
+    smooth = raw.copy()
+    for k in range(1, len(raw)):
+        smooth[k] = beta * smooth[k - 1] + (1 - beta) * raw[k]
+    pick = slice(each - 1, None, each) if per else slice(None)
+    rows = "\n".join(
+        f"{s},{y!r}" for s, y in zip(at[pick].tolist(), smooth[pick].tolist(), strict=True)
+    )
+    (tmp_path / "a.csv").write_text(f"step,loss_ema\n{rows}\n")
+    run = read_run(
+        tmp_path / "a.csv", lr=1e-3, averaged=f"ema:0.99{per}", columns={"loss": "loss_ema"}
+    )
+    exact = 2.6 + 30 * (run.steps + 50.0) ** -0.5
+    late = run.steps > 2000
+    assert np.max(np.abs(run.measured() - exact)[late]) < 2e-4
+    plain = read_run(tmp_path / "a.csv", lr=1e-3, columns={"loss": "loss_ema"})
+    assert "moving average" in plain.notes[0]
+
+
+def test_a_schedule_never_replaces_a_logged_rate(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV)
+    check(read_run(tmp_path / "a.csv", schedule=WORDS))
+    other = WORDS.replace("decay=4800", "decay=9600")
+    with pytest.raises(ValueError, match=r"from step 14800 on.*--columns lr=-"):
+        read_run(tmp_path / "a.csv", schedule=other)
+    with pytest.raises(ValueError, match=r"would replace it.*--columns lr=-"):
+        read_run(tmp_path / "a.csv", lr=3e-4)
+    run = read_run(tmp_path / "a.csv", lr=3e-4, columns={"lr": "-"})
+    assert np.all(run.lr == 3e-4)
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    kept = [row for row in ROWS if row[0] > 6000 and not 12_000 < row[0] < 18_000]
+    (tmp_path / "a.csv").write_text(
+        "step,lr,loss\n" + "".join(f"{s},{r!r},{y}\n" for s, r, y in kept)
+    )
+    notes = " ".join(read_run(tmp_path / "a.csv").notes)
+    assert "no rows between steps 12,000 and 18,000" in notes
+    assert "first row is step 6,400: before it the rate is taken to be 0.0003" in notes
+    assert "first row" not in " ".join(read_run(tmp_path / "a.csv", schedule=WORDS).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[INFO] [Rank 0] step=10, skipped=0, lr=[9.9e-06], mom=[(0.9, 0.999)]\n", "no loss"),
+        ("Hello world\nthis is not a log\n", "neither a table nor a log"),
+        ("", "empty"),
+        ("step lr loss\n1 2\n", "neither"),
+    ],
+)
+def test_what_is_no_log_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_run(tmp_path / "a.log")
+
+
+def test_folders_one_level_down_are_looked_into(tmp_path: Path) -> None:
+    state: Callable[[int], str] = lambda last: json.dumps(  # noqa: E731
+        {
+            "log_history": [
+                r for r in records(step="step", lr="lr", loss="loss") if r["step"] <= last
+            ]
+        }
+    )
+    for last in (8000, 24_000):
+        (tmp_path / f"checkpoint-{last}").mkdir()
+        (tmp_path / f"checkpoint-{last}" / "trainer_state.json").write_text(state(last))
+    run = read_run(tmp_path, averaged="no")
+    check(run)
+    assert "checkpoint-24000" in run.notes[0]

@@ -1,0 +1,125 @@
+"""A run that is not finished: go on where nothing happened, look or stop where something did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.cli.main import main
+from hidim.fitting import FittedLaw, Run, fit
+from hidim.fitting.schedules.unfinished import so_far
+
+Make = Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def law(synthetic: Make) -> FittedLaw:
+    return fit(
+        [synthetic(name, noise=2e-3, seed=k) for k, name in enumerate(("constant", "stage"))]
+    )
+
+
+def changed(run: Run, factor: float, first: float, last: float = np.inf) -> Run:
+    """The run with its losses times a factor between two steps."""
+    here = (run.steps >= first) & (run.steps <= last)
+    return replace(run, loss=np.where(here, factor, 1.0) * run.measured(), notes=())
+
+
+def other_rate(run: Run) -> Run:
+    """The run as if the schedule had not been followed from step 8,000 on."""
+    return replace(run, lr=np.where(run.steps > 8000, 3e-4, run.lr), notes=())
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "state", "word"),
+    [
+        (lambda run: run, "go on", "inside", "inside"),
+        (lambda run: changed(run, 1.02, 9000), "stop", "above", "harder data"),
+        (lambda run: changed(run, 0.98, 9000), "look", "below", "repeated"),
+        (lambda run: changed(run, 1.3, 9000, 9400), "go on", "inside", "a spike at steps 9,"),
+        (lambda run: changed(run, 1.3, 13_600), "look", "inside", "not over"),
+        (other_rate, "stop", "inside", "not the schedule's from step 8,"),
+    ],
+)
+def test_a_run_is_judged_by_its_band(
+    change: Callable[[Run], Run],
+    verdict: str,
+    state: str,
+    word: str,
+    law: FittedLaw,
+    synthetic: Make,
+) -> None:
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    log = change(whole.until(14_000))
+    if change is other_rate:
+        log = replace(log, loss=law.predict(log))
+    found = so_far(law, log, whole)
+    assert (found.verdict, found.state) == (verdict, state), found.reasons
+    assert word in " ".join(found.reasons)
+    if state == "inside":
+        assert found.since is None
+    else:
+        assert found.since == pytest.approx(9000, abs=600)
+    if found.verdict == "go on":
+        end = float(synthetic("cosine", noise=0.0).measured()[-1])
+        assert found.band[0] < end < found.band[1]
+        assert found.band[1] - found.band[0] < found.planned_band[1] - found.planned_band[0]
+
+
+def test_the_band_of_the_end_narrows_with_what_was_seen(law: FittedLaw, synthetic: Make) -> None:
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    widths = []
+    for last in (4000, 12_000, 20_000):
+        band = so_far(law, whole.until(last), whole).band
+        widths.append(band[1] - band[0])
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_a_run_beside_the_one_it_should_repeat(law: FittedLaw, synthetic: Make) -> None:
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    match = synthetic("cosine", noise=2e-3, seed=6)
+    found = so_far(law, whole.until(14_000), whole, match=match)
+    assert found.verdict == "go on"
+    assert found.match is not None
+    assert abs(found.match["difference"]) < 2 * found.match["error"]
+    other = so_far(law, changed(whole.until(14_000), 1.01, 0), whole, match=match)
+    assert "does not match" in " ".join(other.reasons)
+
+
+def test_what_cannot_be_judged_is_refused(law: FittedLaw, synthetic: Make) -> None:
+    whole = synthetic("cosine")
+    with pytest.raises(ValueError, match="are needed"):
+        so_far(law, whole.until(1500), whole)
+    with pytest.raises(ValueError, match="beyond the schedule"):
+        so_far(law, whole, whole.until(12_000))
+
+
+def test_the_command_says_stop_or_go_on(
+    law: FittedLaw, synthetic: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    law.save(tmp_path / "law.json")
+    run = synthetic("wsd", noise=2e-3, seed=7).until(14_000)
+    rows = np.stack([run.steps, run.lr, run.measured()], 1)
+    for name, factor in (("fine", 1.0), ("late", 1.02)):
+        rows[60:, 2] *= factor
+        np.savetxt(
+            tmp_path / f"{name}.csv", rows, delimiter=",", header="step,lr,loss", comments=""
+        )
+    words = "wsd peak=3e-4 end=3e-5 warmup=1000 decay=20% shape=exponential steps=24000"
+    command = ["forecast", str(tmp_path / "law.json"), "--schedule", words, "--so-far"]
+    assert main([*command, str(tmp_path / "fine.csv")]) == 0
+    assert "\ngo on: inside its band\n" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "late.csv"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verdict"] == "stop"
+    assert answer["since"] == pytest.approx(run.steps[60], abs=600)
+    assert answer["band"][0] < answer["loss"] < answer["band"][1]
+    assert main(["forecast", "--so-far", str(tmp_path / "fine.csv"), "--schedule", words]) == 2
+    assert "has not changed yet" in capsys.readouterr().err
+    assert main(["forecast", "--so-far", str(tmp_path / "fine.csv")]) == 2
+    assert "needs --schedule" in capsys.readouterr().err
