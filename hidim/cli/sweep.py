@@ -42,11 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--save-seconds", type=number, default=60.0, metavar="S", help="(60)")
     group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
     group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     add_settings_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Want the runs, then train what is not finished."""
+    if args.lifeline:
+        from hidim.lab.sweeps.executors import die_with_parent
+
+        die_with_parent()  # before torch is there, which takes seconds
     require("torch", "lab")
     from hidim.lab.sweeps.presets import ladder
     from hidim.lab.sweeps.sweep import Sweep, expand
@@ -79,7 +84,9 @@ def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Name
 
     if args.executor == "slurm":
         jobs = submit_workers(sweep, count, preset=args.preset, parameters=args.slurm_parameters)
-        print("submitted: " + ", ".join(str(job.job_id) for job in jobs))
+        names = [str(job.job_id) for job in jobs]
+        print("submitted: " + ", ".join(names))
+        print(f"they go on without this command; to stop them: scancel {' '.join(names)}")
         return 0
     before = len(sweep.finished())
     if args.executor == "dask":

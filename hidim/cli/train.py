@@ -60,8 +60,14 @@ def run(args: argparse.Namespace) -> int:
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
-    if args.resume and not folder.started and os.environ.get("RANK", "0") == "0":
-        print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
+    if args.resume and not folder.started:
+        if not given:
+            raise ValueError(
+                f"{args.out!r} holds no run to go on with: it was stopped before it had begun, or "
+                "never was. Start it again with its settings."
+            )
+        if os.environ.get("RANK", "0") == "0":
+            print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
     # A run that is only read, or refused, has nothing to log.
     logged = _trains(folder, args.resume)
     tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)
@@ -87,15 +93,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:
-    return resume and not folder.finished if folder.started else True
+    return resume and not folder.finished if folder.begun else True
 
 
 def _settings(given: dict[str, Any], folder: RunFolder | None) -> Settings:
     """Those asked for, on top of the defaults or, when resuming, of the run's own."""
     if folder is None:
         return Settings.from_dict(given)
-    stored = folder.read_config()["settings"]
-    return Settings.from_dict({**stored, **given})
+    return Settings.from_dict({**folder.settings().to_dict(), **given})
 
 
 class _Rows:

@@ -316,6 +316,7 @@ def test_an_executor_trains_every_run_and_what_is_wanted_next(small, tmp_path):
     sweep.add(runs)
     with ThreadPoolExecutor(2) as threads:
         outcome = train_with(sweep, threads, stage=lambda sweep: more)
+    assert not outcome.failed
     assert sorted(outcome.trained) == sorted(alone.finished())
     for name in outcome.trained:
         assert losses(sweep.folder(name).path) == losses(alone.folder(name).path)

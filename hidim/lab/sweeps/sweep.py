@@ -93,7 +93,8 @@ class Sweep:
         A preset is remembered, so that whoever goes on with the sweep knows what comes next.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._alone("lock"):
+            _drop_half_written(self.plan)
             known = self.settings()
             have = {one.fingerprint for one in known.values()}
             new = [one for one in runs if one.fingerprint not in have]
@@ -118,13 +119,18 @@ class Sweep:
         path = self.path / f"text-{key}.npz"
         if path.exists():
             return load_npz(path)
-        tokens = load_tokens(settings)
-        save_npz(path, tokens)
-        return tokens
+        # One reads, and the others wait: a stream is not asked for once by every worker.
+        with self._alone(f"text-{key}.lock"):
+            if path.exists():
+                return load_npz(path)
+            _drop_half_written(path)
+            tokens = load_tokens(settings)
+            save_npz(path, tokens)
+            return tokens
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        lock: Any = take(self.path / "lock", wait=True)
+    def _alone(self, name: str) -> Iterator[None]:
+        lock: Any = take(self.path / name, wait=True)
         try:
             yield
         finally:
@@ -262,7 +268,7 @@ def attempt(
         )
     except Busy:
         return None
-    except (ValueError, MissingExtra) as error:
+    except (ValueError, MissingExtra, OSError) as error:
         return str(error)
 
 
@@ -276,6 +282,12 @@ def name_of(settings: Settings) -> str:
     options = "".join(f"-{key}={value}" for key, value in sorted(s.options.items()))
     name = f"{s.optimizer}{options}-{s.model}{s.width}-lr{s.lr:g}-seed{s.seed}-{s.fingerprint}"
     return "".join(c if c.isalnum() or c in "-_=." else "_" for c in name)
+
+
+def _drop_half_written(target: Path) -> None:
+    """Remove what a kill left of writing this file; nobody else is writing it."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def save_npz(path: Path, tokens: Tokens) -> None:

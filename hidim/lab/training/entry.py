@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
@@ -67,21 +68,66 @@ def train(
     """
     folder = RunFolder(out)
     group = Group(parallel)
+    # Before it is claimed: nothing changes there any more, and the folder may be read-only.
+    ended = group.first_tells(lambda: _ended(settings, folder) if resume else None)
+    if ended is not None:
+        return from_record(ended)
     # A folder is claimed by one process; the others of a torchrun follow it.
     with group.first_claims(folder):
-        if folder.started and not resume:
-            raise ValueError(
-                f"{str(folder.path)!r} already holds a run. Resume it (--resume), or choose "
-                "another folder."
-            )
-        settings = _agreed(settings, folder)
-        if folder.finished:
-            return from_record(folder.read_result())
-        check_optimizer(settings.optimizer, settings.lr, settings.options)
-        with _threads(threads, settings, folder), _memory():
-            run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
-            run.prepare()
+        begun = group.first_tells(lambda: _begin(settings, folder, resume, threads))
+        settings = Settings.from_dict(begun["settings"])
+        if begun["result"] is not None:
+            return from_record(begun["result"])
+        with _threads(begun["threads"]), _memory():
+            try:
+                run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
+                run.prepare()
+            except Exception:
+                if group.first and not begun["claimed"]:
+                    _withdraw(folder)
+                raise
             return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
+
+
+def _begin(
+    settings: Settings | None, folder: RunFolder, resume: bool, threads: int | None
+) -> dict[str, Any]:
+    """What a claimed folder is to train: written down before the text is read.
+
+    A kill while it is read, which may take minutes, then leaves the run that was asked for. Such a
+    folder holds no run yet, and whoever asks for another one there may have it.
+    """
+    if not resume and folder.begun:
+        raise ValueError(
+            f"{str(folder.path)!r} already holds a run. Resume it (--resume), or choose "
+            "another folder."
+        )
+    chosen = _agreed(settings, folder) if resume or settings is None else settings
+    if folder.finished:
+        return {"settings": chosen.to_dict(), "threads": None, "result": folder.read_result()}
+    check_optimizer(chosen.optimizer, chosen.lr, chosen.options)
+    claimed = folder.started and (resume or settings is None)
+    kept = folder.read_config().get("threads") if claimed else None
+    wanted = threads or kept or (1 if chosen.width < _WIDE else torch.get_num_threads())
+    asked = {"settings": chosen.to_dict(), "threads": wanted}
+    if not claimed:
+        folder.write_config(asked)
+    return {**asked, "result": None, "claimed": claimed}
+
+
+def _withdraw(folder: RunFolder) -> None:
+    """Leave no claim on a folder by a run that turned out to be none."""
+    with suppress(ValueError):
+        if "text" not in folder.read_config():
+            folder.config.unlink()
+
+
+def _ended(settings: Settings | None, folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a finished run, which must be the one asked for."""
+    if not (folder.started and folder.finished):
+        return None
+    _agreed(settings, folder)
+    return folder.read_result()
 
 
 def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
@@ -90,7 +136,7 @@ def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
         if settings is None:
             raise ValueError(f"{str(folder.path)!r} holds no run to resume: give settings.")
         return settings
-    stored = Settings.from_dict(folder.read_config()["settings"])
+    stored = folder.settings()
     if settings is None:
         return stored
     for name, value in stored.to_dict().items():
@@ -119,14 +165,10 @@ def _memory() -> Iterator[None]:
 
 
 @contextmanager
-def _threads(wanted: int | None, settings: Settings, folder: RunFolder) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     """The thread count of the run, because sums are rounded in another order with another."""
     before = torch.get_num_threads()
-    if wanted is None and folder.started:
-        wanted = int(folder.read_config()["threads"])
-    if wanted is None:
-        wanted = 1 if settings.width < _WIDE else before
-    torch.set_num_threads(wanted)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hidim.support.results import Saved
+from hidim.support.results import Saved, refusing
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,4 +57,5 @@ def evaluation_steps(steps: int, growth: float = 1.1) -> list[int]:
 
 def from_record(record: dict[str, Any]) -> Result:
     """The result that a `result.json` holds."""
-    return Result(**{key: value for key, value in record.items() if key != "tokens_per_second"})
+    with refusing("the result of the run"):
+        return Result(**{key: value for key, value in record.items() if key != "tokens_per_second"})

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,10 @@ from hidim.lab.training.processes import Group
 from hidim.lab.training.result import Result, evaluation_steps
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.sharding import gathered, load_model, load_optimizer
+from hidim.lab.training.signals import caught_signals
 from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
 from hidim.support.progress import Progress
+from hidim.support.results import refusing
 
 Logger = Callable[[dict[str, Any]], None]
 
@@ -70,14 +71,16 @@ class TrainingRun:
         return wanted == "bfloat16"
 
     def prepare(self) -> None:
-        """Write the configuration of a new run, or load the checkpoint of an old one."""
-        started = self.folder.started
-        if started:
-            self._check_text(self.folder.read_config()["text"], self.folder.config)
+        """Complete the configuration of a new run, or load the checkpoint of an old one."""
+        config = self.folder.read_config()
+        if "text" in config:
+            with refusing(repr(str(self.folder.config))):
+                then = dict(config["text"])
+            self._check_text(then, self.folder.config)
         if self.folder.checkpoint.exists():
             self._load(load_checkpoint(self.folder.checkpoint))
         self.group.wait()
-        if self.group.first and not started:
+        if self.group.first and "text" not in config:
             self.folder.write_config(self._config())
 
     def _config(self) -> dict[str, Any]:
@@ -101,29 +104,33 @@ class TrainingRun:
 
     def _check_text(self, then: dict[str, Any], where: Path) -> None:
         now = self._text()
-        if then["vocabulary_fingerprint"] != now["vocabulary_fingerprint"]:
+        if then.get("vocabulary_fingerprint") != now["vocabulary_fingerprint"]:
             raise ValueError(
-                f"vocabulary mismatch: {str(where)!r} is of {then['vocabulary']} tokens, the text "
-                f"now has {now['vocabulary']} or other ones. Resume with the same tokens and text."
+                f"vocabulary mismatch: {str(where)!r} is of {then.get('vocabulary')} tokens, the "
+                f"text now has {now['vocabulary']} or other ones. Resume with the same `tokens` "
+                "and text."
             )
-        if then["fingerprint"] != now["fingerprint"]:
+        if then.get("fingerprint") != now["fingerprint"]:
             raise ValueError(
-                f"the text is not that of {str(where)!r} ({then['train_tokens']} tokens then, "
-                f"{now['train_tokens']} now, or changed in place). Resume with the same text."
+                f"the text is not that of {str(where)!r} (then {_counts(then)}; now "
+                f"{_counts(now)}; or changed in place). Resume with the same text."
             )
 
     def _load(self, state: dict[str, Any]) -> None:
-        self._check_text(state["text"], self.folder.checkpoint)
-        if Settings.from_dict(state["settings"]) != self.settings:
+        with refusing(f"checkpoint {str(self.folder.checkpoint)!r}"):
+            text, settings = dict(state["text"]), Settings.from_dict(state["settings"])
+        self._check_text(text, self.folder.checkpoint)
+        if settings != self.settings:
             raise ValueError(
                 f"checkpoint {str(self.folder.checkpoint)!r} is of a run with other settings than "
                 f"{str(self.folder.config)!r}. Nothing was changed; put its own back."
             )
-        load_model(self.model, state["model"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.loss_sum, self.loss_count = self._number(state["loss_sum"]), state["loss_count"]
-        self.last = state["last"]
+        with refusing(f"checkpoint {str(self.folder.checkpoint)!r}"):
+            load_model(self.model, state["model"])
+            load_optimizer(self.optimizer, state["optimizer"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.loss_sum = self._number(state["loss_sum"])
+            self.loss_count, self.last = int(state["loss_count"]), dict(state["last"])
 
     def _number(self, value: float) -> torch.Tensor:
         exact = torch.float32 if self.device.type == "mps" else torch.float64
@@ -173,26 +180,27 @@ class TrainingRun:
         # A run may have been killed after it was given up and before it could say so.
         status, saved_at = self._status(), time.monotonic()
         try:
-            with _signals() as caught, self._bar(progress) as bar:
+            with caught_signals() as caught, self._bar(progress) as bar:
                 self.clock = time.perf_counter()
                 if self.step == 0:
                     self._record(metrics, loggers)
                 while self.step < self.settings.steps and status == "ok":
-                    due = time.monotonic() - saved_at > save_seconds
-                    stop, due = self._update(bool(caught), due and self.group.first)
+                    due = time.monotonic() - saved_at > save_seconds and self.group.first
+                    stop, due = self._update(caught.stop is not None, due or bool(caught.theirs))
                     bar.to(self.step)
                     if self.step in self.marks:
                         status = self._record(metrics, loggers)
                     if stop and self.step < self.settings.steps and status == "ok":
                         self._save(metrics)
-                        return self._result("stopped", caught[0] if caught else signal.SIGTERM)
+                        return self._result("stopped", caught.stop or signal.SIGTERM)
                     if due:
                         self._save(metrics)
                         saved_at = time.monotonic()
-            self._save(metrics)
-            result = self._result(status)
-            if self.group.first:
-                self.folder.write_result(result.to_dict())
+                        caught.hand_over()
+                self._save(metrics)
+                result = self._result(status)
+                if self.group.first:
+                    self.folder.write_result(result.to_dict())
             self.group.wait()
             return result
         finally:
@@ -326,24 +334,6 @@ class TrainingRun:
         )
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and Ctrl-C instead of dying; a second one acts as usual."""
-    caught: list[int] = []
-    before: dict[int, Any] = {}
-    numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    try:
-        for number in numbers:
-            before[number] = signal.signal(number, note)
-    except ValueError:
-        pass  # not the main thread: whoever owns it decides
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _counts(text: Mapping[str, Any]) -> str:
+    known = (text.get("train_tokens"), text.get("validation_tokens"))
+    return "{} tokens to train on and {} held out".format(*known)

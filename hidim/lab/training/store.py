@@ -14,6 +14,7 @@ GPFS, Lustre with `flock`).
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from typing import Any
 from hidim.curve import Curve
 from hidim.lab.training.curves import run_curve
 from hidim.lab.training.locks import take
+from hidim.lab.training.settings import Settings
 from hidim.support.files import write_text, write_with
 from hidim.support.json import plain
 from hidim.support.results import refusing
@@ -58,8 +60,15 @@ class RunFolder:
 
     @property
     def started(self) -> bool:
-        """Whether a run was ever begun here."""
+        """Whether a run was ever asked for here."""
         return self.config.exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether its text was read, too: from there on it is this run and no other."""
+        return self.started and (
+            "text" in self.read_config() or self.checkpoint.exists() or self.finished
+        )
 
     @property
     def finished(self) -> bool:
@@ -120,6 +129,15 @@ class RunFolder:
         with refusing(f"the run in {str(self.path)!r}"):
             return run_curve(config, rows, result["status"])
 
+    def settings(self) -> Settings:
+        """The settings of the run.
+
+        Raises:
+            ValueError: `config.json` is missing or damaged.
+        """
+        with refusing(f"the run in {str(self.path)!r}"):
+            return Settings.from_dict(self.read_config()["settings"])
+
     def read_config(self) -> dict[str, Any]:
         """What `config.json` says."""
         return _read_json(self.config)
@@ -148,12 +166,17 @@ class RunFolder:
         lines = self.metrics.read_bytes().split(b"\n")
         for number, line in enumerate(lines[:-1], start=1):
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                row = json.loads(line)
+                whole = isinstance(row, dict) and isinstance(row["step"], int)
+            except (ValueError, KeyError, RecursionError):
+                whole = False
+            if whole:
+                found.append(row)
+            else:
                 raise ValueError(
                     f"line {number} of {str(self.metrics)!r} is damaged. Restore the file, or move "
                     "the folder away and train again."
-                ) from None
+                )
         return found
 
 
@@ -168,6 +191,7 @@ class Metrics:
         _drop_cut_line(folder.metrics)
         rows = folder.rows()
         self.last_step: int = rows[-1]["step"] if rows else -1
+        self._path = str(folder.metrics)
         self._file = io.FileIO(folder.metrics, "a")  # unbuffered: a row is written or it is not
 
     def append(self, row: Mapping[str, Any]) -> bool:
@@ -175,14 +199,25 @@ class Metrics:
         if row["step"] <= self.last_step:
             return False
         line = (to_json(row) + "\n").encode()
-        if self._file.write(line) < len(line):
-            raise OSError("the disk is full: a row of the metrics could not be written.")
+        with self._named():
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.last_step = row["step"]
         return True
 
     def sync(self) -> None:
         """Push what was written to the disk."""
-        os.fsync(self._file.fileno())
+        with self._named():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of a descriptor know no file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
