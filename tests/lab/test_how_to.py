@@ -12,7 +12,7 @@ from hidim.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "train.md").read_text(encoding="utf-8")
-TINY = "--max-mb 0.1 --steps 2 --context 8 --batch-size 2 --validation-tokens 64"
+TINY = "--max-mb 0.1 --steps 2 --context 8 --batch-size 2 --validation-tokens 64 --warmup 1"
 
 
 def test_the_commands_shown_work(tmp_path, monkeypatch, capsys):

@@ -307,23 +307,21 @@ def test_a_job_of_submitit_is_queued_again_and_goes_on(interrupted, small, tmp_p
     runs = expand(small.replace(steps=2500), {"seed": [0, 1]})
     for one in (alone, sweep):
         one.add(runs)
-    parameters = {"timeout_min": 5}
-    if interrupted == "out of time":
-        parameters = {"timeout_min": 15 / 60, "signal_delay_s": 9}
-    (job,) = submit_workers(sweep, 1, cluster="local", parameters=parameters)
-    if interrupted == "preempted":
-        while not list(sweep.path.glob("runs/*/metrics.jsonl")):
-            time.sleep(0.1)
-        time.sleep(0.5)
-        # To the job itself, as Slurm does; the first process is submitit's controller.
-        found = subprocess.run(["pgrep", "-P", job.job_id], capture_output=True, text=True)
-        os.kill(int(found.stdout.split()[0]), signal.SIGTERM)
-        os.kill(int(found.stdout.split()[0]), signal.SIGUSR2)
+    # Submitit takes a signal in the last fifth or ten minutes of the time asked for as its end.
+    minutes = 60 if interrupted == "preempted" else 5
+    (job,) = submit_workers(sweep, 1, cluster="local", parameters={"timeout_min": minutes})
+    while not list(sweep.path.glob("runs/*/metrics.jsonl")):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    # To the job itself, as Slurm does; the first process is submitit's controller.
+    (worker,) = subprocess.check_output(["pgrep", "-P", job.job_id], text=True).split()
+    os.kill(int(worker), signal.SIGTERM)
+    os.kill(int(worker), signal.SIGUSR2)
     outcome = job.result()
     assert len(sweep.finished()) == 2
     assert outcome.signal is None
     log = job.paths.stderr.read_text()
-    assert "Requeued job" in log
+    assert f"this job is {interrupted.replace('out of time', 'timed-out')}" in log
     from hidim.lab.sweeps.sweep import work
 
     work(alone)

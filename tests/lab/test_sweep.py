@@ -16,7 +16,8 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, Settings, train
 from hidim.lab.sweeps.presets import LADDERS, Ladder, ladder
-from hidim.lab.sweeps.sweep import Sweep, expand, load_npz, work
+from hidim.lab.sweeps.sweep import Sweep, expand, work
+from hidim.lab.text.kept import load_npz
 
 
 def losses(folder):

@@ -190,7 +190,7 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
                 for key, value in last.items()
                 if key.startswith("option_") and value is not None
             }
-            known = {key: last[key] for key in names}
+            known = {key: last[key] for key in names if key in last}  # some came later
             known |= {"options": options, "lr": last["peak_lr"], "tokens": last["token_kind"]}
             settings = Settings(**known)
             size = {key: last[key] for key in ("parameters", "flops_per_token")}

@@ -10,14 +10,18 @@ rounding.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from hidim.lab.text.facts import check_enough, facts_of, lines_of
+from hidim.lab.text.kept import load_npz, save_npz
 from hidim.lab.text.sources import read_text
-from hidim.lab.text.tokens import Tokens, tokenize
+from hidim.lab.text.streams import is_stream
+from hidim.lab.text.tokens import Tokens, parse_kind, tokenize
 from hidim.lab.training.optimizers import check_optimizer
 from hidim.lab.training.processes import Group
 from hidim.lab.training.result import Result, from_record
@@ -29,8 +33,43 @@ _WIDE = 256  # below it a step is too short to be shared among threads
 
 
 def load_tokens(settings: Settings) -> Tokens:
-    """The text of a run as tokens."""
-    return tokenize(read_text(settings.data, max_mb=settings.max_mb), settings.tokens)
+    """The text of a run as tokens, with its facts."""
+    s = settings
+    text = read_text(s.data, max_mb=s.max_mb, split=s.split, dedup=s.dedup)
+    tokens = tokenize(text, s.tokens)
+    facts = facts_of(text, tokens, asked=parse_kind(s.tokens)[1])
+    return replace(tokens, facts=facts)
+
+
+def run_tokens(settings: Settings, folder: RunFolder) -> Tokens:
+    """The text of the run in a folder, which keeps there what came through a pipe.
+
+    Raises:
+        ValueError: several processes are to read one pipe.
+    """
+    if not is_stream(settings.data):
+        return load_tokens(settings)
+    if folder.text.exists():
+        return load_npz(folder.text)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"`data` {settings.data!r} can be read by one process only: use a file.")
+    tokens = load_tokens(settings)
+    save_npz(folder.text, tokens)
+    return tokens
+
+
+def check_new(settings: Settings) -> None:
+    """Refuse, before any work, what no run should begin with.
+
+    Raises:
+        ValueError: no such optimizer or option, or a warm-up that never ends.
+    """
+    check_optimizer(settings.optimizer, settings.lr, settings.options)
+    if settings.warmup > settings.steps:
+        raise ValueError(
+            f"`warmup` {settings.warmup} is longer than the run of {settings.steps} `steps`: its "
+            "rate would never be reached. Give fewer, such as a tenth of the steps."
+        )
 
 
 def train(
@@ -44,6 +83,7 @@ def train(
     parallel: str = "ddp",
     progress: bool | None = None,
     loggers: Sequence[Logger] = (),
+    tell: Callable[[str], object] | None = None,
 ) -> Result:
     """Train a model, or go on with a run that was stopped, and leave everything in a folder.
 
@@ -62,6 +102,8 @@ def train(
             one, or with another number of processes.
         progress: show a bar; None means on a terminal.
         loggers: called with every new row of the metrics.
+        tell: called before a new run trains, with a line each on what its text is worth: the
+            overlap of the held-out part with the training part, and what is not as asked.
 
     Raises:
         ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
@@ -80,7 +122,14 @@ def train(
             return from_record(begun["result"])
         with _threads(begun["threads"]), _memory():
             try:
-                run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
+                text = tokens or run_tokens(settings, folder)
+                if not begun["begun"]:
+                    check_enough(text, settings.data)
+                    told = {**text.facts, "validation_tokens": len(text.validation)}
+                    for line in lines_of(told, evaluated=settings.validation_tokens):
+                        if tell is not None and group.first:
+                            tell(line)
+                run = TrainingRun(settings, folder, group, text)
                 run.prepare()
             except Exception:
                 if group.first and not begun["claimed"]:
@@ -105,14 +154,18 @@ def _begin(
     chosen = _agreed(settings, folder) if resume or settings is None else settings
     if folder.finished:
         return {"settings": chosen.to_dict(), "threads": None, "result": folder.read_result()}
-    check_optimizer(chosen.optimizer, chosen.lr, chosen.options)
+    begun = folder.begun
+    if begun:
+        check_optimizer(chosen.optimizer, chosen.lr, chosen.options)
+    else:
+        check_new(chosen)
     claimed = folder.started and (resume or settings is None)
     kept = folder.read_config().get("threads") if claimed else None
     wanted = threads or kept or (1 if chosen.width < _WIDE else torch.get_num_threads())
     asked = {"settings": chosen.to_dict(), "threads": wanted}
     if not claimed:
         folder.write_config(asked)
-    return {**asked, "result": None, "claimed": claimed}
+    return {**asked, "result": None, "claimed": claimed, "begun": begun}
 
 
 def _withdraw(folder: RunFolder) -> None:

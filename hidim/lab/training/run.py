@@ -100,6 +100,7 @@ class TrainingRun:
             "vocabulary": self.text.vocabulary.size,
             "vocabulary_fingerprint": self.text.vocabulary.fingerprint,
             "fingerprint": self.text.fingerprint,
+            **self.text.facts,
         }
 
     def _check_text(self, then: dict[str, Any], where: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
+from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.text.tokens import parse_kind
 from hidim.lab.training.names import spelled
 from hidim.support.checks import (
@@ -28,6 +29,7 @@ from hidim.support.checks import (
 
 SCHEDULES = ("constant", "cosine", "wsd")
 PRECISIONS = ("auto", "float32", "bfloat16")
+_LATER = {"split": "document", "dedup": "document"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Settings:
         data: source of text, see `hidim.lab.text.sources.read_text`.
         max_mb: at most this much of it, millions of bytes.
         tokens: "byte", "char" or "bpe:SIZE".
+        split: what is held out: "document", "file" or "time", see `hidim.lab.text.splits`.
+        dedup: what counts twice: "document", "near" or "line".
         model: "lstm" or "transformer"; `width`, `layers`, `heads` are its size.
         context: inputs per window, tokens.
         batch_size: windows per optimizer step, over all processes and micro-batches.
@@ -81,6 +85,8 @@ class Settings:
     seed: int = 0
     precision: str = "auto"
     compile: bool = False
+    split: str = "document"
+    dedup: str = "document"
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -107,6 +113,8 @@ class Settings:
             ("model", ("lstm", "transformer")),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
+            ("split", SPLITS),
+            ("dedup", DEDUPS),
         ):
             put(name, choice(name, hyphenated(getattr(self, name)), known))
         for name in ("data", "optimizer"):
@@ -157,12 +165,18 @@ class Settings:
     @property
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that tell settings apart."""
-        return _digest(self.to_dict())
+        return _digest(_as_before(self.to_dict()))
 
     @property
     def text_fingerprint(self) -> str:
         """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
-        return _digest({"data": self.data, "max_mb": self.max_mb, "tokens": self.tokens})
+        names = ("data", "max_mb", "tokens", *_LATER)
+        return _digest(_as_before({name: getattr(self, name) for name in names}))
+
+
+def _as_before(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what came later and is as it always was: folders keep their names."""
+    return {key: value for key, value in values.items() if _LATER.get(key, ...) != value}
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     checkpoint.pt   the newest state, replaced as a whole
     result.json     there when, and only when, the run is finished
     lock            held by the process that trains; the system lets go of it at any death
+    text.npz        the text as tokens, of a run whose text came through a pipe
 
 Every file but the metrics appears whole or not at all. A line of metrics cut by a kill is removed
 before the next is written; rows that were written after the last checkpoint are kept, not repeated.
@@ -54,6 +55,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
+        self.text = self.path / "text.npz"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -100,7 +102,7 @@ class RunFolder:
 
     def _drop_half_written(self) -> None:
         """Remove the temporary files of saves that a kill cut short; nobody else writes here."""
-        for target in (self.config, self.checkpoint, self.result):
+        for target in (self.config, self.checkpoint, self.result, self.text):
             for left in self.path.glob(f".{target.name}.*"):
                 left.unlink(missing_ok=True)
 
