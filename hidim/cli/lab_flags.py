@@ -31,7 +31,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "schedule": ("training", "of the learning rate: constant, cosine or wsd"),
     "warmup": ("training", "steps of linear warm-up"),
     "clip": ("training", "largest gradient norm; 0 does not clip"),
-    "evaluation_growth": ("training", "evaluate at steps growth^k"),
+    "evaluation_growth": ("training", "evaluate at steps growth^k instead of ten"),
     "seed": ("training", "of weights and order"),
     "precision": ("training", "float32, bfloat16 or auto"),
     "compile": ("training", "torch.compile"),
@@ -56,7 +56,7 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         if one.name == "compile":
             groups[group].add_argument(flag, action="store_true", default=None, help=text)
             continue
-        shown = "all" if one.default is None else one.default
+        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, one.default)
         kind: Any = str if isinstance(one.default, str) else count
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(

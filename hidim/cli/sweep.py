@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:
     from hidim.lab.sweeps.executors import local_workers, submit_workers, train_with
 
-    for one in _texts(sweep):
+    for one in _new_texts(sweep):
         if is_stream(one.data):  # a worker has no standard input, and a pipe is read once
             sweep.tokens(one)
     if args.executor == "slurm":
@@ -112,15 +112,18 @@ def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Name
     return code
 
 
-def _texts(sweep: Any) -> list[Settings]:
-    """One run of every text that is yet to be trained on."""
-    left = {n: one for n, one in sweep.settings().items() if not sweep.folder(n).finished}
-    return list({one.text_fingerprint: one for one in left.values()}.values())
+def _new_texts(sweep: Any) -> list[Settings]:
+    """One run of every text on which no run has begun."""
+    every = sweep.settings()
+    old = {one.text_fingerprint for name, one in every.items() if sweep.folder(name).begun}
+    return list(
+        {f: one for one in every.values() if (f := one.text_fingerprint) not in old}.values()
+    )
 
 
 def _tell(sweep: Any) -> None:
-    """Read every text, once for all workers, and say what it is worth."""
-    for one in _texts(sweep):
+    """Read every new text, once for all workers, and say what it is worth."""
+    for one in _new_texts(sweep):
         with suppress(ValueError, MissingExtra, OSError):  # whoever trains on it says so
             tokens = sweep.tokens(one)
             facts = {**tokens.facts, "validation_tokens": len(tokens.validation)}

@@ -123,7 +123,7 @@ class _Rows:
                   f"{'tokens/s':>9}")  # fmt: skip
         self._next = max(1.25 * step, 1.0)
         speed = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
-        loss = row["validation_loss"]
+        loss = row.get("validation_loss")
         bits = None if loss is None or self._bits is None else loss * self._bits
         print(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
               f"{_number(loss):>10} {_number(bits):>9} {speed:>9}", flush=True)  # fmt: skip

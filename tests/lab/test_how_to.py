@@ -24,6 +24,15 @@ def test_the_commands_shown_work(tmp_path, monkeypatch, capsys):
         assert main([*line.split(), *small.split()]) == 0, capsys.readouterr().err
 
 
+def test_the_fit_shown_reads_the_run_shown(tmp_path, monkeypatch, capsys):
+    """A run as `hidim train --out run` makes it: its ten evaluations are too few for a law."""
+    monkeypatch.chdir(tmp_path)
+    (line,) = re.findall(r"^\$ hidim (fit run .*)$", PAGE, flags=re.MULTILINE)
+    assert main(["train", "--out", "run", *TINY.split(), "--steps", "60"]) == 0
+    assert main(line.split()) == 0, capsys.readouterr().err
+    assert "loss is that of training" in capsys.readouterr().out
+
+
 def test_the_python_shown_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):

@@ -181,6 +181,8 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
         names = [field.name for field in fields(Settings) if field.name not in apart]
         by_run: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
+            if row.get("evaluated") is False:
+                row.pop("validation_loss")
             if row["status"] is not None:
                 by_run.setdefault(row["run"], []).append(row)
         for name, every in by_run.items():
@@ -248,7 +250,11 @@ def metrics_table(path: str | os.PathLike[str]) -> Any:
         known = {"run": name, "status": status, **settings, **options}
         # A row has a rate and a count of tokens of its own; the settings' go by other names.
         named = {"peak_lr": settings["lr"], "token_kind": settings["tokens"]}
-        rows += [{**known, **size, **row, **named} for row in folder.rows()]
+        own = folder.rows()
+        if any("validation_loss" not in row for row in own):
+            # A null in a table may be a loss that is no number, or none.
+            own = [{**row, "evaluated": "validation_loss" in row} for row in own]
+        rows += [{**known, **size, **row, **named} for row in own]
     if not rows:
         raise ValueError(f"{str(path)!r} holds no run.")
     columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -125,16 +125,16 @@ def train(
                 text = tokens or run_tokens(settings, folder)
                 if not begun["begun"]:
                     check_enough(text, settings.data)
-                    told = {**text.facts, "validation_tokens": len(text.validation)}
-                    for line in lines_of(told, evaluated=settings.validation_tokens):
-                        if tell is not None and group.first:
-                            tell(line)
                 run = TrainingRun(settings, folder, group, text)
                 run.prepare()
             except Exception:
                 if group.first and not begun["claimed"]:
                     _withdraw(folder)
                 raise
+            if tell is not None and group.first and not begun["begun"]:
+                told = {**text.facts, "validation_tokens": len(text.validation)}
+                for line in lines_of(told, evaluated=settings.validation_tokens):
+                    tell(line)
             return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
 
 

@@ -22,7 +22,7 @@ from hidim.lab.text.tokens import Tokens
 from hidim.lab.training.models import Shape, build, check_bfloat16_lstm, next_token_loss
 from hidim.lab.training.optimizers import make_optimizer
 from hidim.lab.training.processes import Group
-from hidim.lab.training.result import Result, evaluation_steps
+from hidim.lab.training.result import Result, evaluation_steps, few_evaluations
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.sharding import gathered, load_model, load_optimizer
 from hidim.lab.training.signals import caught_signals
@@ -55,7 +55,12 @@ class TrainingRun:
             s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
         )
         self.rate = s.rate()
-        self.marks = set(evaluation_steps(s.steps, s.evaluation_growth))
+        self.evaluated = set(
+            few_evaluations(s.steps)
+            if s.evaluation_growth is None
+            else evaluation_steps(s.steps, s.evaluation_growth)
+        )
+        self.marks = self.evaluated | set(evaluation_steps(s.steps, s.evaluation_growth or 1.1))
         self.gradient_norm: Any = None  # of the last gradient before clipping, on the device
         self.step, self.seconds, self.clock = 0, 0.0, time.perf_counter()
         # Kept on the device, so that a GPU need not be waited for at every step.
@@ -285,13 +290,16 @@ class TrainingRun:
             "step": self.step,
             "tokens": self.step * self.settings.tokens_per_step,
             "train_loss": train_loss,
-            # A model held in parts is computed by all processes or by none.
-            "validation_loss": self.evaluate() if self.group.first or self.group.sharded else None,
             "lr": self.settings.lr * float(self.rate(self.step)),
             "gradient_norm": self._norm(),
             "tokens_per_second": self._speed(),
         }
-        self.last = row
+        if self.step in self.evaluated or self._is_lost(train_loss):
+            # A model held in parts is computed by all processes or by none.
+            ours = self.group.first or self.group.sharded
+            row["validation_loss"] = self.evaluate() if ours else None
+        # A row without an evaluation knows that of the last one.
+        self.last = {"validation_loss": self.last.get("validation_loss"), **row}
         if metrics is not None and metrics.append(row):
             for logger in loggers:
                 logger(row)
@@ -301,12 +309,14 @@ class TrainingRun:
 
     def _status(self) -> str:
         """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""
-        bound = LOST * math.log(self.shape.vocabulary)
         losses = [self.last.get(name) for name in ("train_loss", "validation_loss")]
-        lost = any(loss is not None and not loss < bound for loss in losses)
+        lost = any(self._is_lost(loss) for loss in losses)
         # The first process may be the only one that evaluates.
         _, (lost,) = self.group.combine(self._number(0.0), lost)
         return "diverged" if lost else "ok"
+
+    def _is_lost(self, loss: float | None) -> bool:
+        return loss is not None and not loss < LOST * math.log(self.shape.vocabulary)
 
     def evaluate(self) -> float:
         """Mean loss over the held-out windows, nats per token."""

@@ -51,7 +51,8 @@ class Settings:
         schedule: "constant", "cosine" (to 0) or "wsd", over `steps`; `warmup` steps from zero.
         clip: largest norm of the whole gradient; 0 does not clip.
         validation_tokens: most held-out tokens per evaluation.
-        evaluation_growth: evaluations at steps growth^k, and at the last.
+        evaluation_growth: evaluations at steps growth^k, and at the last; None evaluates at ten
+            steps, which costs a default run 4 % of its time, and logs the training loss at 1.1^k.
         seed: of the initial weights and of the order of the text.
         precision: "float32", "bfloat16" (autocast) or "auto", bfloat16 where a GPU has it.
         compile: pass the model through torch.compile.
@@ -81,7 +82,7 @@ class Settings:
     warmup: int = 0
     clip: float = 1.0
     validation_tokens: int = 8192
-    evaluation_growth: float = 1.1
+    evaluation_growth: float | None = None
     seed: int = 0
     precision: str = "auto"
     compile: bool = False
@@ -103,8 +104,9 @@ class Settings:
             put("max_mb", positive("max_mb", self.max_mb))
         put("lr", positive("lr", self.lr))
         put("clip", non_negative("clip", self.clip))
-        put("evaluation_growth", finite("evaluation_growth", self.evaluation_growth))
-        if self.evaluation_growth <= 1:
+        if self.evaluation_growth is not None:
+            put("evaluation_growth", finite("evaluation_growth", self.evaluation_growth))
+        if self.evaluation_growth is not None and self.evaluation_growth <= 1:
             raise ValueError(
                 f"`evaluation_growth` must exceed 1, got {self.evaluation_growth}; 1.1 is usual."
             )
