@@ -7,13 +7,16 @@ import dataclasses
 from typing import Any
 
 from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
+from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
 
 # Setting -> (group of flags, what its help says).
 _HELP: dict[str, tuple[str, str]] = {
-    "data": ("text", "stdlib, package:NAME, hub:NAME[:CONFIG[:SPLIT]], a file or a folder"),
+    "data": ("text", "stdlib, package:NAME, hub:NAME[:CONFIG[:SPLIT]], a file, a folder or -"),
     "max_mb": ("text", "at most this much text, millions of bytes (a hub set needs it)"),
     "tokens": ("text", "byte, char or bpe:SIZE"),
+    "split": ("text", "what is held out: document, file or time"),
+    "dedup": ("text", "what counts twice: document, near or line; alone: line"),
     "validation_tokens": ("text", "held-out tokens per evaluation, at most"),
     "model": ("model", "lstm or transformer"),
     "width": ("model", "hidden size"),
@@ -28,12 +31,18 @@ _HELP: dict[str, tuple[str, str]] = {
     "schedule": ("training", "of the learning rate: constant, cosine or wsd"),
     "warmup": ("training", "steps of linear warm-up"),
     "clip": ("training", "largest gradient norm; 0 does not clip"),
-    "evaluation_growth": ("training", "evaluate at steps growth^k"),
+    "evaluation_growth": ("training", "evaluate at steps growth^k instead of ten"),
     "seed": ("training", "of weights and order"),
     "precision": ("training", "float32, bfloat16 or auto"),
     "compile": ("training", "torch.compile"),
 }
-_CHOICES = {"model": ("lstm", "transformer"), "schedule": SCHEDULES, "precision": PRECISIONS}
+_CHOICES = {
+    "model": ("lstm", "transformer"),
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "split": SPLITS,
+    "dedup": DEDUPS,
+}
 
 
 def add_settings_flags(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +56,15 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         if one.name == "compile":
             groups[group].add_argument(flag, action="store_true", default=None, help=text)
             continue
-        shown = "all" if one.default is None else one.default
+        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, one.default)
         kind: Any = str if isinstance(one.default, str) else count
+        alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
             help=f"{text} ({shown})",
+            **alone,
         )
     groups["training"].add_argument(
         "--options",

@@ -52,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.figures:
         require("matplotlib", "plots")
-    if args.sql:
+    if args.sql is not None:
         names, rows = measured.query(args.folder, args.sql)
+        _keep_table(args.folder)
         return _hand_back_query(names, rows, args)
     runs = measured.measured_runs(args.folder)
     missing = measured.unfinished(args.folder) if Path(args.folder).is_dir() else 0
@@ -74,6 +75,17 @@ def run(args: argparse.Namespace) -> int:
         answer=_data(answer),
         text=_text(answer),
     )
+
+
+def _keep_table(folder: str) -> None:
+    """Write metrics.parquet beside the runs, where one may write."""
+    from hidim.lab.reports.measured import consolidate
+
+    if Path(folder).is_dir():
+        try:
+            consolidate(folder)
+        except (ValueError, OSError) as error:
+            print(f"hidim: metrics.parquet was not written: {error}", file=sys.stderr)
 
 
 def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:

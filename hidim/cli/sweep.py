@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, settings_given
 from hidim.cli.numbers import number
+from hidim.lab.text.facts import lines_of
+from hidim.lab.text.streams import is_stream
 from hidim.lab.training.settings import Settings
 from hidim.support.checks import non_negative
-from hidim.support.extras import require
+from hidim.support.extras import MissingExtra, require
 from hidim.support.progress import Progress
 
 SUMMARY = "Train every combination of settings, in parallel; resumes whatever was killed."
@@ -42,11 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--save-seconds", type=number, default=60.0, metavar="S", help="(60)")
     group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
     group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     add_settings_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Want the runs, then train what is not finished."""
+    if args.lifeline:
+        from hidim.lab.sweeps.executors import die_with_parent
+
+        die_with_parent()  # before torch is there, which takes seconds
     require("torch", "lab")
     from hidim.lab.sweeps.presets import ladder
     from hidim.lab.sweeps.sweep import Sweep, expand
@@ -77,11 +86,17 @@ def run(args: argparse.Namespace) -> int:
 def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:
     from hidim.lab.sweeps.executors import local_workers, submit_workers, train_with
 
+    for one in _new_texts(sweep):
+        if is_stream(one.data):  # a worker has no standard input, and a pipe is read once
+            sweep.tokens(one)
     if args.executor == "slurm":
         jobs = submit_workers(sweep, count, preset=args.preset, parameters=args.slurm_parameters)
-        print("submitted: " + ", ".join(str(job.job_id) for job in jobs))
+        names = [str(job.job_id) for job in jobs]
+        print("submitted: " + ", ".join(names))
+        print(f"they go on without this command; to stop them: scancel {' '.join(names)}")
         return 0
     before = len(sweep.finished())
+    _tell(sweep)
     if args.executor == "dask":
         with executor_of(args, folder=args.out) as executor:
             code = _code(train_with(sweep, executor, stage=stage, save_seconds=saved))
@@ -95,6 +110,25 @@ def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Name
     done, total = len(sweep.finished()), len(sweep.settings())
     print(f"{done} of {total} runs finished, {done - before} of them now: hidim report {args.out}")
     return code
+
+
+def _new_texts(sweep: Any) -> list[Settings]:
+    """One run of every text on which no run has begun."""
+    every = sweep.settings()
+    old = {one.text_fingerprint for name, one in every.items() if sweep.folder(name).begun}
+    return list(
+        {f: one for one in every.values() if (f := one.text_fingerprint) not in old}.values()
+    )
+
+
+def _tell(sweep: Any) -> None:
+    """Read every new text, once for all workers, and say what it is worth."""
+    for one in _new_texts(sweep):
+        with suppress(ValueError, MissingExtra, OSError):  # whoever trains on it says so
+            tokens = sweep.tokens(one)
+            facts = {**tokens.facts, "validation_tokens": len(tokens.validation)}
+            for line in lines_of(facts, evaluated=one.validation_tokens):
+                print(f"hidim: {one.data}: {line}", file=sys.stderr)
 
 
 def _show(bar: Progress) -> Callable[[int, int], None]:

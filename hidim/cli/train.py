@@ -11,6 +11,7 @@ from typing import Any
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.numbers import count, number
 from hidim.cli.output import print_json
+from hidim.lab.text.facts import bits_per_byte
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.checks import non_negative, whole
@@ -60,14 +61,20 @@ def run(args: argparse.Namespace) -> int:
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
-    if args.resume and not folder.started and os.environ.get("RANK", "0") == "0":
-        print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
+    if args.resume and not folder.started:
+        if not given:
+            raise ValueError(
+                f"{args.out!r} holds no run to go on with: it was stopped before it had begun, or "
+                "never was. Start it again with its settings."
+            )
+        if os.environ.get("RANK", "0") == "0":
+            print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
     # A run that is only read, or refused, has nothing to log.
     logged = _trains(folder, args.resume)
     tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)
     with open_loggers(tensorboard, wandb, settings, args.out) as loggers:
         if not args.json:
-            loggers = [_Rows(), *loggers]
+            loggers = [_Rows(folder, settings), *loggers]
         result = train(
             settings,
             args.out,
@@ -76,54 +83,80 @@ def run(args: argparse.Namespace) -> int:
             threads=threads,
             parallel=args.parallel,
             loggers=loggers,
+            tell=lambda line: print(f"hidim: {line}", file=sys.stderr),
         )
     if os.environ.get("RANK", "0") != "0":
         pass  # of several processes the first one speaks
     elif args.json:
-        print_json({"out": args.out, **result.to_dict()})
+        print_json({"out": args.out, **result.to_dict(), **_per_byte(folder, settings, result)})
     else:
-        _print_end(args.out, result)
+        _print_end(folder, settings, result)
     return 0 if result.signal is None else 128 + result.signal
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:
-    return resume and not folder.finished if folder.started else True
+    return resume and not folder.finished if folder.begun else True
 
 
 def _settings(given: dict[str, Any], folder: RunFolder | None) -> Settings:
     """Those asked for, on top of the defaults or, when resuming, of the run's own."""
     if folder is None:
         return Settings.from_dict(given)
-    stored = folder.read_config()["settings"]
-    return Settings.from_dict({**stored, **given})
+    return Settings.from_dict({**folder.settings().to_dict(), **given})
 
 
 class _Rows:
     """Prints about ten rows a decade, each as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: RunFolder, settings: Settings) -> None:
         self._next = 0.0
+        self._folder, self._settings = folder, settings
+        self._bits: float | None = None
 
     def __call__(self, row: dict[str, Any]) -> None:
         step = row["step"]
         if step < self._next:
             return
         if self._next == 0.0:
-            print(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'tokens/s':>9}")
+            self._bits = _bits(self._folder, self._settings)
+            print(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'bits/byte':>9} "
+                  f"{'tokens/s':>9}")  # fmt: skip
         self._next = max(1.25 * step, 1.0)
-        train = "" if row["train_loss"] is None else f"{row['train_loss']:.4f}"
         speed = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
-        loss = row["validation_loss"]
-        print(f"{step:>8,} {row['tokens']:>12,} {train:>8} {loss:>10.4f} {speed:>9}", flush=True)
+        loss = row.get("validation_loss")
+        bits = None if loss is None or self._bits is None else loss * self._bits
+        print(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
+              f"{_number(loss):>10} {_number(bits):>9} {speed:>9}", flush=True)  # fmt: skip
 
 
-def _print_end(out: str, result: Any) -> None:
+def _bits(folder: RunFolder, settings: Settings) -> float | None:
+    """Bits per byte of a nat per token in this run."""
+    text = folder.read_config().get("text", {}) if folder.started else {}
+    return bits_per_byte(text, settings.tokens)
+
+
+def _per_byte(folder: RunFolder, settings: Settings, result: Any) -> dict[str, float | None]:
+    bits, loss = _bits(folder, settings), result.validation_loss
+    return {"bits_per_byte": None if bits is None or loss is None else loss * bits}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _print_end(folder: RunFolder, settings: Settings, result: Any) -> None:
+    out = folder.path
     loss = "none" if result.validation_loss is None else f"{result.validation_loss:.4f} nats"
+    bits = _bits(folder, settings)
     if result.status == "stopped":
         name = signal.Signals(result.signal).name
         print(f"stopped by {name} at step {result.step:,}, saved: hidim train --out {out} --resume")
         return
+    per_byte = ""
+    if result.validation_loss is not None and bits is not None:
+        per_byte = f" ({result.validation_loss * bits:.4f} bits per byte)"
     print(
         f"{result.status}: {result.step:,} steps, {result.tokens:,} tokens, validation loss {loss}"
-        f" per token, {result.parameters:,} parameters, {result.tokens_per_second:,.0f} tokens/s"
+        f" per token{per_byte}, {result.parameters:,} parameters, "
+        f"{result.tokens_per_second:,.0f} tokens/s"
     )

@@ -21,7 +21,7 @@ def command(text_file, tmp_path):
 def test_it_shows_the_loss_and_keeps_the_run(command, tmp_path, capsys):
     assert main([*command, "--optimizer", "dana-decaying", "--options", "kappa_3=0.7"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].split() == ["step", "tokens", "train", "validation", "tokens/s"]
+    assert out[0].split() == ["step", "tokens", "train", "validation", "bits/byte", "tokens/s"]
     assert out[-1].startswith("ok: 12 steps, 768 tokens, validation loss")
     settings = RunFolder(tmp_path / "run").read_config()["settings"]
     assert settings["options"] == {"kappa_3": 0.7}
@@ -46,6 +46,9 @@ def test_resuming_needs_no_flag_but_the_folder(command, tmp_path, capsys):
 
 def test_ctrl_c_saves_and_exits_with_130(command, tmp_path, capsys, monkeypatch):
     class Impatient:
+        def __init__(self, *given):
+            pass
+
         def __call__(self, row):
             if row["step"] == 4:
                 signal.raise_signal(signal.SIGINT)

@@ -182,7 +182,7 @@ def test_text_of_one_character(small, tmp_path):
 
 
 def test_a_folder_of_other_files_or_other_encodings(small, tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"text": "a row"}')
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
     refused(r"hub:.* --max-mb", small.replace(data=str(tmp_path)), tmp_path / "r")
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
     refused(r"latin\.txt' is not UTF-8", small.replace(data=str(tmp_path)), tmp_path / "r")

@@ -16,7 +16,8 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, Settings, train
 from hidim.lab.sweeps.presets import LADDERS, Ladder, ladder
-from hidim.lab.sweeps.sweep import Sweep, expand, load_npz, work
+from hidim.lab.sweeps.sweep import Sweep, expand, work
+from hidim.lab.text.kept import load_npz
 
 
 def losses(folder):
@@ -316,6 +317,7 @@ def test_an_executor_trains_every_run_and_what_is_wanted_next(small, tmp_path):
     sweep.add(runs)
     with ThreadPoolExecutor(2) as threads:
         outcome = train_with(sweep, threads, stage=lambda sweep: more)
+    assert not outcome.failed
     assert sorted(outcome.trained) == sorted(alone.finished())
     for name in outcome.trained:
         assert losses(sweep.folder(name).path) == losses(alone.folder(name).path)

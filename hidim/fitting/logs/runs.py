@@ -6,7 +6,7 @@ of two mixed or resumed runs would then be fitted as if it were one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, cast
 
@@ -96,6 +96,9 @@ class Run(Saved, format="hidim-run/1"):
         names, as it is in the curves of `hidim.predict` and `hidim.simulate`, and known between the
         steps too; without either, `lr`. None is made up.
 
+        The loss is the risk; of a run of `hidim train` that logged its training loss at more steps
+        than it was evaluated at, that training loss, which is a mean since the row before.
+
         Args:
             curve: measured, predicted or simulated; a diverged one is refused.
             lr: a constant rate, for a curve that says none.
@@ -114,6 +117,7 @@ class Run(Saved, format="hidim-run/1"):
         name = f"curve {curve.label!r}" if curve.label else "a curve"
         if curve.status == "diverged":
             raise ValueError(f"{name} diverged, and a diverged run has no law: leave it out.")
+        curve, logged = _as_logged(curve) if loss is None else (curve, ())
         values = curve.risk if loss is None else _column(curve, loss, name)
         _, places = np.unique(curve.steps, return_index=True)
         if loss is not None:  # a training loss begins with the first step
@@ -121,6 +125,7 @@ class Run(Saved, format="hidim-run/1"):
         steps = np.asarray(curve.steps, dtype=np.float64)[places]
         rates, schedule, notes = rate_of(curve, name, lr)
         given = "lr" in curve.columns and schedule is None
+        notes = (*notes, *logged)
         if curve.status != "ok":
             error = curve.provenance.get("error")
             about = f" by up to {error:.1e}" if isinstance(error, float) else ""
@@ -163,6 +168,21 @@ class Run(Saved, format="hidim-run/1"):
         step = np.bincount(which, self.steps, points)[some] / count[some]
         mean = np.bincount(which, log_loss, points)[some] / count[some]
         return step, mean, count[some].astype(np.float64)
+
+
+def _as_logged(curve: Curve) -> tuple[Curve, tuple[str, ...]]:
+    """A run of the lab with every row it logged, and a note; any other curve as it is."""
+    logged = curve.provenance.get("train")
+    if not (isinstance(logged, Mapping) and {"steps", "loss", "lr"} <= set(logged)):
+        return curve, ()
+    steps, loss, lr = (np.array(logged[key], dtype=np.float64) for key in ("steps", "loss", "lr"))
+    use = np.isfinite(loss)
+    rest = {key: value for key, value in curve.provenance.items() if key != "train"}
+    finer = replace(
+        curve, steps=steps[use], risk=loss[use], columns={"lr": lr[use]}, provenance=rest
+    )
+    few = len(curve.steps)
+    return finer, (f"the loss is that of training: of {len(steps)} rows {few} were evaluated",)
 
 
 def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate:

@@ -181,6 +181,8 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
         names = [field.name for field in fields(Settings) if field.name not in apart]
         by_run: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
+            if row.get("evaluated") is False:
+                row.pop("validation_loss")
             if row["status"] is not None:
                 by_run.setdefault(row["run"], []).append(row)
         for name, every in by_run.items():
@@ -190,7 +192,7 @@ def _stored(path: Path) -> Iterator[dict[str, Any]]:
                 for key, value in last.items()
                 if key.startswith("option_") and value is not None
             }
-            known = {key: last[key] for key in names}
+            known = {key: last[key] for key in names if key in last}  # some came later
             known |= {"options": options, "lr": last["peak_lr"], "tokens": last["token_kind"]}
             settings = Settings(**known)
             size = {key: last[key] for key in ("parameters", "flops_per_token")}
@@ -216,10 +218,24 @@ def consolidate(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: there is no run.
+        OSError: the folder cannot be written.
         MissingExtra: pyarrow is not installed.
     """
-    arrow: Any = require("pyarrow", "lab")
     parquet: Any = require("pyarrow.parquet", "lab")
+    table, target = metrics_table(path), Path(path) / "metrics.parquet"
+    write_with(target, lambda stream: parquet.write_table(table, stream))
+    return target
+
+
+def metrics_table(path: str | os.PathLike[str]) -> Any:
+    """The rows of `consolidate` as a table of pyarrow, or those of a file that it wrote."""
+    arrow: Any = require("pyarrow", "lab")
+    if Path(path).is_file():
+        parquet: Any = require("pyarrow.parquet", "lab")
+        try:
+            return parquet.read_table(path)
+        except arrow.ArrowInvalid as error:
+            raise ValueError(f"{str(path)!r} is no Parquet file: {_first_line(error)}") from None
     rows = []
     folders = list(run_folders(path))
     names = Counter(folder.path.name for folder in folders)
@@ -234,18 +250,34 @@ def consolidate(path: str | os.PathLike[str]) -> Path:
         known = {"run": name, "status": status, **settings, **options}
         # A row has a rate and a count of tokens of its own; the settings' go by other names.
         named = {"peak_lr": settings["lr"], "token_kind": settings["tokens"]}
-        rows += [{**known, **size, **row, **named} for row in folder.rows()]
+        own = folder.rows()
+        if any("validation_loss" not in row for row in own):
+            # A null in a table may be a loss that is no number, or none.
+            own = [{**row, "evaluated": "validation_loss" in row} for row in own]
+        rows += [{**known, **size, **row, **named} for row in own]
     if not rows:
         raise ValueError(f"{str(path)!r} holds no run.")
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = arrow.table({name: _column([row.get(name) for row in rows]) for name in columns})
-    target = Path(path) / "metrics.parquet"
-    write_with(target, lambda stream: parquet.write_table(table, stream))
-    return target
+    return arrow.table({name: _column([row.get(name) for row in rows]) for name in columns})
+
+
+# In this order: the last one makes the others final.
+_LOCKED = (
+    "set autoinstall_known_extensions = false",
+    "set autoload_known_extensions = false",
+    "set allow_persistent_secrets = false",
+    "set python_enable_replacements = false",
+    "set temp_directory = ''",
+    "set enable_external_access = false",
+    "set lock_configuration = true",
+)
 
 
 def query(path: str | os.PathLike[str], sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Ask DuckDB about the table `metrics` of a folder of runs, or of a file of `consolidate`.
+
+    A question sees this table alone: no file, no network, no extension, no variable of Python.
+    Nothing is written.
 
     Returns the names of the columns and the rows.
 
@@ -254,15 +286,24 @@ def query(path: str | os.PathLike[str], sql: str) -> tuple[list[str], list[tuple
         MissingExtra: duckdb is not installed.
     """
     duckdb: Any = require("duckdb", "lab")
-    target = Path(path) if Path(path).is_file() else consolidate(path)
+    rows = metrics_table(path)
     with duckdb.connect() as connection:
-        # As a relation and not in the text of a view, so that any path will do.
+        connection.register("given", rows)
+        connection.execute("create table metrics as from given")
+        connection.unregister("given")
+        for setting in _LOCKED:
+            connection.execute(setting)
         try:
-            connection.register("metrics", connection.read_parquet(str(target)))
             answer = connection.execute(sql)
+            if answer is None or answer.description is None:
+                raise ValueError("`sql` asks nothing: give a question, such as 'from metrics'.")
             return [column[0] for column in answer.description], answer.fetchall()
         except duckdb.Error as error:
-            raise ValueError(f"`sql` is refused: {str(error).splitlines()[0]}") from None
+            raise ValueError(f"`sql` is refused: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _column(values: list[Any]) -> list[Any]:

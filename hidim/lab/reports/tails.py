@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hidim.lab.text.batches import validation_windows
 from hidim.lab.text.tokens import Tokens
-from hidim.lab.training.entry import load_tokens
+from hidim.lab.training.entry import run_tokens
 from hidim.lab.training.models import Shape, build, next_token_loss
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder, load_checkpoint
@@ -53,7 +53,7 @@ def model_tails(
         raise ValueError(f"{str(path)!r} holds no checkpoint: hidim train --out {path}")
     state = load_checkpoint(folder.checkpoint)
     settings = Settings.from_dict(state["settings"])
-    text = tokens or load_tokens(settings)
+    text = tokens or run_tokens(settings, folder)
     if text.fingerprint != state["text"]["fingerprint"]:
         raise ValueError(f"the text is not the one that {str(path)!r} was trained on.")
     model = build(Shape(**state["shape"]))

@@ -10,19 +10,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hidim.lab.sweeps.sweep import Outcome, Stage, Sweep, attempt, work
 from hidim.lab.training.result import Result
+from hidim.lab.training.signals import passing_on
 from hidim.support.executors import submitting
 from hidim.support.jobs import Requeued
 from hidim.support.tasks import run_tasks
 from hidim.support.workers import check_executor, submits_jobs
 
 _LOOK_SECONDS = 5.0
+_GRACE_SECONDS = 6.0  # that a worker has to save in when its parent has died
 # A worker keeps the memory that one step frees for the next; glibc would give it back and ask for
 # it again, which can take a quarter of a small model's time. Other C libraries do not look.
 KEEP_MEMORY = {
@@ -42,33 +46,24 @@ def local_workers(
 ) -> int:
     """Train a sweep with `count` processes, each on one core; returns the first bad exit code.
 
-    Ctrl-C and SIGTERM reach every worker, which saves and leaves. A worker that is killed is not
+    Ctrl-C, SIGTERM and the other signals that ask to stop reach every worker, which saves and
+    leaves, as it does within seconds when this process is killed. A worker that is killed is not
     replaced: the others take over its run.
     """
-    flags = ["--out", str(sweep.path), "--worker", "--save-seconds", str(save_seconds)]
+    flags = ["--out", str(sweep.path), "--worker", "--lifeline"]
+    flags += ["--save-seconds", str(save_seconds)]
     if preset is not None:
         flags += ["--preset", preset]
     command = [sys.executable, "-m", "hidim", "sweep", *flags]
-    environment = {**KEEP_MEMORY, **os.environ}
     workers: list[subprocess.Popen[bytes]] = []
-    asked: list[int] = []
 
-    def stop(number: int, frame: Any) -> None:
-        asked.append(number)
+    def stop() -> None:
         for worker in workers:
             worker.terminate()
 
-    numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        # A group of their own: Ctrl-C would otherwise reach them twice.
-        alone = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows's word for it
+    with passing_on(stop) as asked:
         for _ in range(count):
-            workers.append(
-                subprocess.Popen(
-                    command, start_new_session=True, creationflags=alone, env=environment
-                )
-            )
+            workers.append(_start(command))
             if asked:  # while this one was being started: it was not told
                 workers[-1].terminate()
                 break
@@ -80,13 +75,39 @@ def local_workers(
             time.sleep(0.25)
         if progress is not None:
             progress(len(sweep.finished()), len(sweep.settings()))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if asked:
         return 128 + asked[0]
     done = len(sweep.finished()) == len(sweep.settings())
     return 0 if done else next((w.returncode for w in workers if w.returncode), 1)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    """A worker that reads from a pipe of ours: the system closes it when we die, however we do."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        # A group of their own: Ctrl-C would otherwise reach them twice.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows's word for it
+        env={**KEEP_MEMORY, **os.environ},
+    )
+
+
+def die_with_parent(stream: int = 0) -> None:
+    """Save and leave once whoever holds the other end of `stream`, a pipe, has died.
+
+    What is in the middle of a step that takes longer than `_GRACE_SECONDS` is killed.
+    """
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(stream, 1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_SECONDS)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def submit_workers(

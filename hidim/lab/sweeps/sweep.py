@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,16 +21,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hidim.lab.text.tokens import Tokens, Vocabulary
+from hidim.lab.text.kept import load_npz, save_npz
+from hidim.lab.text.tokens import Tokens
 from hidim.lab.training.locks import take
 from hidim.lab.training.result import Result
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import Busy, RunFolder, to_json
 from hidim.support.checks import choice
 from hidim.support.extras import MissingExtra
-from hidim.support.files import write_text, write_with
+from hidim.support.files import write_text
 
 # Finished runs so far to the runs that are wanted next; the same answer for the same results.
 Stage = Callable[["Sweep"], Iterable[Settings]]
@@ -93,7 +91,8 @@ class Sweep:
         A preset is remembered, so that whoever goes on with the sweep knows what comes next.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._alone("lock"):
+            _drop_half_written(self.plan)
             known = self.settings()
             have = {one.fingerprint for one in known.values()}
             new = [one for one in runs if one.fingerprint not in have]
@@ -118,13 +117,18 @@ class Sweep:
         path = self.path / f"text-{key}.npz"
         if path.exists():
             return load_npz(path)
-        tokens = load_tokens(settings)
-        save_npz(path, tokens)
-        return tokens
+        # One reads, and the others wait: a stream is not asked for once by every worker.
+        with self._alone(f"text-{key}.lock"):
+            if path.exists():
+                return load_npz(path)
+            _drop_half_written(path)
+            tokens = load_tokens(settings)
+            save_npz(path, tokens)
+            return tokens
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        lock: Any = take(self.path / "lock", wait=True)
+    def _alone(self, name: str) -> Iterator[None]:
+        lock: Any = take(self.path / name, wait=True)
         try:
             yield
         finally:
@@ -143,7 +147,8 @@ def expand(base: Settings, grid: Mapping[str, Sequence[Any]]) -> list[Settings]:
     >>> [(run.optimizer, run.options) for run in runs]
     [('sgd', {}), ('dana-decaying', {'kappa_3': 0.6}), ('dana-decaying', {'kappa_3': 0.7})]
     """
-    from hidim.lab.training.optimizers import check_optimizer, option_names
+    from hidim.lab.training.entry import check_new
+    from hidim.lab.training.optimizers import option_names
 
     for name, values in grid.items():
         if not values:
@@ -163,7 +168,7 @@ def expand(base: Settings, grid: Mapping[str, Sequence[Any]]) -> list[Settings]:
         changes = {name: value for name, value in chosen.items() if name in settings}
         run = base.replace(**{**changes, "options": {**base.options, **own}})
         if run.fingerprint not in found:
-            check_optimizer(run.optimizer, run.lr, run.options)
+            check_new(run)
         found.setdefault(run.fingerprint, run)
     for name in options:
         if name not in taken:
@@ -262,7 +267,7 @@ def attempt(
         )
     except Busy:
         return None
-    except (ValueError, MissingExtra) as error:
+    except (ValueError, MissingExtra, OSError) as error:
         return str(error)
 
 
@@ -278,24 +283,7 @@ def name_of(settings: Settings) -> str:
     return "".join(c if c.isalnum() or c in "-_=." else "_" for c in name)
 
 
-def save_npz(path: Path, tokens: Tokens) -> None:
-    """Keep tokens and their vocabulary in one file, whole or not at all."""
-    vocabulary = np.array(json.dumps(tokens.vocabulary.to_dict()))
-    arrays: dict[str, Any] = {"train": tokens.train, "validation": tokens.validation}
-    write_with(path, lambda stream: np.savez(stream, vocabulary=vocabulary, **arrays))
-
-
-def load_npz(path: Path) -> Tokens:
-    """Tokens kept by `save_npz`.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    try:
-        with open(path, "rb") as stream, np.load(stream) as file:
-            vocabulary = Vocabulary(**json.loads(str(file["vocabulary"])))
-            return Tokens(file["train"], file["validation"], vocabulary)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged ({type(error).__name__}). Delete it: the text is read again."
-        ) from None
+def _drop_half_written(target: Path) -> None:
+    """Remove what a kill left of writing this file; nobody else is writing it."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        left.unlink(missing_ok=True)

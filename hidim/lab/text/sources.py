@@ -1,31 +1,35 @@
-"""Which text is there to train on, and which part of it is held out?
+"""Which text is there to train on?
 
 A source is named in one word: `stdlib` (the default, nothing to download), `package:NAME`, a file,
-a folder, or `hub:NAME[:CONFIG[:SPLIT]]`. Documents that are equal count once, and whole documents
-go to one side of the split, chosen by a hash of their content: no text is on both sides, and
-neither the order of a folder nor the day decides.
+a folder, `-` (standard input) or a pipe, or `hub:NAME[:CONFIG[:SPLIT]]`. Of a folder the texts are
+read, and the rows of its .jsonl files; what is not read is said. How a part is held out stands in
+`splits.py`: neither the order of a folder nor the day decides.
 Limits: the text must fit in memory; `max_mb` takes the first part of a stream.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import sysconfig
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hidim.lab.text.splits import divide
+from hidim.lab.text.streams import is_stream, read_stream
 from hidim.support.checks import positive
 from hidim.support.extras import require
 
-HELD_OUT = 0.05  # share of the bytes that is never trained on
 _TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py", ".tex", ".csv", ".html", ".xml", ".log")
+_ROWS = ".jsonl"
 # Of the standard library: not its tests, whose presence depends on who packaged Python, and
 # neither the tables of encodings nor bundled wheels, which nobody wrote.
 _NO_LIBRARY = {"test", "tests", "idle_test", "encodings", "site-packages", "dist-packages"}
+Documents = Iterator[tuple[str, str]]  # text and file of each
 _LICENCES = {
     "stdlib": "the Python standard library's own source, PSF licence",
     "package": "the source of an installed package, under that package's licence",
@@ -43,12 +47,14 @@ class Text:
         validation: documents held out, no content of which is in `train`.
         source: the name it was asked for by.
         licence: what is known about it.
+        notes: what a reader of its numbers should know, a line each.
     """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     source: str
     licence: str
+    notes: tuple[str, ...] = ()
 
     @property
     def megabytes(self) -> float:
@@ -57,12 +63,20 @@ class Text:
         return sum(len(document.encode("utf-8", "replace")) for document in parts) / 1e6
 
 
-def read_text(source: str = "stdlib", *, max_mb: float | None = None) -> Text:
+def read_text(
+    source: str = "stdlib",
+    *,
+    max_mb: float | None = None,
+    split: str = "document",
+    dedup: str = "document",
+) -> Text:
     """The documents of a source, split into training and validation.
 
     Args:
-        source: "stdlib", "package:NAME", "hub:NAME[:CONFIG[:SPLIT]]", a file or a folder.
+        source: "stdlib", "package:NAME", "hub:NAME[:CONFIG[:SPLIT]]", a file, a folder or "-".
         max_mb: stop after this many millions of bytes; a hub set needs it.
+        split: what is held out: "document", "file" or "time", see `splits.py`.
+        dedup: what counts twice: "document", "near" or "line".
 
     Raises:
         ValueError: no such file, package or data set, or a source without text.
@@ -70,8 +84,12 @@ def read_text(source: str = "stdlib", *, max_mb: float | None = None) -> Text:
     """
     limit = None if max_mb is None else positive("max_mb", max_mb)
     kind = _kind(source)
-    train, validation = split(_capped(_documents(source, kind, limit), limit), source)
-    return Text(train, validation, source, _LICENCES[kind])
+    if kind == "hub" and split == "file":
+        raise ValueError(f"`split` file: {source} does not say of which file a row is.")
+    notes: list[str] = []
+    documents = _capped(_documents(source, kind, limit, notes), limit)
+    train, validation = divide(documents, split=split, dedup=dedup, source=source)
+    return Text(train, validation, source, _LICENCES[kind], tuple(notes))
 
 
 def split(documents: Iterable[str], source: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -86,33 +104,7 @@ def split(documents: Iterable[str], source: str = "") -> tuple[tuple[str, ...], 
     >>> sorted(train + validation)
     ['one\\n', 'two\\n']
     """
-    # Hash order is a shuffle that everyone repeats; equal documents fall together.
-    unique = {_digest(text): text for text in documents if text.strip()}
-    ordered = [unique[key] for key in sorted(unique)]
-    if not ordered:
-        raise ValueError(f"`data` {source!r} has no text: nothing to train on.")
-    if len(ordered) == 1:
-        return _cut(ordered[0], source)
-    total = sum(map(len, ordered))
-    taken, count = 0, 0
-    while count < len(ordered) - 1 and taken < HELD_OUT * total:
-        # A held-out document must not swallow the training text.
-        if len(ordered[count]) > 0.5 * total:
-            ordered.append(ordered.pop(count))
-            continue
-        taken += len(ordered[count])
-        count += 1
-    return tuple(ordered[count:]), tuple(ordered[:count])
-
-
-def _cut(text: str, source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    place = int(len(text) * (1 - HELD_OUT))
-    if place == 0:
-        raise ValueError(f"`data` {source!r} is {len(text)} character long: give more text.")
-    end_of_line = text.find("\n", place)
-    if 0 <= end_of_line < len(text) - 1:
-        place = end_of_line + 1
-    return (text[:place],), (text[place:],)
+    return divide(((text, "") for text in documents), source=source)
 
 
 def _kind(source: str) -> str:
@@ -120,14 +112,16 @@ def _kind(source: str) -> str:
     return head if source == "stdlib" or head in ("package", "hub") else "local"
 
 
-def _documents(source: str, kind: str, limit: float | None) -> Iterator[str]:
+def _documents(source: str, kind: str, limit: float | None, notes: list[str]) -> Documents:
     if kind == "stdlib":
         return _python_files(Path(sysconfig.get_paths()["stdlib"]), _NO_LIBRARY)
     if kind == "package":
         return _python_files(_package_folder(source.partition(":")[2]), set())
     if kind == "hub":
-        return _hub(source.partition(":")[2], limit)
-    return _local(Path(source))
+        return ((text, "") for text in _hub(source.partition(":")[2], limit))
+    if is_stream(source):
+        return iter([(read_stream(source, limit), source)])
+    return _local(Path(source), notes)
 
 
 def _package_folder(name: str) -> Path:
@@ -140,38 +134,65 @@ def _package_folder(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _python_files(folder: Path, without: set[str]) -> Iterator[str]:
+def _python_files(folder: Path, without: set[str]) -> Documents:
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(set(folders) - without)
         for name in sorted(files):
             if name.endswith(".py"):
-                yield (Path(here) / name).read_text(encoding="utf-8", errors="replace")
+                file = Path(here) / name
+                yield file.read_text(encoding="utf-8", errors="replace"), str(file)
 
 
-def _local(path: Path) -> Iterator[str]:
+def _local(path: Path, notes: list[str]) -> Documents:
     if path.is_file():
-        yield _utf8(path)
+        if path.suffix.lower() == _ROWS:
+            notes.append(f"{str(path)!r} is read as it stands, marks of JSON and all; its rows: "
+                         f"--data hub:{path.parent}, or a folder with it")  # fmt: skip
+        yield _utf8(path), str(path)
     elif path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        texts = [file for file in files if file.suffix.lower() in _TEXT_SUFFIXES]
-        if files and not texts:
-            read = ", ".join(_TEXT_SUFFIXES)
+        read = [file for file in files if file.suffix.lower() in (*_TEXT_SUFFIXES, _ROWS)]
+        if files and not read:
+            known = ", ".join((*_TEXT_SUFFIXES, _ROWS))
             raise ValueError(
-                f"`data` {str(path)!r} has no text: of a folder the files {read} are read. Rows "
-                f"of a data set (.jsonl, .parquet): hub:{path} --max-mb N."
+                f"`data` {str(path)!r} has no text: of a folder the files {known} are read. A "
+                f"data set in other files (.parquet, .gz): hub:{path} --max-mb N."
             )
-        for file in texts:
-            yield _utf8(file)
+        left = Counter(file.suffix.lower() or file.name for file in files if file not in read)
+        if left:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(left.items()))
+            notes.append(f"of {str(path)!r} {len(read)} files are read; not read: {kinds}")
+        for file in read:
+            texts = _rows(file) if file.suffix.lower() == _ROWS else [_utf8(file)]
+            yield from ((text, str(file)) for text in texts)
     else:
         raise ValueError(
             f"`data` {str(path)!r} is neither a file nor a folder. Other sources: stdlib, "
-            "package:NAME, hub:NAME[:CONFIG[:SPLIT]]."
+            "package:NAME, hub:NAME[:CONFIG[:SPLIT]], - for standard input."
         )
+
+
+def _rows(path: Path) -> Iterator[str]:
+    """The column `text` of a file with one JSON object a line."""
+    for number, line in enumerate(_utf8(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line)["text"]
+            if not isinstance(text, str):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError(
+                f"line {number} of {str(path)!r} is no JSON object with a text under `text`. Mend "
+                "it, or take the file out of the folder."
+            ) from None
+        yield text
 
 
 def _utf8(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # Without the mark that some editors put in front, which nobody wrote.
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(
             f"`data` {str(path)!r} is not UTF-8 text. Convert it (iconv -t utf-8), or take it out."
@@ -200,20 +221,16 @@ def _hub(name: str, limit: float | None) -> Iterator[str]:
         raise ValueError(f"`data` hub:{name} cannot be read: {first}") from None
 
 
-def _capped(documents: Iterator[str], limit: float | None) -> Iterator[str]:
+def _capped(documents: Documents, limit: float | None) -> Documents:
     """Whole documents up to `limit` MB, the last one cut there."""
     left = None if limit is None else int(limit * 1e6)
-    for text in documents:
+    for text, file in documents:
         if left is None:
-            yield text
+            yield text, file
             continue
         size = len(text.encode("utf-8", "replace"))
         if size >= left:
-            yield text.encode("utf-8", "replace")[:left].decode("utf-8", "ignore")
+            yield text.encode("utf-8", "replace")[:left].decode("utf-8", "ignore"), file
             return
         left -= size
-        yield text
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+        yield text, file

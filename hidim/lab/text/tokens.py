@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,13 @@ class Tokens:
         train: token of every position, shape (n,), unsigned.
         validation: the same of the held-out documents, shape (m,).
         vocabulary: what the numbers mean.
+        facts: what else is known of the text, see `facts.py`.
     """
 
     train: np.ndarray
     validation: np.ndarray
     vocabulary: Vocabulary
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -113,7 +115,13 @@ def parse_kind(tokens: str) -> tuple[str, int]:
     """
     kind, _, size = tokens.partition(":")
     if kind == "bpe":
-        return kind, int(whole("tokens", size or 4096, minimum=257))
+        try:
+            return kind, int(whole("tokens", size or 4096, minimum=257))
+        except ValueError:
+            raise ValueError(
+                f"`tokens` {tokens!r} must be bpe:SIZE with a whole SIZE of 257 or more: the 256 "
+                "bytes are tokens, and a pair at least."
+            ) from None
     if tokens not in ("byte", "char"):
         raise ValueError(f"`tokens` must be byte, char or bpe:SIZE, got {tokens!r}.")
     return tokens, 0

@@ -1,7 +1,7 @@
 """Which curve did a training run draw?
 
     risk            validation loss, nats per token, at its steps; infinite where it was no number
-    train           mean training loss since the row before; NaN at step 0, where there is none
+    train           mean training loss since the point before; NaN at step 0, where there is none
     test            the risk again, under the name that every curve has for held-out data
     lr              of the step to come
     tokens          trained on so far
@@ -9,7 +9,8 @@
     gradient_norm   of the last gradient, before clipping; where the run logged it
 
 The validation loss is the risk, since it is measured on the same held-out windows every time, with
-the parameters of that very step; the training loss is an average over the steps before.
+the parameters of that very step; the training loss is an average over the steps before. Where it
+is logged more often, `provenance["train"]` holds its steps and means.
 Speed is no part of it: two runs of equal settings have equal curves.
 """
 
@@ -41,6 +42,11 @@ def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curv
         KeyError: something is missing.
     """
     settings = Settings.from_dict(config["settings"])
+    logged = {"steps": [row["step"] for row in rows]}
+    logged |= {"loss": _column(rows, "train_loss").tolist(), "lr": _column(rows, "lr").tolist()}
+    every, rows = rows, [row for row in rows if "validation_loss" in row]
+    if not rows:
+        raise ValueError("it has not been evaluated yet")
     steps = np.array([row["step"] for row in rows], dtype=np.float64)
     columns = {
         name: _column(rows, key)
@@ -50,6 +56,8 @@ def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curv
     risk = _column(rows, "validation_loss")
     risk[np.isnan(risk)] = math.inf
     if "train" in columns:
+        if len(every) > len(rows):
+            columns["train"] = _joint(logged, steps)
         columns["train"][np.isnan(columns["train"]) & (steps > 0)] = math.inf
     columns |= {"test": risk, "flops": columns["tokens"] * config["flops_per_token"]}
     # A run whose last loss is no number is lost, whatever it says.
@@ -72,6 +80,7 @@ def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curv
             "seed": settings.seed,
             "text": dict(config.get("text", {})),
             "flops_per_token": config["flops_per_token"],
+            **({} if len(every) == len(rows) else {"train": logged}),
         },
     )
 
@@ -86,6 +95,17 @@ def label_of(settings: Settings, others: Sequence[str] = ()) -> str:
     schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
     rest = "".join(f" {name}={_short(getattr(settings, name))}" for name in others)
     return f"{settings.optimizer}{options}{schedule}{rest}"
+
+
+def _joint(logged: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    """Mean training loss since the evaluation before, of means over shorter stretches."""
+    ends = np.array(logged["steps"], dtype=np.float64)
+    lengths = np.diff(ends, prepend=0.0)
+    total = np.where(lengths > 0, np.asarray(logged["loss"]) * lengths, 0.0)
+    sums, places = np.cumsum(total), np.searchsorted(ends, steps)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.diff(sums[places], prepend=0.0) / np.diff(ends[places], prepend=0.0)
+    return np.asarray(means)
 
 
 def _column(rows: Rows, key: str) -> np.ndarray:

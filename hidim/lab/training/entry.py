@@ -10,13 +10,18 @@ rounding.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
 import torch
 
+from hidim.lab.text.facts import check_enough, facts_of, lines_of
+from hidim.lab.text.kept import load_npz, save_npz
 from hidim.lab.text.sources import read_text
-from hidim.lab.text.tokens import Tokens, tokenize
+from hidim.lab.text.streams import is_stream
+from hidim.lab.text.tokens import Tokens, parse_kind, tokenize
 from hidim.lab.training.optimizers import check_optimizer
 from hidim.lab.training.processes import Group
 from hidim.lab.training.result import Result, from_record
@@ -28,8 +33,43 @@ _WIDE = 256  # below it a step is too short to be shared among threads
 
 
 def load_tokens(settings: Settings) -> Tokens:
-    """The text of a run as tokens."""
-    return tokenize(read_text(settings.data, max_mb=settings.max_mb), settings.tokens)
+    """The text of a run as tokens, with its facts."""
+    s = settings
+    text = read_text(s.data, max_mb=s.max_mb, split=s.split, dedup=s.dedup)
+    tokens = tokenize(text, s.tokens)
+    facts = facts_of(text, tokens, asked=parse_kind(s.tokens)[1])
+    return replace(tokens, facts=facts)
+
+
+def run_tokens(settings: Settings, folder: RunFolder) -> Tokens:
+    """The text of the run in a folder, which keeps there what came through a pipe.
+
+    Raises:
+        ValueError: several processes are to read one pipe.
+    """
+    if not is_stream(settings.data):
+        return load_tokens(settings)
+    if folder.text.exists():
+        return load_npz(folder.text)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"`data` {settings.data!r} can be read by one process only: use a file.")
+    tokens = load_tokens(settings)
+    save_npz(folder.text, tokens)
+    return tokens
+
+
+def check_new(settings: Settings) -> None:
+    """Refuse, before any work, what no run should begin with.
+
+    Raises:
+        ValueError: no such optimizer or option, or a warm-up that never ends.
+    """
+    check_optimizer(settings.optimizer, settings.lr, settings.options)
+    if settings.warmup > settings.steps:
+        raise ValueError(
+            f"`warmup` {settings.warmup} is longer than the run of {settings.steps} `steps`: its "
+            "rate would never be reached. Give fewer, such as a tenth of the steps."
+        )
 
 
 def train(
@@ -43,6 +83,7 @@ def train(
     parallel: str = "ddp",
     progress: bool | None = None,
     loggers: Sequence[Logger] = (),
+    tell: Callable[[str], object] | None = None,
 ) -> Result:
     """Train a model, or go on with a run that was stopped, and leave everything in a folder.
 
@@ -61,27 +102,85 @@ def train(
             one, or with another number of processes.
         progress: show a bar; None means on a terminal.
         loggers: called with every new row of the metrics.
+        tell: called before a new run trains, with a line each on what its text is worth: the
+            overlap of the held-out part with the training part, and what is not as asked.
 
     Raises:
         ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
     """
     folder = RunFolder(out)
     group = Group(parallel)
+    # Before it is claimed: nothing changes there any more, and the folder may be read-only.
+    ended = group.first_tells(lambda: _ended(settings, folder) if resume else None)
+    if ended is not None:
+        return from_record(ended)
     # A folder is claimed by one process; the others of a torchrun follow it.
     with group.first_claims(folder):
-        if folder.started and not resume:
-            raise ValueError(
-                f"{str(folder.path)!r} already holds a run. Resume it (--resume), or choose "
-                "another folder."
-            )
-        settings = _agreed(settings, folder)
-        if folder.finished:
-            return from_record(folder.read_result())
-        check_optimizer(settings.optimizer, settings.lr, settings.options)
-        with _threads(threads, settings, folder), _memory():
-            run = TrainingRun(settings, folder, group, tokens or load_tokens(settings))
-            run.prepare()
+        begun = group.first_tells(lambda: _begin(settings, folder, resume, threads))
+        settings = Settings.from_dict(begun["settings"])
+        if begun["result"] is not None:
+            return from_record(begun["result"])
+        with _threads(begun["threads"]), _memory():
+            try:
+                text = tokens or run_tokens(settings, folder)
+                if not begun["begun"]:
+                    check_enough(text, settings.data)
+                run = TrainingRun(settings, folder, group, text)
+                run.prepare()
+            except Exception:
+                if group.first and not begun["claimed"]:
+                    _withdraw(folder)
+                raise
+            if tell is not None and group.first and not begun["begun"]:
+                told = {**text.facts, "validation_tokens": len(text.validation)}
+                for line in lines_of(told, evaluated=settings.validation_tokens):
+                    tell(line)
             return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
+
+
+def _begin(
+    settings: Settings | None, folder: RunFolder, resume: bool, threads: int | None
+) -> dict[str, Any]:
+    """What a claimed folder is to train: written down before the text is read.
+
+    A kill while it is read, which may take minutes, then leaves the run that was asked for. Such a
+    folder holds no run yet, and whoever asks for another one there may have it.
+    """
+    if not resume and folder.begun:
+        raise ValueError(
+            f"{str(folder.path)!r} already holds a run. Resume it (--resume), or choose "
+            "another folder."
+        )
+    chosen = _agreed(settings, folder) if resume or settings is None else settings
+    if folder.finished:
+        return {"settings": chosen.to_dict(), "threads": None, "result": folder.read_result()}
+    begun = folder.begun
+    if begun:
+        check_optimizer(chosen.optimizer, chosen.lr, chosen.options)
+    else:
+        check_new(chosen)
+    claimed = folder.started and (resume or settings is None)
+    kept = folder.read_config().get("threads") if claimed else None
+    wanted = threads or kept or (1 if chosen.width < _WIDE else torch.get_num_threads())
+    asked = {"settings": chosen.to_dict(), "threads": wanted}
+    if not claimed:
+        folder.write_config(asked)
+    return {**asked, "result": None, "claimed": claimed, "begun": begun}
+
+
+def _withdraw(folder: RunFolder) -> None:
+    """Leave no claim on a folder by a run that turned out to be none."""
+    with suppress(ValueError):
+        if "text" not in folder.read_config():
+            folder.config.unlink()
+
+
+def _ended(settings: Settings | None, folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a finished run, which must be the one asked for."""
+    if not (folder.started and folder.finished):
+        return None
+    _agreed(settings, folder)
+    return folder.read_result()
 
 
 def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
@@ -90,7 +189,7 @@ def _agreed(settings: Settings | None, folder: RunFolder) -> Settings:
         if settings is None:
             raise ValueError(f"{str(folder.path)!r} holds no run to resume: give settings.")
         return settings
-    stored = Settings.from_dict(folder.read_config()["settings"])
+    stored = folder.settings()
     if settings is None:
         return stored
     for name, value in stored.to_dict().items():
@@ -119,14 +218,10 @@ def _memory() -> Iterator[None]:
 
 
 @contextmanager
-def _threads(wanted: int | None, settings: Settings, folder: RunFolder) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     """The thread count of the run, because sums are rounded in another order with another."""
     before = torch.get_num_threads()
-    if wanted is None and folder.started:
-        wanted = int(folder.read_config()["threads"])
-    if wanted is None:
-        wanted = 1 if settings.width < _WIDE else before
-    torch.set_num_threads(wanted)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

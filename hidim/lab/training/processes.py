@@ -58,18 +58,22 @@ class Group:
 
     def first_does(self, action: Callable[[], Any]) -> None:
         """Let the first process do it while the others wait; a refusal is raised in all of them."""
+        self.first_tells(lambda: action() and None)
+
+    def first_tells(self, action: Callable[[], Any]) -> Any:
+        """What the first process finds, in all of them; a refusal is raised in all of them."""
         if self.size == 1:
-            action()
-            return
-        problem: list[str | None] = [None]
+            return action()
+        found: list[Any] = [None, None]
         if self.first:
             try:
-                action()
-            except ValueError as error:
-                problem = [str(error)]
-        dist.broadcast_object_list(problem)
-        if problem[0] is not None:
-            raise ValueError(problem[0])
+                found = [None, action()]
+            except (ValueError, OSError) as error:
+                found = [str(error), None]
+        dist.broadcast_object_list(found)
+        if found[0] is not None:
+            raise ValueError(found[0])
+        return found[1]
 
     def share_of(self, batch_size: int, accumulation: int) -> range:
         """The rows of every micro-batch that are this process's.

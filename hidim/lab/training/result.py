@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hidim.support.results import Saved
+from hidim.support.results import Saved, refusing
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,21 @@ def evaluation_steps(steps: int, growth: float = 1.1) -> list[int]:
     return sorted({0, steps, *(mark for mark in marks if mark <= steps)})
 
 
+_POINTS = 9  # with step 0 ten: some 4 % of a run of 300 steps
+_DECADES = 2.0  # before the end, where curves are compared
+
+
+def few_evaluations(steps: int) -> list[int]:
+    """Step 0, and up to nine steps, equal factors apart, over the last two decades of the run.
+
+    >>> few_evaluations(300)
+    [0, 3, 5, 9, 17, 30, 53, 95, 169, 300]
+    """
+    factors = (10 ** (-_DECADES * k / (_POINTS - 1)) for k in range(_POINTS))
+    return sorted({0, *(round(steps * factor) for factor in factors)})
+
+
 def from_record(record: dict[str, Any]) -> Result:
     """The result that a `result.json` holds."""
-    return Result(**{key: value for key, value in record.items() if key != "tokens_per_second"})
+    with refusing("the result of the run"):
+        return Result(**{key: value for key, value in record.items() if key != "tokens_per_second"})

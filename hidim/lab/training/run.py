@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,13 @@ from hidim.lab.text.tokens import Tokens
 from hidim.lab.training.models import Shape, build, check_bfloat16_lstm, next_token_loss
 from hidim.lab.training.optimizers import make_optimizer
 from hidim.lab.training.processes import Group
-from hidim.lab.training.result import Result, evaluation_steps
+from hidim.lab.training.result import Result, evaluation_steps, few_evaluations
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.sharding import gathered, load_model, load_optimizer
+from hidim.lab.training.signals import caught_signals
 from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
 from hidim.support.progress import Progress
+from hidim.support.results import refusing
 
 Logger = Callable[[dict[str, Any]], None]
 
@@ -54,7 +55,12 @@ class TrainingRun:
             s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
         )
         self.rate = s.rate()
-        self.marks = set(evaluation_steps(s.steps, s.evaluation_growth))
+        self.evaluated = set(
+            few_evaluations(s.steps)
+            if s.evaluation_growth is None
+            else evaluation_steps(s.steps, s.evaluation_growth)
+        )
+        self.marks = self.evaluated | set(evaluation_steps(s.steps, s.evaluation_growth or 1.1))
         self.gradient_norm: Any = None  # of the last gradient before clipping, on the device
         self.step, self.seconds, self.clock = 0, 0.0, time.perf_counter()
         # Kept on the device, so that a GPU need not be waited for at every step.
@@ -70,14 +76,16 @@ class TrainingRun:
         return wanted == "bfloat16"
 
     def prepare(self) -> None:
-        """Write the configuration of a new run, or load the checkpoint of an old one."""
-        started = self.folder.started
-        if started:
-            self._check_text(self.folder.read_config()["text"], self.folder.config)
+        """Complete the configuration of a new run, or load the checkpoint of an old one."""
+        config = self.folder.read_config()
+        if "text" in config:
+            with refusing(repr(str(self.folder.config))):
+                then = dict(config["text"])
+            self._check_text(then, self.folder.config)
         if self.folder.checkpoint.exists():
             self._load(load_checkpoint(self.folder.checkpoint))
         self.group.wait()
-        if self.group.first and not started:
+        if self.group.first and "text" not in config:
             self.folder.write_config(self._config())
 
     def _config(self) -> dict[str, Any]:
@@ -97,33 +105,38 @@ class TrainingRun:
             "vocabulary": self.text.vocabulary.size,
             "vocabulary_fingerprint": self.text.vocabulary.fingerprint,
             "fingerprint": self.text.fingerprint,
+            **self.text.facts,
         }
 
     def _check_text(self, then: dict[str, Any], where: Path) -> None:
         now = self._text()
-        if then["vocabulary_fingerprint"] != now["vocabulary_fingerprint"]:
+        if then.get("vocabulary_fingerprint") != now["vocabulary_fingerprint"]:
             raise ValueError(
-                f"vocabulary mismatch: {str(where)!r} is of {then['vocabulary']} tokens, the text "
-                f"now has {now['vocabulary']} or other ones. Resume with the same tokens and text."
+                f"vocabulary mismatch: {str(where)!r} is of {then.get('vocabulary')} tokens, the "
+                f"text now has {now['vocabulary']} or other ones. Resume with the same `tokens` "
+                "and text."
             )
-        if then["fingerprint"] != now["fingerprint"]:
+        if then.get("fingerprint") != now["fingerprint"]:
             raise ValueError(
-                f"the text is not that of {str(where)!r} ({then['train_tokens']} tokens then, "
-                f"{now['train_tokens']} now, or changed in place). Resume with the same text."
+                f"the text is not that of {str(where)!r} (then {_counts(then)}; now "
+                f"{_counts(now)}; or changed in place). Resume with the same text."
             )
 
     def _load(self, state: dict[str, Any]) -> None:
-        self._check_text(state["text"], self.folder.checkpoint)
-        if Settings.from_dict(state["settings"]) != self.settings:
+        with refusing(f"checkpoint {str(self.folder.checkpoint)!r}"):
+            text, settings = dict(state["text"]), Settings.from_dict(state["settings"])
+        self._check_text(text, self.folder.checkpoint)
+        if settings != self.settings:
             raise ValueError(
                 f"checkpoint {str(self.folder.checkpoint)!r} is of a run with other settings than "
                 f"{str(self.folder.config)!r}. Nothing was changed; put its own back."
             )
-        load_model(self.model, state["model"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.loss_sum, self.loss_count = self._number(state["loss_sum"]), state["loss_count"]
-        self.last = state["last"]
+        with refusing(f"checkpoint {str(self.folder.checkpoint)!r}"):
+            load_model(self.model, state["model"])
+            load_optimizer(self.optimizer, state["optimizer"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.loss_sum = self._number(state["loss_sum"])
+            self.loss_count, self.last = int(state["loss_count"]), dict(state["last"])
 
     def _number(self, value: float) -> torch.Tensor:
         exact = torch.float32 if self.device.type == "mps" else torch.float64
@@ -173,26 +186,27 @@ class TrainingRun:
         # A run may have been killed after it was given up and before it could say so.
         status, saved_at = self._status(), time.monotonic()
         try:
-            with _signals() as caught, self._bar(progress) as bar:
+            with caught_signals() as caught, self._bar(progress) as bar:
                 self.clock = time.perf_counter()
                 if self.step == 0:
                     self._record(metrics, loggers)
                 while self.step < self.settings.steps and status == "ok":
-                    due = time.monotonic() - saved_at > save_seconds
-                    stop, due = self._update(bool(caught), due and self.group.first)
+                    due = time.monotonic() - saved_at > save_seconds and self.group.first
+                    stop, due = self._update(caught.stop is not None, due or bool(caught.theirs))
                     bar.to(self.step)
                     if self.step in self.marks:
                         status = self._record(metrics, loggers)
                     if stop and self.step < self.settings.steps and status == "ok":
                         self._save(metrics)
-                        return self._result("stopped", caught[0] if caught else signal.SIGTERM)
+                        return self._result("stopped", caught.stop or signal.SIGTERM)
                     if due:
                         self._save(metrics)
                         saved_at = time.monotonic()
-            self._save(metrics)
-            result = self._result(status)
-            if self.group.first:
-                self.folder.write_result(result.to_dict())
+                        caught.hand_over()
+                self._save(metrics)
+                result = self._result(status)
+                if self.group.first:
+                    self.folder.write_result(result.to_dict())
             self.group.wait()
             return result
         finally:
@@ -276,13 +290,16 @@ class TrainingRun:
             "step": self.step,
             "tokens": self.step * self.settings.tokens_per_step,
             "train_loss": train_loss,
-            # A model held in parts is computed by all processes or by none.
-            "validation_loss": self.evaluate() if self.group.first or self.group.sharded else None,
             "lr": self.settings.lr * float(self.rate(self.step)),
             "gradient_norm": self._norm(),
             "tokens_per_second": self._speed(),
         }
-        self.last = row
+        if self.step in self.evaluated or self._is_lost(train_loss):
+            # A model held in parts is computed by all processes or by none.
+            ours = self.group.first or self.group.sharded
+            row["validation_loss"] = self.evaluate() if ours else None
+        # A row without an evaluation knows that of the last one.
+        self.last = {"validation_loss": self.last.get("validation_loss"), **row}
         if metrics is not None and metrics.append(row):
             for logger in loggers:
                 logger(row)
@@ -292,12 +309,14 @@ class TrainingRun:
 
     def _status(self) -> str:
         """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""
-        bound = LOST * math.log(self.shape.vocabulary)
         losses = [self.last.get(name) for name in ("train_loss", "validation_loss")]
-        lost = any(loss is not None and not loss < bound for loss in losses)
+        lost = any(self._is_lost(loss) for loss in losses)
         # The first process may be the only one that evaluates.
         _, (lost,) = self.group.combine(self._number(0.0), lost)
         return "diverged" if lost else "ok"
+
+    def _is_lost(self, loss: float | None) -> bool:
+        return loss is not None and not loss < LOST * math.log(self.shape.vocabulary)
 
     def evaluate(self) -> float:
         """Mean loss over the held-out windows, nats per token."""
@@ -326,24 +345,6 @@ class TrainingRun:
         )
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and Ctrl-C instead of dying; a second one acts as usual."""
-    caught: list[int] = []
-    before: dict[int, Any] = {}
-    numbers: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    try:
-        for number in numbers:
-            before[number] = signal.signal(number, note)
-    except ValueError:
-        pass  # not the main thread: whoever owns it decides
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _counts(text: Mapping[str, Any]) -> str:
+    known = (text.get("train_tokens"), text.get("validation_tokens"))
+    return "{} tokens to train on and {} held out".format(*known)

@@ -5,6 +5,7 @@
     checkpoint.pt   the newest state, replaced as a whole
     result.json     there when, and only when, the run is finished
     lock            held by the process that trains; the system lets go of it at any death
+    text.npz        the text as tokens, of a run whose text came through a pipe
 
 Every file but the metrics appears whole or not at all. A line of metrics cut by a kill is removed
 before the next is written; rows that were written after the last checkpoint are kept, not repeated.
@@ -14,6 +15,7 @@ GPFS, Lustre with `flock`).
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -26,6 +28,7 @@ from typing import Any
 from hidim.curve import Curve
 from hidim.lab.training.curves import run_curve
 from hidim.lab.training.locks import take
+from hidim.lab.training.settings import Settings
 from hidim.support.files import write_text, write_with
 from hidim.support.json import plain
 from hidim.support.results import refusing
@@ -52,14 +55,22 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
+        self.text = self.path / "text.npz"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
 
     @property
     def started(self) -> bool:
-        """Whether a run was ever begun here."""
+        """Whether a run was ever asked for here."""
         return self.config.exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether its text was read, too: from there on it is this run and no other."""
+        return self.started and (
+            "text" in self.read_config() or self.checkpoint.exists() or self.finished
+        )
 
     @property
     def finished(self) -> bool:
@@ -91,7 +102,7 @@ class RunFolder:
 
     def _drop_half_written(self) -> None:
         """Remove the temporary files of saves that a kill cut short; nobody else writes here."""
-        for target in (self.config, self.checkpoint, self.result):
+        for target in (self.config, self.checkpoint, self.result, self.text):
             for left in self.path.glob(f".{target.name}.*"):
                 left.unlink(missing_ok=True)
 
@@ -119,6 +130,15 @@ class RunFolder:
             )
         with refusing(f"the run in {str(self.path)!r}"):
             return run_curve(config, rows, result["status"])
+
+    def settings(self) -> Settings:
+        """The settings of the run.
+
+        Raises:
+            ValueError: `config.json` is missing or damaged.
+        """
+        with refusing(f"the run in {str(self.path)!r}"):
+            return Settings.from_dict(self.read_config()["settings"])
 
     def read_config(self) -> dict[str, Any]:
         """What `config.json` says."""
@@ -148,12 +168,17 @@ class RunFolder:
         lines = self.metrics.read_bytes().split(b"\n")
         for number, line in enumerate(lines[:-1], start=1):
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                row = json.loads(line)
+                whole = isinstance(row, dict) and isinstance(row["step"], int)
+            except (ValueError, KeyError, RecursionError):
+                whole = False
+            if whole:
+                found.append(row)
+            else:
                 raise ValueError(
                     f"line {number} of {str(self.metrics)!r} is damaged. Restore the file, or move "
                     "the folder away and train again."
-                ) from None
+                )
         return found
 
 
@@ -168,6 +193,7 @@ class Metrics:
         _drop_cut_line(folder.metrics)
         rows = folder.rows()
         self.last_step: int = rows[-1]["step"] if rows else -1
+        self._path = str(folder.metrics)
         self._file = io.FileIO(folder.metrics, "a")  # unbuffered: a row is written or it is not
 
     def append(self, row: Mapping[str, Any]) -> bool:
@@ -175,14 +201,25 @@ class Metrics:
         if row["step"] <= self.last_step:
             return False
         line = (to_json(row) + "\n").encode()
-        if self._file.write(line) < len(line):
-            raise OSError("the disk is full: a row of the metrics could not be written.")
+        with self._named():
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.last_step = row["step"]
         return True
 
     def sync(self) -> None:
         """Push what was written to the disk."""
-        os.fsync(self._file.fileno())
+        with self._named():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of a descriptor know no file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
