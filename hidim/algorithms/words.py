@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.decays import SHAPES, PowerFall, Tail
+from hidim.algorithms.knots import read_knots
 from hidim.algorithms.schedules import Constant, Schedule, Table, Warmup
 from hidim.algorithms.written import read_written
 from hidim.support.checks import choice, nearest
-from hidim.support.delimited import read_cells
 
 EXAMPLE = "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
 _ALIASES = {
@@ -37,8 +37,6 @@ _ALIASES = {
     **dict.fromkeys(("gamma", "factors"), "factor"),
     "power": "exponent",
 }
-_STEP_NAMES = ("step", "steps", "iteration", "iterations", "iter", "global_step", "t")
-_RATE_NAMES = ("lr", "learning_rate", "rate", "value")
 
 
 @dataclass(frozen=True)
@@ -321,34 +319,14 @@ def _number(text: str, name: str, value: str, found: Mapping[str, Any]) -> float
 
 
 def _from_file(text: str, path: str) -> Words:
-    cells = read_cells(path, example="step,lr")
-    steps, rates = (_column(path, cells, names) for names in (_STEP_NAMES, _RATE_NAMES))
+    steps, rates = read_knots(path)
+    if len(steps) < 2:
+        raise ValueError(f"{path!r} has {len(steps)} row(s): a schedule needs at least two knots.")
     try:
         schedule = Table(tuple(steps), tuple(rates))
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
-    if len(steps) < 2:
-        raise ValueError(f"{path!r} has {len(steps)} row(s): a schedule needs at least two knots.")
     if not any(rates):
         raise ValueError(f"the learning rate in {path!r} is zero throughout.")
-    rises = steps[0] > 0 and rates[0] == 0  # it holds its warm-up, however late it begins
-    return Words(text, schedule, steps[-1], 0.0 if rises or steps[0] == 0 else None)
-
-
-def _column(path: str, cells: Mapping[str, Any], names: tuple[str, ...]) -> list[float]:
-    lower = {name.lower(): name for name in cells}
-    found = next((lower[name] for name in names if name in lower), None)
-    if found is None:
-        raise ValueError(
-            f"{path!r} has no column {names[0]!r}; it has {', '.join(cells)}. A schedule needs "
-            "step and lr."
-        )
-    values = []
-    for row, cell in enumerate(cells[found], start=2):
-        try:
-            values.append(float(cell))
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"row {row} of {path!r}: column {found!r} holds {cell!r}, not a number."
-            ) from None
-    return values
+    says = steps[0] == 0 or rates[0] == 0  # what was before the first knot
+    return Words(text, schedule, steps[-1], 0.0 if says else None)

@@ -78,6 +78,39 @@ def test_knots_of_a_file_are_joined_by_straight_lines(tmp_path: Path):
     assert read_words(f"file:{tmp_path / 'plan.csv'}").warmup == 0.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a plan\nstep;lr\n0;0\n2000;3e-4\n24000;0\n",
+        "iteration  learning_rate\n0 0\n2000 3e-4\n24000 0\n",
+        "0,0\n2000,3e-4\n24000,0\n",
+        "epoch,lr,step\n0,0,0\n0,3e-4,2000\n1,0,24000\n",
+    ],
+)
+def test_knots_are_read_however_they_are_parted(text: str, tmp_path: Path):
+    (tmp_path / "plan.txt").write_text(text)
+    found = hidim.read_schedule(f"file:{tmp_path / 'plan.txt'}")
+    assert np.allclose(found([1000, 13_000]), [1.5e-4, 1.5e-4])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("step,lr\n0,1\n", "two knots"),
+        ("step,lr\n0,1\n5,x\n", "line 3 of .* holds 'x'"),
+        ("step,loss\n0,1\n5,1\n", "no column 'lr'"),
+        ("1,2,3\n4,5,6\n", "no header"),
+        ("step,lr\n5,1\n2,1\n", "ascend"),
+        ("step,lr\n0,0\n2,0\n", "zero throughout"),
+    ],
+)
+def test_knots_that_are_none_are_refused(text: str, message: str, tmp_path: Path):
+    (tmp_path / "plan.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        hidim.read_schedule(f"file:{tmp_path / 'plan.csv'}")
+
+
 def test_what_is_said_of_length_and_warm_up_is_kept():
     assert read_words(EXAMPLE).steps == 24_000
     assert read_words(EXAMPLE).warmup == 2000

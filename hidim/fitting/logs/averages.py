@@ -81,6 +81,8 @@ def centred(
     if average.kind == "window":
         width = width if average.size is None else np.full(len(steps), average.size)
         what = "since the row before" if average.size is None else f"over {average.size:g} steps"
+        if width.max() <= 1:
+            return steps, loss, ""
         note = f"losses are means {what}: each stands in the middle of them"
         return np.maximum(steps - (width - 1) / 2, 0.0), loss, note
     kept = average.beta ** (width if average.per_step else np.ones(len(steps)))

@@ -144,7 +144,7 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
         )
     if average.kind != "no" and loss is not None:
         steps, loss, note = centred(average, steps, loss)
-        rows.notes.append(note)
+        rows.notes.extend([note] if note else [])
     lr = rows.lr
     if schedule is not None:
         lr = np.asarray(schedule(steps), dtype=np.float64)

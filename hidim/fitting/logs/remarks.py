@@ -93,6 +93,8 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
         notes.append(f"steps are column {names['step']!r}, not '_step'")
     elif normal(names["step"]) == "_step" and how.step_scale == 1.0:
         notes.append("steps are '_step', W&B's count of log calls: --step-scale N if each is N")
+    elif part.log.name == "W&B export" and repairs.usual_width(rows.step) == 1:
+        notes.append("the steps of an export count log calls: --step-scale N if each is N")
     if rows.loss is not None and kind == "no":
         name = names.get("loss", "")
         if is_smoothed(name):
