@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="LAW",
         help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)} (fsl)",
     )
-    add_log_flags(parser)
+    add_log_flags(parser, several=True)
     group = parser.add_argument_group("laws of sizes, from one table of finished runs")
     group.add_argument(
         "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
@@ -73,8 +73,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output_flags(parser)
 
 
-def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0) -> None:
-    """Add the flags that say how to read a log; without `warmup`, that of the law is usual."""
+def add_log_flags(
+    parser: argparse.ArgumentParser, *, warmup: float | None = 0.0, several: bool = False
+) -> None:
+    """Add the flags that say how to read a log; without `warmup`, that of the law is usual.
+
+    With `several`, --schedule may come once for every log.
+    """
     group = parser.add_argument_group("log")
     group.add_argument(
         "--columns",
@@ -96,8 +101,14 @@ def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0
     group.add_argument(
         "--schedule",
         metavar="WORDS",
+        action="append" if several else "store",
         help='rate of a log that has none: "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 '
-        'steps=24000", constant, cosine, linear, multistep, inverse-sqrt, power, file:plan.csv',
+        'steps=24000", constant, cosine, linear, multistep, inverse-sqrt, power, file:plan.csv'
+        + (
+            "; once, or once for every log in their order, - where a log has its own"
+            if several
+            else ""
+        ),
     )
     group.add_argument(
         "--resumed",
@@ -133,13 +144,15 @@ def add_log_flags(parser: argparse.ArgumentParser, *, warmup: float | None = 0.0
 
 
 def how_of(args: argparse.Namespace, *, loss: str = "needed") -> How:
-    """How the flags say that logs are to be read."""
+    """How the flags say that logs are to be read, by the first schedule of several."""
+    schedule = args.schedule[0] if isinstance(args.schedule, list) else args.schedule
+    schedule = None if schedule == "-" else schedule
     return How(
         parse_columns(args.columns) if args.columns else {},
         non_negative("warmup_steps", args.warmup_steps or 0.0),
         loss,
         args.lr,
-        args.schedule,
+        schedule,
         args.resumed,
         args.drop_nan,
         args.averaged,
@@ -157,6 +170,20 @@ def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed
         stem if stems.count(stem) == 1 else str(Path(name))
         for name, stem in zip(files, stems, strict=True)
     ]
+    if isinstance(args.schedule, list) and len(args.schedule) > 1:
+        if len(args.schedule) != len(files):
+            raise ValueError(
+                f"--schedule comes {len(args.schedule)} times for {len(files)} logs: give one for "
+                "all, or one for each in their order."
+            )
+        each = zip(files, args.schedule, labels, strict=True)
+        return [
+            one
+            for name, words, label in each
+            for one in readings(
+                [name], replace(how, schedule=None if words == "-" else words), [label]
+            )
+        ]
     if how.columns or how.lr is not None or how.schedule is not None:
         return readings(files, how, labels)
     found: list[Reading] = []

@@ -187,6 +187,28 @@ def test_a_plan_sets_schedules_in_words_beside_it(
         assert said[text]["high"] == pytest.approx(answer["bands"]["high"][-1], rel=1e-6)
 
 
+def test_every_log_may_have_a_schedule_of_its_own(
+    law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"cosine": WORDS, "constant": "constant peak=1e-3 warmup=100"}
+    given = []
+    for name in words:
+        rows = np.loadtxt(law.parent / f"{name}.csv", delimiter=",", skiprows=1)
+        (law.parent / f"{name}.log").write_text(
+            "".join(f"step {s:.0f} | loss {y:.5f}\n" for s, _, y in rows)
+        )
+        given.append(str(law.parent / f"{name}.log"))
+    each = [word for text in words.values() for word in ("--schedule", text)]
+    assert main(["fit", *given, *each]) == 0
+    text = capsys.readouterr().out
+    assert all(f"lr of the schedule {one!r}" in text for one in words.values())
+    stage = str(law.parent / "stage.csv")
+    assert main(["fit", *given, stage, *each, "--schedule", "-", "--warmup-steps", "100"]) == 0
+    assert "lr 'lr', at most 0.001, 0.0003 at the end" in capsys.readouterr().out
+    assert main(["fit", *given, given[0], *each]) == 2
+    assert "2 times for 3 logs" in capsys.readouterr().err
+
+
 def test_losses_and_rates_in_two_files_are_one_run(
     law: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
