@@ -26,6 +26,8 @@ from hidim.fitting.schedules.law import FittedLaw
 
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
+_AT_ONCE = 1_000_000  # rows
+
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
 EXAMPLE = """example:
   hidim forecast law.json --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
@@ -67,10 +69,13 @@ def run(args: argparse.Namespace) -> int:
     law = FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
-    # The score first: of millions of rows its arrays are gone before those of the answer come.
-    score = law.score(plan) if plan.loss is not None else {}
-    predicted = law.predict(plan)
-    low, high = law.band(plan, level=args.level)
+    predicted, low, high = _evaluated(law, plan, args.level)
+    score = {}
+    if plan.loss is not None and len(plan.steps) <= _AT_ONCE:
+        score = law.score(plan)
+    elif plan.loss is not None:
+        ends = (low, high) if args.level == 0.9 else _evaluated(law, plan, 0.9)[1:]
+        score = _score(plan.loss, predicted, *ends)
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
     if plan.loss is not None:
         columns["loss"] = plan.loss
@@ -99,6 +104,43 @@ def run(args: argparse.Namespace) -> int:
         answer={**answer, **score, "extrapolation": reach, "notes": plan.notes},
         text=_text(law, plan, columns, score, reach, args.level),
     )
+
+
+def _evaluated(law: FittedLaw, plan: Run, level: float) -> tuple[np.ndarray, ...]:
+    """Prediction and ends of the band at every row; of millions of rows, some at a time."""
+    count = len(plan.steps)
+    first = int(np.searchsorted(plan.steps, law.begins(plan)))
+    if count <= _AT_ONCE or first == count:
+        return law.predict(plan), *law.band(plan, level=level)
+    out = np.full((3, count), np.nan)
+    for start in range(first, count, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        at = plan.steps[part]
+        out[0, part] = law.predict(plan.rate, at)
+        out[1:, part] = law.band(plan.rate, at, level=level)
+    return tuple(out)
+
+
+def _score(
+    loss: np.ndarray, predicted: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[str, float]:
+    """`FittedLaw.score` of what was evaluated, some rows at a time."""
+    total, inside, count, largest = 0.0, 0, 0, 0.0
+    for start in range(0, len(loss), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        held = ~np.isnan(predicted[part])
+        measured = loss[part][held]
+        error = np.abs(predicted[part][held] / measured - 1.0)
+        total, count = total + float(error.sum()), count + len(error)
+        largest = max(largest, float(error.max(initial=0.0)))
+        within = (measured >= low[part][held]) & (measured <= high[part][held])
+        inside += int(np.count_nonzero(within))
+    return {
+        "mean_relative_error": total / count,
+        "max_relative_error": largest,
+        "final_error": float(predicted[-1] - loss[-1]),
+        "band_coverage": inside / count,
+    }
 
 
 def _plan(args: argparse.Namespace) -> Reading:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hidim.cli.main import main
+from hidim.fitting import FittedLaw, read_run
 
 STEPS = np.arange(500, 12_001, 100)
 
@@ -52,6 +53,24 @@ def test_forecast_reports_errors_as_fractions_where_the_loss_is_known(
     assert abs(answer["final_error"]) < 0.05
     assert len(answer["predictions"]) == len(answer["bands"]["low"]) == len(STEPS)
     assert answer["extrapolation"]["steps"] == pytest.approx(1)
+
+
+def test_a_long_log_is_forecast_part_by_part_and_scored_like_a_short_one(
+    law: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = str(law.parent / "stage.csv")
+    answers = []
+    for rows in (1_000_000, 17):
+        monkeypatch.setattr("hidim.cli.forecast._AT_ONCE", rows)
+        assert main(["forecast", str(law), plan, "--warmup-steps", "100", "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    run = read_run(plan, warmup_steps=100)
+    score = FittedLaw.load(law).score(run)
+    for answer in answers:
+        both = score.keys() & answer.keys()
+        assert len(both) >= 4
+        assert {k: answer[k] for k in both} == pytest.approx({k: score[k] for k in both}, rel=1e-9)
+    assert answers[0]["bands"]["low"] == pytest.approx(answers[1]["bands"]["low"], rel=1e-9)
 
 
 def test_forecast_of_a_plan_without_loss_has_no_errors(
