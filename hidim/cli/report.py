@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hidim.cli.output import check_outputs, hand_back, table, write_figure
+from hidim.cli.report_text import report_text
 from hidim.support.checks import choice
 from hidim.support.extras import require
 from hidim.support.json import plain
@@ -21,7 +22,8 @@ EXAMPLE = """example:
 ± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried"""
 
 
-_ESTIMATES = ("loss", "exponent_tokens", "slope_tokens", "steeper_than_baseline", "compute_saved")
+_ESTIMATES = ("loss", "bits_per_byte", "exponent_tokens", "slope_tokens", "steeper_than_baseline",
+              "compute_saved", "compute_saved_midway")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baseline", default="sgd", metavar="NAME", help="compared with (sgd)")
     parser.add_argument(
-        "--figures", metavar="DIR", help="draw tokens.png, flops.png and option.png"
+        "--figures", metavar="DIR", help="draw tokens.png, flops.png, windows.png and option.png"
     )
     parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -49,11 +51,12 @@ def run(args: argparse.Namespace) -> int:
     from hidim.lab.reports.frontiers import frontiers
     from hidim.lab.reports.groups import best_groups
     from hidim.lab.reports.report import report
+    from hidim.lab.reports.tables import query
 
     if args.figures:
         require("matplotlib", "plots")
     if args.sql is not None:
-        names, rows = measured.query(args.folder, args.sql)
+        names, rows = query(args.folder, args.sql)
         _keep_table(args.folder)
         return _hand_back_query(names, rows, args)
     runs = measured.measured_runs(args.folder)
@@ -67,19 +70,19 @@ def run(args: argparse.Namespace) -> int:
     answer = report(runs, baseline=args.baseline)
     if args.figures:
         groups = best_groups(runs)
-        _draw(args.figures, groups, frontiers(groups), args.baseline)
+        _draw(args.figures, groups, frontiers(groups), args.baseline, answer["windows"])
     flat = [_flat(row) for row in answer["groups"]]
     return hand_back(
         args,
         columns={name: [row[name] for row in flat] for name in flat[0]},
         answer=_data(answer),
-        text=_text(answer),
+        text=report_text(answer),
     )
 
 
 def _keep_table(folder: str) -> None:
     """Write metrics.parquet beside the runs, where one may write."""
-    from hidim.lab.reports.measured import consolidate
+    from hidim.lab.reports.tables import consolidate
 
     if Path(folder).is_dir():
         try:
@@ -88,110 +91,26 @@ def _keep_table(folder: str) -> None:
             print(f"hidim: metrics.parquet was not written: {error}", file=sys.stderr)
 
 
-def _draw(folder: str, groups: Any, found: Any, baseline: str) -> None:
-    from hidim.lab.reports.figures import plot_frontiers, plot_option, plot_tokens, swept_option
+def _draw(folder: str, groups: Any, found: Any, baseline: str, windows: Any) -> None:
+    from hidim.lab.reports.figures import (
+        plot_frontiers,
+        plot_option,
+        plot_tokens,
+        plot_windows,
+        swept_option,
+    )
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = (7.0, 4.6)
     write_figure(f"{folder}/tokens.png", lambda ax: plot_tokens(groups, ax), size=size)
     if found:
         write_figure(f"{folder}/flops.png", lambda ax: plot_frontiers(found, ax), size=size)
+    if windows["rows"]:
+        draw = partial(plot_windows, windows, baseline=baseline)
+        write_figure(f"{folder}/windows.png", draw, size=size)
     if swept_option(groups):
         draw = partial(plot_option, groups, baseline=baseline)
         write_figure(f"{folder}/option.png", draw, size=size)
-
-
-def _text(answer: dict[str, Any]) -> str:
-    base = answer["baseline"]
-    parts = [
-        f"validation loss in nats per token; compute saved against {base}",
-        table(_groups(answer["groups"])),
-    ]
-    if answer["frontiers"]:
-        parts += [
-            "how fast it falls: loss ~ tokens^-slope over the last decade of every size; of the "
-            "lower\nenvelope over sizes, loss ~ flops^-slope, and loss ~ c + A flops^-b with a c "
-            f"of its own\nor one for all (c = {answer['shared_floor']})",
-            table(_slopes(answer["frontiers"], base)),
-        ]
-    if answer["best_options"]:
-        parts += ["best options by size, and how far ahead of the next"]
-        parts += [table(_options(answer["best_options"]))]
-    if answer["at_baseline_rate"]:
-        parts += [f"at the best rate of {base}, untuned"]
-        parts += [table(_at_rate(answer["at_baseline_rate"], base))]
-    if answer["matched_momentum"]:
-        parts += ["SGD with momentum m beside SGD at its rate / (1 - m)"]
-        parts += [table(_matched(answer["matched_momentum"]))]
-    return "\n\n".join(parts)
-
-
-def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    return {
-        "parameters": [f"{row['parameters']:,}" for row in rows],
-        "optimizer": [row["optimizer"] for row in rows],
-        "lr": [f"{row['lr']:g}{'*' if row['lr_at_edge'] else ''}" for row in rows],
-        "seeds": [_seeds(row) for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
-        "b (tokens)": [str(row["exponent_tokens"]) for row in rows],
-        "slope": [str(row["slope_tokens"]) for row in rows],
-        "steeper by": [_or_dash(row["steeper_than_baseline"]) for row in rows],
-        "compute saved": [_or_dash(row["compute_saved"]) for row in rows],
-        "tokens/s": [f"{row['tokens_per_second']:,.0f}" for row in rows],
-    }
-
-
-def _slopes(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
-    return {
-        "optimizer": [row["optimizer"] for row in rows],
-        "sizes": [str(row["sizes"]) for row in rows],
-        "slope": [str(row["slope"]) for row in rows],
-        f"steeper than {base}": [_or_dash(row["steeper_than_baseline"]) for row in rows],
-        "b, own c": [str(row["exponent_flops"]) for row in rows],
-        "b, one c": [str(row["exponent_shared_floor"]) for row in rows],
-        f"over {base}": [_or_dash(row["exponent_over_baseline"]) for row in rows],
-    }
-
-
-def _options(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    return {
-        "parameters": [f"{row['parameters']:,}" for row in rows],
-        "best": [row["best"] for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
-        "next": [row["next"] for row in rows],
-        "lead": [f"{row['lead']:.4f}" for row in rows],
-    }
-
-
-def _at_rate(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
-    return {
-        "parameters": [f"{row['parameters']:,}" for row in rows],
-        "lr": [f"{row['lr']:g}" for row in rows],
-        "steps": [str(row["steps"]) for row in rows],
-        "optimizer": [row["optimizer"] for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
-        f"over {base}": [_or_dash(row["over_baseline"]) for row in rows],
-    }
-
-
-def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    return {
-        "parameters": [f"{row['parameters']:,}" for row in rows],
-        "lr": [f"{row['lr']:g}" for row in rows],
-        "steps": [str(row["steps"]) for row in rows],
-        "seeds": [str(row["seeds"]) for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
-        "over SGD": [str(row["loss_over_sgd"]) for row in rows],
-        "largest gap": [str(row["largest_gap"]) for row in rows],
-    }
-
-
-def _seeds(row: dict[str, Any]) -> str:
-    return f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-
-
-def _or_dash(value: Any) -> str:
-    return "-" if value is None else str(value)
 
 
 def _hand_back_query(

@@ -152,7 +152,7 @@ def test_the_command_prints_draws_and_answers_questions(ladder, tmp_path, capsys
     out = capsys.readouterr().out
     assert "compute saved against sgd" in out
     assert "steeper than sgd" in out
-    assert {path.name for path in figures.iterdir()} == {"tokens.png", "flops.png"}
+    assert {path.name for path in figures.iterdir()} == {"tokens.png", "flops.png", "windows.png"}
     assert csv.read_text().count("\n") == 7
     assert main(["report", str(ladder), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["groups"]) == 6

@@ -143,7 +143,7 @@ def read_only(small, tmp_path):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("hidim.lab.training.store.take", refuse)
-        patched.setattr("hidim.lab.reports.measured.write_with", refuse)
+        patched.setattr("hidim.lab.reports.tables.write_with", refuse)
         yield folder
 
 

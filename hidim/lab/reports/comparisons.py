@@ -23,17 +23,38 @@ _MOMENTUM = 0.9  # what `sgd-momentum` has unless its options say otherwise
 
 def compute_saved(group: Group, baseline: Group) -> Estimate | None:
     """Share of the baseline's compute not needed for its last loss; None if not every seed gets
-    there, or a seed is missing or diverged on either side."""
+    there, or a seed is missing or diverged on either side.
+
+    Of a rate that falls over the run this is read before the end of its schedule, where a run of
+    that length would be lower: `horizons.saved_by_horizon` compares finished schedules.
+    """
     shares = []
     for seed, run in group.by_seed.items():
         other = baseline.by_seed.get(seed)
         if other is None or not run.status == other.status == "ok":
             return None
-        needed = flops_to(run, other.final)
+        level = same_scale(other.final, other, run)
+        needed = None if level is None else flops_to(run, level)
         if needed is None:
             return None
         shares.append(1 - needed / float(other.flops[-1]))
     return Estimate.of(shares)
+
+
+def finishes(group: Group) -> bool:
+    """Whether the rate has a schedule that ends with the run."""
+    return group.runs[0].settings.schedule != "constant"
+
+
+def same_scale(loss: float, of: MeasuredRun, to: MeasuredRun) -> float | None:
+    """A loss per token of one run in tokens of another; None where bytes are not known.
+
+    On one vocabulary it is the same number.
+    """
+    if of.settings.tokens == to.settings.tokens:
+        return loss
+    mine, theirs = to.bits_per_byte, of.bits_per_byte
+    return None if mine is None or theirs is None else loss * theirs / mine
 
 
 def flops_to(run: MeasuredRun, loss: float) -> float | None:

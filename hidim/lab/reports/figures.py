@@ -7,13 +7,14 @@ shows them all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hidim.lab.reports.frontiers import Frontier
 from hidim.lab.reports.groups import Group
+from hidim.lab.reports.windows import STARTS
 from hidim.plots.style import colour_of, dress
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _SHOWN = (
     0.005  # of the tokens are left out at the start: a high rate may throw the loss about there
 )
 _STYLES = ("-", "--", "-.", ":")
+_MARKERS = "os^vD"
 
 
 def plot_tokens(groups: Sequence[Group], ax: Axes) -> Axes:
@@ -104,6 +106,46 @@ def plot_option(groups: Sequence[Group], ax: Axes, *, baseline: str) -> Axes:
     ax.set_xscale("linear")
     ax.set_yscale("linear")
     ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def plot_windows(table: Mapping[str, Any], ax: Axes, *, baseline: str) -> Axes:
+    """How much steeper than the baseline's every envelope falls, against the start of the window.
+
+    Args:
+        table: the `windows` of a report.
+        ax: to draw on.
+        baseline: its label.
+    """
+    for index, row in enumerate(table["rows"]):
+        points = [
+            # Side by side, so that bars can be told apart.
+            (start * 1.03**index, one.mean, one.half_width or 0.0)
+            for start, one in zip(STARTS, row["steeper"], strict=True)
+            if one is not None
+        ]
+        if points:
+            x, y, bar = (np.array(column) for column in zip(*points, strict=True))
+            colour = colour_of(row["optimizer"], index=index)
+            alike = sum(one.lines[0].get_color() == colour for one in ax.containers)
+            ax.errorbar(
+                x,
+                y,
+                yerr=bar,
+                fmt=f"{_MARKERS[alike % len(_MARKERS)]}-",
+                color=colour,
+                alpha=max(1 - 0.15 * alike, 0.4),
+                capsize=2,
+                linewidth=1.2,
+                markersize=3,
+                label=row["optimizer"],
+            )
+    ax.axhline(0.0, color=colour_of(baseline), linewidth=1.0, label=baseline)
+    if table["start"] is not None:
+        ax.axvline(table["start"], color="0.6", linestyle=":", label="window of the report")
+    dress(ax, x="start of the window / the smallest size's budget", y=f"slope over {baseline}'s")
+    ax.set_yscale("linear")
+    ax.legend(frameon=False, fontsize="x-small")
     return ax
 
 

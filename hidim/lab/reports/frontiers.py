@@ -55,11 +55,7 @@ class Frontier(Saved, format="hidim-lab-frontier/1"):
 
 def frontiers(groups: Sequence[Group]) -> list[Frontier]:
     """The envelope of every optimizer that has at least two sizes, on one grid of budgets."""
-    by_label: dict[str, list[Group]] = defaultdict(list)
-    for group in groups:
-        if all(run.status == "ok" for run in group.runs):
-            by_label[group.label].append(group)
-    ladders = {label: own for label, own in by_label.items() if len(own) >= 2}
+    ladders = complete_ladders(groups)
     if not ladders:
         return []
     every = [run for own in ladders.values() for group in own for run in group.runs]
@@ -77,6 +73,15 @@ def frontiers(groups: Sequence[Group]) -> list[Frontier]:
         powers = np.array([fitted_power(flops, row) for row in losses])
         found.append(Frontier(label, len(own), flops, losses, seeds, slopes, powers))
     return found
+
+
+def complete_ladders(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    """The groups of every optimizer that has at least two sizes, those with a lost run left out."""
+    by_label: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        if all(run.status == "ok" for run in group.runs):
+            by_label[group.label].append(group)
+    return {label: own for label, own in by_label.items() if len(own) >= 2}
 
 
 def _begin(group: Group) -> float:

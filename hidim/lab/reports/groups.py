@@ -1,8 +1,10 @@
 """Which runs speak for an optimizer at a size, and how fast do they fall?
 
-Of every optimizer and size the longest runs count, at the learning rate of the lowest mean loss
-among those with the most seeds. Everything is measured on each seed by itself and comes with a
-95 % interval of Student's t over seeds; with one seed there is none.
+Of every optimizer, size and horizon (the number of steps) the runs count at the learning rate of
+the lowest mean loss among those with the most seeds. Shorter runs are no horizon but tuning where
+they share no seed with the longest, have fewer seeds and try several rates. Everything is measured
+on each seed by itself and comes with a 95 % interval of Student's t over seeds; with one seed there
+is none.
 """
 
 from __future__ import annotations
@@ -43,6 +45,11 @@ class Estimate(Saved, format="hidim-lab-estimate/1"):
         spread = float(x.std(ddof=1)) / math.sqrt(len(x))
         return cls(float(x.mean()), float(t.ppf(0.975, len(x) - 1)) * spread)
 
+    def times(self, factor: float) -> Estimate:
+        """In another unit."""
+        half = None if self.half_width is None else self.half_width * factor
+        return Estimate(self.mean * factor, half)
+
     def __str__(self) -> str:
         if not math.isfinite(self.mean):
             return "-"
@@ -52,7 +59,7 @@ class Estimate(Saved, format="hidim-lab-estimate/1"):
 
 @dataclass(frozen=True, eq=False)
 class Group(Saved, format="hidim-lab-group/1"):
-    """The runs of one optimizer at one size that differ by their seed alone.
+    """The runs of one optimizer at one size and horizon that differ by their seed alone.
 
     Attributes:
         label: the optimizer.
@@ -67,6 +74,16 @@ class Group(Saved, format="hidim-lab-group/1"):
     lr: float
     runs: tuple[MeasuredRun, ...]
     edge: bool
+
+    @property
+    def steps(self) -> int:
+        """The horizon: the steps that the runs were to make."""
+        return self.runs[0].settings.steps
+
+    @property
+    def above_guessing(self) -> int:
+        """How many runs ended above the loss of guessing, and may be called ok all the same."""
+        return sum(run.above_guessing for run in self.runs)
 
     @property
     def final(self) -> Estimate:
@@ -85,26 +102,65 @@ class Group(Saved, format="hidim-lab-group/1"):
 
 
 def best_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
-    """The runs that count, one group per optimizer and size, smallest first."""
+    """The longest runs that count, one group per optimizer and size, smallest first."""
+    longest: dict[tuple[str, int], Group] = {}
+    for group in horizon_groups(runs):
+        longest[group.label, group.parameters] = group  # they come with ascending steps
+    return sorted(longest.values(), key=lambda group: (group.parameters, group.label))
+
+
+def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
+    """The runs that count, one group per optimizer, size and horizon, by size and steps."""
     cells: dict[tuple[str, int], list[MeasuredRun]] = defaultdict(list)
     for run in runs:
         cells[run.label, run.parameters].append(run)
     groups = []
     for (label, parameters), cell in cells.items():
-        tried = sorted({run.settings.lr for run in cell})
-        longest = max(run.settings.steps for run in cell)
-        by_rate: dict[float, list[MeasuredRun]] = defaultdict(list)
+        by_steps: dict[int, list[MeasuredRun]] = defaultdict(list)
         for run in cell:
-            if run.settings.steps == longest:
-                by_rate[run.settings.lr].append(run)
-        most = max(map(len, by_rate.values()))
-        full = {lr: own for lr, own in by_rate.items() if len(own) == most}
-        lr = min(full, key=lambda rate: float(np.mean([run.final for run in full[rate]])))
-        chosen = tuple(sorted(full[lr], key=lambda run: run.settings.seed))
-        groups.append(
-            Group(label, parameters, lr, chosen, len(tried) > 1 and lr in (tried[0], tried[-1]))
-        )
-    return sorted(groups, key=lambda group: (group.parameters, group.label))
+            by_steps[run.settings.steps].append(run)
+        longest = max(by_steps)
+        for steps, own in by_steps.items():
+            if steps < longest and is_tuning(own, by_steps[longest]):
+                continue
+            # Rates were tried for the longest runs by the shorter ones, too.
+            tried = sorted({run.settings.lr for run in (cell if steps == longest else own)})
+            full = _fullest(own)
+            lr = min(full, key=lambda rate: float(np.mean([run.final for run in full[rate]])))
+            chosen = tuple(sorted(full[lr], key=lambda run: run.settings.seed))
+            edge = len(tried) > 1 and lr in (tried[0], tried[-1])
+            groups.append(Group(label, parameters, lr, chosen, edge))
+    return sorted(groups, key=lambda group: (group.parameters, group.steps, group.label))
+
+
+def is_tuning(shorter: Sequence[MeasuredRun], longest: Sequence[MeasuredRun]) -> bool:
+    """Whether shorter runs chose a rate for the longest: other seeds, fewer, at several rates."""
+    seeds, others = ({run.settings.seed for run in own} for own in (shorter, longest))
+    few, many = (max(map(len, _fullest(own).values())) for own in (shorter, longest))
+    return not seeds & others and few < many and len({run.settings.lr for run in shorter}) > 1
+
+
+def counted(runs: Sequence[MeasuredRun], groups: Sequence[Group]) -> dict[str, int]:
+    """What became of all runs: those in `groups`, shorter ones that tuned, and at other rates."""
+    shown = {id(run) for group in groups for run in group.runs}
+    horizons = {(group.label, group.parameters, group.steps) for group in groups}
+    rest = [run for run in runs if id(run) not in shown]
+    other = sum((run.label, run.parameters, run.settings.steps) in horizons for run in rest)
+    return {
+        "runs": len(runs),
+        "shown": len(shown),
+        "at_other_rates": other,
+        "tuning": len(rest) - other,
+    }
+
+
+def _fullest(runs: Sequence[MeasuredRun]) -> dict[float, list[MeasuredRun]]:
+    """The runs by rate, of those rates with the most seeds."""
+    by_rate: dict[float, list[MeasuredRun]] = defaultdict(list)
+    for run in runs:
+        by_rate[run.settings.lr].append(run)
+    most = max(map(len, by_rate.values()))
+    return {lr: own for lr, own in by_rate.items() if len(own) == most}
 
 
 def token_exponent(group: Group) -> Estimate:

@@ -1,8 +1,10 @@
 """Which optimizer learned faster, by how much, and how sure is that?
 
-One record of all that the runs of a folder say: a row per optimizer and size (`groups`), the lower
-envelopes over sizes (`frontiers`), the best options at every size, every optimizer at the
-baseline's own rate, and SGD with momentum beside SGD. What each number is stands where it is
+One record of all that the runs of a folder say: a row per optimizer, size and horizon (`groups`),
+what becomes of a gain with the horizon (`horizons`), the loss over the baseline's at all sizes
+(`pooled`), the lower envelopes over sizes (`frontiers`) and what other windows would have said of
+them (`windows`), the best options at every size, every optimizer at the baseline's own rate, SGD
+with momentum beside SGD, and what the texts are worth. What each number is stands where it is
 measured; every one comes with its interval over seeds.
 """
 
@@ -14,18 +16,27 @@ from typing import Any
 
 import numpy as np
 
-from hidim.lab.reports.comparisons import at_baseline_rate, compute_saved, matched_momentum
+from hidim.lab.reports.comparisons import (
+    at_baseline_rate,
+    compute_saved,
+    finishes,
+    matched_momentum,
+)
 from hidim.lab.reports.frontiers import Frontier, frontiers, shared_floor
 from hidim.lab.reports.groups import (
     Estimate,
     Group,
     best_groups,
+    counted,
     difference,
+    horizon_groups,
     late_slope,
     slopes_by_seed,
     token_exponent,
 )
+from hidim.lab.reports.horizons import horizon_exponents, saved_by_horizon
 from hidim.lab.reports.measured import MeasuredRun
+from hidim.lab.reports.windows import pooled, window_table
 from hidim.support.checks import choice
 
 
@@ -43,10 +54,16 @@ def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, A
     labels = list(dict.fromkeys(group.label for group in groups))
     choice("baseline", baseline, labels)
     base = {group.parameters: group for group in groups if group.label == baseline}
+    every = horizon_groups(runs)
     found = frontiers(groups)
     return {
         "baseline": baseline,
-        "groups": [_group_row(group, base.get(group.parameters)) for group in groups],
+        "counted": counted(runs, every),
+        "groups": [_group_row(group, every, baseline) for group in every],
+        "horizons": horizon_exponents(every, baseline),
+        "pooled": pooled(groups, baseline),
+        "windows": window_table(groups, found, baseline),
+        "texts": _texts(runs),
         "frontiers": _frontier_rows(found, baseline),
         "shared_floor": Estimate.of(shared_floor(found).floors.values()),
         "best_options": _best_options(groups),
@@ -55,25 +72,57 @@ def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, A
     }
 
 
-def _group_row(group: Group, base: Group | None) -> dict[str, Any]:
-    other = None if base is group else base
+def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str, Any]:
+    here = [g for g in every if (g.parameters, g.steps) == (group.parameters, group.steps)]
+    other = next((g for g in here if g.label == baseline and g is not group), None)
     seconds = [run.tokens_per_second for run in group.runs]
+    bits = group.runs[0].bits_per_byte
+    loss = group.final
+    own = [g for g in every if (g.label, g.parameters) == (group.label, group.parameters)]
+    saved, midway = _saved(group, other, own)
     return {
         "optimizer": group.label,
         "parameters": group.parameters,
+        "steps": group.steps,
         "lr": group.lr,
         "lr_at_edge": group.edge,
         "seeds": len(group.runs),
         "diverged": sum(run.status != "ok" for run in group.runs),
-        "loss": group.final,
+        "above_guessing": group.above_guessing,
+        "loss": loss,
+        "bits_per_byte": None if bits is None else loss.times(bits),
         "exponent_tokens": token_exponent(group),
         "slope_tokens": late_slope(group),
         "steeper_than_baseline": None
         if other is None
         else difference(slopes_by_seed(group), slopes_by_seed(other)),
-        "compute_saved": None if other is None else compute_saved(group, other),
+        "compute_saved": saved,
+        "compute_saved_midway": midway,
         "tokens_per_second": float(np.mean(seconds)),
     }
+
+
+def _saved(
+    group: Group, other: Group | None, own: Sequence[Group]
+) -> tuple[Estimate | None, Estimate | None]:
+    """Compute saved between finished schedules, and, where there is none, within the schedule."""
+    if other is None:
+        return None, None
+    if len(own) > 1 and (found := saved_by_horizon(group, other, own)) is not None:
+        return found, None
+    within = compute_saved(group, other)
+    return (None, within) if finishes(group) else (within, None)
+
+
+def _texts(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
+    """What the runs know of their texts, each text and vocabulary once."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        text = run.text
+        if "overlap" in text:
+            row = {"data": run.settings.data, "tokens": run.settings.tokens}
+            found.setdefault(f"{run.settings.data} {text['fingerprint']}", {**row, **text})
+    return list(found.values())
 
 
 def _best_options(groups: Sequence[Group]) -> list[dict[str, Any]]:
