@@ -117,6 +117,7 @@ def plot_windows(table: Mapping[str, Any], ax: Axes, *, baseline: str) -> Axes:
         ax: to draw on.
         baseline: its label.
     """
+    colours: list[str] = []
     for index, row in enumerate(table["rows"]):
         points = [
             # Side by side, so that bars can be told apart.
@@ -127,7 +128,8 @@ def plot_windows(table: Mapping[str, Any], ax: Axes, *, baseline: str) -> Axes:
         if points:
             x, y, bar = (np.array(column) for column in zip(*points, strict=True))
             colour = colour_of(row["optimizer"], index=index)
-            alike = sum(one.lines[0].get_color() == colour for one in ax.containers)
+            alike = colours.count(colour)
+            colours.append(colour)
             ax.errorbar(
                 x,
                 y,
