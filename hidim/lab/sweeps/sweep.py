@@ -246,9 +246,10 @@ def attempt(
         save_seconds: between checkpoints.
 
     Returns:
-        The result; why the run cannot be trained, in one line; None where another worker has it.
+        The result; why the run cannot be trained, in one line; None where another worker has
+        it, or has just finished it.
     """
-    from hidim.lab.training.entry import train
+    from hidim.lab.training.entry import train_or_read
 
     try:
         key = settings.text_fingerprint
@@ -256,7 +257,7 @@ def attempt(
             text = sweep.tokens(settings)
             texts.clear()
             texts[key] = text
-        return train(
+        result, trained = train_or_read(
             settings,
             sweep.folder(name).path,
             resume=True,
@@ -265,6 +266,7 @@ def attempt(
             threads=1,
             progress=False,
         )
+        return result if trained else None
     except Busy:
         return None
     except (ValueError, MissingExtra, OSError) as error:

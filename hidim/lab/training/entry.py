@@ -108,18 +108,47 @@ def train(
     Raises:
         ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
     """
+    result, _ = train_or_read(
+        settings,
+        out,
+        resume=resume,
+        tokens=tokens,
+        save_seconds=save_seconds,
+        threads=threads,
+        parallel=parallel,
+        progress=progress,
+        loggers=loggers,
+        tell=tell,
+    )
+    return result
+
+
+def train_or_read(
+    settings: Settings | None,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool,
+    tokens: Tokens | None,
+    save_seconds: float,
+    threads: int | None,
+    parallel: str = "ddp",
+    progress: bool | None = None,
+    loggers: Sequence[Logger] = (),
+    tell: Callable[[str], object] | None = None,
+) -> tuple[Result, bool]:
+    """`train`, and whether it trained: of several workers on a sweep one did."""
     folder = RunFolder(out)
     group = Group(parallel)
     # Before it is claimed: nothing changes there any more, and the folder may be read-only.
     ended = group.first_tells(lambda: _ended(settings, folder) if resume else None)
     if ended is not None:
-        return from_record(ended)
+        return from_record(ended), False
     # A folder is claimed by one process; the others of a torchrun follow it.
     with group.first_claims(folder):
         begun = group.first_tells(lambda: _begin(settings, folder, resume, threads))
         settings = Settings.from_dict(begun["settings"])
         if begun["result"] is not None:
-            return from_record(begun["result"])
+            return from_record(begun["result"]), False
         with _threads(begun["threads"]), _memory():
             try:
                 text = tokens or run_tokens(settings, folder)
@@ -135,7 +164,8 @@ def train(
                 told = {**text.facts, "validation_tokens": len(text.validation)}
                 for line in lines_of(told, evaluated=settings.validation_tokens):
                     tell(line)
-            return run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
+            result = run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
+            return result, True
 
 
 def _begin(
