@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -114,7 +115,7 @@ class ScheduleLaw:
     clock: str = "time"
     response: str = "power"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names in order."""
         return tuple(p.name for p in self.parameters)
@@ -149,6 +150,34 @@ class ScheduleLaw:
             for name, slope in slopes.items():
                 columns[name] = columns.get(name, 0.0) - release * slope
         return loss, np.stack([columns[name] for name in self.names], axis=1)
+
+    def loss(self, vector: np.ndarray, clock: Clock) -> np.ndarray:
+        """What `evaluate` says of the loss, (n,), at a quarter of its cost.
+
+        The events of the clock may differ from point to point, (n, events): ends of n runs.
+        """
+        value = dict(zip(self.names, vector.tolist(), strict=True))
+        x = clock.time if self.clock == "time" else clock.steps
+        signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
+        loss: np.ndarray = value["floor"] + signal
+        if self.response == "none":
+            return loss
+        q, h = value.get("noise_exponent", 1.0), value.get("noise_signal", 0.0)
+        old, new = clock.events.old * clock.level, clock.events.new * clock.level
+        rate = math.exp(value["response_rate"])
+        if self.response == "exponential":
+            lag = np.maximum(clock.steps[:, None] - clock.events.steps, 0.0)  # (n, events)
+            felt = -np.expm1(-rate * lag)
+        else:
+            lag = np.maximum(clock.time[:, None] - clock.events.time, 0.0)
+            level = clock.events.level * clock.level
+            slowed = rate * level ** -value.get("slowing_exponent", 0.0)
+            felt = 1.0 - (1.0 + lag * slowed) ** -math.exp(value["response_exponent"])
+        if h:
+            seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
+            felt = felt * (1.0 - h + h * np.maximum(seen, 1e-12) ** -value["decay_exponent"])
+        gain = np.sum(felt * (old**q - new**q), axis=1) + (1.0 - clock.level**q)
+        return loss - math.exp(value["release"]) * gain
 
     def _released(
         self, value: dict[str, float], clock: Clock
