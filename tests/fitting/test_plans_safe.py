@@ -97,8 +97,8 @@ def test_a_plan_is_no_worse_than_the_best_fitted_schedule(
     assert world.worse(plan, fitted, 4000) < 0.005
     assert 0.8 < plan.band[0] / plan.loss < plan.band[1] / plan.loss < 1.2
     assert set(plan.distance) == set(fitted)
-    # The worst of the judges is smoothed over relative losses of 1e-4.
-    assert plan.regret <= 5e-4
+    # The worst of the judges is smoothed over what two runs differ by.
+    assert plan.regret <= 1e-3
 
 
 @pytest.mark.slow

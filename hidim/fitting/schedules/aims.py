@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hidim.fitting.schedules.law import FittedLaw
 
 HEARD = 0.05  # weight from which another law is heard
-_SOFT = 1e-4  # relative losses closer than this count alike when the worst is looked for
+_SOFT = RUN_TO_RUN  # regrets closer than two runs count alike when the worst is looked for
 _APART = 0.5  # distance of shapes at which a law is as wrong as on a run left out of a refit
 _CUTS = 32  # events into which a straight piece is cut while a shape is sought
 _STEP = 1e-6  # of a share, for slopes

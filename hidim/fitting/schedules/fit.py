@@ -124,7 +124,7 @@ def fit(
         float(np.hypot(between, lucky)),
         _members(own.errors, rivals),
         {run.label: run.rate for run in runs},
-        covariance(form, best, points),
+        covariance(form, best, points, delta),
     )
 
 

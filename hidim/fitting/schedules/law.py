@@ -81,6 +81,20 @@ class FittedLaw(ByContent):
             for p, v in zip(self.law.parameters, self.vector, strict=True)
         }
 
+    @property
+    def uncertainty(self) -> dict[str, float]:
+        """Standard error of each parameter, by Fisher's information and the priors: relative for
+        those searched by their logarithm, in units of the parameter for floor and exponents."""
+        spread = np.sqrt(np.diagonal(self.covariance)) if self.covariance.size else []
+        return dict(zip(self.law.names, map(float, spread), strict=bool(len(spread))))
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters of which the data say less than the priors, or nothing within a factor e."""
+        found = self.uncertainty
+        widths = {p.name: p.prior[1] * 0.5**0.5 if p.prior else 1.0 for p in self.law.parameters}
+        return tuple(name for name, spread in found.items() if spread > widths[name])
+
     def predict(
         self, schedule: Any, steps: Any = None, *, warmup_steps: float | None = None
     ) -> np.ndarray:

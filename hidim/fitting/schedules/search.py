@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.fitting.logs.runs import Run
-from hidim.fitting.robust import HUBER, minimise
+from hidim.fitting.robust import HUBER, efficiency, minimise
 from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
@@ -100,12 +100,15 @@ def search(
     return minimise(residuals, starts, bounds, prior, delta=delta)
 
 
-def covariance(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> np.ndarray:
+def covariance(
+    law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points], delta: float = HUBER
+) -> np.ndarray:
     """What data and priors leave open of the parameters, (p, p), by Fisher's information."""
     loss, jacobian = zip(*(law.evaluate(vector, p.clock) for p in points), strict=True)
     safe = np.maximum(np.concatenate(loss), 1e-3)
     error = np.log(safe) - np.concatenate([p.log_loss for p in points])
     size = max(1.4826 * float(np.median(np.abs(error))), _EXACT)
+    size /= efficiency(delta / size) ** 0.5
     slope = np.concatenate(jacobian) / safe[:, None] / size
     weight = [1.0 / p.prior[1] ** 2 if p.prior else 0.0 for p in law.parameters]
     # A parameter that nothing tells, at a bound or in a term that is not there, moves no loss.
