@@ -150,8 +150,11 @@ def _doubt(law: FittedLaw, steps: float) -> float:
     """Relative loss that a step of distance 1 away from a fitted shape has to earn.
 
     What the law missed on runs left out of a refit was missed about `_APART` from the others, and
-    beyond the fitted runs the error grows as the band says.
+    beyond the fitted runs the error grows as the band says. A law that predicted nothing it had
+    not seen moves nothing.
     """
+    if not law.holdout:
+        return 1.0
     beyond = max(steps / law.units.steps, 1.0)
     missed = [*law.holdout.values(), RUN_TO_RUN]
     size = float(np.sqrt(np.mean(np.square(missed)))) + law.growth * float(np.log(beyond))
