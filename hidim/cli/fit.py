@@ -291,5 +291,7 @@ def _text(
         "\nparameters, often not identified one by one (quote predictions and their bands):"
     )
     lines.append("  " + ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items()))
+    if law.undetermined:
+        lines.append("told by the priors more than by these rows: " + ", ".join(law.undetermined))
     kept = f", law in {args.out}" if args.out else ""
     return "\n".join([*lines, f"hidim {hidim.__version__}{kept}, {seconds:.2f} s"])

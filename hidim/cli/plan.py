@@ -17,7 +17,7 @@ from hidim.cli.output import (
 )
 from hidim.cli.reach import beside, beside_text
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.planning import best_schedule
+from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import FORMAT, SizeLaw
 from hidim.support.checks import whole
 from hidim.support.inputs import read_json
@@ -47,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--peak", type=number, help="highest rate (highest fitted)")
     group.add_argument("--floor", type=number, help="lowest rate (lowest fitted)")
+    group.add_argument(
+        "--unbounded", action="store_true", help="leave the neighbourhood of the fitted runs"
+    )
     add_output_flags(parser)
 
 
@@ -105,7 +108,14 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
-    plan = best_schedule(law, args.steps, peak=args.peak, floor=args.floor, warmup_steps=warmup)
+    plan = best_schedule(
+        law,
+        args.steps,
+        peak=args.peak,
+        floor=args.floor,
+        warmup_steps=warmup,
+        bounded=not args.unbounded,
+    )
     if args.plot is not None:
         from hidim.plots.forecast import plot_planned_schedule
 
@@ -123,6 +133,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         "",
         f"predicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})",
         f"other shapes of the same peak and floor: {others}",
+        *_against_fitted(plan),
         reach_text(plan.extrapolation),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
         *beside_text(others_said),
@@ -141,6 +152,25 @@ def _plan_schedule(args: argparse.Namespace) -> int:
             "compared": plan.compared,
             "schedules": others_said,
             "extrapolation": plan.extrapolation,
+            "distance": plan.distance,
+            "gain": plan.gain,
+            "regret": plan.regret,
         },
         text="\n".join(said),
     )
+
+
+def _against_fitted(plan: PlannedSchedule) -> list[str]:
+    """What the plan gains over the best fitted shape, and how far it lies from all of them."""
+    if not plan.distance:
+        return []
+    near = min(plan.distance, key=lambda name: plan.distance[name])
+    away = ", ".join(f"{name} {apart:.2f}" for name, apart in plan.distance.items())
+    lines = [f"mean distance in log rate from the fitted shapes: {away}"]
+    if plan.distance[near] < 0.005:
+        return [f"the shape of {near}: nothing else gains more than the law may err by", *lines]
+    worst = f"{-plan.regret:.2%}" if plan.regret < 0 else f"{plan.regret:.2%} above it"
+    return [
+        f"below the best fitted shape by {plan.gain:.2%}, at worst of all refits {worst}",
+        *lines,
+    ]

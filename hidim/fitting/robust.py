@@ -7,6 +7,7 @@ Huber scale 1e-3 on log residuals, as in the papers on these laws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -79,6 +80,21 @@ def minimise(
         raise ValueError("the fit found no finite starting point: check the loss and rate columns.")
     vector: np.ndarray = best.x
     return vector
+
+
+def efficiency(scale: float) -> float:
+    """Share of normal rows that Huber's loss makes use of: from 2 / pi at scale 0 to 1.
+
+    Args:
+        scale: Huber's scale over the standard deviation of a row.
+
+    >>> round(efficiency(1e-6), 3), round(efficiency(1.345), 2)
+    (0.637, 0.95)
+    """
+    inside = math.erf(scale / math.sqrt(2))
+    density = math.exp(-(scale**2) / 2) / math.sqrt(2 * math.pi)
+    size = inside - 2 * scale * density + scale**2 * (1 - inside)
+    return inside**2 / size
 
 
 def huber(z: np.ndarray, exempt: int) -> np.ndarray:

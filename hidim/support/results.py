@@ -11,7 +11,7 @@ import os
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -99,6 +99,8 @@ def same(one: Any, other: Any) -> bool:
     for kind in (list, tuple):
         if isinstance(one, kind) and isinstance(other, kind):
             return len(one) == len(other) and all(map(same, one, other))
+    if is_dataclass(one) and type(one) is type(other) and not isinstance(one, ByContent):
+        return all(same(getattr(one, name), getattr(other, name)) for name in _compared(one))
     if isinstance(one, float | complex) and isinstance(other, float | complex) and one != one:
         return other != other
     return bool(one == other)

@@ -34,7 +34,8 @@ def test_gradient_is_exact(name: str, synthetic: Maker) -> None:
     law = LAWS[name]
     start = np.nan_to_num(law.starts()[0], nan=-0.7)
     clock = Units(7.0, 24000.0, 4e-4).clock(synthetic("wsd").rate, STEPS)
-    _, jacobian = law.evaluate(start, clock)
+    loss, jacobian = law.evaluate(start, clock)
+    assert np.allclose(law.loss(start, clock), loss, rtol=1e-13)
     for i in range(len(start)):
         h = np.zeros_like(start)
         h[i] = 1e-6

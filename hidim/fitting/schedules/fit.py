@@ -9,6 +9,7 @@ Limits: one model, data set and batch size per fit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,21 +19,29 @@ from hidim._version import __version__
 from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
+from hidim.fitting.schedules.bands import Member
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, Units, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
-from hidim.fitting.schedules.search import BURN_IN, Points, points_of, search, settled, units_of
+from hidim.fitting.schedules.search import (
+    BURN_IN,
+    Points,
+    covariance,
+    points_of,
+    search,
+    settled,
+    units_of,
+)
+from hidim.fitting.schedules.variation import luck, pooled, variation
 from hidim.support.checks import positive
 from hidim.support.progress import Progress
 
-# Two runs of one configuration differ by about this fraction of the loss (measured between two
-# constant-rate runs of a 25M-parameter model); no band is narrower than this.
-RUN_TO_RUN = 1e-3
+# Laws whose disagreement says how far a law's form may be wrong.
+PEERS = ("fsl", "mpl", "mtl")
 # Growth of the error per unit of log time where it could not be measured.
 _GROWTH = 4e-3
 _BLOCKS = 4
 _FEWEST = 12  # rows a stopped run must have left to be fitted
-_Z90 = 1.6449  # half-width of a 90 % interval in standard deviations
 _SCORED = 50_000
 
 
@@ -83,39 +92,98 @@ def fit(
     units = units_of(runs)
     points = [points_of(run, units) for run in runs]
     groups = _groups(points, [run.label for run in runs])
-    with Progress(len(groups) + 2, f"fitting {law}", enabled=progress) as bar:
+    others = [] if form.response == "none" else [LAWS[n] for n in PEERS if n != form.name]
+    with Progress((len(groups) + 2) * (1 + len(others)), f"fitting {law}", enabled=progress) as bar:
         best = search(form, points, delta=delta)
         residuals = [_residual(form, best, run, units, settled(run)) for run in runs]
-        size = np.abs(np.concatenate([error for _, error in residuals]))
-        # The share of rows a 90 % band must hold, so that a few wrong rows do not widen it.
-        noise = max(RUN_TO_RUN, float(np.quantile(size, 0.9)) / _Z90 if len(size) else 0.0)
+        noise, between = variation([error for _, error in residuals])
         warnings = check_fit(runs, residuals, noise, form, force=force)
+        bar.advance()
         # Where the law describes the runs, what is left of them has its minimum near theirs; where
         # it does not there may be several, and only the grid finds the lowest.
-        near = None if warnings else best
-        bar.advance()
-        replicas, left_out = [], {}
-        for label, rest, test in groups:
-            if _identified(form, rest):
-                replicas.append(search(form, rest, near=near, delta=delta))
-                if label:
-                    left_out[label] = _misfit(form, replicas[-1], [test])
+        data = _Data(runs, units, points, groups, delta, bar)
+        own = _hold_out(form, best, data, grid=bool(warnings))
+        rivals = []
+        for other in others:
+            vector = search(other, points, delta=delta)
             bar.advance()
-        growth, ordered = _stopped_half_way(form, runs, units, near, delta)
-        bar.advance()
-    in_sample = {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)}
+            rivals.append((other, vector, _hold_out(other, vector, data).errors))
+    lucky = luck(list(own.errors.values()), len(runs))
     return FittedLaw(
         form,
         best,
         units,
-        np.array(replicas).reshape(-1, len(best)),
-        noise,
-        growth,
+        np.array(own.replicas).reshape(-1, len(best)),
+        float(np.hypot(noise, lucky)),
+        own.growth,
         _reach(runs),
-        left_out | ordered,
-        in_sample,
+        own.errors,
+        {run.label: _misfit(form, best, [p]) for run, p in zip(runs, points, strict=True)},
         _provenance(runs, delta),
         warnings,
+        float(np.hypot(between, lucky)),
+        _members(own.errors, rivals),
+        {run.label: run.rate for run in runs},
+        covariance(form, best, points, delta),
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a law is fitted to and held out from."""
+
+    runs: Sequence[Run]
+    units: Units
+    points: Sequence[Points]
+    groups: Sequence[tuple[str, list[Points], Points]]
+    delta: float
+    bar: Progress
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Refits without a group each, growth of the error, and mean errors on what was left out."""
+
+    replicas: list[np.ndarray]
+    growth: float
+    errors: dict[str, float]
+
+
+def _hold_out(form: ScheduleLaw, best: np.ndarray, data: _Data, *, grid: bool = False) -> _HeldOut:
+    """Refit without each group and without the second half, from the best or from the grid."""
+    near = None if grid else best
+    replicas, errors = [], {}
+    for label, rest, test in data.groups:
+        if _identified(form, rest):
+            replicas.append(search(form, rest, near=near, delta=data.delta))
+            if label:
+                errors[label] = _misfit(form, replicas[-1], [test])
+        data.bar.advance()
+    growth, ordered = _stopped_half_way(form, data.runs, data.units, near, data.delta)
+    data.bar.advance()
+    return _HeldOut(replicas, growth, errors | ordered)
+
+
+def _members(
+    own: dict[str, float], rivals: Sequence[tuple[ScheduleLaw, np.ndarray, dict[str, float]]]
+) -> tuple[Member, ...]:
+    """The rivals, weighted by their errors on what was left out.
+
+    Errors on n hold-outs whose common size is unknown have a likelihood that falls as the nth
+    power of their root mean square.
+    """
+    labels = sorted(set(own).intersection(*(errors for _, _, errors in rivals))) if rivals else []
+    if not labels:
+        return ()
+
+    def size(errors: dict[str, float]) -> float:
+        return float(np.sqrt(np.mean([errors[k] ** 2 for k in labels])) + 1e-12)
+
+    first = size(own)
+    odds = [(size(errors) / first) ** -len(labels) for _, _, errors in rivals]
+    total = 1.0 + sum(odds)
+    return tuple(
+        Member(law, vector, odd / total) for (law, vector, _), odd in zip(rivals, odds, strict=True)
     )
 
 
@@ -181,6 +249,7 @@ def _stopped_half_way(
     if not np.any(x > 0):
         return _GROWTH, {}
     growth = float(np.sqrt(np.sum(error**2) / np.sum(x**2)))
+    growth = pooled(growth, _GROWTH, len(runs))
     return growth, {"second half of every run": float(np.mean(np.abs(np.expm1(error))))}
 
 

@@ -1,8 +1,6 @@
 """What does a fitted law predict for another schedule, and how wide is its band?
 
-A band has three parts, none of them from the curves it is asked about: the spread of refits
-with a group of points left out (jackknife), the error that grew when every run was stopped
-half-way and the rest predicted, and a floor for what two runs of one configuration differ by.
+`bands.py` says what a band is made of, none of it from the curves it is asked about.
 Limits: bands describe schedules of the same model, data and batch size.
 """
 
@@ -10,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,15 +17,21 @@ from hidim.algorithms.words import read_words
 from hidim.curve import Curve
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
-from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, schedule_law
-from hidim.support.checks import finite, finite_array, non_negative, positive
+from hidim.fitting.schedules import kept
+from hidim.fitting.schedules.bands import (
+    RUN_TO_RUN,
+    Member,
+    between_laws,
+    jackknife,
+    loss_at,
+    slopes_at,
+)
+from hidim.fitting.schedules.laws import ScheduleLaw, Units
+from hidim.support.checks import choice, finite
 from hidim.support.inputs import read_json
-from hidim.support.json import decode, encode
-from hidim.support.results import ByContent, refusing, write_json
+from hidim.support.results import ByContent, write_json
 
-FORMAT = "hidim-law/1"
-_REACH = ("last_step", "lowest_rate", "highest_rate")
-_DENSE = 4000  # points beyond which a prediction is interpolated
+_BANDS = ("rows", "curve")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +43,18 @@ class FittedLaw(ByContent):
         vector: parameters as searched (see `parameters` for their values), shape (p,).
         units: scales of the fit.
         replicas: parameters of the refits with a group left out, shape (groups, p).
-        noise: relative error that no refit explains, a fraction.
+        noise: relative error of single rows that no refit explains, a fraction.
         growth: relative error per unit of log(steps / longest fitted run), a fraction.
         reach: what the fit has seen: last step, lowest and highest rate, and the first step.
         holdout: label of each left-out curve to its mean relative error when left out.
         in_sample: label of each curve to its mean relative error in the fit.
         provenance: version, files, points: whatever reproduces the fit.
         warnings: what about the data or the fit deserves a look before the law is used.
+        between: relative error of a smoothed curve that no refit explains, a fraction: what two
+            runs of one configuration differ by.
+        members: other laws fitted to the same runs, which widen the band where they disagree.
+        schedules: label of each fitted run to its learning rate.
+        covariance: what data and priors leave open of `vector`, shape (p, p), or (0, 0).
     """
 
     law: ScheduleLaw
@@ -59,6 +68,10 @@ class FittedLaw(ByContent):
     in_sample: dict[str, float]
     provenance: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    between: float = RUN_TO_RUN
+    members: tuple[Member, ...] = ()
+    schedules: dict[str, Rate] = field(default_factory=dict)
+    covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -67,6 +80,20 @@ class FittedLaw(ByContent):
             p.name: math.exp(v) if p.log else float(v)
             for p, v in zip(self.law.parameters, self.vector, strict=True)
         }
+
+    @property
+    def uncertainty(self) -> dict[str, float]:
+        """Standard error of each parameter, by Fisher's information and the priors: relative for
+        those searched by their logarithm, in units of the parameter for floor and exponents."""
+        spread = np.sqrt(np.diagonal(self.covariance)) if self.covariance.size else []
+        return dict(zip(self.law.names, map(float, spread), strict=bool(len(spread))))
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters of which the data say less than the priors, or nothing within a factor e."""
+        found = self.uncertainty
+        widths = {p.name: p.prior[1] * 0.5**0.5 if p.prior else 1.0 for p in self.law.parameters}
+        return tuple(name for name, spread in found.items() if spread > widths[name])
 
     def predict(
         self, schedule: Any, steps: Any = None, *, warmup_steps: float | None = None
@@ -91,7 +118,7 @@ class FittedLaw(ByContent):
                 before `begins`.
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
-        return np.where(self._held(rate, at), self._loss(self.vector, rate, at), np.nan)
+        return np.where(self._held(rate, at), self._loss(rate, at), np.nan)
 
     def begins(self, schedule: Any, *, warmup_steps: float | None = None) -> float:
         """First step of which the law says anything: the end of the warm-up, and of the burn-in
@@ -116,12 +143,15 @@ class FittedLaw(ByContent):
         *,
         level: float = 0.9,
         warmup_steps: float | None = None,
+        of: str = "rows",
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of the band that holds a share `level` of measured points.
 
         Args:
             schedule, steps, warmup_steps: as for `predict`.
             level: share of the points of an unseen run, between 0 and 1.
+            of: "rows" as they are logged, or the "curve" behind them, without the noise that
+                averaging rows takes away.
 
         Returns:
             Two arrays of shape (n,), NaN where the prediction is.
@@ -131,8 +161,8 @@ class FittedLaw(ByContent):
         if not 0 < finite("level", level) < 1:
             raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
         rate, at = self._asked(schedule, steps, warmup_steps)
-        middle = np.where(self._held(rate, at), self._loss(self.vector, rate, at), np.nan)
-        half = ndtri((1 + level) / 2) * self._spread(rate, at, middle)
+        middle = np.where(self._held(rate, at), self._loss(rate, at), np.nan)
+        half = ndtri((1 + level) / 2) * self._spread(rate, at, middle, choice("of", of, _BANDS))
         return middle * np.exp(-half), middle * np.exp(half)
 
     def extrapolation(
@@ -174,21 +204,7 @@ class FittedLaw(ByContent):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, from which `from_dict` makes an equal law."""
-        return {
-            "format": FORMAT,
-            "law": self.law.name,
-            "parameters": self.parameters,
-            "vector": self.vector.tolist(),
-            "units": {"time": self.units.time, "steps": self.units.steps, "rate": self.units.rate},
-            "replicas": self.replicas.tolist(),
-            "noise": self.noise,
-            "growth": self.growth,
-            "reach": self.reach,
-            "holdout": self.holdout,
-            "in_sample": self.in_sample,
-            "provenance": encode(self.provenance, "`provenance`"),
-            "warnings": list(self.warnings),
-        }
+        return kept.to_dict(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
@@ -201,33 +217,7 @@ class FittedLaw(ByContent):
         Raises:
             ValueError: not a fitted law, or a damaged one.
         """
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError(
-                f"this is no fitted schedule law of format {FORMAT!r}: write one with `hidim fit`."
-            )
-        with refusing("the fitted law"):
-            law = schedule_law(data["law"])
-            vector = finite_array("vector", data["vector"], ndim=1)
-            replicas = finite_array("replicas", data["replicas"])
-            units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
-            _check_vectors(law, vector, replicas)
-            fitted = cls(
-                law,
-                vector,
-                units,
-                replicas.reshape(-1, len(vector)),
-                positive("noise", data["noise"]),
-                non_negative("growth", data["growth"]),
-                {k: non_negative(f"reach {k}", v) for k, v in _reach(data["reach"], units).items()},
-                {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
-                {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
-                dict(decode(data["provenance"])),
-                tuple(map(str, data["warnings"])),
-            )
-            for name, value in fitted.parameters.items():
-                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
-                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
-        return fitted
+        return cls(**kept.from_dict(data))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FittedLaw:
@@ -284,25 +274,26 @@ class FittedLaw(ByContent):
             )
         return held
 
-    def _loss(self, vector: np.ndarray, rate: Rate, at: np.ndarray) -> np.ndarray:
-        if len(at) <= _DENSE:
-            return self.law.evaluate(vector, self.units.clock(rate, at))[0]
-        # A row per step says no more than some thousands of them: between these the loss is
-        # a straight line to 1e-5, away from jumps of the rate, which get rows of their own.
-        distinct = at if np.all(np.diff(at) > 0) else np.unique(at)
-        some = distinct[_telling(distinct, rate.steps)]
-        return np.interp(at, some, self.law.evaluate(vector, self.units.clock(rate, some))[0])
+    def _loss(self, rate: Rate, at: np.ndarray) -> np.ndarray:
+        return loss_at(self.law, self.vector, self.units, rate, at)
 
-    def _spread(self, rate: Rate, at: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    def _spread(self, rate: Rate, at: np.ndarray, middle: np.ndarray, of: str) -> np.ndarray:
         """Standard deviation of log loss at `at`, shape (n,)."""
-        variance = np.full(len(at), self.noise**2)
-        groups = len(self.replicas)
-        for vector in self.replicas:
-            shift = np.log(np.maximum(self._loss(vector, rate, at), 1e-12) / middle)
-            variance += (groups - 1) / groups * shift**2
+        known = ~np.isnan(middle)
+        at, middle = at[known], middle[known]
+        refits = [loss_at(self.law, v, self.units, rate, at) for v in self.replicas]
+        others = [(m.weight, loss_at(m.law, m.vector, self.units, rate, at)) for m in self.members]
+        told = np.zeros(len(at))
+        if self.covariance.size:
+            slope = slopes_at(self.law, self.vector, self.units, rate, at) / middle[:, None]
+            told = np.einsum("ni,ij,nj->n", slope, self.covariance, slope)
+        variance = np.maximum(jackknife(refits, middle), told) + between_laws(others, middle)
+        variance += self.noise**2 if of == "rows" else self.between**2
         beyond = np.maximum(at / self.units.steps, rate.time(at) / self.units.time)
         variance += (self.growth * np.log(np.maximum(beyond, 1.0))) ** 2
-        return np.sqrt(variance)
+        out = np.full(len(known), np.nan)
+        out[known] = np.sqrt(variance)
+        return out
 
 
 def _is_rates(schedule: Any, at: np.ndarray) -> bool:
@@ -310,33 +301,3 @@ def _is_rates(schedule: Any, at: np.ndarray) -> bool:
     if not isinstance(schedule, np.ndarray | list | tuple) or len(schedule) != len(at):
         return False
     return all(np.ndim(value) == 0 for value in schedule)
-
-
-def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
-    """What a file says of the fitted runs; those of version 0.1 do not say where they begin."""
-    first = {"first_step": data.get("first_step", START * units.steps)}
-    return first | {k: data[k] for k in _REACH}
-
-
-def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -> None:
-    """Complain about parameters of another law, or outside what a search can return."""
-    count = len(law.parameters)
-    if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
-        raise ValueError(f"law {law.name!r} has {count} parameters, the file another number.")
-    for one in (vector, *replicas):
-        for parameter, value in zip(law.parameters, one, strict=True):
-            low, high = parameter.bounds
-            if not low - 1e-6 <= value <= high + 1e-6:
-                raise ValueError(
-                    f"{parameter.name} is searched between {low:g} and {high:g}, got {value:g}."
-                )
-
-
-def _telling(steps: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Indices of steps evenly, after the start and after every knot of the rate in log."""
-    last = len(steps) - 1
-    after = np.concatenate([[0], np.geomspace(1, max(last, 1), 60).astype(np.int64)])
-    starts = np.unique(np.concatenate([[0], np.searchsorted(steps, knots[:40])]))
-    near = (starts[:, None] + np.concatenate([-after[:8], after])).ravel()
-    even = np.linspace(0, last, _DENSE // 2).astype(np.int64)
-    return np.unique(np.clip(np.concatenate([even, near]), 0, last))

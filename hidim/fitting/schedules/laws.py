@@ -4,15 +4,17 @@ Every law here is L(t) = L0 + c1 x(t)^-s - c2 sum_k (change of rate at k) w_k G_
 in a clock x, less what the drops of the rate have given back so far. `fsl` is the functional
 scaling law integrated by parts (arXiv 2509.19189, appendix B.2) with the two refinements that
 measured runs ask for: the response slows with the rate as rate**-gamma (the multi-power law's
-term) and the stationary noise may be a power of the rate. `fsl-7` is the published form with
-seven parameters, `mpl` the multi-power law, `mtl` the momentum law, `intrinsic-time` and
-`step` are baselines. Limits: one model, one data set and one batch size per fit.
+term) and the stationary noise may be a power of the rate. What an early drop gives back is bounded
+(`MEMORY`). `fsl-7` is the published form with seven parameters, `mpl` the multi-power law, `mtl`
+the momentum law, `intrinsic-time` and `step` are baselines. Limits: one model, one data set and
+one batch size per fit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -22,6 +24,10 @@ from hidim.support.checks import choice
 
 # Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
 START = 0.02
+# A drop sheds the noise there was at its time, or at this share of the time asked about if that is
+# later: noise older than that is gone with or without the drop. Unbounded, T_k^-s makes a drop at
+# time zero the best schedule of all.
+MEMORY = 0.25
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class ScheduleLaw:
     clock: str = "time"
     response: str = "power"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names in order."""
         return tuple(p.name for p in self.parameters)
@@ -145,16 +151,45 @@ class ScheduleLaw:
                 columns[name] = columns.get(name, 0.0) - release * slope
         return loss, np.stack([columns[name] for name in self.names], axis=1)
 
+    def loss(self, vector: np.ndarray, clock: Clock) -> np.ndarray:
+        """What `evaluate` says of the loss, (n,), at a quarter of its cost.
+
+        The events of the clock may differ from point to point, (n, events): ends of n runs.
+        """
+        value = dict(zip(self.names, vector.tolist(), strict=True))
+        x = clock.time if self.clock == "time" else clock.steps
+        signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
+        loss: np.ndarray = value["floor"] + signal
+        if self.response == "none":
+            return loss
+        q, h = value.get("noise_exponent", 1.0), value.get("noise_signal", 0.0)
+        old, new = clock.events.old * clock.level, clock.events.new * clock.level
+        rate = math.exp(value["response_rate"])
+        if self.response == "exponential":
+            lag = np.maximum(clock.steps[:, None] - clock.events.steps, 0.0)  # (n, events)
+            felt = -np.expm1(-rate * lag)
+        else:
+            lag = np.maximum(clock.time[:, None] - clock.events.time, 0.0)
+            level = clock.events.level * clock.level
+            slowed = rate * level ** -value.get("slowing_exponent", 0.0)
+            felt = 1.0 - (1.0 + lag * slowed) ** -math.exp(value["response_exponent"])
+        if h:
+            seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
+            felt = felt * (1.0 - h + h * np.maximum(seen, 1e-12) ** -value["decay_exponent"])
+        gain = np.sum(felt * (old**q - new**q), axis=1) + (1.0 - clock.level**q)
+        return loss - math.exp(value["release"]) * gain
+
     def _released(
         self, value: dict[str, float], clock: Clock
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Sum over rate changes of weight times response, and its slopes, each (n,)."""
         weight, weight_slopes = _weights(value, clock)
-        response, response_slopes = self._responses(value, clock)
+        response, slopes = self._responses(value, clock)
+        if "noise_signal" in value:
+            response, slopes = _shared(value, clock, response, slopes)
         gain = response @ weight
-        slopes = {name: response @ slope for name, slope in weight_slopes.items()}
-        for name, slope in response_slopes.items():
-            slopes[name] = slopes.get(name, 0.0) + slope @ weight
+        slopes = {name: slope @ weight for name, slope in slopes.items()}
+        slopes |= {name: response @ slope for name, slope in weight_slopes.items()}
         # A run whose peak is below the fit's has shed the noise in between from the start.
         q = value.get("noise_exponent", 1.0)
         shed = clock.level**q
@@ -193,16 +228,25 @@ def _weights(value: dict[str, float], clock: Clock) -> tuple[np.ndarray, dict[st
     slopes: dict[str, np.ndarray] = {}
     if "noise_exponent" in value:
         slopes["noise_exponent"] = _power_slope(old, q) - _power_slope(new, q)
-    if "noise_signal" in value:
-        h, s = value["noise_signal"], value["decay_exponent"]
-        log_time = np.log(np.maximum(clock.events.time, 1e-12))
-        signal = np.exp(-s * log_time)
-        share = 1.0 - h + h * signal
-        slopes = {name: slope * share for name, slope in slopes.items()}
-        slopes["noise_signal"] = weight * (signal - 1.0)
-        slopes["decay_exponent"] = -weight * h * signal * log_time
-        weight = weight * share
     return weight, slopes
+
+
+def _shared(
+    value: dict[str, float],
+    clock: Clock,
+    response: np.ndarray,
+    slopes: dict[str, np.ndarray],
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The response times the noise that the signal had left when it was shed, (n, events)."""
+    h, s = value["noise_signal"], value["decay_exponent"]
+    seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
+    log_time = np.log(np.maximum(seen, 1e-12))
+    signal = np.exp(-s * log_time)
+    share = 1.0 - h + h * signal
+    slopes = {name: slope * share for name, slope in slopes.items()}
+    slopes["noise_signal"] = response * (signal - 1.0)
+    slopes["decay_exponent"] = -response * h * signal * log_time
+    return response * share, slopes
 
 
 def _power_slope(x: np.ndarray, q: float) -> np.ndarray:

@@ -1,24 +1,30 @@
-"""Which learning-rate schedule does a fitted law like best for a run of given length?
+"""Which learning-rate schedule should a run of given length follow, by a fitted law?
 
-Minimises the law's final loss over rates that never rise, between a floor and a peak, on a
-grid of knots, starting from constant, cosine, linear and warm-up-stable-decay shapes.
-Limits: the law extrapolates; a schedule far from the fitted ones comes with a wide band.
+A law's optimum is where the law is least tested, so three things bound it. The rate never falls
+below every fitted and every usual shape at its share of the run. What counts is the least gain
+over the best fitted shape, by the law, by every refit and by the other laws that fit as well. And
+each step away from that shape has to earn more than what the law missed on runs it had not seen.
+Without a gain beyond that, the plan is the best fitted shape itself.
+Limits: a longer run or another peak than fitted is an extrapolation, which the plan reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hidim.fitting.logs.rates import Rate
+from hidim.fitting.schedules.aims import HEARD, SHARE, Aim, Task, descend
+from hidim.fitting.schedules.shapes import distances, shape_of
 from hidim.support.checks import non_negative, positive, whole
 from hidim.support.results import Saved
 
 if TYPE_CHECKING:
     from hidim.fitting.schedules.law import FittedLaw
+
+_MINDED = 1e-5  # relative loss that a round end of the schedule may cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +36,15 @@ class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
         lr: learning rate at the knots, shape (knots,).
         warmup_steps: linear warm-up from zero before the first knot.
         loss: predicted final loss.
-        band: lower and upper end of its 90 % band.
-        compared: predicted final loss of the usual shapes of the same peak, floor and length.
+        band: lower and upper end of its 90 % band, of a smoothed curve.
+        compared: predicted final loss of the usual shapes of the same peak, floor and length, and
+            of the fitted ones stretched to it.
         extrapolation: how far it goes beyond the fitted runs, as `FittedLaw.extrapolation` says.
+        distance: how far it lies from the shape of each fitted run: the mean difference of log
+            rates over shares of the run.
+        gain: by what fraction it ends below the best fitted shape, predicted.
+        regret: by what fraction it may end above that shape, at worst over all refits and laws;
+            negative where all of them prefer it.
     """
 
     steps: np.ndarray
@@ -42,6 +54,9 @@ class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
     band: tuple[float, float]
     compared: dict[str, float]
     extrapolation: dict[str, float] = field(default_factory=dict)
+    distance: dict[str, float] = field(default_factory=dict)
+    gain: float = 0.0
+    regret: float = 0.0
 
 
 def best_schedule(
@@ -52,8 +67,9 @@ def best_schedule(
     floor: float | None = None,
     warmup_steps: float = 0.0,
     knots: int = 21,
+    bounded: bool = True,
 ) -> PlannedSchedule:
-    """The schedule with the lowest predicted final loss.
+    """The schedule that the law, its refits and its rivals prefer to the best fitted shape.
 
     Args:
         law: a fitted schedule-aware law.
@@ -62,53 +78,89 @@ def best_schedule(
         floor: lowest rate; default the lowest fitted one.
         warmup_steps: linear warm-up from zero, not optimised.
         knots: points of the piecewise-linear schedule.
+        bounded: stay near what was fitted; False takes the law at its word.
 
     Raises:
-        ValueError: the law ignores the schedule, or steps, peak and floor do not fit together.
+        ValueError: the law ignores the schedule, steps, peak and floor do not fit together, or
+            the run ends in the burn-in.
     """
+    task = _task(law, steps, peak, floor, warmup_steps, int(whole("knots", knots, minimum=3)))
+    usual = {name: task.rate(shape) for name, shape in _usual(task.share).items()}
+    fitted = {f"as {name}": task.fitted(name) for name in law.schedules}
+    candidates = usual | fitted
+    compared = {name: float(task.finals(rate)[0]) for name, rate in candidates.items()}
+    sound = [name for name in fitted or usual if compared[name] > 0]
+    if not sound:
+        raise ValueError(
+            f"law {law.law.name!r} predicts no loss after {task.steps:g} steps: it cannot plan so "
+            "far from the fitted runs."
+        )
+    base = candidates[min(sound, key=lambda name: compared[name])]
+    judged = task.judged(candidates.values()) if bounded else replace(task, judges=task.judges[:1])
+    reference = judged.finals(base)
+    aim = Aim(judged, reference, shape_of(base, task.steps, SHARE), bounded)
+    best, value = base, aim.of(base)
+    if task.peak > task.floor:
+        lowest = task.lowest(candidates.values()) if bounded else np.zeros(len(task.share))
+        ranked = sorted(candidates, key=lambda name: aim.of(candidates[name]))
+        for start in (candidates[name] for name in ranked[:2]):
+            found = task.rate(descend(aim.of_shapes, task.shape(start), lowest))
+            for rate in (start, found):
+                if aim.of(rate) < value:
+                    best, value = rate, aim.of(rate)
+    ended = task.ended(best)
+    if best is not base and aim.of(ended) < value + _MINDED:
+        best = ended
+    return _planned(judged, best, compared, reference)
+
+
+def _planned(
+    task: Task, best: Rate, compared: dict[str, float], reference: np.ndarray
+) -> PlannedSchedule:
+    law, end = task.law, np.array([task.steps])
+    predicted = float(law.predict(best, end)[0])  # refuses a run that ends in the burn-in
+    low, high = law.band(best, end, of="curve")
+    ratio = task.finals(best) / reference - 1.0
+    knots, lr = _columns(best)
+    shapes = {n: shape_of(r, float(r.steps[-1]), SHARE) for n, r in law.schedules.items()}
+    return PlannedSchedule(
+        knots,
+        lr,
+        task.warmup,
+        predicted,
+        (float(low[0]), float(high[0])),
+        compared,
+        law.extrapolation(best, end),
+        distances(shape_of(best, task.steps, SHARE), SHARE, shapes),
+        float(-ratio[0]),
+        float(np.max(ratio)),
+    )
+
+
+def _task(
+    law: FittedLaw,
+    steps: float,
+    peak: float | None,
+    floor: float | None,
+    warmup_steps: float,
+    knots: int,
+) -> Task:
+    """The task behind the arguments of `best_schedule`, checked."""
     if law.law.response == "none":
         raise ValueError(f"law {law.law.name!r} does not see the shape of a schedule; fit fsl.")
     steps = positive("steps", steps)
     peak = law.units.rate if peak is None else positive("peak", peak)
     low = law.reach["lowest_rate"] if floor is None else non_negative("floor", floor)
     warmup = non_negative("warmup_steps", warmup_steps)
-    count = int(whole("knots", knots, minimum=3))
     if low > peak:
         raise ValueError(f"`floor` ({low:g}) must not exceed `peak` ({peak:g}).")
     if warmup >= steps:
         raise ValueError(f"`warmup_steps` ({warmup:g}) must be below `steps` ({steps:g}).")
     # Knots denser towards the end, where the schedule bends.
-    share = 1.0 - (1.0 - np.linspace(0.0, 1.0, count)) ** 2
-    grid = warmup + (steps - warmup) * share
-    end = np.array([steps])
-
-    def rate(shape: np.ndarray) -> Rate:
-        lr = low + (peak - low) * shape
-        return Rate(grid, lr, lr, warmup)
-
-    def final(shape: np.ndarray) -> float:
-        return float(law.predict(rate(shape), end)[0])
-
-    shapes = _usual(share)
-    compared = {name: final(shape) for name, shape in shapes.items()}
-    ranked = sorted(compared, key=lambda name: compared[name])
-    best, value = shapes[ranked[0]], compared[ranked[0]]
-    if peak > low:
-        for name in ranked[:2]:
-            shape, loss = _descend(final, shapes[name])
-            if loss < value:
-                best, value = shape, loss
-    lr = low + (peak - low) * best
-    ends = law.band(rate(best), end)
-    return PlannedSchedule(
-        grid,
-        lr,
-        warmup,
-        value,
-        (float(ends[0][0]), float(ends[1][0])),
-        compared,
-        law.extrapolation(rate(best), end),
-    )
+    share = 1.0 - (1.0 - np.linspace(0.0, 1.0, knots)) ** 2
+    judges = [(law.law, law.vector), *((law.law, vector) for vector in law.replicas)]
+    judges += [(m.law, m.vector) for m in law.members if m.weight >= HEARD]
+    return Task(law, steps, peak, low, warmup, share, tuple(judges))
 
 
 def _usual(share: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,19 +173,14 @@ def _usual(share: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _descend(final: Callable[[np.ndarray], float], shape: np.ndarray) -> tuple[np.ndarray, float]:
-    """Minimise over falling shapes: each knot keeps a share of the one before."""
-    from scipy.optimize import minimize
-
-    def unpack(shares: np.ndarray) -> np.ndarray:
-        return np.concatenate([[1.0], np.cumprod(shares)])
-
-    ratio = np.clip(shape[1:] / np.maximum(shape[:-1], 1e-9), 0.0, 1.0)
-    found = minimize(
-        lambda shares: final(unpack(shares)),
-        np.clip(ratio, 0.02, 0.998),
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * len(ratio),
-        options={"maxiter": 60, "ftol": 1e-12},
-    )
-    return unpack(found.x), float(found.fun)
+def _columns(rate: Rate) -> tuple[np.ndarray, np.ndarray]:
+    """Knots and rates joined by straight lines; a jump takes the step before it."""
+    steps: list[float] = []
+    lr: list[float] = []
+    for step, before, after in zip(rate.steps, rate.before, rate.after, strict=True):
+        if before != after and (not steps or step - 1 > steps[-1]):
+            steps.append(step - 1)
+            lr.append(before)
+        steps.append(step)
+        lr.append(after)
+    return np.array(steps), np.array(lr)

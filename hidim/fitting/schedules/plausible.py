@@ -28,6 +28,11 @@ _WRONG = 0.015  # and above which it does not describe the curve
 _EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
 _BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
 _OUTLIER = 0.05
+_SIGMAS = 4.0  # standard errors within which a slope is what it should be
+_NOISY = 0.01  # scatter of rows that deserves a word
+_KNOWN = 0.002  # and to which the curve behind them should be known
+_SPAN = 0.6  # share of the intrinsic time that may pass before the first row of every run
+_LATE = 0.05  # and of the steps before what came before deserves a word
 
 
 def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> list[Run]:
@@ -77,6 +82,7 @@ def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> lis
         )
     for run in runs:
         _check_falls(run)
+    _check_span(runs)
     return runs
 
 
@@ -100,12 +106,12 @@ def check_fit(
     Raises:
         ValueError: a law that sees the schedule does not describe a curve.
     """
-    out = [*_peaks_apart(runs)]
+    out = [*_peaks_apart(runs), *_begin_late(runs)]
     for run, (steps, error) in zip(runs, residuals, strict=True):
         missed, explained = _systematic(error), _explained(run, steps, error)
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
-        wrong = missed > _WRONG or (row > _WRONG and explained < _EXPLAINED)
-        if wrong and law.response != "none":
+        unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
+        if (missed > _WRONG or unlike) and law.response != "none":
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: a wrong column or unit, shuffled "
@@ -125,15 +131,51 @@ def check_fit(
                 f"{len(far)} row(s) of {run.label} lie far from the law, the first at step "
                 f"{steps[far[0]]:g}: a spike, a damaged row, or another run?"
             )
+    rows = sum(len(error) for _, error in residuals)
+    known = noise * np.sqrt(len(law.parameters) / max(rows, 1))
+    if noise > _NOISY and known > _KNOWN:
+        wanted = rows * (known / _KNOWN) ** 2
+        out.append(
+            f"rows scatter by {noise:.1%} about the law: {rows:,} of them tell the curve to about "
+            f"{known:.1%}. Some {_rounded(wanted):,} rows, or as many averaged into these, would "
+            f"tell it to {_KNOWN:.1%}."
+        )
     return tuple(out)
 
 
+def _rounded(count: float) -> int:
+    """Two digits of a count."""
+    return int(float(f"{count:.2g}"))
+
+
 def _systematic(error: np.ndarray) -> float:
-    """Mean size of the medians of stretches: what noise of rows does not explain."""
+    """Mean size of the medians of stretches, or nothing where noise of rows explains them."""
     if not len(error):
         return 0.0
     blocks = np.array_split(error, max(min(_BLOCKS, len(error) // 4), 1))
-    return float(np.mean([abs(np.expm1(np.median(block))) for block in blocks]))
+    medians = np.array([np.median(block) for block in blocks])
+    # A median of n rows scatters 1.25 times as far as their mean; the sum of its squares over 16
+    # stretches is twice what it should be once in a thousand times.
+    scatter = np.mean([1.57 * np.var(block, ddof=1) / len(block) for block in blocks])
+    if len(blocks) > 1 and np.mean(medians**2) < 2 * scatter:
+        return 0.0
+    return float(np.mean(np.abs(np.expm1(medians))))
+
+
+def _follows(run: Run, steps: np.ndarray, error: np.ndarray) -> bool:
+    """Whether log loss rises and falls with what is predicted, as it does under honest noise.
+
+    Regressed on the prediction it has slope one; shuffled rows and wrong columns have none.
+    """
+    if len(error) < _FEWEST:
+        return False
+    log_loss = np.log(run.measured()[np.searchsorted(run.steps, steps)])
+    predicted = log_loss + error
+    x = predicted - predicted.mean()
+    slope = float(x @ log_loss / (x @ x))
+    left = log_loss - log_loss.mean() - slope * x
+    width = float(np.sqrt(left @ left / (len(x) - 2) / (x @ x)))
+    return abs(slope - 1.0) < _SIGMAS * width and slope > _SIGMAS * width
 
 
 def _explained(run: Run, steps: np.ndarray, error: np.ndarray) -> float:
@@ -143,6 +185,40 @@ def _explained(run: Run, steps: np.ndarray, error: np.ndarray) -> float:
     log_loss = np.log(run.measured()[np.searchsorted(run.steps, steps)])
     total = float(np.var(log_loss))
     return 1.0 - float(np.mean(error**2)) / total if total > 0 else 0.0
+
+
+def _check_span(runs: Sequence[Run]) -> None:
+    """A power law needs rows over more than the end of a run."""
+    seen = [_first_time(run) for run in runs]
+    if min(seen) < _SPAN:
+        return
+    run = runs[int(np.argmin(seen))]
+    raise ValueError(
+        f"the rows of {run.label} begin at step {run.steps[0]:,g} of {run.steps[-1]:,g}: the end "
+        "of a run does not tell the power law before it. Give the rows from about step "
+        f"{_rounded(0.1 * float(run.steps[-1])):,} on."
+    )
+
+
+def _first_time(run: Run) -> float:
+    """Intrinsic time of the first row, over that of the last."""
+    first, last = run.rate.time(run.steps[[0, -1]])
+    return float(first / last) if last > 0 else 0.0
+
+
+def _begin_late(runs: Sequence[Run]) -> list[str]:
+    """What is taken of a schedule before the first row, where much of the run is missing."""
+    out = []
+    for run in runs:
+        first = float(run.steps[0])
+        if run.schedule is None and first > max(2 * settled(run), _LATE * float(run.steps[-1])):
+            out.append(
+                f"the rows of {run.label} begin at step {first:,g} of {run.steps[-1]:,g}: before, "
+                f"a rate of {run.lr[0]:g} is assumed"
+                + (f" after {run.warmup_steps:g} steps of warm-up" if run.warmup_steps else "")
+                + ". If it was another, give the schedule; bands are wider for the missing rows."
+            )
+    return out
 
 
 def _check_alike(runs: Sequence[Run], *, force: bool) -> None:

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.fitting.logs.runs import Run
-from hidim.fitting.robust import HUBER, minimise
+from hidim.fitting.robust import HUBER, efficiency, minimise
 from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
 BURN_IN = 1.25
 _POLISHED = 2
+_EXACT = 3e-4  # no row is taken to be better than this fraction of the loss
+_VAGUE = 1.0 / 10.0**2  # information on a parameter without a prior: its width, in e-folds
+_STIFF = 10.0  # weight of what a law must not do, in rows
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,50 @@ def search(
             safe = np.maximum(loss, 1e-3)
             value.append(np.log(safe) - run.log_loss)
             slope.append(jacobian / safe[:, None])
+        if "release" in law.names:
+            excess, slopes = _beyond_all(law, vector)
+            value.append(excess)
+            slope.append(slopes)
         return np.concatenate(value), np.concatenate(slope)
 
     return minimise(residuals, starts, bounds, prior, delta=delta)
+
+
+def covariance(
+    law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points], delta: float = HUBER
+) -> np.ndarray:
+    """What data and priors leave open of the parameters, (p, p), by Fisher's information."""
+    loss, jacobian = zip(*(law.evaluate(vector, p.clock) for p in points), strict=True)
+    safe = np.maximum(np.concatenate(loss), 1e-3)
+    error = np.log(safe) - np.concatenate([p.log_loss for p in points])
+    size = max(1.4826 * float(np.median(np.abs(error))), _EXACT)
+    size /= efficiency(delta / size) ** 0.5
+    slope = np.concatenate(jacobian) / safe[:, None] / size
+    weight = [1.0 / p.prior[1] ** 2 if p.prior else 0.0 for p in law.parameters]
+    # A parameter that nothing tells, at a bound or in a term that is not there, moves no loss.
+    information = slope.T @ slope + np.diag(np.maximum(weight, _VAGUE))
+    out: np.ndarray = np.linalg.inv(information)
+    return (out + out.T) / 2
+
+
+def _beyond_all(law: ScheduleLaw, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By how much decays could take more than all of the noise, over the floor, and its slopes.
+
+    The noise of the highest rate is a part of the floor, and what of it follows the signal is a
+    part of the signal: where data leave that open, losses below zero would be the best plan.
+    """
+    value = dict(zip(law.names, vector, strict=True))
+    release, signal = np.exp(value["release"]), np.exp(value["signal"])
+    floor, h = max(value["floor"], 1e-12), value.get("noise_signal", 0.0)
+    excess = _STIFF * np.array([release * (1 - h) / floor - 1.0, (release * h - signal) / floor])
+    slopes = {
+        "release": _STIFF * np.array([release * (1 - h), release * h]) / floor,
+        "signal": _STIFF * np.array([0.0, -signal]) / floor,
+        "floor": -_STIFF * np.array([release * (1 - h), release * h - signal]) / floor**2,
+        "noise_signal": _STIFF * np.array([-release, release]) / floor,
+    }
+    columns = [slopes.get(name, np.zeros(2)) for name in law.names]
+    return np.maximum(excess, 0.0), np.where(excess > 0, columns, 0.0).T
 
 
 def _starts(law: ScheduleLaw, points: Sequence[Points]) -> list[np.ndarray]:
