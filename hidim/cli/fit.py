@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.numbers import count, number, one_of
+from hidim.cli.fit_sizes import CHOSEN, ISOFLOP, add_size_flags
+from hidim.cli.numbers import number, one_of
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -52,22 +53,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
     parser.add_argument(
         "--law",
-        type=one_of("law", (*LAWS, *FORMS)),
+        type=one_of("law", (*LAWS, *FORMS, CHOSEN, ISOFLOP)),
         default="fsl",
         metavar="LAW",
-        help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)} (fsl)",
+        help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)}, "
+        f"{CHOSEN} (whichever of those of parameters and tokens predicts best), {ISOFLOP} (fsl)",
     )
     add_log_flags(parser, several=True)
-    group = parser.add_argument_group("laws of sizes, from one table of finished runs")
-    group.add_argument(
-        "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
-    )
-    group.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="refits (1000)")
-    group.add_argument("--seed", type=count, default=0, help="of the bootstrap (0)")
+    add_size_flags(parser)
     parser.add_argument(
         "--force",
         action="store_true",
-        help="fit rates of doubtful unit and curves the law misses, with warnings (schedules)",
+        help="fit what is refused as doubtful, with warnings",
     )
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
     add_output_flags(parser)
@@ -231,11 +228,16 @@ def run(args: argparse.Namespace) -> int:
                 f"--out keeps a law as JSON: its name must end in .json, got {args.out!r}."
             )
     given_seed("seed", args.seed)
-    if args.law in FORMS:
+    if args.law == ISOFLOP:
+        from hidim.cli.fit_isoflop import run_isoflop
+
+        return run_isoflop(args)
+    if args.law in (*FORMS, CHOSEN):
         from hidim.cli.fit_sizes import run_sizes
 
         return run_sizes(args)
-    for name, usual in (("drop_highest", 0), ("bootstrap", 1000), ("seed", 0)):
+    usual_of_sizes = {"drop_highest": 0, "bootstrap": 1000, "seed": 0, "where": [], "by": None}
+    for name, usual in {**usual_of_sizes, "group": None, "loss": None, "tolerance": None}.items():
         if getattr(args, name) != usual:
             raise ValueError(
                 f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."

@@ -23,6 +23,7 @@ from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.sizes.law import is_size_law
 
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
@@ -66,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--match goes with --so-far LOG.")
     if args.law is None:
         raise ValueError("give LAW.json, a law kept by `hidim fit --out`.")
+    if is_size_law(args.law):
+        from hidim.cli.forecast_sizes import forecast_sizes
+
+        return forecast_sizes(args)
     law = FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)

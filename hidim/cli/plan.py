@@ -18,9 +18,8 @@ from hidim.cli.output import (
 from hidim.cli.reach import beside, beside_text
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import best_schedule
-from hidim.fitting.sizes.law import FORMAT, SizeLaw
+from hidim.fitting.sizes.law import SizeLaw, is_size_law
 from hidim.support.checks import whole
-from hidim.support.inputs import read_json
 
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
@@ -53,14 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan with whichever law the file holds."""
     check_outputs(args)
-    if _is_size_law(args.law):
+    if is_size_law(args.law):
         return _plan_sizes(args)
     return _plan_schedule(args)
-
-
-def _is_size_law(path: str) -> bool:
-    data = read_json(path)
-    return isinstance(data, dict) and data.get("format") == FORMAT
 
 
 def _plan_sizes(args: argparse.Namespace) -> int:
@@ -78,10 +72,11 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     beyond = max(row["beyond_largest_run"] for row in rows)
     if beyond > 1:
         lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     return hand_back(
         args,
         columns={key: [row[key] for row in flat] for key in flat[0]},
-        answer={"law": law.form.name, "rows": rows},
+        answer={"law": law.form.name, "rows": rows, "warnings": law.warnings},
         text="\n".join([*lines, f"hidim {hidim.__version__}"]),
     )
 

@@ -29,7 +29,7 @@ _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
     "optimizer": ("optimizer", "algorithm", "label", "method"),
     "run": ("run", "run_id", "seed"),
 }
-ROLES = tuple(role for role in _ALIASES if role != "x")
+ROLES = tuple(role for role in _ALIASES if role not in ("x", "epochs", "unique_tokens"))
 UNNAMED = "runs"  # of an optimizer that nothing names
 Ladders = dict[str, list[Any]]  # name of the optimizer -> Curves or (size, compute, loss)
 
