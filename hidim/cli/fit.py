@@ -11,6 +11,7 @@ from typing import Any
 
 import hidim
 from hidim.cli.fit_sizes import CHOSEN, ISOFLOP, add_size_flags
+from hidim.cli.joint import add_joint_flags
 from hidim.cli.numbers import number, one_of
 from hidim.cli.output import (
     add_output_flags,
@@ -39,6 +40,7 @@ EXAMPLE = """example:
   hidim fit --law fsl cosine.csv constant.csv two-stage.csv --warmup-steps 2160 --out law.json
   hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
   hidim fit --law chinchilla runs.csv --columns params=N,flops=C,loss=loss --out sizes.json
+  hidim fit 25M/*.csv 100M/*.csv --params 25M=25M 100M=100M --tokens-per-step 5e5 --out both.json
   hidim fit runs/cosine runs/wsd curve.npz          (folders of hidim train, and saved curves)
   hidim fit main.log --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
   hidim fit wandb_loss.csv wandb_lr.csv             (two exports of one run are joined)
@@ -61,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_log_flags(parser, several=True)
     add_size_flags(parser)
+    add_joint_flags(parser)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -228,6 +231,10 @@ def run(args: argparse.Namespace) -> int:
                 f"--out keeps a law as JSON: its name must end in .json, got {args.out!r}."
             )
     given_seed("seed", args.seed)
+    joint = {"tokens_per_step": args.tokens_per_step, "prior": args.prior}
+    for name, value in joint.items():
+        if value is not None and not args.params:
+            raise ValueError(f"{flag(name)} goes with a law over sizes: give --params too.")
     if args.law == ISOFLOP:
         from hidim.cli.fit_isoflop import run_isoflop
 
@@ -236,12 +243,17 @@ def run(args: argparse.Namespace) -> int:
         from hidim.cli.fit_sizes import run_sizes
 
         return run_sizes(args)
-    usual_of_sizes = {"drop_highest": 0, "bootstrap": 1000, "seed": 0, "where": [], "by": None}
-    for name, usual in {**usual_of_sizes, "group": None, "loss": None, "tolerance": None}.items():
+    usual_of_sizes = {"drop_highest": 0, "where": [], "by": None, "group": None, "loss": None}
+    usual_of_refits = {} if args.params else {"bootstrap": 1000, "seed": 0}
+    for name, usual in (usual_of_sizes | usual_of_refits | {"tolerance": None}).items():
         if getattr(args, name) != usual:
             raise ValueError(
                 f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."
             )
+    if args.params:
+        from hidim.cli.joint import run_joint
+
+        return run_joint(args)
     found = read_logs(args, args.files)
     tell(args, found)
     runs = [one.run for one in found]

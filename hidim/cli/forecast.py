@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import hidim
 from hidim.cli.fit import add_log_flags, read_logs, tell
+from hidim.cli.joint import is_joint_law, joint_at
 from hidim.cli.numbers import number
 from hidim.cli.output import (
     add_output_flags,
@@ -47,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", nargs="?", help="step and lr of the run to predict, or --schedule"
     )
     parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
+    parser.add_argument("--params", metavar="SIZE", help="of the model, for a law over sizes: 400M")
     group = parser.add_argument_group("a run that is not finished")
     group.add_argument("--so-far", metavar="LOG", help="its log; --schedule says how it goes on")
     group.add_argument(
@@ -71,9 +74,11 @@ def run(args: argparse.Namespace) -> int:
         from hidim.cli.forecast_sizes import forecast_sizes
 
         return forecast_sizes(args)
-    law = FittedLaw.load(args.law)
+    law = joint_at(args.law, args.params) if is_joint_law(args.law) else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
+    if args.params is not None:
+        plan = replace(plan, notes=(*plan.notes, *law.warnings))
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:

@@ -7,6 +7,7 @@ from typing import Any
 
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
+from hidim.cli.joint import is_joint_law, run_plan
 from hidim.cli.numbers import count, number
 from hidim.cli.output import (
     add_output_flags,
@@ -24,6 +25,7 @@ from hidim.support.checks import whole
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
   hidim plan sizes.json --flops 1e21 1e22          (sizes.json from fit --law chinchilla)
+  hidim plan both.json --flops 1e20 --csv schedule.csv  (size, tokens and schedule: fit --params)
   hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)
   hidim plan law.json --steps 24000 --schedule "cosine peak=3e-4" "wsd peak=3e-4 decay=20%"
 """
@@ -35,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with a law of sizes")
     group.add_argument(
         "--flops", "--budget", type=number, nargs="+", metavar="F", help="training budgets"
+    )
+    group.add_argument(
+        "--tokens-per-step", type=number, metavar="N", help="batch size (law over sizes, schedules)"
     )
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
@@ -52,6 +57,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan with whichever law the file holds."""
     check_outputs(args)
+    if is_joint_law(args.law):
+        return run_plan(args)
     if is_size_law(args.law):
         return _plan_sizes(args)
     return _plan_schedule(args)

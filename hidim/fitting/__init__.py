@@ -3,9 +3,13 @@
 >>> sorted(LAWS)
 ['fsl', 'fsl-7', 'intrinsic-time', 'mpl', 'mtl', 'step']
 >>> sorted(FORMS)
-['broken', 'chinchilla', 'power', 'saturating']
+['broken', 'chinchilla', 'interaction', 'power', 'saturating', 'tied']
 """
 
+from hidim.fitting.joint.fit import fit_joint
+from hidim.fitting.joint.form import Prior
+from hidim.fitting.joint.law import JointLaw
+from hidim.fitting.joint.planning import plan_budget
 from hidim.fitting.logs.readers import read_run, read_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
@@ -23,8 +27,10 @@ __all__ = [
     "FORMS",
     "LAWS",
     "FittedLaw",
+    "JointLaw",
     "OptimalSize",
     "PlannedSchedule",
+    "Prior",
     "Run",
     "SizeLaw",
     "SizeTable",
@@ -32,8 +38,10 @@ __all__ = [
     "best_schedule",
     "envelope",
     "fit",
+    "fit_joint",
     "fit_sizes",
     "isoflop",
+    "plan_budget",
     "read_run",
     "read_runs",
     "read_sizes",

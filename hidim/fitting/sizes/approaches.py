@@ -29,6 +29,7 @@ from hidim.support.results import Saved
 _FEWEST = 4  # sizes of a budget
 _BUDGETS = 3
 _CHAINED = 2.0  # runs whose budgets differ by more are not of one budget
+_WIDEST = 1.3  # and what is taken for one without being told
 _TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -125,10 +126,7 @@ def widest_tolerance(flops: Any) -> float:
     """
     (c,) = _positive(flops=flops)
     for tolerance in _TOLERANCES:
-        if all(
-            _span(c, group) <= 1 + 10 * tolerance and _span(c, group) <= _CHAINED
-            for group in _budgets(c, tolerance)
-        ):
+        if all(_span(c, group) <= _WIDEST for group in _budgets(c, tolerance)):
             return tolerance
     return _TOLERANCES[-1]
 
