@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.fit_sizes import CHOSEN, ISOFLOP, add_size_flags
+from hidim.cli.fit_sizes import BEST, CHOSEN, ISOFLOP, add_size_flags
 from hidim.cli.joint import add_joint_flags
 from hidim.cli.numbers import number, one_of
 from hidim.cli.output import (
@@ -55,11 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
     parser.add_argument(
         "--law",
-        type=one_of("law", (*LAWS, *FORMS, CHOSEN, ISOFLOP)),
+        type=_law,
         default="fsl",
         metavar="LAW",
         help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)}, "
-        f"{CHOSEN} (whichever of those of parameters and tokens predicts best), {ISOFLOP} (fsl)",
+        f"{CHOSEN} (whichever of those of parameters and tokens predicts best), {ISOFLOP}, "
+        "or best:COLUMN, of a sweep: the best lr against size (fsl)",
     )
     add_log_flags(parser, several=True)
     add_size_flags(parser)
@@ -71,6 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
     add_output_flags(parser)
+
+
+def _law(text: str) -> str:
+    if text.lower().startswith(BEST):
+        return BEST + text[len(BEST) :]
+    return str(one_of("law", (*LAWS, *FORMS, CHOSEN, ISOFLOP))(text))
 
 
 def add_log_flags(
@@ -235,6 +242,10 @@ def run(args: argparse.Namespace) -> int:
     for name, value in joint.items():
         if value is not None and not args.params:
             raise ValueError(f"{flag(name)} goes with a law over sizes: give --params too.")
+    if args.law.startswith(BEST):
+        from hidim.cli.fit_optimum import run_optimum
+
+        return run_optimum(args)
     if args.law == ISOFLOP:
         from hidim.cli.fit_isoflop import run_isoflop
 

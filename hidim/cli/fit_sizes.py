@@ -22,6 +22,7 @@ from hidim.support.checks import given_seed, positive, whole
 
 CHOSEN = "sizes"  # the name of whichever form hold-outs prefer
 ISOFLOP = "isoflop"
+BEST = "best:"  # and the column of a hyperparameter
 PENALTIES = "huber:DELTA, l2, one-sided or one-sided:DELTA"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import hidim
 from hidim.cli.numbers import number
 from hidim.cli.output import hand_back, table, write_figure
+from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.fit import fit_joint
 from hidim.fitting.joint.form import Prior
 from hidim.fitting.joint.law import JointLaw, is_joint
@@ -179,6 +180,7 @@ def _text(
         table(cells),
         "",
         law.assumed(),
+        *map(str, collapses(law, runs, [float(row["params"]) for row in rows[: len(runs)]])),
     ]
     if len(law.sizes) < 3:
         lines.append("two sizes do not say how the floor goes on: that is the prior, in the bands")

@@ -21,6 +21,7 @@ from hidim.fitting.sizes.approaches import OptimalSize, envelope, isoflop
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.optima import OptimumLaw, fit_optimum
 from hidim.fitting.sizes.tables import SizeTable, read_sizes
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "FittedLaw",
     "JointLaw",
     "OptimalSize",
+    "OptimumLaw",
     "PlannedSchedule",
     "Prior",
     "Run",
@@ -39,6 +41,7 @@ __all__ = [
     "envelope",
     "fit",
     "fit_joint",
+    "fit_optimum",
     "fit_sizes",
     "isoflop",
     "plan_budget",

@@ -14,6 +14,7 @@ import hidim
 from hidim.cli.joint import size_of, sizes_of
 from hidim.cli.main import main
 from hidim.fitting import JointLaw, Run, fit_joint, read_run
+from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.joint.law import JointUnits
 from hidim.fitting.joint.planning import plan_budget
@@ -148,6 +149,19 @@ def test_a_plan_is_size_tokens_and_schedule(three: JointLaw) -> None:
         plan_budget(three, 1e25)
     with pytest.raises(ValueError, match="tokens_per_step"):
         plan_budget(replace(three, provenance={**three.provenance, "tokens_per_step": None}), 2e19)
+
+
+def test_curves_of_a_ladder_collapse_and_the_odd_one_is_named() -> None:
+    runs, sizes = ladder(25e6, 100e6, 400e6)
+    law = fit_joint(runs, sizes, "mpl", refits=0)
+    found = collapses(law, runs, sizes)
+    assert [len(one.labels) for one in found] == [3, 3, 3]
+    assert max(one.spread for one in found) < 0.01
+    late = STEPS > 12_000
+    runs[7] = replace(runs[7], loss=runs[7].measured() * np.where(late, 1.02, 1.0))
+    odd = max(collapses(law, runs, sizes), key=lambda one: one.spread)
+    assert odd.worst == "4e+08 constant"
+    assert odd.spread > 0.01
 
 
 def test_sizes_of_files_are_read() -> None:
