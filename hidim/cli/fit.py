@@ -256,7 +256,9 @@ def run(args: argparse.Namespace) -> int:
         return run_sizes(args)
     usual_of_sizes = {"drop_highest": 0, "where": [], "by": None, "group": None, "loss": None}
     usual_of_refits = {} if args.params else {"bootstrap": 1000, "seed": 0}
-    for name, usual in (usual_of_sizes | usual_of_refits | {"tolerance": None}).items():
+    for name, usual in (
+        usual_of_sizes | usual_of_refits | {"tolerance": None, "count": "6nd"}
+    ).items():
         if getattr(args, name) != usual:
             raise ValueError(
                 f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."

@@ -44,6 +44,13 @@ def add_size_flags(parser: argparse.ArgumentParser) -> None:
         "--loss", metavar="PENALTY", help=f"what a residual costs: {PENALTIES} (huber:1e-3)"
     )
     group.add_argument(
+        "--count",
+        choices=("6nd", "exact"),
+        default="6nd",
+        help="flops: 6 x parameters x tokens, or of the transformer by its columns layers, width, "
+        "context and vocabulary (6nd)",
+    )
+    group.add_argument(
         "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
     )
     group.add_argument(
@@ -134,6 +141,7 @@ def _tables(args: argparse.Namespace) -> dict[str, SizeTable]:
         "where": args.where,
         "group": args.group,
     }
+    options["exact"] = args.count == "exact"
     if args.by:
         return read_sizes_by(args.files[0], args.by, **options)
     return {"": read_sizes(args.files[0], **options)}
@@ -221,6 +229,8 @@ def _text(
             f"rollout over {name}, mean error (bias) up to {last:.3g} when fitted up to: "
             + ", ".join(told)
         )
+    if law.form.sized:
+        lines.append(f"budgets count flops = {law.provenance['flops']}")
     return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
 

@@ -79,6 +79,7 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     beyond = max(row["beyond_largest_run"] for row in rows)
     if beyond > 1:
         lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    lines.append(f"flops = {law.provenance.get('flops', '6 x parameters x tokens')}")
     lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     return hand_back(
         args,

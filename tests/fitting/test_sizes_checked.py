@@ -16,6 +16,7 @@ from hidim.fitting.sizes.approaches import isoflop_bias, widest_tolerance
 from hidim.fitting.sizes.choose import choose_form
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.tables import SizeTable
+from hidim.fitting.sizes.transformer import body_of, flops_per_token
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -197,6 +198,38 @@ def test_repeated_data_are_told(tmp_path: Path) -> None:
     (warning,) = read_sizes(table).warnings
     assert warning.startswith("6 of 36 runs repeat")
     assert not read_sizes(table, where=["epochs<=1"]).warnings
+
+
+def test_exact_flops_of_transformers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # 12 L w^2 and two embeddings; Chinchilla's appendix counts attention and logits as here
+    layers, width = np.array([6, 8, 10, 12, 16, 20]), np.array([384, 512, 640, 768, 1024, 1280])
+    body = 12 * layers * width**2
+    cost = 6 * body + 6 * 50304 * width + 12 * layers * width * 2048
+    for params in (body, body + 50304 * width):
+        assert np.array_equal(
+            flops_per_token(layers, width, 2048, 50304, body=body_of(params, layers, width, 50304)),
+            cost,
+        )
+    rows = np.arange(6).repeat(5)
+    n, d = body[rows].astype(float), body[rows] * np.tile([5.0, 10, 20, 40, 80], 6)
+    loss = 1.8 + 480 * n**-0.34 + 2000 * d**-0.37
+    fixed = {"context": [2048] * 30, "vocab_size": [50304] * 30}
+    columns = {"params": n, "flops": cost[rows] * d, "loss": loss, "n_layer": layers[rows]}
+    table = write(tmp_path / "t.csv", **columns, d_model=width[rows], **fixed)
+    out = str(tmp_path / "law.json")
+    command = ["fit", "--law", "chinchilla", table, "--bootstrap", "3", "--out", out]
+    assert main([*command, "--count", "exact"]) == 0
+    assert "x 6 x parameters x tokens; they count here" in capsys.readouterr().out
+    law = SizeLaw.load(out)
+    assert law.parameters["exponent_tokens"] == pytest.approx(0.37, abs=1e-3)
+    best = law.optimal(1e19)
+    c, p = law.cost
+    assert c * best["params"] ** p * best["tokens"] == pytest.approx(1e19)
+    sizes = best["params"] * np.geomspace(0.5, 2, 201)
+    losses = law.predict(sizes, 1e19 / (c * sizes**p))
+    assert sizes[np.argmin(losses)] == pytest.approx(best["params"], rel=0.01)
+    assert main(["fit", "--law", "chinchilla", table, "--bootstrap", "0"]) == 0
+    assert "--count exact plans by them" in capsys.readouterr().out
 
 
 def test_forecast_takes_a_law_of_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

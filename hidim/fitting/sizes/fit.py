@@ -18,7 +18,7 @@ from hidim._version import __version__
 from hidim.curve import Curve
 from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.forms import FORMS, SizeForm
-from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.law import SIX, SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.search import log_errors, solve
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
@@ -39,6 +39,7 @@ def fit_sizes(
     held_out: float = 0.25,
     progress: bool | None = None,
     group: Any = None,
+    flops_per_token: Any = None,
     one_sided: bool = False,
     force: bool = False,
 ) -> SizeLaw:
@@ -58,6 +59,8 @@ def fit_sizes(
         progress: show a progress line; None means on a terminal.
         group: which run each point belongs to, shape (n,), where runs have several points: whole
             runs are resampled.
+        flops_per_token: what a token costs in training, shape (n,); 6 x parameters by default.
+            Budgets then count a power law of the size through these.
         one_sided: count losses above the law by their logarithm, since a run that was tuned badly
             or diverged lies above and none below.
         force: fit what is otherwise refused; the law keeps the refusal as a warning.
@@ -79,6 +82,8 @@ def fit_sizes(
         table = inputs if isinstance(inputs, SizeTable) else _table(inputs)
         inputs, loss = table.inputs, table.loss
         group, traits, said = table.group if group is None else group, table.traits, table.warnings
+        if flops_per_token is None:
+            flops_per_token = table.flops_per_token
     elif isinstance(inputs, SizeTable):
         raise ValueError("`loss` is in the table already: leave it out.")
     arrays, loss = _checked(form, inputs, loss)
@@ -87,6 +92,7 @@ def fit_sizes(
     if not 0 <= finite("held_out", held_out) < 1:
         raise ValueError(f"`held_out` must lie in [0, 1), got {held_out!r}.")
     runs = _runs(group, len(loss))
+    cost = _cost(form, arrays, flops_per_token)
     units = np.exp(np.log(arrays).mean(axis=0))
     logs, log_loss = np.log(arrays / units), np.log(loss)
     best = solve(form, logs, log_loss, delta, one_sided=one_sided)
@@ -109,7 +115,7 @@ def fit_sizes(
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
     }
     if form.sized:
-        flops = FLOPS_PER_TOKEN * arrays.prod(axis=1)
+        flops = cost[0] * arrays[:, 0] ** cost[1] * arrays[:, 1]
         reach["flops"] = [float(flops.min()), float(flops.max())]
     return SizeLaw(
         form,
@@ -127,12 +133,30 @@ def fit_sizes(
             "seed": seed,
             "huber_delta": delta,
             "one_sided": one_sided,
-            "flops": f"{FLOPS_PER_TOKEN:g} x parameters x tokens",
+            "flops": f"{FLOPS_PER_TOKEN:g} x parameters x tokens"
+            if cost == SIX
+            else f"{cost[0]:.4g} x parameters^{cost[1]:.4g} x tokens (exact, by a power of size)",
         },
         (*said, *warnings),
         _rollout(fitted, delta, one_sided),
         growth,
+        cost,
     )
+
+
+def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]:
+    """Flops per token as c x parameters^p."""
+    if given is None:
+        return SIX
+    if not form.sized:
+        raise ValueError(
+            f"`flops_per_token` goes with parameters and tokens, not with {form.name}."
+        )
+    cost = finite_array("flops_per_token", given, ndim=1)
+    if len(cost) != len(arrays) or np.any(cost <= 0):
+        raise ValueError(f"`flops_per_token` must be positive, one for each of {len(arrays)} runs.")
+    power, log_c = np.polyfit(np.log(arrays[:, 0]), np.log(cost), 1)
+    return float(np.exp(log_c)), float(power)
 
 
 def _runs(group: Any, count: int) -> list[np.ndarray]:

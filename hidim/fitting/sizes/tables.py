@@ -19,6 +19,7 @@ from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
 from hidim.fitting.sizes.rows import codes, column_of, matching, traits
+from hidim.fitting.sizes.transformer import body_of, flops_per_token
 from hidim.support.checks import choice
 from hidim.support.results import Saved
 
@@ -32,7 +33,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "x": ("x",),
     "epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "repeats"),
     "unique_tokens": ("unique_tokens", "unique tokens", "n_unique_tokens"),
+    "layers": ("layers", "n_layer", "n_layers", "num_layers", "num_hidden_layers"),
+    "width": ("width", "d_model", "n_embd", "hidden_size", "hidden_dim"),
+    "context": ("context", "context_length", "seq_len", "sequence_length", "block_size"),
+    "vocabulary": ("vocabulary", "vocab_size", "n_vocab"),
 }
+OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
 ROLES = tuple(ALIASES)
 
 
@@ -47,6 +53,7 @@ class SizeTable(Saved, format="hidim-size-table/1"):
         group: number of the run that each row belongs to, shape (n,), or None: a run each.
         traits: columns of text that sort the rows, as numbers 0, 1, ... (n,) each.
         warnings: what about the rows deserves a look.
+        flops_per_token: what a token costs in training, shape (n,), where it is not 6 x parameters.
     """
 
     inputs: tuple[np.ndarray, ...]
@@ -55,6 +62,7 @@ class SizeTable(Saved, format="hidim-size-table/1"):
     group: np.ndarray | None = None
     traits: dict[str, np.ndarray] | None = None
     warnings: tuple[str, ...] = ()
+    flops_per_token: np.ndarray | None = None
 
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> SizeTable:
@@ -96,6 +104,7 @@ class SizeTable(Saved, format="hidim-size-table/1"):
             loss=self.loss[keep],
             notes=(*self.notes, note),
             group=None if self.group is None else self.group[keep],
+            flops_per_token=None if self.flops_per_token is None else self.flops_per_token[keep],
             traits={name: kinds[keep] for name, kinds in (self.traits or {}).items()},
         )
 
@@ -121,6 +130,7 @@ def read_sizes(
     where: Sequence[str] = (),
     group: str | None = None,
     loss: bool = True,
+    exact: bool = False,
 ) -> SizeTable:
     """Read a table of finished runs.
 
@@ -132,13 +142,15 @@ def read_sizes(
         where: conditions on the rows, such as "train_set=c4" or "lr<=3e-3"; all must hold.
         group: the column that names the run of a row, where runs have several rows.
         loss: False for runs still to come: their losses are NaN.
+        exact: count the flops of transformers (columns layers, width, context, and vocabulary)
+            instead of 6 x parameters x tokens.
 
     Raises:
         ValueError: file, column and remedy, in one line.
     """
     table = read_columns(path)
     keep = matching(table, where, str(path))
-    return _read(table, str(path), columns, single, keep, group, loss)
+    return _read(table, str(path), columns, single, keep, group, loss, exact)
 
 
 def read_sizes_by(
@@ -149,6 +161,7 @@ def read_sizes_by(
     single: bool = False,
     where: Sequence[str] = (),
     group: str | None = None,
+    exact: bool = False,
 ) -> dict[str, SizeTable]:
     """A table for each value of the column `by`; everything else as in `read_sizes`."""
     source, table = str(path), read_columns(path)
@@ -158,7 +171,8 @@ def read_sizes_by(
     out = {}
     for kind in kinds:
         rows = keep & np.array([str(cell) == kind for cell in cells])
-        out[kind] = _read(table, f"{source} ({by}={kind})", columns, single, rows, group)
+        name = f"{source} ({by}={kind})"
+        out[kind] = _read(table, name, columns, single, rows, group, exact=exact)
     return out
 
 
@@ -170,6 +184,7 @@ def _read(
     keep: np.ndarray,
     group: str | None,
     measured: bool = True,
+    exact: bool = False,
 ) -> SizeTable:
     given = dict(columns or {})
     for role in given:
@@ -183,9 +198,17 @@ def _read(
             return None
         # Rows that are not meant may hold anything, and row numbers stay those of the file.
         cells = [cell if kept else None for cell, kept in zip(table[name], keep, strict=True)]
-        values = numbers(cells, name, source, remedy=REMEDY)
+        guessed = role in OPTIONAL and role not in given
+        try:
+            values = numbers(cells, name, source, remedy=REMEDY)
+        except ValueError:
+            if guessed:
+                return None
+            raise
         blank = np.flatnonzero(np.isnan(values) & keep)
         if len(blank):
+            if guessed:
+                return None
             raise ValueError(f"row {blank[0] + 2} of {source!r} has no {name!r}.")
         return values[keep]
 
@@ -198,14 +221,18 @@ def _read(
         x = column("x")
         assert x is not None
         inputs: tuple[np.ndarray, ...] = (x,)
+        cost = None
     else:
         params = column("params")
         assert params is not None
+        cost, said = _cost(column, params, source, exact)
+        notes = (*notes, *said)
         by_flops = "flops" in given and "tokens" not in given
         tokens = None if by_flops else column("tokens", needed=False)
         if tokens is None:
-            tokens = _from_flops(column("flops", needed=False), params, source)
-            notes = (*notes, "tokens = flops / (6 x parameters)")
+            tokens = _from_flops(column("flops", needed=False), params, cost, source)
+            each = "6 x parameters" if cost is None else "exact flops per token"
+            notes = (*notes, f"tokens = flops / ({each})")
         inputs = (params, tokens)
     warnings = _repeated(column, inputs[-1])
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
@@ -215,16 +242,44 @@ def _read(
         f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
         for name, kinds in sorts.items()
     )
-    return SizeTable(inputs, loss, notes, runs, sorts, warnings)
+    return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost)
 
 
-def _from_flops(flops: np.ndarray | None, params: np.ndarray, source: str) -> np.ndarray:
+def _cost(
+    column: Any, params: np.ndarray, source: str, exact: bool
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Exact flops per token if they are to count, (n,), and how they compare with 6 N."""
+    layers, width, context = (column(r, needed=False) for r in ("layers", "width", "context"))
+    if layers is None or width is None or context is None:
+        if exact:
+            raise ValueError(
+                f"{source!r} does not say the layers, width and context of its transformers, "
+                "which exact flops need: name the columns, --columns layers=NAME,width=NAME,..."
+            )
+        return None, ()
+    vocabulary = column("vocabulary", needed=False)
+    known = 0.0 if vocabulary is None else vocabulary
+    body = body_of(params, layers, width, known)
+    cost = flops_per_token(layers, width, context, known, body=body)
+    ratio = cost / (FLOPS_PER_TOKEN * params)
+    logits = "without logits (no vocabulary column)" if vocabulary is None else "and logits"
+    said = (
+        f"exact transformer flops, with attention {logits}, are {ratio.min():.3g} to "
+        f"{ratio.max():.3g} x 6 x parameters x tokens; "
+        + ("they count here" if exact else "--count exact plans by them")
+    )
+    return (cost if exact else None), (said,)
+
+
+def _from_flops(
+    flops: np.ndarray | None, params: np.ndarray, cost: np.ndarray | None, source: str
+) -> np.ndarray:
     if flops is None:
         raise ValueError(
             f"{source!r} has neither tokens nor training flops: name one with --columns "
             "tokens=NAME or flops=NAME."
         )
-    tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params)
+    tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
     return tokens
 
 
