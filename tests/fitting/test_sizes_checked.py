@@ -53,6 +53,29 @@ def test_equal_tokens_per_parameter_are_refused_with_a_run_to_add(
     assert "apart" in forced.warnings[0]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nearly_equal_tokens_per_parameter_are_not_taken_for_enough(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = np.geomspace(1e7, 2e9, 9)
+    d = 22 * n * np.exp(0.03 * rng.standard_normal(9))
+    loss = (1.69 + 406 * n**-0.34 + 410 * d**-0.28) * np.exp(2e-3 * rng.standard_normal(9))
+    with pytest.raises(ValueError, match="apart"):
+        fit_sizes([n, d], loss, bootstrap=0)
+
+
+def test_rows_of_one_run_are_recognised_and_units_doubted(tmp_path: Path) -> None:
+    n, d, loss = grid()
+    names = [f"run{i}" for i in np.unique(n, return_inverse=True)[1]]
+    found = read_sizes(write(tmp_path / "a.csv", model=names, params=n, tokens=d, loss=loss))
+    assert any("--group model" in note for note in found.notes)
+    assert not found.traits
+    assert not found.warnings
+    found = read_sizes(write(tmp_path / "b.csv", params=n / 1e6, tokens=d, loss=loss))
+    assert "millions" in found.warnings[0]
+    found = read_sizes(write(tmp_path / "c.csv", params=n, tokens=d, loss=loss, flops=2 * n * d))
+    assert "0.333 times" in found.warnings[0]
+
+
 def test_runs_that_tell_size_and_data_apart_are_fitted_without_a_word() -> None:
     n, d, loss = grid()
     assert fit_sizes([n, d], loss, bootstrap=0).warnings == ()

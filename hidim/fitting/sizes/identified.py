@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from hidim.fitting.sizes.forms import SizeForm
+from hidim.fitting.sizes.forms import FORMS, SizeForm
 
 _NOISE = 1e-3  # two runs of one configuration differ by as much
 _REFUSED = 10.0  # factor by which the compute-optimal size may be off, either way, at 90 %
@@ -41,16 +41,23 @@ def check_identified(
     """
     if not form.sized:
         return "", ""
-    noise = max(noise, _NOISE)
-    width, nominal = on_a_line(logs), _nominal(form, vector, logs)
-    off = _factor(form, vector, logs, logs, noise)
+    # Residuals of few runs are smaller than their noise.
+    noise = max(noise * math.sqrt(len(logs) / max(len(logs) - len(vector), 1)), _NOISE)
+    width = on_a_line(logs)
+    # On one line of tokens against parameters two different powers are told apart by the bend of
+    # their sum, which is the form's and not the runs' word; with equal powers only the runs speak.
+    # What is refused is the table, by the sum of the terms, whatever the form and its fit.
+    plain = FORMS["chinchilla"]
+    equal = _equal(form, vector)
+    by_runs = _factor(plain, equal, logs, logs, noise)
+    off = max(_factor(form, vector, logs, logs, noise), by_runs)
     if width > math.log(_LINE) and off <= _TOLD:
         return "", ""
     middle = math.exp(float(np.mean(logs.sum(axis=1)))) * float(units.prod()) * 6
     size = "by any factor" if off > 1e3 else f"by a factor of {off:.2g}"
     where = f"the compute-optimal size at {middle:.2g} flops may be off {size}"
-    remedy = _proposal(form, nominal, logs, units, noise)
-    if width <= math.log(_LINE) or off > _REFUSED:
+    remedy = _proposal(plain, equal, logs, units, noise)
+    if width <= math.log(_LINE) or by_runs > _REFUSED:
         ratio = np.exp(logs[:, 1] - logs[:, 0]) * units[1] / units[0]
         per = f"{ratio.min():.3g} to {ratio.max():.3g}"
         if ratio.max() < 1.05 * ratio.min():
@@ -100,17 +107,12 @@ def _best(form: SizeForm, vector: np.ndarray, budget: float) -> float:
     return (k * math.log(a / b) + vector[1] - vector[2] + b * budget) / (a + b)
 
 
-def _nominal(form: SizeForm, vector: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """The law itself, or, where one of its terms vanished, one with two equal terms and usual
-    exponents: what a new run should be expected to tell."""
+def _equal(form: SizeForm, vector: np.ndarray) -> np.ndarray:
+    """A sum of terms with both exponents at their mean, and both as large as their mean."""
     a, b, _ = form.exponents(vector)
-    fall = np.exp(vector[1:3])
-    if fall.min() > 0.05 * fall.max() and min(a, b) > 0.1 and max(a, b) < 1.5:
-        return vector
-    usual = vector.copy()
-    usual[1:3] = math.log(fall.sum() / 2)
-    usual[3:5] = 0.35
-    return usual
+    exponent = min(max((a + b) / 2, 0.1), 1.5)
+    scale = math.log(max(float(np.exp(vector[1:3]).mean()), 1e-12))
+    return np.array([max(vector[0], 1e-2), scale, scale, exponent, exponent])
 
 
 def _proposal(

@@ -135,6 +135,8 @@ def _far(fit: Fitted, delta: float, *, one_sided: bool) -> str:
         )
         text += _moved(fit, again)
     above = int(np.count_nonzero(error[far] > 0))
+    if min(above, len(order) - above) >= max(0.25 * len(order), 2):
+        return f"{text}: some rows shuffled, or wrong numbers?"
     if above <= len(order) / 2:
         return f"{text}: a wrong number, or runs of another family?"
     highest = np.argsort(-fit.log_loss)[: len(order)]

@@ -38,6 +38,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "context": ("context", "context_length", "seq_len", "sequence_length", "block_size"),
     "vocabulary": ("vocabulary", "vocab_size", "n_vocab"),
 }
+_RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
 OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
 ROLES = tuple(ALIASES)
 
@@ -191,14 +192,14 @@ def _read(
         choice("columns", role, ROLES)
     used: list[str | None] = [group]
 
-    def column(role: str, *, needed: bool = True) -> np.ndarray | None:
+    def column(role: str, *, needed: bool = True, tolerant: bool = False) -> np.ndarray | None:
         name = find_column(table, role, given, source, needed=needed, aliases=ALIASES)
         used.append(name)
         if name is None:
             return None
         # Rows that are not meant may hold anything, and row numbers stay those of the file.
         cells = [cell if kept else None for cell, kept in zip(table[name], keep, strict=True)]
-        guessed = role in OPTIONAL and role not in given
+        guessed = (tolerant or role in OPTIONAL) and role not in given
         try:
             values = numbers(cells, name, source, remedy=REMEDY)
         except ValueError:
@@ -221,7 +222,7 @@ def _read(
         x = column("x")
         assert x is not None
         inputs: tuple[np.ndarray, ...] = (x,)
-        cost = None
+        cost, by_tokens = None, False
     else:
         params = column("params")
         assert params is not None
@@ -229,15 +230,26 @@ def _read(
         notes = (*notes, *said)
         by_flops = "flops" in given and "tokens" not in given
         tokens = None if by_flops else column("tokens", needed=False)
+        by_tokens = tokens is not None
         if tokens is None:
             tokens = _from_flops(column("flops", needed=False), params, cost, source)
             each = "6 x parameters" if cost is None else "exact flops per token"
             notes = (*notes, f"tokens = flops / ({each})")
         inputs = (params, tokens)
     warnings = _repeated(column, inputs[-1])
+    if not single:
+        flops = column("flops", needed=False, tolerant=True) if by_tokens else None
+        warnings += _units(inputs[0], inputs[1], flops, cost)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
+    named = [name for name, kinds in sorts.items() if _of_size(kinds, inputs)]
+    sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
+    if group is None:
+        notes += tuple(
+            f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
+            for name in named
+        )
     notes += tuple(
         f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
         for name, kinds in sorts.items()
@@ -281,6 +293,35 @@ def _from_flops(
         )
     tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
     return tokens
+
+
+def _of_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
+    """Whether every kind has one size, so that a kind is a run and its rows are its course."""
+    return len(inputs) > 1 and all(
+        len(np.unique(inputs[0][kinds == kind])) == 1 for kind in np.unique(kinds)
+    )
+
+
+def _units(
+    params: np.ndarray, tokens: np.ndarray, flops: np.ndarray | None, cost: np.ndarray | None
+) -> tuple[str, ...]:
+    """Complaints about parameters and tokens in different units, or flops of another count."""
+    out = []
+    ratio = float(np.median(tokens / params))
+    if not _RATIOS[0] <= ratio <= _RATIOS[1]:
+        out.append(
+            f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
+            "millions or billions, and the other not? Budgets would be wrong by that factor."
+        )
+    if flops is not None:
+        each = FLOPS_PER_TOKEN * params if cost is None else cost
+        count = float(np.median(flops / (each * tokens)))
+        if not 0.5 < count < 2:
+            out.append(
+                f"the column of flops holds {count:.3g} times what counts here, "
+                f"{'6 x parameters' if cost is None else 'exact flops'} x tokens: another count?"
+            )
+    return tuple(out)
 
 
 def _repeated(column: Any, tokens: np.ndarray) -> tuple[str, ...]:
