@@ -12,7 +12,7 @@ from typing import Any
 import hidim
 from hidim.cli.fit_sizes import BEST, CHOSEN, ISOFLOP, add_size_flags
 from hidim.cli.joint import add_joint_flags
-from hidim.cli.numbers import number, one_of
+from hidim.cli.numbers import count, number, one_of
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -266,7 +266,7 @@ def run(args: argparse.Namespace) -> int:
     if args.params:
         from hidim.cli.joint import run_joint
 
-        return run_joint(args)
+        return run_joint(args, read_logs, tell)
     found = read_logs(args, args.files)
     tell(args, found)
     runs = [one.run for one in found]

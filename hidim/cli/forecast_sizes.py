@@ -59,7 +59,9 @@ def _asked(
     columns = parse_columns(args.columns, ROLES) if args.columns else None
     single = not law.form.sized
     if args.file is None:
-        raise ValueError("a law of sizes predicts rows of a table: give FILE with their params and tokens.")
+        raise ValueError(
+            "a law of sizes predicts rows of a table: give FILE with their params and tokens."
+        )
     names = list(read_columns(args.file))
     known = (columns or {}).get("loss") or next((n for n in names if n.lower() == "loss"), None)
     data = read_sizes(args.file, columns=columns, single=single, loss=known is not None)

@@ -8,6 +8,8 @@ import fnmatch
 import re
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hidim.fitting.joint.fit import fit_joint
 from hidim.fitting.joint.form import Prior
 from hidim.fitting.joint.law import JointLaw, is_joint
 from hidim.fitting.joint.planning import JointPlan, plan_budget
+from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.support.checks import given_seed
@@ -98,9 +101,30 @@ def _matches(pattern: str, file: str) -> bool:
     return path == pattern or f"/{pattern.strip('/')}/" in f"/{path}/"
 
 
-def run_joint(args: argparse.Namespace, runs: list[Run]) -> int:
-    """Fit one law over sizes and schedules, report, and keep it."""
-    sizes = sizes_of(args.params, args.files)
+def run_joint(
+    args: argparse.Namespace,
+    read: Callable[[argparse.Namespace, list[str]], list[Reading]],
+    tell: Callable[[argparse.Namespace, list[Reading]], None],
+) -> int:
+    """Fit one law over sizes and schedules, report, and keep it.
+
+    Args:
+        args: of `hidim fit`.
+        read: the runs of files, which of one size may be several in one or one in several.
+        tell: prints what was understood of them.
+    """
+    given = sizes_of(args.params, args.files)
+    runs: list[Run] = []
+    sizes: list[float] = []
+    for size in dict.fromkeys(given):
+        files = [file for file, n in zip(args.files, given, strict=True) if n == size]
+        found = read(args, files)
+        tell(args, found)
+        for one in found:
+            taken = any(run.label == one.run.label for run in runs)
+            label = f"{size:.4g} {one.run.label}" if taken else one.run.label
+            runs.append(replace(one.run, label=label))
+            sizes.append(size)
     start = time.perf_counter()
     law = fit_joint(
         runs,
@@ -184,7 +208,6 @@ def _text(
     ]
     if len(law.sizes) < 3:
         lines.append("two sizes do not say how the floor goes on: that is the prior, in the bands")
-    lines += [f"note: {one.label}: {note}" for one in runs for note in one.notes]
     kept = f", law in {args.out}" if args.out else ""
     return "\n".join([*lines, f"hidim {hidim.__version__}{kept}, {seconds:.2f} s"])
 
