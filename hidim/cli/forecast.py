@@ -10,7 +10,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import add_log_flags, read_logs, tell
-from hidim.cli.joint import is_joint_law, joint_at
+from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.numbers import number
 from hidim.cli.output import (
     add_output_flags,
@@ -74,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
         from hidim.cli.forecast_sizes import forecast_sizes
 
         return forecast_sizes(args)
-    law = joint_at(args.law, args.params) if is_joint_law(args.law) else FittedLaw.load(args.law)
+    joint = is_joint_law(args.law)
+    if args.params is not None and not joint:
+        raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
+    law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
     if args.params is not None:
@@ -97,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
         write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
     answer: dict[str, Any] = {}
     if args.json:
         answer = {

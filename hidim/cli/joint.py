@@ -228,6 +228,13 @@ def joint_at(path: str, params: str | None) -> FittedLaw:
     return law.at(size_of(params))
 
 
+def size_reach(law: FittedLaw, params: str) -> float:
+    """How far a size lies beyond those of the fitted runs, as a ratio, 1 inside."""
+    size = size_of(params)
+    fitted = [float(curve["params"]) for curve in law.provenance["curves"]]
+    return max(size / max(fitted), min(fitted) / size, 1.0)
+
+
 def run_plan(args: argparse.Namespace) -> int:
     """Size, tokens and schedule for one budget."""
     law = JointLaw.load(args.law)

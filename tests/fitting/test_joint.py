@@ -25,7 +25,7 @@ FORM = JointForm(schedule_law("mpl"), Prior())
 # floor limit, excess, exponent; signal, power; decay; release, power; response rate, power; shape,
 # slowing
 TRUTH = np.array([1.9, -0.15, 0.3, -1.4, 0.05, 0.45, -1.8, 0.1, 5.8, 0.1, -0.5, 1.0])
-STEPS = np.arange(1000.0, 24001, 256)
+STEPS = np.arange(1000.0, 24001, 500)
 SHAPES = ("cosine", "constant", "stage")
 UNITS = JointUnits(24000.0, 23500.0, 1e8, np.log(3e-4), 0.0)
 
@@ -53,7 +53,7 @@ def three() -> JointLaw:
     """Fitted to three sizes, the last of them stopped at a quarter."""
     runs, sizes = ladder(25e6, 100e6)
     runs.append(made(400e6, "constant", seed=7).until(6000))
-    return fit_joint(runs, [*sizes, 400e6], "mpl", tokens_per_step=5e5, refits=4)
+    return fit_joint(runs, [*sizes, 400e6], "mpl", tokens_per_step=5e5, refits=2)
 
 
 def test_gradient_is_exact() -> None:
@@ -79,15 +79,15 @@ def test_the_start_of_a_larger_model_gives_the_rest(three: JointLaw) -> None:
 
 def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     runs, sizes = ladder(25e6, 100e6)
-    law = fit_joint(runs, sizes, "mpl", refits=4)
+    law = fit_joint(runs, sizes, "mpl", refits=2)
     at = law.at(4e8)
     assert any("two sizes" in warning and "prior 0.4 +- 0.2" in warning for warning in at.warnings)
     assert not law.at(5e7).warnings
     truth = made(4e8, "cosine", noise=0.0)
-    low, high = at.band(truth, STEPS[20:])
-    assert np.all((low < truth.measured()[20:]) & (truth.measured()[20:] < high))
+    low, high = at.band(truth, STEPS[10:])
+    assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))
     assert np.all(high / low < 1.1)
-    told = fit_joint(runs, sizes, "mpl", refits=4, prior=Prior((0.3, 0.02))).at(4e8)
+    told = fit_joint(runs, sizes, "mpl", refits=2, prior=Prior((0.3, 0.02))).at(4e8)
     narrow = told.band(truth, STEPS[-1:])
     assert (narrow[1] - narrow[0])[0] < 0.5 * (high - low)[-1]
 
@@ -152,15 +152,15 @@ def test_a_plan_is_size_tokens_and_schedule(three: JointLaw) -> None:
 
 
 def test_curves_of_a_ladder_collapse_and_the_odd_one_is_named() -> None:
-    runs, sizes = ladder(25e6, 100e6, 400e6)
+    runs, sizes = ladder(25e6, 400e6)
     law = fit_joint(runs, sizes, "mpl", refits=0)
     found = collapses(law, runs, sizes)
-    assert [len(one.labels) for one in found] == [3, 3, 3]
+    assert [len(one.labels) for one in found] == [2, 2, 2]
     assert max(one.spread for one in found) < 0.01
     late = STEPS > 12_000
-    runs[7] = replace(runs[7], loss=runs[7].measured() * np.where(late, 1.02, 1.0))
+    runs[4] = replace(runs[4], loss=runs[4].measured() * np.where(late, 1.02, 1.0))
     odd = max(collapses(law, runs, sizes), key=lambda one: one.spread)
-    assert odd.worst == "4e+08 constant"
+    assert odd.labels == ("2.5e+07 constant", "4e+08 constant")
     assert odd.spread > 0.01
 
 
@@ -188,7 +188,7 @@ def test_the_command_line_goes_from_logs_to_a_plan(
             files.append(str(file))
     out = str(tmp_path / "law.json")
     command = ["fit", "--law", "mpl", *files[:4], "--warmup-steps", "1000", "--out", out]
-    command += ["--bootstrap", "3"]
+    command += ["--bootstrap", "2"]
     assert main([*command, "--params", "25M=25M", "100M=100M", "--tokens-per-step", "5e5"]) == 0
     assert "prior 0.4 +- 0.2" in capsys.readouterr().out
     assert main(["forecast", out, files[4], "--params", "400M"]) == 0
