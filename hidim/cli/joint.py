@@ -117,8 +117,8 @@ def run_joint(
     runs: list[Run] = []
     sizes: list[float] = []
     for size in dict.fromkeys(given):
-        files = [file for file, n in zip(args.files, given, strict=True) if n == size]
-        found = read(args, files)
+        places = [i for i, n in enumerate(given) if n == size]
+        found = read(_narrowed(args, places), [args.files[i] for i in places])
         tell(args, found)
         for one in found:
             taken = any(run.label == one.run.label for run in runs)
@@ -172,6 +172,14 @@ def run_joint(
         answer={**law.to_dict(), "errors": rows, "seconds": seconds},
         text=_text(law, runs, rows, seconds, args),
     )
+
+
+def _narrowed(args: argparse.Namespace, places: list[int]) -> argparse.Namespace:
+    """The flags for some of the files, where --schedule came once for each."""
+    schedule = args.schedule
+    if isinstance(schedule, list) and len(schedule) == len(args.files) > 1:
+        schedule = [schedule[i] for i in places]
+    return argparse.Namespace(**{**vars(args), "schedule": schedule})
 
 
 def _prior(text: str | None) -> Prior | None:
