@@ -18,8 +18,8 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
+from hidim.fitting.sizes.doubts import doubted_units, exact_cost, of_one_size, repeated_data
 from hidim.fitting.sizes.rows import codes, column_of, matching, traits
-from hidim.fitting.sizes.transformer import body_of, flops_per_token
 from hidim.support.checks import choice
 from hidim.support.results import Saved
 
@@ -38,7 +38,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "context": ("context", "context_length", "seq_len", "sequence_length", "block_size"),
     "vocabulary": ("vocabulary", "vocab_size", "n_vocab"),
 }
-_RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
 OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
 ROLES = tuple(ALIASES)
 
@@ -226,7 +225,7 @@ def _read(
     else:
         params = column("params")
         assert params is not None
-        cost, said = _cost(column, params, source, exact)
+        cost, said = exact_cost(column, params, source, exact)
         notes = (*notes, *said)
         by_flops = "flops" in given and "tokens" not in given
         tokens = None if by_flops else column("tokens", needed=False)
@@ -236,14 +235,14 @@ def _read(
             each = "6 x parameters" if cost is None else "exact flops per token"
             notes = (*notes, f"tokens = flops / ({each})")
         inputs = (params, tokens)
-    warnings = _repeated(column, inputs[-1])
+    warnings = repeated_data(column, inputs[-1])
     if not single:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
-        warnings += _units(inputs[0], inputs[1], flops, cost)
+        warnings += doubted_units(inputs[0], inputs[1], flops, cost)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
-    named = [name for name, kinds in sorts.items() if _of_size(kinds, inputs)]
+    named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
     sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
     if group is None:
         notes += tuple(
@@ -257,32 +256,6 @@ def _read(
     return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost)
 
 
-def _cost(
-    column: Any, params: np.ndarray, source: str, exact: bool
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Exact flops per token if they are to count, (n,), and how they compare with 6 N."""
-    layers, width, context = (column(r, needed=False) for r in ("layers", "width", "context"))
-    if layers is None or width is None or context is None:
-        if exact:
-            raise ValueError(
-                f"{source!r} does not say the layers, width and context of its transformers, "
-                "which exact flops need: name the columns, --columns layers=NAME,width=NAME,..."
-            )
-        return None, ()
-    vocabulary = column("vocabulary", needed=False)
-    known = 0.0 if vocabulary is None else vocabulary
-    body = body_of(params, layers, width, known)
-    cost = flops_per_token(layers, width, context, known, body=body)
-    ratio = cost / (FLOPS_PER_TOKEN * params)
-    logits = "without logits (no vocabulary column)" if vocabulary is None else "and logits"
-    said = (
-        f"exact transformer flops, with attention {logits}, are {ratio.min():.3g} to "
-        f"{ratio.max():.3g} x 6 x parameters x tokens; "
-        + ("they count here" if exact else "--count exact plans by them")
-    )
-    return (cost if exact else None), (said,)
-
-
 def _from_flops(
     flops: np.ndarray | None, params: np.ndarray, cost: np.ndarray | None, source: str
 ) -> np.ndarray:
@@ -293,48 +266,3 @@ def _from_flops(
         )
     tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
     return tokens
-
-
-def _of_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether every kind has one size, so that a kind is a run and its rows are its course."""
-    return len(inputs) > 1 and all(
-        len(np.unique(inputs[0][kinds == kind])) == 1 for kind in np.unique(kinds)
-    )
-
-
-def _units(
-    params: np.ndarray, tokens: np.ndarray, flops: np.ndarray | None, cost: np.ndarray | None
-) -> tuple[str, ...]:
-    """Complaints about parameters and tokens in different units, or flops of another count."""
-    out = []
-    ratio = float(np.median(tokens / params))
-    if not _RATIOS[0] <= ratio <= _RATIOS[1]:
-        out.append(
-            f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
-            "millions or billions, and the other not? Budgets would be wrong by that factor."
-        )
-    if flops is not None:
-        each = FLOPS_PER_TOKEN * params if cost is None else cost
-        count = float(np.median(flops / (each * tokens)))
-        if not 0.5 < count < 2:
-            out.append(
-                f"the column of flops holds {count:.3g} times what counts here, "
-                f"{'6 x parameters' if cost is None else 'exact flops'} x tokens: another count?"
-            )
-    return tuple(out)
-
-
-def _repeated(column: Any, tokens: np.ndarray) -> tuple[str, ...]:
-    """What to say of runs that saw their data more than once."""
-    epochs = column("epochs", needed=False)
-    if epochs is None:
-        unique = column("unique_tokens", needed=False)
-        epochs = np.ones(len(tokens)) if unique is None else tokens / unique
-    many = epochs > 1.001
-    if not many.any():
-        return ()
-    return (
-        f"{np.count_nonzero(many)} of {len(many)} runs repeat their data (up to {epochs.max():.3g} "
-        "epochs): a repeated token is worth less than a new one, soon after 4 epochs almost "
-        "nothing, and this law counts all alike. Leave them out, for example --where 'epochs<=1'.",
-    )
