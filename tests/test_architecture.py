@@ -113,7 +113,14 @@ def test_a_divergence_is_an_outcome_and_bad_input_is_refused_before_work():
 
 
 def test_laws_of_sizes_stand_in_one_table():
-    assert set(forms.FORMS) == {"broken", "chinchilla", "power", "saturating"}
+    assert set(forms.FORMS) == {
+        "broken",
+        "chinchilla",
+        "interaction",
+        "power",
+        "saturating",
+        "tied",
+    }
     assert all(form.name == name for name, form in forms.FORMS.items())
 
 

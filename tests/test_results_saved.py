@@ -18,7 +18,16 @@ import hidim
 from hidim import fitting, measure
 from hidim.curve import Curve
 from hidim.engines.targets import predict_targets
-from hidim.fitting import FittedLaw, OptimalSize, PlannedSchedule, Run, SizeLaw, SizeTable
+from hidim.fitting import (
+    FittedLaw,
+    JointLaw,
+    OptimalSize,
+    OptimumLaw,
+    PlannedSchedule,
+    Run,
+    SizeLaw,
+    SizeTable,
+)
 from hidim.lab.reports import frontiers as reports
 from hidim.lab.reports.groups import Estimate, Group
 from hidim.lab.reports.measured import MeasuredRun
@@ -122,6 +131,19 @@ def ladder():
     return run_ladder(1.0, 0.7, "dana-decaying", sizes=[100, 300, 1000, 3000], reach=3.0)
 
 
+def optimum_law():
+    n, lr = np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e-4, 1e-1, 9))
+    loss = np.exp(1 + 0.02 * np.log(lr / (3e-3 * (n / 1e8) ** -0.3)) ** 2)
+    return fitting.fit_optimum("lr", lr.ravel(), n.ravel(), loss.ravel())
+
+
+def joint_law():
+    steps = np.arange(100.0, 3000, 100)
+    lr = np.where(steps < 2000, 1e-3, 3e-4)
+    runs = [Run(steps, lr, f + (steps / 1000) ** -0.5, label=str(f)) for f in (2.0, 1.8)]
+    return fitting.fit_joint(runs, [1e6, 4e6], "mpl", refits=2)
+
+
 RESULTS = {
     Stability: lambda: hidim.stability(PLRF, DANA.scheduled(hidim.Warmup(10)), 500),
     hidim.SignEffects: lambda: hidim.sign_effects(SMALL, 20, basis="generic"),
@@ -158,6 +180,8 @@ RESULTS = {
     fitting.SoFar: unfinished,
     "planned run": lambda: Run([0, 100], [0.1, 0.1]),
     SizeLaw: lambda: fitting.fit_sizes(*chinchilla(), bootstrap=3),
+    JointLaw: joint_law,
+    OptimumLaw: optimum_law,
     "unsure law of sizes": lambda: fitting.fit_sizes(*chinchilla(), bootstrap=0),
     Standing: lambda: standings([hidim.predict(SMALL, DANA, 20)] * 2)[1],
     Tail: lambda: Tail("layer", np.array([1.0, 0.5]), (1, 2), 1.0, (0.9, 1.1)),
@@ -288,7 +312,9 @@ LOADABLE = [
     MeasuredFrontier,
     MeasuredRun,
     OptimalSize,
+    OptimumLaw,
     OwnExponents,
+    JointLaw,
     PlannedSchedule,
     Result,
     Run,

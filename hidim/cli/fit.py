@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import hidim
+from hidim.cli.fit_sizes import BEST, CHOSEN, ISOFLOP, add_size_flags
+from hidim.cli.joint import add_joint_flags
 from hidim.cli.numbers import count, number, one_of
 from hidim.cli.output import (
     add_output_flags,
@@ -38,6 +40,7 @@ EXAMPLE = """example:
   hidim fit --law fsl cosine.csv constant.csv two-stage.csv --warmup-steps 2160 --out law.json
   hidim fit run.jsonl --columns step=_step,loss=train/loss,lr=train/lr --out law.json
   hidim fit --law chinchilla runs.csv --columns params=N,flops=C,loss=loss --out sizes.json
+  hidim fit 25M/*.csv 100M/*.csv --params 25M=25M 100M=100M --tokens-per-step 5e5 --out both.json
   hidim fit runs/cosine runs/wsd curve.npz          (folders of hidim train, and saved curves)
   hidim fit main.log --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
   hidim fit wandb_loss.csv wandb_lr.csv             (two exports of one run are joined)
@@ -52,25 +55,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="one log per run, or its folder")
     parser.add_argument(
         "--law",
-        type=one_of("law", (*LAWS, *FORMS)),
+        type=_law,
         default="fsl",
         metavar="LAW",
-        help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)} (fsl)",
+        help=f"of schedules: {', '.join(LAWS)}; of sizes: {', '.join(FORMS)}, "
+        f"{CHOSEN} (whichever of those of parameters and tokens predicts best), {ISOFLOP}, "
+        "or best:COLUMN, of a sweep: the best lr against size (fsl)",
     )
     add_log_flags(parser, several=True)
-    group = parser.add_argument_group("laws of sizes, from one table of finished runs")
-    group.add_argument(
-        "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
-    )
-    group.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="refits (1000)")
-    group.add_argument("--seed", type=count, default=0, help="of the bootstrap (0)")
+    add_size_flags(parser)
+    add_joint_flags(parser)
     parser.add_argument(
         "--force",
         action="store_true",
-        help="fit rates of doubtful unit and curves the law misses, with warnings (schedules)",
+        help="fit what is refused as doubtful, with warnings",
     )
     parser.add_argument("--out", metavar="LAW.json", help="where to keep the law for `forecast`")
     add_output_flags(parser)
+
+
+def _law(text: str) -> str:
+    if text.lower().startswith(BEST):
+        return BEST + text[len(BEST) :]
+    return str(one_of("law", (*LAWS, *FORMS, CHOSEN, ISOFLOP))(text))
 
 
 def add_log_flags(
@@ -231,15 +238,35 @@ def run(args: argparse.Namespace) -> int:
                 f"--out keeps a law as JSON: its name must end in .json, got {args.out!r}."
             )
     given_seed("seed", args.seed)
-    if args.law in FORMS:
+    joint = {"tokens_per_step": args.tokens_per_step, "prior": args.prior}
+    for name, value in joint.items():
+        if value is not None and not args.params:
+            raise ValueError(f"{flag(name)} goes with a law over sizes: give --params too.")
+    if args.law.startswith(BEST):
+        from hidim.cli.fit_optimum import run_optimum
+
+        return run_optimum(args)
+    if args.law == ISOFLOP:
+        from hidim.cli.fit_isoflop import run_isoflop
+
+        return run_isoflop(args)
+    if args.law in (*FORMS, CHOSEN):
         from hidim.cli.fit_sizes import run_sizes
 
         return run_sizes(args)
-    for name, usual in (("drop_highest", 0), ("bootstrap", 1000), ("seed", 0)):
+    usual_of_sizes = {"drop_highest": 0, "where": [], "by": None, "group": None, "loss": None}
+    usual_of_refits = {} if args.params else {"bootstrap": 1000, "seed": 0}
+    for name, usual in (
+        usual_of_sizes | usual_of_refits | {"tolerance": None, "count": "6nd"}
+    ).items():
         if getattr(args, name) != usual:
             raise ValueError(
                 f"{flag(name)} goes with a law of sizes ({', '.join(FORMS)}), not with {args.law}."
             )
+    if args.params:
+        from hidim.cli.joint import run_joint
+
+        return run_joint(args, read_logs, tell)
     found = read_logs(args, args.files)
     tell(args, found)
     runs = [one.run for one in found]

@@ -3,48 +3,164 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import hidim
+from hidim.cli.numbers import count, number
 from hidim.cli.output import hand_back, table, write_figure
 from hidim.fitting.logs.readers import parse_columns
+from hidim.fitting.robust import HUBER
+from hidim.fitting.sizes.choose import FormChoice, choose_form
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.tables import ROLES, SizeTable, read_sizes
-from hidim.support.checks import given_seed, whole
+from hidim.fitting.sizes.tables import ROLES, SizeTable, read_sizes, read_sizes_by
+from hidim.support.checks import given_seed, positive, whole
+
+CHOSEN = "sizes"  # the name of whichever form hold-outs prefer
+ISOFLOP = "isoflop"
+BEST = "best:"  # and the column of a hyperparameter
+PENALTIES = "huber:DELTA, l2, one-sided or one-sided:DELTA"
+
+
+def add_size_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of laws of sizes."""
+    group = parser.add_argument_group("laws of sizes, from one table of finished runs")
+    group.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only these rows; also != < <= > >=, and A=x|y; may be given again",
+    )
+    group.add_argument("--by", metavar="COLUMN", help="a law for each value of this column")
+    group.add_argument(
+        "--group", metavar="COLUMN", help="the run of each row: whole runs are resampled"
+    )
+    group.add_argument(
+        "--loss", metavar="PENALTY", help=f"what a residual costs: {PENALTIES} (huber:1e-3)"
+    )
+    group.add_argument(
+        "--count",
+        choices=("6nd", "exact"),
+        default="6nd",
+        help="flops: 6 x parameters x tokens, or of the transformer by its columns layers, width, "
+        "context and vocabulary (6nd)",
+    )
+    group.add_argument(
+        "--drop-highest", type=count, default=0, metavar="N", help="leave out the N highest losses"
+    )
+    group.add_argument(
+        "--tolerance", type=number, metavar="T", help="isoflop: budgets within 1 + T are one (auto)"
+    )
+    group.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="refits (1000)")
+    group.add_argument("--seed", type=count, default=0, help="of the bootstrap (0)")
+
+
+def penalty(text: str | None) -> tuple[float, bool]:
+    """(Huber scale, whether one-sided) behind `huber:1e-3`, `l2`, `one-sided`, `one-sided:1e-3`.
+
+    >>> penalty("l2"), penalty("huber:0.01"), penalty("one-sided")
+    ((1.0, False), (0.01, False), (0.001, True))
+    """
+    name, colon, scale = (text or "huber").strip().lower().partition(":")
+    if name not in ("huber", "l2", "one-sided") or (name == "l2" and colon):
+        raise ValueError(f"--loss must be {PENALTIES}, got {text!r}.")
+    if name == "l2":
+        return 1.0, False  # beyond every residual: least squares of log losses
+    try:
+        delta = positive("loss", float(scale)) if colon else HUBER
+    except ValueError:
+        raise ValueError(f"--loss must be {PENALTIES}, got {text!r}.") from None
+    return delta, name == "one-sided"
 
 
 def run_sizes(args: argparse.Namespace) -> int:
-    """Fit a law of sizes to one table of finished runs."""
+    """Fit a law of sizes to one table of finished runs, or to each part of it."""
     if len(args.files) > 1:
         raise ValueError(f"law {args.law!r} reads one table, got {len(args.files)} files.")
-    columns = parse_columns(args.columns, ROLES) if args.columns else None
-    single = len(FORMS[args.law].inputs) == 1
-    if not single and columns is None and Path(args.files[0]).is_dir():
-        data = _trained(args.files[0])
-    else:
-        data = read_sizes(args.files[0], columns=columns, single=single)
-    data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
+    delta, one_sided = penalty(args.loss)
     seed = given_seed("seed", args.seed)
-    start = time.perf_counter()
-    law = fit_sizes(data.inputs, data.loss, args.law, bootstrap=args.bootstrap, seed=seed)
-    seconds = time.perf_counter() - start
-    if args.out:
-        law.save(args.out)
-    rows = parameter_rows(law)
-    if args.plot is not None:
-        from hidim.plots.forecast import plot_size_law
-
-        write_figure(args.plot, lambda ax: plot_size_law(law, data, ax), size=(7.0, 4.6))
+    answers, texts = [], []
+    columns: dict[str, list[Any]] = {}
+    for kind, data in _tables(args).items():
+        data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
+        data = data.without_repeats()
+        start = time.perf_counter()
+        chosen = None
+        if args.law == CHOSEN:
+            chosen = choose_form(data, delta=delta, one_sided=one_sided)
+        law = fit_sizes(
+            data,
+            law=chosen.name if chosen else args.law,
+            delta=delta,
+            bootstrap=args.bootstrap,
+            seed=seed,
+            one_sided=one_sided,
+            force=args.force,
+        )
+        seconds = time.perf_counter() - start
+        for warning in law.warnings:
+            print(f"hidim: warning: {f'{kind}: ' if kind else ''}{warning}", file=sys.stderr)
+        out = _named(args.out, kind)
+        if out:
+            law.save(out)
+        _draw(law, data, _named(args.plot, kind))
+        rows = parameter_rows(law)
+        if kind:
+            rows = [{args.by: kind, **row} for row in rows]
+        for key in rows[0]:
+            columns.setdefault(key, []).extend(row[key] for row in rows)
+        notes = (*data.notes, *([chosen.reason] if chosen else ()))
+        answer = {**law.to_dict(), "notes": notes, "seconds": seconds}
+        answers.append({args.by: kind, **answer} if kind else answer)
+        texts.append(_text(law, data, rows, notes, chosen))
+        texts.append(_foot(args, out, seconds))
     return hand_back(
         args,
-        columns={key: [row[key] for row in rows] for key in rows[0]},
-        answer={**law.to_dict(), "notes": data.notes, "seconds": seconds},
-        text=_text(law, data, rows, seconds, args),
+        columns=columns,
+        answer={"by": args.by, "laws": answers} if args.by else answers[0],
+        text="\n".join(texts),
     )
+
+
+def _tables(args: argparse.Namespace) -> dict[str, SizeTable]:
+    """The table, under no name, or its parts by the value of --by."""
+    columns = parse_columns(args.columns, ROLES) if args.columns else None
+    single = args.law in FORMS and len(FORMS[args.law].inputs) == 1
+    if not single and columns is None and Path(args.files[0]).is_dir():
+        if args.where or args.by or args.group:
+            raise ValueError("--where, --by and --group go with a table, not with a folder.")
+        return {"": _trained(args.files[0])}
+    options: dict[str, Any] = {
+        "columns": columns,
+        "single": single,
+        "where": args.where,
+        "group": args.group,
+    }
+    options["exact"] = args.count == "exact"
+    if args.by:
+        return read_sizes_by(args.files[0], args.by, **options)
+    return {"": read_sizes(args.files[0], **options)}
+
+
+def _named(path: str | None, kind: str) -> str | None:
+    """sizes.json, or sizes-VALUE.json of a part."""
+    if path is None or not kind:
+        return path
+    given = Path(path)
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in kind)
+    return str(given.with_name(f"{given.stem}-{safe}{given.suffix}"))
+
+
+def _draw(law: SizeLaw, data: SizeTable, figure: str | None) -> None:
+    if figure is not None:
+        from hidim.plots.forecast import plot_size_law
+
+        write_figure(figure, lambda ax: plot_size_law(law, data, ax), size=(7.0, 4.6))
 
 
 def _trained(folder: str) -> SizeTable:
@@ -84,23 +200,40 @@ def _text(
     law: SizeLaw,
     data: SizeTable,
     rows: list[dict[str, Any]],
-    seconds: float,
-    args: argparse.Namespace,
+    notes: tuple[str, ...],
+    chosen: FormChoice | None,
 ) -> str:
+    words = {"parameter", next(iter(rows[0]))}  # of --by, where there is one
     cells = {
-        key: ["" if r[key] is None else r[key] if i == 0 else f"{r[key]:.5g}" for r in rows]
-        for i, key in enumerate(rows[0])
+        key: ["" if r[key] is None else r[key] if key in words else f"{r[key]:.5g}" for r in rows]
+        for key in rows[0]
     }
-    head = f"law {law.form.name}, {len(data.loss)} runs, {len(law.replicas)} bootstrap refits"
-    lines = [head, "", table(cells)]
-    lines.append(f"\nmean relative error in the fit: {law.in_sample:.5f}")
+    runs = law.provenance["runs"]
+    count = f"{runs} runs" if runs == len(data.loss) else f"{len(data.loss)} rows of {runs} runs"
+    lines = [f"law {law.form.name}, {count}, {len(law.replicas)} bootstrap refits", ""]
+    lines += [table(cells), f"\nmean relative error in the fit: {law.in_sample:.5f}"]
     if law.holdout:
         lines.append(
             f"ordered hold-out: fitted to the smaller runs, the {law.holdout['runs']:.0f} largest "
             f"are predicted with mean relative error {law.holdout['mean_relative_error']:.5f}, "
             f"largest {law.holdout['max_relative_error']:.5f}"
         )
-    lines += [f"note: {note}" for note in data.notes]
-    kept = f", law in {args.out}" if args.out else ""
-    lines.append(f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s")
-    return "\n".join(lines)
+    if law.rollout:
+        name = law.form.inputs[0]
+        told = [
+            f"{row['up_to']:.3g} {row['mean_relative_error']:.5f} ({row['bias']:+.5f})"
+            for row in law.rollout
+        ]
+        last = law.rollout[0]["predicted_up_to"]
+        lines.append(
+            f"rollout over {name}, mean error (bias) up to {last:.3g} when fitted up to: "
+            + ", ".join(told)
+        )
+    if law.form.sized:
+        lines.append(f"budgets count flops = {law.provenance['flops']}")
+    return "\n".join([*lines, *(f"note: {note}" for note in notes)])
+
+
+def _foot(args: argparse.Namespace, out: str | None, seconds: float) -> str:
+    kept = f", law in {out}" if out else ""
+    return f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s\n"

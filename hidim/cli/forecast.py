@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import hidim
 from hidim.cli.fit import add_log_flags, read_logs, tell
+from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.numbers import number
 from hidim.cli.output import (
     add_output_flags,
@@ -23,6 +25,7 @@ from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.sizes.law import is_size_law
 
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
@@ -46,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", nargs="?", help="step and lr of the run to predict, or --schedule"
     )
     parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
+    parser.add_argument("--params", metavar="SIZE", help="of the model, for a law over sizes: 400M")
     group = parser.add_argument_group("a run that is not finished")
     group.add_argument("--so-far", metavar="LOG", help="its log; --schedule says how it goes on")
     group.add_argument(
@@ -66,9 +70,18 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--match goes with --so-far LOG.")
     if args.law is None:
         raise ValueError("give LAW.json, a law kept by `hidim fit --out`.")
-    law = FittedLaw.load(args.law)
+    if is_size_law(args.law):
+        from hidim.cli.forecast_sizes import forecast_sizes
+
+        return forecast_sizes(args)
+    joint = is_joint_law(args.law)
+    if args.params is not None and not joint:
+        raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
+    law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
+    if args.params is not None:
+        plan = replace(plan, notes=(*plan.notes, *law.warnings))
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:
@@ -87,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
         write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
     answer: dict[str, Any] = {}
     if args.json:
         answer = {

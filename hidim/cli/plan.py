@@ -7,6 +7,7 @@ from typing import Any
 
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
+from hidim.cli.joint import is_joint_law, run_plan
 from hidim.cli.numbers import count, number
 from hidim.cli.output import (
     add_output_flags,
@@ -18,13 +19,13 @@ from hidim.cli.output import (
 from hidim.cli.reach import beside, beside_text
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
-from hidim.fitting.sizes.law import FORMAT, SizeLaw
+from hidim.fitting.sizes.law import SizeLaw, is_size_law
 from hidim.support.checks import whole
-from hidim.support.inputs import read_json
 
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
   hidim plan sizes.json --flops 1e21 1e22          (sizes.json from fit --law chinchilla)
+  hidim plan both.json --flops 1e20 --csv schedule.csv  (size, tokens and schedule: fit --params)
   hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)
   hidim plan law.json --steps 24000 --schedule "cosine peak=3e-4" "wsd peak=3e-4 decay=20%"
 """
@@ -36,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with a law of sizes")
     group.add_argument(
         "--flops", "--budget", type=number, nargs="+", metavar="F", help="training budgets"
+    )
+    group.add_argument(
+        "--tokens-per-step", type=number, metavar="N", help="batch size (law over sizes, schedules)"
     )
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
@@ -56,14 +60,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan with whichever law the file holds."""
     check_outputs(args)
-    if _is_size_law(args.law):
+    if is_joint_law(args.law):
+        return run_plan(args)
+    if is_size_law(args.law):
         return _plan_sizes(args)
     return _plan_schedule(args)
-
-
-def _is_size_law(path: str) -> bool:
-    data = read_json(path)
-    return isinstance(data, dict) and data.get("format") == FORMAT
 
 
 def _plan_sizes(args: argparse.Namespace) -> int:
@@ -81,10 +82,12 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     beyond = max(row["beyond_largest_run"] for row in rows)
     if beyond > 1:
         lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    lines.append(f"flops = {law.provenance.get('flops', '6 x parameters x tokens')}")
+    lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     return hand_back(
         args,
         columns={key: [row[key] for row in flat] for key in flat[0]},
-        answer={"law": law.form.name, "rows": rows},
+        answer={"law": law.form.name, "rows": rows, "warnings": law.warnings},
         text="\n".join([*lines, f"hidim {hidim.__version__}"]),
     )
 

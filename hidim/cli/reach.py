@@ -49,6 +49,7 @@ def reach_text(reach: dict[str, float]) -> str:
         "time": "intrinsic time",
         "peak_rate": "peak learning rate",
         "lowest_rate": "depth of decay",
+        "params": "size of the model",
     }
     beyond = [
         "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.fitting.sizes.fit import fit_sizes
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.measure import frontier, measure_exponent
 from hidim.measure.envelopes import WIDTH, parabola_vertex
 from hidim.measure.slopes import student
@@ -26,6 +28,9 @@ from hidim.support.results import Saved
 
 _FEWEST = 4  # sizes of a budget
 _BUDGETS = 3
+_CHAINED = 2.0  # runs whose budgets differ by more are not of one budget
+_WIDEST = 1.3  # and what is taken for one without being told
+_TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,8 @@ def isoflop(
         seed: of the resampling.
 
     Raises:
-        ValueError: fewer than three budgets with a minimum inside the sizes tried.
+        ValueError: fewer than three budgets with a minimum inside the sizes tried, not counting
+            groups whose budgets differ by more than a factor of two.
 
     >>> n, c = np.meshgrid(np.geomspace(1e6, 1e9, 9), [1e18, 1e19, 1e20])
     >>> best = 0.1 * c**0.5 / np.sqrt(10)
@@ -93,12 +99,12 @@ def isoflop(
     groups = _budgets(c, positive("tolerance", tolerance))
     decades = positive("decades", decades)
     found, refused = _minima(groups, n, c, y, decades)
-    if len(found) < _BUDGETS:
-        raise ValueError(
-            f"only {len(found)} of {len(groups)} budgets have {_FEWEST} sizes or more around a "
-            f"minimum; an exponent needs {_BUDGETS}. Run more sizes per budget; or raise "
-            "`tolerance` where runs of one budget differ, or lower it where budgets lie close."
-        )
+    chained = [group for group in groups if _span(c, group) > _CHAINED]
+    whole_budgets = len(found) - sum(
+        _span(c, group) > _CHAINED for group in _inside(groups, found, c)
+    )
+    if len(found) < _BUDGETS or (chained and whole_budgets < _BUDGETS):
+        raise ValueError(_too_few(groups, chained, whole_budgets, c, tolerance))
     rng = np.random.default_rng(seed)
     exponents = []
     for _ in range(int(whole("bootstrap", bootstrap))):
@@ -110,6 +116,55 @@ def isoflop(
     tail = (1 - _level(level)) / 2
     ends = np.quantile(exponents, [tail, 1 - tail]) if len(exponents) else None
     return _result(found, refused, ends, _line(wider)[0] if len(wider) >= 2 else None)
+
+
+def widest_tolerance(flops: Any) -> float:
+    """The largest tolerance of a few at which no budgets chain into one.
+
+    >>> widest_tolerance([1e18, 1.01e18, 1.08e18, 1.16e18, 1.25e18, 1.35e18, 1.47e18, 1.6e18])
+    0.05
+    """
+    (c,) = _positive(flops=flops)
+    for tolerance in _TOLERANCES:
+        if all(_span(c, group) <= _WIDEST for group in _budgets(c, tolerance)):
+            return tolerance
+    return _TOLERANCES[-1]
+
+
+@dataclass(frozen=True)
+class IsoflopBias:
+    """What `isoflop` finds on the losses of a law fitted to all runs, whose exponent is known.
+
+    Attributes:
+        joint: exponent of size in flops by the law.
+        found: what isoflop finds on that law, at the same sizes and budgets, without noise.
+    """
+
+    joint: float
+    found: float
+
+    @property
+    def bias(self) -> float:
+        """Found less true."""
+        return self.found - self.joint
+
+
+def isoflop_bias(
+    params: Any, flops: Any, loss: Any, *, tolerance: float = 0.1, decades: float = WIDTH
+) -> IsoflopBias:
+    """The error of `isoflop` on these sizes and budgets, by the joint law of the same runs.
+
+    Parabolas, budgets that are only nearly equal and sizes on one side of the best shift it.
+
+    Raises:
+        ValueError: the runs do not determine the joint law, or give no exponent.
+    """
+    n, c, y = _positive(params=params, flops=flops, loss=loss)
+    law = fit_sizes([n, c / (FLOPS_PER_TOKEN * n)], y, bootstrap=0, held_out=0)
+    a, b, _ = law.form.exponents(law.vector)
+    smooth = law.predict(n, c / (FLOPS_PER_TOKEN * n))
+    again = isoflop(n, c, smooth, tolerance=tolerance, bootstrap=0, decades=decades)
+    return IsoflopBias(b / (a + b), again.exponent)
 
 
 def envelope(
@@ -187,6 +242,46 @@ def _minima(
         else:
             refused.append(budget)
     return found, tuple(refused)
+
+
+def _span(flops: np.ndarray, group: np.ndarray) -> float:
+    """Largest over smallest budget of a group."""
+    return float(flops[group].max() / flops[group].min())
+
+
+def _inside(
+    groups: Sequence[np.ndarray], found: Sequence[tuple[float, float, float]], c: np.ndarray
+) -> list[np.ndarray]:
+    """The groups that have a minimum."""
+    budgets = {row[0] for row in found}
+    return [g for g in groups if float(np.exp(np.log(c[g]).mean())) in budgets]
+
+
+def _too_few(
+    groups: Sequence[np.ndarray],
+    chained: Sequence[np.ndarray],
+    found: int,
+    c: np.ndarray,
+    tolerance: float,
+) -> str:
+    """Why no exponent, and which way the tolerance should go."""
+    if chained:
+        widest = max(chained, key=lambda group: _span(c, group))
+        low, high = c[widest].min(), c[widest].max()
+        return (
+            f"at `tolerance` {tolerance:g} {len(widest)} runs of {low:.3g} to {high:.3g} flops "
+            f"chain into one budget, and {found} other(s) have a minimum; an exponent needs "
+            f"{_BUDGETS}. Lower `tolerance` until budgets stay apart."
+        )
+    single = sum(len(group) < _FEWEST for group in groups)
+    if single > len(groups) / 2:
+        remedy = "Raise `tolerance` where runs of one budget differ"
+    else:
+        remedy = "Run more sizes per budget, on both sides of the best"
+    return (
+        f"only {found} of {len(groups)} budgets have {_FEWEST} sizes or more around a minimum; an "
+        f"exponent needs {_BUDGETS}. {remedy}."
+    )
 
 
 def _line(found: Sequence[tuple[float, float, float]]) -> tuple[float, float]:

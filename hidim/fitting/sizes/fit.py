@@ -1,9 +1,8 @@
 """How does the loss fall with parameters, tokens or compute, and how sure is that?
 
-Variable projection: for every point of a grid of exponents the linear parameters (floor,
-scales) come from non-negative least squares; the best are polished jointly under Huber's loss
-of log residuals with exact gradients. The ordered hold-out fits the smaller runs and predicts
-the larger ones.
+Searches the parameters (`search.py`), refuses what the runs do not determine, and refits
+resampled runs. The ordered hold-out fits the smaller runs and predicts the larger ones; the
+rollout does so from every size on.
 Source: Hoffmann et al. 2022, Besiroglu et al. 2024.
 Limits: one model family and data set.
 """
@@ -11,21 +10,22 @@ Limits: one model family and data set.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from hidim._version import __version__
 from hidim.curve import Curve
-from hidim.fitting.robust import HUBER, minimise
+from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.forms import FORMS, SizeForm
-from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.law import SIX, SizeLaw
+from hidim.fitting.sizes.plausible import Fitted, check_sizes
+from hidim.fitting.sizes.search import log_errors, solve
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
 from hidim.support.checks import choice, finite, finite_array, positive, whole
 from hidim.support.progress import Progress
 
-_POLISHED = 3
+_ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
 def fit_sizes(
@@ -38,6 +38,10 @@ def fit_sizes(
     seed: int = 0,
     held_out: float = 0.25,
     progress: bool | None = None,
+    group: Any = None,
+    flops_per_token: Any = None,
+    one_sided: bool = False,
+    force: bool = False,
 ) -> SizeLaw:
     """Fit a law of sizes: loss against parameters and tokens, or against one quantity.
 
@@ -45,17 +49,26 @@ def fit_sizes(
         inputs: one array per quantity of the form: (params, tokens) or (x,), each (n,); or a
             SizeTable, or finished Curves, whose sizes, tokens and last risks are taken.
         loss: measured values, positive, shape (n,); of a table or Curves their own.
-        law: "chinchilla", "saturating", "power" or "broken".
-        delta: Huber scale of log residuals.
+        law: "chinchilla", "tied" or "interaction"; of one quantity "saturating", "power" or
+            "broken".
+        delta: Huber scale of log residuals; 1 is least squares.
         bootstrap: refits of resampled points behind intervals and bands.
         seed: of the resampling.
         held_out: share of the largest runs (by the product of the inputs) that the ordered
             hold-out predicts from the others.
         progress: show a progress line; None means on a terminal.
+        group: which run each point belongs to, shape (n,), where runs have several points: whole
+            runs are resampled.
+        flops_per_token: what a token costs in training, shape (n,); 6 x parameters by default.
+            Budgets then count a power law of the size through these.
+        one_sided: count losses above the law by their logarithm, since a run that was tuned badly
+            or diverged lies above and none below.
+        force: fit what is otherwise refused; the law keeps the refusal as a warning.
 
     Raises:
         ValueError: shapes differ, values not positive, fewer points than the form needs, a Curve
-            that diverged or is unfinished.
+            that diverged or is unfinished, a law that explains less than half of the spread of the
+            losses, or runs that do not tell parameters and data apart.
 
     >>> x = np.geomspace(1e6, 1e9, 12)
     >>> law = fit_sizes([x], 1.5 + 40 * x**-0.3, "saturating", bootstrap=20)
@@ -63,9 +76,14 @@ def fit_sizes(
     0.3
     """
     form = FORMS[choice("law", law, FORMS)]
+    traits: dict[str, np.ndarray] | None = None
+    said: tuple[str, ...] = ()
     if loss is None:
         table = inputs if isinstance(inputs, SizeTable) else _table(inputs)
         inputs, loss = table.inputs, table.loss
+        group, traits, said = table.group if group is None else group, table.traits, table.warnings
+        if flops_per_token is None:
+            flops_per_token = table.flops_per_token
     elif isinstance(inputs, SizeTable):
         raise ValueError("`loss` is in the table already: leave it out.")
     arrays, loss = _checked(form, inputs, loss)
@@ -73,35 +91,86 @@ def fit_sizes(
     delta = positive("delta", delta)
     if not 0 <= finite("held_out", held_out) < 1:
         raise ValueError(f"`held_out` must lie in [0, 1), got {held_out!r}.")
+    runs = _runs(group, len(loss))
+    cost = _cost(form, arrays, flops_per_token)
     units = np.exp(np.log(arrays).mean(axis=0))
     logs, log_loss = np.log(arrays / units), np.log(loss)
-    best = _solve(form, logs, log_loss, delta)
-    residual = np.log(form.function(best, logs)[0]) - log_loss
+    best = solve(form, logs, log_loss, delta, one_sided=one_sided)
+    residual = log_errors(form, best, logs, log_loss)
+    noise = max(float(1.4826 * np.median(np.abs(residual))), 1e-6)
+    fitted = Fitted(form, best, logs, log_loss, units, noise)
+    warnings = check_sizes(fitted, delta, traits=traits, one_sided=one_sided, force=force)
     rng = np.random.default_rng(seed)
     replicas = []
     with Progress(bootstrap + 1, f"bootstrap of {law}", enabled=progress) as bar:
         for _ in range(bootstrap):
-            pick = rng.integers(0, len(loss), len(loss))
+            drawn = rng.integers(0, len(runs), len(runs))
+            pick = np.concatenate([runs[i] for i in drawn])
             if len(np.unique(pick)) > len(best):
-                replicas.append(_solve(form, logs[pick], log_loss[pick], delta, near=best))
+                again = logs[pick], log_loss[pick], delta
+                replicas.append(solve(form, *again, near=best, one_sided=one_sided))
             bar.advance()
+    ordered, growth = _ordered(fitted, delta, held_out, one_sided)
     reach = {
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
     }
-    if form.name == "chinchilla":
-        flops = FLOPS_PER_TOKEN * arrays.prod(axis=1)
+    if form.sized:
+        flops = cost[0] * arrays[:, 0] ** cost[1] * arrays[:, 1]
         reach["flops"] = [float(flops.min()), float(flops.max())]
     return SizeLaw(
         form,
         best,
         units,
         np.array(replicas).reshape(-1, len(best)),
-        max(float(1.4826 * np.median(np.abs(residual))), 1e-6),
+        noise,
         reach,
-        _ordered(form, logs, log_loss, delta, held_out),
+        ordered,
         float(np.mean(np.abs(np.expm1(residual)))),
-        {"hidim": __version__, "points": len(loss), "seed": seed, "huber_delta": delta},
+        {
+            "hidim": __version__,
+            "points": len(loss),
+            "runs": len(runs),
+            "seed": seed,
+            "huber_delta": delta,
+            "one_sided": one_sided,
+            "flops": f"{FLOPS_PER_TOKEN:g} x parameters x tokens"
+            if cost == SIX
+            else f"{cost[0]:.4g} x parameters^{cost[1]:.4g} x tokens (exact, by a power of size)",
+        },
+        (*said, *warnings),
+        _rollout(fitted, delta, one_sided),
+        growth,
+        cost,
     )
+
+
+def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]:
+    """Flops per token as c x parameters^p."""
+    if given is None:
+        return SIX
+    if not form.sized:
+        raise ValueError(
+            f"`flops_per_token` goes with parameters and tokens, not with {form.name}."
+        )
+    cost = finite_array("flops_per_token", given, ndim=1)
+    if len(cost) != len(arrays) or np.any(cost <= 0):
+        raise ValueError(f"`flops_per_token` must be positive, one for each of {len(arrays)} runs.")
+    power, log_c = np.polyfit(np.log(arrays[:, 0]), np.log(cost), 1)
+    return float(np.exp(log_c)), float(power)
+
+
+def _runs(group: Any, count: int) -> list[np.ndarray]:
+    """The places of each run's points."""
+    if group is None:
+        return list(np.arange(count)[:, None])
+    kinds = np.asarray(group)
+    if kinds.shape != (count,):
+        raise ValueError(f"`group` has shape {kinds.shape} for {count} losses.")
+    _, which = np.unique(kinds, return_inverse=True)
+    runs = [np.flatnonzero(which == i) for i in range(which.max() + 1)]
+    if len(runs) < 3:
+        raise ValueError(f"`group` names {len(runs)} run(s): intervals need at least three.")
+    return runs
 
 
 def _table(curves: Any) -> SizeTable:
@@ -138,69 +207,60 @@ def _checked(form: SizeForm, inputs: Sequence[Any], loss: Any) -> tuple[np.ndarr
     return stacked, loss
 
 
-def _solve(
-    form: SizeForm,
-    logs: np.ndarray,
-    log_loss: np.ndarray,
-    delta: float,
-    near: np.ndarray | None = None,
-) -> np.ndarray:
-    parameters = form.parameters
-    bounds = (
-        np.array([p.bounds[0] for p in parameters]),
-        np.array([p.bounds[1] for p in parameters]),
-    )
-    if parameters[0].name == "floor":
-        bounds[1][0] = float(np.exp(np.median(log_loss)))
-    prior = (
-        np.array([p.prior[0] if p.prior else 0.0 for p in parameters]),
-        np.array([p.prior[1] if p.prior else np.inf for p in parameters]),
-    )
-
-    def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, slope = form.function(vector, logs)
-        safe = np.maximum(value, 1e-12)
-        return np.log(safe) - log_loss, slope / safe[:, None]
-
-    starts = [near] if near is not None else _starts(form, logs, log_loss)
-    return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
-
-
-def _starts(form: SizeForm, logs: np.ndarray, log_loss: np.ndarray) -> list[np.ndarray]:
-    """Grid of the non-linear parameters, each with its linear ones by NNLS; the best few."""
-    from scipy.optimize import nnls
-
-    loss = np.exp(log_loss)
-    linear = list(form.linear)
-    logged = [i for i in linear if form.parameters[i].log]
-    ranked: list[tuple[float, int, np.ndarray]] = []
-    grids = [p.starts or (0.0,) for p in form.parameters]
-    for order, point in enumerate(product(*grids)):
-        start = np.array(point)
-        start[linear] = 0.0
-        basis = form.function(start, logs)[1][:, linear]
-        solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
-        start[linear] = solution
-        start[logged] = np.log(np.maximum(start[logged], 1e-12))
-        ranked.append((cost, order, start))
-    ranked.sort(key=lambda item: item[:2])
-    return [start for _, _, start in ranked[:_POLISHED]]
-
-
 def _ordered(
-    form: SizeForm, logs: np.ndarray, log_loss: np.ndarray, delta: float, share: float
-) -> dict[str, float]:
-    """Errors on the largest runs, predicted from the smaller ones."""
-    count = round(share * len(log_loss))
-    order = np.argsort(logs.sum(axis=1), kind="stable")
+    fit: Fitted, delta: float, share: float, one_sided: bool
+) -> tuple[dict[str, float], float]:
+    """Errors on the largest runs, predicted from the smaller ones, and how they grow per unit of
+    log distance beyond these, where noise and the scatter of the parameters do not explain them.
+    """
+    count = round(share * len(fit.log_loss))
+    order = np.argsort(fit.logs.sum(axis=1), kind="stable")
     small, large = order[: len(order) - count], order[len(order) - count :]
-    if count == 0 or len(np.unique(logs[small], axis=0)) <= len(form.parameters):
-        return {}
-    vector = _solve(form, logs[small], log_loss[small], delta)
-    value = np.maximum(form.function(vector, logs[large])[0], 1e-12)
-    error = np.abs(np.expm1(np.log(value) - log_loss[large]))
-    return {
+    if count == 0 or len(np.unique(fit.logs[small], axis=0)) <= len(fit.form.parameters):
+        return {}, 0.0
+    vector = solve(fit.form, fit.logs[small], fit.log_loss[small], delta, one_sided=one_sided)
+    log_error = log_errors(fit.form, vector, fit.logs[large], fit.log_loss[large])
+    error = np.abs(np.expm1(log_error))
+    told = {
         "runs": float(count),
         "mean_relative_error": float(error.mean()),
         "max_relative_error": float(error.max()),
     }
+    # A point is as far beyond as in the quantity in which it is farthest.
+    far = np.column_stack([fit.logs, fit.logs.sum(axis=1)])
+    beyond = np.maximum((far[large] - far[small].max(axis=0)).max(axis=1), 0.0)
+    value, slope = fit.form.function(vector, fit.logs)
+    slope = slope / np.maximum(value, 1e-12)[:, None]
+    spread = np.linalg.pinv(slope[small].T @ slope[small], rcond=1e-10)
+    explained = fit.noise**2 * (1 + np.einsum("ij,jk,ik->i", slope[large], spread, slope[large]))
+    excess = float(np.sum((log_error**2 - explained)[beyond > 0]))
+    if excess <= 0:
+        return told, 0.0
+    return told, float(np.sqrt(excess / np.sum(beyond**2)))
+
+
+def _rollout(fit: Fitted, delta: float, one_sided: bool) -> tuple[dict[str, float], ...]:
+    """Errors on the runs of all larger sizes (or of larger x), fitted to those up to each."""
+    size = np.round(fit.logs[:, 0], 9)
+    cuts = np.unique(size)[:-1]
+    if len(cuts) > _ROLLED:
+        cuts = np.quantile(cuts, np.linspace(0.3, 1.0, _ROLLED), method="nearest")
+    out = []
+    for cut in np.unique(cuts):
+        small, large = size <= cut, size > cut
+        enough = len(np.unique(fit.logs[small], axis=0)) > len(fit.form.parameters)
+        if not enough or any(len(np.unique(x)) < 3 for x in fit.logs[small].T):
+            continue
+        rows = fit.logs[small], fit.log_loss[small], delta
+        vector = solve(fit.form, *rows, near=fit.vector, one_sided=one_sided)
+        error = np.expm1(log_errors(fit.form, vector, fit.logs[large], fit.log_loss[large]))
+        out.append(
+            {
+                "up_to": float(np.exp(cut) * fit.units[0]),
+                "predicted_up_to": float(np.exp(size.max()) * fit.units[0]),
+                "runs": float(np.count_nonzero(large)),
+                "mean_relative_error": float(np.mean(np.abs(error))),
+                "bias": float(np.mean(error)),
+            }
+        )
+    return tuple(out)

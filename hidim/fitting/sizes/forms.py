@@ -1,9 +1,13 @@
 """Which formula ties loss to size, tokens, compute or any other one quantity?
 
 chinchilla  L = E + A N^-a + B D^-b            (Hoffmann et al. 2022, approach 3)
+tied        L = E + A N^-a + B D^-a            (one exponent: Gadre et al. 2024)
+interaction L = E + [(A N^-a)^(1/k) + (B D^-b)^(1/k)]^k
 saturating  y = E + A x^-a                     power  y = A x^-a
 broken      y = E + A x^-a (1 + (x/x_break)^(1/f))^(-c f)   (Caballero et al. 2022, one break)
 Every form gives its value and exact gradient; positive scales are searched as logarithms.
+In the interaction form k = 1 is Chinchilla's sum, k = b the coupling of Kaplan et al. 2020, and
+k -> 0 the larger of the two terms alone.
 """
 
 from __future__ import annotations
@@ -38,6 +42,18 @@ class SizeForm:
     function: Callable[[np.ndarray, np.ndarray], Evaluation]
 
     @property
+    def sized(self) -> bool:
+        """Whether it is a law of parameters and tokens, which has a compute-optimal size."""
+        return self.inputs == ("params", "tokens")
+
+    def exponents(self, vector: np.ndarray) -> tuple[float, float, float]:
+        """(a, b, k) of a law of parameters and tokens; k is 1 where the terms are added."""
+        if self.name == "tied":
+            return float(vector[3]), float(vector[3]), 1.0
+        k = math.exp(vector[5]) if self.name == "interaction" else 1.0
+        return float(vector[3]), float(vector[4]), k
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Parameter names in order."""
         return tuple(p.name for p in self.parameters)
@@ -49,6 +65,29 @@ def _chinchilla(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
     by_params, by_tokens = np.exp(log_a - a * n), np.exp(log_b - b * d)
     columns = [np.ones_like(n), by_params, by_tokens, -n * by_params, -d * by_tokens]
     return floor + by_params + by_tokens, np.stack(columns, axis=1)
+
+
+def _tied(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    value, slope = _chinchilla(np.append(vector, vector[3]), log_inputs)
+    return value, np.column_stack([slope[:, :3], slope[:, 3] + slope[:, 4]])
+
+
+def _interaction(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
+    floor, log_a, log_b, a, b, log_k = vector
+    n, d = log_inputs.T
+    k = math.exp(log_k)
+    u, v = (log_a - a * n) / k, (log_b - b * d) / k
+    together = np.logaddexp(u, v)
+    fall, share = np.exp(k * together), np.exp(u - together)  # of the parameters' term
+    columns = [
+        np.ones_like(n),
+        share * fall,
+        (1 - share) * fall,
+        -n * share * fall,
+        -d * (1 - share) * fall,
+        k * (together - share * u - (1 - share) * v) * fall,
+    ]
+    return floor + fall, np.stack(columns, axis=1)
 
 
 def _saturating(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
@@ -105,6 +144,33 @@ FORMS: dict[str, SizeForm] = {
             ),
             (0, 1, 2),
             _chinchilla,
+        ),
+        SizeForm(
+            "tied",
+            ("params", "tokens"),
+            (
+                _FLOOR,
+                _scale("scale_params"),
+                _scale("scale_tokens"),
+                Parameter("exponent", _EXPONENT, tuple(np.linspace(0.05, 1.25, 49))),
+            ),
+            (0, 1, 2),
+            _tied,
+        ),
+        SizeForm(
+            "interaction",
+            ("params", "tokens"),
+            (
+                _FLOOR,
+                _scale("scale_params"),
+                _scale("scale_tokens"),
+                Parameter("exponent_params", _EXPONENT),
+                Parameter("exponent_tokens", _EXPONENT),
+                # decides only where the table has no runs far from its usual tokens per parameter
+                Parameter("interaction", (-3.0, 1.5), (), (0.0, 1.0), log=True),
+            ),
+            (0,),
+            _interaction,
         ),
         SizeForm(
             "saturating",

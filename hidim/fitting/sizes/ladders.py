@@ -18,7 +18,7 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.tables import ALIASES, FLOPS_PER_TOKEN, REMEDY
+from hidim.fitting.sizes.tables import ALIASES, FLOPS_PER_TOKEN, OPTIONAL, REMEDY
 from hidim.support.checks import choice
 
 _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
@@ -29,7 +29,7 @@ _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
     "optimizer": ("optimizer", "algorithm", "label", "method"),
     "run": ("run", "run_id", "seed"),
 }
-ROLES = tuple(role for role in _ALIASES if role != "x")
+ROLES = tuple(role for role in _ALIASES if role not in ("x", *OPTIONAL))
 UNNAMED = "runs"  # of an optimizer that nothing names
 Ladders = dict[str, list[Any]]  # name of the optimizer -> Curves or (size, compute, loss)
 

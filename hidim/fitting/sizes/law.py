@@ -23,6 +23,7 @@ from hidim.support.json import decode, encode
 from hidim.support.results import ByContent, refusing, write_json
 
 FORMAT = "hidim-size-law/1"
+SIX = (FLOPS_PER_TOKEN, 1.0)  # flops per token = c x parameters^p
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,12 @@ class SizeLaw(ByContent):
         reach: smallest and largest value of each input in the fit.
         holdout: ordered hold-out: mean and largest relative error on the largest runs.
         in_sample: mean relative error in the fit, a fraction.
-        provenance: version, seed, points.
+        provenance: version, seed, points, what a flop counts.
+        warnings: what about the runs or the fit deserves a look before the law is used.
+        rollout: fitted to the sizes up to each, the error on all larger ones.
+        growth: relative error per unit of log distance beyond the fitted runs, a fraction, by the
+            ordered hold-out, as far as noise and refits do not explain it.
+        cost: (c, p): a token costs c x parameters^p flops; (6, 1) unless exact flops were counted.
     """
 
     form: SizeForm
@@ -50,6 +56,10 @@ class SizeLaw(ByContent):
     holdout: dict[str, float]
     in_sample: float
     provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    rollout: tuple[dict[str, float], ...] = ()
+    growth: float = 0.0
+    cost: tuple[float, float] = SIX
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -84,25 +94,45 @@ class SizeLaw(ByContent):
 
         logs = self._logs(inputs)
         middle = np.log(self.form.function(self.vector, logs)[0])
-        spread = np.full(len(middle), self.noise**2)
+        # Residuals of a fit are smaller than those of new runs, the more parameters it has.
+        points = int(self.provenance.get("points", 0))
+        free = points / max(points - len(self.vector), 1) if points else 1.0
+        spread = free * self.noise**2 + (self.growth * np.log(self.beyond(*inputs))) ** 2
         if len(self.replicas):
             values = np.array([self.form.function(v, logs)[0] for v in self.replicas])
             spread = spread + np.var(np.log(np.maximum(values, 1e-12)), axis=0)
         half = ndtri((1 + _level(level)) / 2) * np.sqrt(spread)
         return np.exp(middle - half), np.exp(middle + half)
 
+    def beyond(self, *inputs: Any) -> np.ndarray:
+        """How far beyond the largest fitted runs each point lies, as a ratio, at least 1: in the
+        quantity, flops included, in which it is farthest; shape (n,)."""
+        x = np.exp(self._logs(inputs)) * self.units  # (n, inputs)
+        ratios = [x[:, i] / self.reach[n][1] for i, n in enumerate(self.form.inputs)]
+        if self.form.sized:
+            ratios.append(self._per_token(x[:, 0]) * x[:, 1] / self.reach["flops"][1])
+        farthest: np.ndarray = np.maximum(np.max(ratios, axis=0), 1.0)
+        return farthest
+
     def optimal(self, flops: float, *, level: float = 0.9) -> dict[str, Any]:
-        """Compute-optimal parameters and tokens for a budget, flops = 6 x parameters x tokens.
+        """Compute-optimal parameters and tokens for a budget, flops = 6 x parameters x tokens
+        or as `cost` says.
 
         Returns:
             params, tokens, loss, the exponent of parameters in flops, and intervals of the
             first two from the bootstrap.
         """
-        if self.form.name != "chinchilla":
+        if not self.form.sized:
             raise ValueError(f"a {self.form.name!r} law has no size to choose; fit chinchilla.")
         flops = positive("flops", flops)
         params, exponent = self._optimum(self.vector, flops)
-        tokens = flops / (FLOPS_PER_TOKEN * params)
+        if params < 1 or flops < self._per_token(params):
+            raise ValueError(
+                f"by this law the best size for {flops:g} flops is {params:.3g} parameters, which "
+                "is no size: the fitted runs do not determine its exponents. Fit runs with several "
+                "numbers of tokens per parameter."
+            )
+        tokens = flops / self._per_token(params)
         tail = (1 - _level(level)) / 2
         rows = np.array([self._optimum(vector, flops)[0] for vector in self.replicas])
         ends = [float(q) for q in np.quantile(rows, [tail, 1 - tail])] if len(rows) else None
@@ -114,18 +144,26 @@ class SizeLaw(ByContent):
             "loss_band": [float(end[0]) for end in self.band(params, tokens, level=level)],
             "params_exponent": exponent,
             "params_interval": ends,
-            "tokens_interval": [flops / (FLOPS_PER_TOKEN * e) for e in reversed(ends)]
+            "tokens_interval": [flops / self._per_token(e) for e in reversed(ends)]
             if ends
             else None,
             "beyond_largest_run": flops / self.reach["flops"][1],
         }
 
     def _optimum(self, vector: np.ndarray, flops: float) -> tuple[float, float]:
-        # Stationary point of A n^-a + B d^-b on n d = flops / 6, in units of the fit.
-        _, log_a, log_b, a, b = vector
-        log_budget = math.log(flops / FLOPS_PER_TOKEN) - float(np.sum(np.log(self.units)))
-        log_n = (math.log(a / b) + log_a - log_b + b * log_budget) / (a + b)
-        return float(np.exp(log_n) * self.units[0]), float(b / (a + b))
+        # Stationary point of the two terms on c n^p d = flops, in units of the fit: their ratio
+        # is (b p / a)^k there.
+        log_a, log_b = vector[1:3]
+        a, b, k = self.form.exponents(vector)
+        c, p = self.cost
+        log_budget = math.log(flops / c) - float(np.array([p, 1.0]) @ np.log(self.units))
+        log_n = (k * math.log(a / (b * p)) + log_a - log_b + b * log_budget) / (a + b * p)
+        log_n += math.log(self.units[0])
+        return math.exp(min(max(log_n, -600.0), 600.0)), float(b / (a + b * p))
+
+    def _per_token(self, params: Any) -> Any:
+        c, p = self.cost
+        return c * params if p == 1 else c * params**p
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, from which `from_dict` makes an equal law."""
@@ -143,6 +181,10 @@ class SizeLaw(ByContent):
             "holdout": self.holdout,
             "in_sample": self.in_sample,
             "provenance": encode(self.provenance, "`provenance`"),
+            "warnings": list(self.warnings),
+            "rollout": [dict(row) for row in self.rollout],
+            "growth": self.growth,
+            "cost": list(self.cost),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -195,6 +237,13 @@ class SizeLaw(ByContent):
                 {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
                 finite("in_sample", data["in_sample"]),
                 dict(decode(data["provenance"])),
+                tuple(map(str, data.get("warnings", ()))),
+                tuple(
+                    {str(k): finite("rollout", v) for k, v in row.items()}
+                    for row in data.get("rollout", ())
+                ),
+                non_negative("growth", data.get("growth", 0.0)),
+                _cost(data.get("cost", SIX)),
             )
             for name, value in law.parameters.items():
                 if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
@@ -209,7 +258,8 @@ class SizeLaw(ByContent):
             value = searched[p.name]
             log_unit = math.log(self.units[1 if p.name.endswith("_tokens") else 0])
             if p.name.startswith("scale"):
-                value += searched[p.name.replace("scale", "exponent")] * log_unit
+                own = p.name.replace("scale", "exponent")
+                value += searched[own if own in searched else "exponent"] * log_unit
             elif p.name == "break":
                 value += log_unit
             out[p.name] = math.exp(value) if p.log else float(value)
@@ -228,6 +278,17 @@ class SizeLaw(ByContent):
                 raise ValueError(f"`{name}` must be positive, got {array.min():g}.")
         arrays = list(np.broadcast_arrays(*arrays))
         return np.log(np.stack(arrays, axis=1) / self.units)  # (n, inputs)
+
+
+def _cost(data: Any) -> tuple[float, float]:
+    c, p = data
+    return positive("cost", c), positive("cost", p)
+
+
+def is_size_law(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a law of sizes."""
+    data = read_json(path)
+    return isinstance(data, dict) and data.get("format") == FORMAT
 
 
 def _level(level: float) -> float:

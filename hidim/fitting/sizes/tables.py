@@ -1,20 +1,25 @@
 """Which finished runs, of what size and budget, does a table describe?
 
 Reads parameters, tokens (or training flops, tokens = flops / (6 x parameters)) and loss, one row
-per run, from any format that `hidim.fitting.logs.tables` knows.
+per run, from any format that `hidim.fitting.logs.tables` knows. Some of its rows by conditions, or
+one table for each value of a column; rows of one run by a column that names it.
+Limits: repeated data (epochs beyond one) are told and not modelled.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
+from hidim.fitting.sizes.doubts import doubted_units, exact_cost, of_one_size, repeated_data
+from hidim.fitting.sizes.rows import codes, column_of, matching, traits
 from hidim.support.checks import choice
 from hidim.support.results import Saved
 
@@ -26,7 +31,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "flops": ("flops", "training flop", "training flops", "training_flops", "flops_6nd", "compute"),
     "loss": ("loss", "final_loss", "train_loss", "validation_loss"),
     "x": ("x",),
+    "epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "repeats"),
+    "unique_tokens": ("unique_tokens", "unique tokens", "n_unique_tokens"),
+    "layers": ("layers", "n_layer", "n_layers", "num_layers", "num_hidden_layers"),
+    "width": ("width", "d_model", "n_embd", "hidden_size", "hidden_dim"),
+    "context": ("context", "context_length", "seq_len", "sequence_length", "block_size"),
+    "vocabulary": ("vocabulary", "vocab_size", "n_vocab"),
 }
+OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
 ROLES = tuple(ALIASES)
 
 
@@ -38,11 +50,19 @@ class SizeTable(Saved, format="hidim-size-table/1"):
         inputs: the quantities of the law, one array (n,) each.
         loss: final loss, shape (n,).
         notes: what the reader did.
+        group: number of the run that each row belongs to, shape (n,), or None: a run each.
+        traits: columns of text that sort the rows, as numbers 0, 1, ... (n,) each.
+        warnings: what about the rows deserves a look.
+        flops_per_token: what a token costs in training, shape (n,), where it is not 6 x parameters.
     """
 
     inputs: tuple[np.ndarray, ...]
     loss: np.ndarray
     notes: tuple[str, ...] = ()
+    group: np.ndarray | None = None
+    traits: dict[str, np.ndarray] | None = None
+    warnings: tuple[str, ...] = ()
+    flops_per_token: np.ndarray | None = None
 
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> SizeTable:
@@ -66,8 +86,27 @@ class SizeTable(Saved, format="hidim-size-table/1"):
         if count >= len(self.loss):
             raise ValueError(f"`drop_highest` = {count} leaves no row of {len(self.loss)}.")
         keep = np.sort(np.argsort(self.loss, kind="stable")[: len(self.loss) - count])
-        note = f"{count} highest losses left out"
-        return SizeTable(tuple(x[keep] for x in self.inputs), self.loss[keep], (*self.notes, note))
+        return self._rows(keep, f"{count} highest losses left out")
+
+    def without_repeats(self) -> SizeTable:
+        """The table without rows that repeat another in every number, which count once."""
+        rows = np.column_stack([*self.inputs, self.loss])
+        _, first = np.unique(rows, axis=0, return_index=True)
+        if len(first) == len(rows):
+            return self
+        count = len(rows) - len(first)
+        return self._rows(np.sort(first), f"{count} row(s) that repeat another left out")
+
+    def _rows(self, keep: np.ndarray, note: str) -> SizeTable:
+        return replace(
+            self,
+            inputs=tuple(x[keep] for x in self.inputs),
+            loss=self.loss[keep],
+            notes=(*self.notes, note),
+            group=None if self.group is None else self.group[keep],
+            flops_per_token=None if self.flops_per_token is None else self.flops_per_token[keep],
+            traits={name: kinds[keep] for name, kinds in (self.traits or {}).items()},
+        )
 
 
 def _end(curve: Curve) -> tuple[float, float, float]:
@@ -88,50 +127,142 @@ def read_sizes(
     *,
     columns: Mapping[str, str] | None = None,
     single: bool = False,
+    where: Sequence[str] = (),
+    group: str | None = None,
+    loss: bool = True,
+    exact: bool = False,
 ) -> SizeTable:
     """Read a table of finished runs.
 
     Args:
         path: a table in any known format.
         columns: column names for "params", "tokens" or "flops", and "loss"; for a law of one
-            quantity, "x" and "loss".
+            quantity, "x" and "loss"; "epochs" or "unique_tokens" where data were repeated.
         single: read one quantity "x" instead of parameters and tokens.
+        where: conditions on the rows, such as "train_set=c4" or "lr<=3e-3"; all must hold.
+        group: the column that names the run of a row, where runs have several rows.
+        loss: False for runs still to come: their losses are NaN.
+        exact: count the flops of transformers (columns layers, width, context, and vocabulary)
+            instead of 6 x parameters x tokens.
 
     Raises:
         ValueError: file, column and remedy, in one line.
     """
+    table = read_columns(path)
+    keep = matching(table, where, str(path))
+    return _read(table, str(path), columns, single, keep, group, loss, exact)
+
+
+def read_sizes_by(
+    path: str | os.PathLike[str],
+    by: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    single: bool = False,
+    where: Sequence[str] = (),
+    group: str | None = None,
+    exact: bool = False,
+) -> dict[str, SizeTable]:
+    """A table for each value of the column `by`; everything else as in `read_sizes`."""
+    source, table = str(path), read_columns(path)
+    keep = matching(table, where, source)
+    cells = column_of(table, by, source)
+    kinds = dict.fromkeys(str(cell) for cell, kept in zip(cells, keep, strict=True) if kept)
+    out = {}
+    for kind in kinds:
+        rows = keep & np.array([str(cell) == kind for cell in cells])
+        name = f"{source} ({by}={kind})"
+        out[kind] = _read(table, name, columns, single, rows, group, exact=exact)
+    return out
+
+
+def _read(
+    table: dict[str, Any],
+    source: str,
+    columns: Mapping[str, str] | None,
+    single: bool,
+    keep: np.ndarray,
+    group: str | None,
+    measured: bool = True,
+    exact: bool = False,
+) -> SizeTable:
     given = dict(columns or {})
     for role in given:
         choice("columns", role, ROLES)
-    source = str(path)
-    table = read_columns(path)
+    used: list[str | None] = [group]
 
-    def column(role: str, *, needed: bool = True) -> np.ndarray | None:
+    def column(role: str, *, needed: bool = True, tolerant: bool = False) -> np.ndarray | None:
         name = find_column(table, role, given, source, needed=needed, aliases=ALIASES)
+        used.append(name)
         if name is None:
             return None
-        values = numbers(table[name], name, source, remedy=REMEDY)
-        blank = np.flatnonzero(np.isnan(values))
+        # Rows that are not meant may hold anything, and row numbers stay those of the file.
+        cells = [cell if kept else None for cell, kept in zip(table[name], keep, strict=True)]
+        guessed = (tolerant or role in OPTIONAL) and role not in given
+        try:
+            values = numbers(cells, name, source, remedy=REMEDY)
+        except ValueError:
+            if guessed:
+                return None
+            raise
+        blank = np.flatnonzero(np.isnan(values) & keep)
         if len(blank):
+            if guessed:
+                return None
             raise ValueError(f"row {blank[0] + 2} of {source!r} has no {name!r}.")
-        return values
+        return values[keep]
 
-    loss = column("loss")
+    loss = column("loss") if measured else np.full(int(keep.sum()), np.nan)
     assert loss is not None
+    notes: tuple[str, ...] = (
+        () if keep.all() else (f"{np.count_nonzero(keep)} of {len(keep)} rows",)
+    )
     if single:
         x = column("x")
         assert x is not None
-        return SizeTable((x,), loss)
-    params = column("params")
-    assert params is not None
-    tokens = None if "flops" in given and "tokens" not in given else column("tokens", needed=False)
-    if tokens is not None:
-        return SizeTable((params, tokens), loss)
-    flops = column("flops", needed=False)
+        inputs: tuple[np.ndarray, ...] = (x,)
+        cost, by_tokens = None, False
+    else:
+        params = column("params")
+        assert params is not None
+        cost, said = exact_cost(column, params, source, exact)
+        notes = (*notes, *said)
+        by_flops = "flops" in given and "tokens" not in given
+        tokens = None if by_flops else column("tokens", needed=False)
+        by_tokens = tokens is not None
+        if tokens is None:
+            tokens = _from_flops(column("flops", needed=False), params, cost, source)
+            each = "6 x parameters" if cost is None else "exact flops per token"
+            notes = (*notes, f"tokens = flops / ({each})")
+        inputs = (params, tokens)
+    warnings = repeated_data(column, inputs[-1])
+    if not single:
+        flops = column("flops", needed=False, tolerant=True) if by_tokens else None
+        warnings += doubted_units(inputs[0], inputs[1], flops, cost)
+    kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
+    runs = None if group is None else codes(column_of(kept, group, source))[0]
+    sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
+    named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
+    sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
+    if group is None:
+        notes += tuple(
+            f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
+            for name in named
+        )
+    notes += tuple(
+        f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
+        for name, kinds in sorts.items()
+    )
+    return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost)
+
+
+def _from_flops(
+    flops: np.ndarray | None, params: np.ndarray, cost: np.ndarray | None, source: str
+) -> np.ndarray:
     if flops is None:
         raise ValueError(
             f"{source!r} has neither tokens nor training flops: name one with --columns "
             "tokens=NAME or flops=NAME."
         )
-    note = "tokens = flops / (6 x parameters)"
-    return SizeTable((params, flops / (FLOPS_PER_TOKEN * params)), loss, (note,))
+    tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
+    return tokens

@@ -1,0 +1,1 @@
+"""One law over sizes and schedules: L(params, steps, learning rate)."""

@@ -1,0 +1,310 @@
+"""What does a law over sizes and schedules predict for a model that was not trained yet?
+
+`JointLaw.at(params)` is the law of schedules of that size, a `FittedLaw` with bands: everything
+that takes one (predict, band, score, best_schedule, forecast) takes it. Its bands hold the spread
+of refits that drew the priors anew, an error that grows with log time and one that grows with log
+size beyond the sizes whose runs are whole.
+Limits: as of the fit; the highest rate of a size between or beyond the fitted ones is read off a
+power law through theirs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hidim.fitting.joint.form import JointForm, Prior
+from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.support.checks import finite, finite_array, non_negative, positive
+from hidim.support.inputs import read_json
+from hidim.support.json import decode, encode
+from hidim.support.results import ByContent, refusing, write_json
+
+FORMAT = "hidim-joint-law/1"
+_WHOLE = 0.5  # of the longest run
+
+
+@dataclass(frozen=True)
+class JointUnits:
+    """Scales of a joint fit.
+
+    Attributes:
+        steps: longest run.
+        time: longest intrinsic time, in steps at the highest rate of its size.
+        size: N0, the geometric mean of the sizes.
+        log_rate: log of the highest rate at N0.
+        rate_power: of N in the highest rate.
+    """
+
+    steps: float
+    time: float
+    size: float
+    log_rate: float
+    rate_power: float
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], sizes: Sequence[float]) -> JointUnits:
+        """Units in which the longest run has length one."""
+        unique = sorted(set(sizes))
+        peaks = [
+            max(r.rate.peak for r, n in zip(runs, sizes, strict=True) if n == size)
+            for size in unique
+        ]
+        middle = math.exp(float(np.mean(np.log(unique))))
+        x, y = np.log(np.array(unique) / middle), np.log(peaks)
+        power = float(x @ (y - y.mean()) / (x @ x))
+        if np.ptp(y) < 1e-6:
+            power = 0.0
+        draft = cls(max(float(r.steps[-1]) for r in runs), 1.0, middle, float(y.mean()), power)
+        time = max(
+            float(r.rate.time(r.steps[-1:])[0]) / draft.at(n).rate
+            for r, n in zip(runs, sizes, strict=True)
+        )
+        return cls(draft.steps, time, middle, draft.log_rate, power)
+
+    def log_size(self, params: float) -> float:
+        """log(N / N0)."""
+        return math.log(params / self.size)
+
+    def at(self, params: float) -> Units:
+        """The units of one size."""
+        rate = math.exp(self.log_rate + self.rate_power * self.log_size(params))
+        return Units(self.time * rate, self.steps, rate)
+
+
+@dataclass(frozen=True, eq=False)
+class JointLaw(ByContent):
+    """One law over sizes and schedules, and what it was fitted to.
+
+    Attributes:
+        form: the law of schedules, and the priors on how it depends on the size.
+        vector: joint parameters as searched, shape (q,).
+        units: scales of the fit.
+        replicas: parameters of the refits, shape (refits, q).
+        noise: relative error that no refit explains, a fraction.
+        growth: relative error per unit of log(steps / longest fitted run), a fraction.
+        size_growth: relative error per unit of log(size / largest fitted size), a fraction.
+        reach: what the fit has seen; lowest_rate over the highest of its size.
+        holdout: label of each left-out run, or of the largest size, to its mean relative error.
+        in_sample: label of each run to its mean relative error in the fit.
+        provenance: version, runs with their sizes, tokens per step, seed.
+        warnings: what about the data or the fit deserves a look before the law is used.
+    """
+
+    form: JointForm
+    vector: np.ndarray
+    units: JointUnits
+    replicas: np.ndarray
+    noise: float
+    growth: float
+    size_growth: float
+    reach: dict[str, float]
+    holdout: dict[str, float]
+    in_sample: dict[str, float]
+    provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameter values, with sizes over `units.size`."""
+        return {
+            p.name: math.exp(v) if p.log else float(v)
+            for p, v in zip(self.form.parameters, self.vector, strict=True)
+        }
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """Fitted sizes."""
+        return tuple(sorted({float(c["params"]) for c in self.provenance["curves"]}))
+
+    def at(self, params: float) -> FittedLaw:
+        """The law of schedules of models with so many parameters.
+
+        Raises:
+            ValueError: `params` is not positive.
+        """
+        params = positive("params", params)
+        size, units = self.units.log_size(params), self.units.at(params)
+        best = self.form.at(self.vector, size)
+        count = len(self.replicas)
+        # FittedLaw sums squared shifts of its refits, as of a jackknife; these are draws.
+        shrink = 1.0 / math.sqrt(max(count - 1, 1))
+        replicas = [best + shrink * (self.form.at(v, size) - best) for v in self.replicas]
+        noise = math.hypot(self.noise, self.size_growth * self._beyond(params))
+        reach = {
+            "first_step": self.reach["first_step"],
+            "last_step": self.reach["last_step"],
+            "lowest_rate": self.reach["lowest_rate"] * units.rate,
+            "highest_rate": units.rate,
+        }
+        return FittedLaw(
+            self.form.law,
+            best,
+            units,
+            np.array(replicas).reshape(-1, len(best)),
+            noise,
+            self.growth,
+            reach,
+            self.holdout,
+            self.in_sample,
+            self.provenance,
+            (*self.warnings, *self._told(params)),
+        )
+
+    def _beyond(self, params: float) -> float:
+        """Log distance from the sizes whose runs are whole; a size whose runs are not counts as
+        near as the share of the longest run that it has."""
+        seen: dict[float, float] = {}
+        for curve in self.provenance["curves"]:
+            share = min(float(curve["last_step"]) / self.units.steps, 1.0)
+            size = float(curve["params"])
+            seen[size] = max(seen.get(size, 0.0), share)
+        whole = [size for size, share in seen.items() if share >= _WHOLE] or list(seen)
+        low, high = math.log(min(whole)), math.log(max(whole))
+
+        def outside(size: float) -> float:
+            return max(math.log(size) - high, low - math.log(size), 0.0)
+
+        return min(
+            [outside(params)]
+            + [
+                (1.0 - share) * outside(size) + abs(math.log(params / size))
+                for size, share in seen.items()
+            ]
+        )
+
+    def predict(self, params: float, schedule: Any, steps: Any = None) -> np.ndarray:
+        """Loss of a model of `params` under `schedule`, as `FittedLaw.predict` takes it."""
+        return self.at(params).predict(schedule, steps)
+
+    def band(
+        self, params: float, schedule: Any, steps: Any = None, *, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the band that holds a share `level` of measured points."""
+        return self.at(params).band(schedule, steps, level=level)
+
+    def assumed(self) -> str:
+        """What was assumed of sizes, and how much of it the runs have replaced, in one sentence."""
+        mean, width = self.form.prior.floor_exponent
+        place = self.form.names.index("floor_exponent")
+        left = float(np.std(self.replicas[:, place])) if len(self.replicas) else math.nan
+        return (
+            f"the floor falls with size as E + A N^-a, a = {self.vector[place]:.2f} +- {left:.2f} "
+            f"(prior {mean:g} +- {width:g})"
+        )
+
+    def _told(self, params: float) -> list[str]:
+        low, high = self.reach["smallest"], self.reach["largest"]
+        if low * 0.995 <= params <= high * 1.005:
+            return []
+        beyond = params / high if params > high else low / params
+        text = f"the model is {beyond:.3g} x beyond the fitted sizes"
+        if len(self.sizes) < 3:
+            text += f"; two sizes do not say how the floor goes on: {self.assumed()}"
+        return [text]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, from which `from_dict` makes an equal law."""
+        units = self.units
+        return {
+            "format": FORMAT,
+            "law": self.form.law.name,
+            "prior": {
+                "floor_exponent": list(self.form.prior.floor_exponent),
+                "power": self.form.prior.power,
+                "rate": self.form.prior.rate,
+            },
+            "parameters": self.parameters,
+            "vector": self.vector.tolist(),
+            "units": {
+                "steps": units.steps,
+                "time": units.time,
+                "size": units.size,
+                "log_rate": units.log_rate,
+                "rate_power": units.rate_power,
+            },
+            "replicas": self.replicas.tolist(),
+            "noise": self.noise,
+            "growth": self.growth,
+            "size_growth": self.size_growth,
+            "reach": self.reach,
+            "holdout": self.holdout,
+            "in_sample": self.in_sample,
+            "provenance": encode(self.provenance, "`provenance`"),
+            "warnings": list(self.warnings),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
+        write_json(path, self.to_dict(), indent=1)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> JointLaw:
+        """Read a law written by `save`.
+
+        Raises:
+            ValueError: no such file, or no law over sizes and schedules.
+        """
+        data = read_json(path)
+        try:
+            return cls.from_dict(data)
+        except ValueError as error:
+            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> JointLaw:
+        """The law behind `to_dict`.
+
+        Raises:
+            ValueError: no law over sizes and schedules, or a damaged one.
+        """
+        if not is_joint(data):
+            raise ValueError(
+                f"this is no law over sizes and schedules of format {FORMAT!r}: write one with "
+                "`hidim fit --params`."
+            )
+        with refusing("the joint law"):
+            prior, units = data["prior"], data["units"]
+            mean, width = (finite("floor_exponent", v) for v in prior["floor_exponent"])
+            given = Prior(
+                (mean, width), finite("power", prior["power"]), finite("rate", prior["rate"])
+            )
+            form = JointForm(schedule_law(data["law"]), given)
+            vector = finite_array("vector", data["vector"], ndim=1)
+            replicas = finite_array("replicas", data["replicas"])
+            count = len(form.names)
+            if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
+                raise ValueError(f"`vector` or `replicas` do not fit law {form.law.name!r}.")
+            law = cls(
+                form,
+                vector,
+                JointUnits(
+                    *(positive(k, units[k]) for k in ("steps", "time", "size")),
+                    *(finite(k, units[k]) for k in ("log_rate", "rate_power")),
+                ),
+                replicas.reshape(-1, count),
+                positive("noise", data["noise"]),
+                non_negative("growth", data["growth"]),
+                non_negative("size_growth", data["size_growth"]),
+                {str(k): non_negative(f"reach {k}", v) for k, v in data["reach"].items()},
+                {str(k): non_negative("holdout", v) for k, v in data["holdout"].items()},
+                {str(k): non_negative("in_sample", v) for k, v in data["in_sample"].items()},
+                dict(decode(data["provenance"])),
+                tuple(map(str, data["warnings"])),
+            )
+            for name, value in law.parameters.items():
+                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+                    raise ValueError(f"`parameters` and `vector` disagree on {name}.")
+        return law
+
+
+def is_joint(data: Any) -> bool:
+    """Whether JSON data are a law over sizes and schedules."""
+    return isinstance(data, dict) and data.get("format") == FORMAT

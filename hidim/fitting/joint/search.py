@@ -1,0 +1,98 @@
+"""Which parameters of a joint law fit runs of several sizes best?
+
+As for one size (hidim.fitting.schedules.search): Huber's loss of log residuals and priors, from a
+grid of starts whose linear parameters come from non-negative least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hidim.fitting.joint.form import JointForm
+from hidim.fitting.robust import HUBER, minimise
+from hidim.fitting.schedules.search import Points
+
+_POLISHED = 2
+_LINEAR = ("floor_limit", "floor_excess", "signal", "release")
+
+
+@dataclass(frozen=True)
+class Sized:
+    """The points of one run, and log(N / N0) of its model."""
+
+    size: float
+    points: Points
+
+
+def search_joint(
+    form: JointForm,
+    runs: Sequence[Sized],
+    *,
+    near: np.ndarray | None = None,
+    delta: float = HUBER,
+    weights: Sequence[np.ndarray] | None = None,
+    means: np.ndarray | None = None,
+) -> np.ndarray:
+    """The best parameters, shape (q,).
+
+    Args:
+        form: the law.
+        runs: what is fitted.
+        near: where a refit starts; None for the grid.
+        delta: Huber scale.
+        weights: of the squared residuals of each run's points, for resampled refits.
+        means: of the priors, shape (q,), where a refit draws them anew.
+    """
+    parameters = form.parameters
+    bounds = (
+        np.array([p.bounds[0] for p in parameters]),
+        np.array([p.bounds[1] for p in parameters]),
+    )
+    bounds[1][form.names.index("floor_limit")] = min(
+        float(np.exp(np.median(one.points.log_loss))) for one in runs
+    )
+    if means is None:
+        means = prior_means(form)
+    prior = (means, np.array([p.prior[1] if p.prior else np.inf for p in parameters]))
+    roots = None if weights is None else [np.sqrt(w) for w in weights]
+
+    def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slope = [], []
+        for i, one in enumerate(runs):
+            loss, jacobian = form.evaluate(vector, one.size, one.points.clock)
+            safe = np.maximum(loss, 1e-3)
+            error, gradient = np.log(safe) - one.points.log_loss, jacobian / safe[:, None]
+            if roots is not None:
+                error, gradient = error * roots[i], gradient * roots[i][:, None]
+            value.append(error)
+            slope.append(gradient)
+        return np.concatenate(value), np.concatenate(slope)
+
+    starts = [near] if near is not None else _starts(form, runs)
+    return minimise(residuals, starts, bounds, prior, delta=delta)
+
+
+def prior_means(form: JointForm) -> np.ndarray:
+    """Means of the priors, 0 where there is none, shape (q,)."""
+    return np.array([p.prior[0] if p.prior else 0.0 for p in form.parameters])
+
+
+def _starts(form: JointForm, runs: Sequence[Sized]) -> list[np.ndarray]:
+    from scipy.optimize import nnls
+
+    loss = np.concatenate([np.exp(one.points.log_loss) for one in runs])
+    linear = [i for i, name in enumerate(form.names) if name in _LINEAR]
+    ranked: list[tuple[float, int, np.ndarray]] = []
+    for order, start in enumerate(form.starts()):
+        start[linear] = 0.0
+        basis = np.concatenate(
+            [form.evaluate(start, one.size, one.points.clock)[1][:, linear] for one in runs]
+        )
+        solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
+        start[linear] = [solution[0], *np.log(np.maximum(solution[1:], 1e-6))]
+        ranked.append((cost, order, start))
+    ranked.sort(key=lambda item: item[:2])
+    return [start for _, _, start in ranked[:_POLISHED]]

@@ -1,0 +1,87 @@
+"""What of a table of runs deserves a look before a law is fitted to it?
+
+Parameters and tokens in different units, flops of another count, data seen more than once, rows
+that are the course of one run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hidim.fitting.sizes.transformer import body_of, flops_per_token
+
+_SIX = 6.0  # training flops per token, per parameter
+RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
+
+
+def of_one_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
+    """Whether every kind has one size, so that a kind is a run and its rows are its course."""
+    return len(inputs) > 1 and all(
+        len(np.unique(inputs[0][kinds == kind])) == 1 for kind in np.unique(kinds)
+    )
+
+
+def doubted_units(
+    params: np.ndarray, tokens: np.ndarray, flops: np.ndarray | None, cost: np.ndarray | None
+) -> tuple[str, ...]:
+    """Complaints about parameters and tokens in different units, or flops of another count."""
+    out = []
+    ratio = float(np.median(tokens / params))
+    if not RATIOS[0] <= ratio <= RATIOS[1]:
+        out.append(
+            f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
+            "millions or billions, and the other not? Budgets would be wrong by that factor."
+        )
+    if flops is not None:
+        each = _SIX * params if cost is None else cost
+        count = float(np.median(flops / (each * tokens)))
+        if not 0.5 < count < 2:
+            out.append(
+                f"the column of flops holds {count:.3g} times what counts here, "
+                f"{'6 x parameters' if cost is None else 'exact flops'} x tokens: another count?"
+            )
+    return tuple(out)
+
+
+def repeated_data(column: Any, tokens: np.ndarray) -> tuple[str, ...]:
+    """What to say of runs that saw their data more than once."""
+    epochs = column("epochs", needed=False)
+    if epochs is None:
+        unique = column("unique_tokens", needed=False)
+        epochs = np.ones(len(tokens)) if unique is None else tokens / unique
+    many = epochs > 1.001
+    if not many.any():
+        return ()
+    return (
+        f"{np.count_nonzero(many)} of {len(many)} runs repeat their data (up to {epochs.max():.3g} "
+        "epochs): a repeated token is worth less than a new one, soon after 4 epochs almost "
+        "nothing, and this law counts all alike. Leave them out, for example --where 'epochs<=1'.",
+    )
+
+
+def exact_cost(
+    column: Any, params: np.ndarray, source: str, exact: bool
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Exact flops per token if they are to count, (n,), and how they compare with 6 N."""
+    layers, width, context = (column(r, needed=False) for r in ("layers", "width", "context"))
+    if layers is None or width is None or context is None:
+        if exact:
+            raise ValueError(
+                f"{source!r} does not say the layers, width and context of its transformers, "
+                "which exact flops need: name the columns, --columns layers=NAME,width=NAME,..."
+            )
+        return None, ()
+    vocabulary = column("vocabulary", needed=False)
+    known = 0.0 if vocabulary is None else vocabulary
+    body = body_of(params, layers, width, known)
+    cost = flops_per_token(layers, width, context, known, body=body)
+    ratio = cost / (_SIX * params)
+    logits = "without logits (no vocabulary column)" if vocabulary is None else "and logits"
+    said = (
+        f"exact transformer flops, with attention {logits}, are {ratio.min():.3g} to "
+        f"{ratio.max():.3g} x 6 x parameters x tokens; "
+        + ("they count here" if exact else "--count exact plans by them")
+    )
+    return (cost if exact else None), (said,)

@@ -1,0 +1,109 @@
+"""Which rows of a table of runs are meant, and which of them belong together?
+
+A condition reads `column=value`, `column!=value`, `column<number` and so on with <=, >, >=; several
+values of = are told apart by |. Numbers are compared as numbers, everything else as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_CONDITION = re.compile(r"^\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$")
+_ORDER: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def matching(table: Mapping[str, Any], conditions: Sequence[str], source: str) -> np.ndarray:
+    """Which rows fulfil every condition, shape (n,).
+
+    Raises:
+        ValueError: no condition, no such column, a comparison of what is no number, or no row left.
+
+    >>> matching({"set": ["a", "b", "a"], "lr": ["1", "2", "3"]}, ["set=a", "lr>=2"], "t.csv")
+    array([False, False,  True])
+    """
+    count = len(next(iter(table.values())))
+    keep = np.ones(count, dtype=bool)
+    for condition in conditions:
+        found = _CONDITION.match(condition)
+        if not found or not found.group(3):
+            raise ValueError(f"`where` must read column=value, or != < <= > >=; got {condition!r}.")
+        name, sign, wanted = found.groups()
+        cells = column_of(table, name, source)
+        keep &= np.array([_holds(cell, sign, wanted, condition) for cell in cells], dtype=bool)
+    if not keep.any():
+        said = " and ".join(conditions)
+        names = [m.group(1) for c in conditions if (m := _CONDITION.match(c))]
+        raise ValueError(f"no row of {source!r} has {said}; {_values(table, names[-1])}.")
+    return keep
+
+
+def column_of(table: Mapping[str, Any], name: str, source: str) -> list[Any]:
+    """The cells of a column, or a refusal that lists the columns."""
+    if name not in table:
+        raise ValueError(
+            f"{source!r} has no column {name!r}; it has {', '.join(list(table)[:12])}."
+        )
+    return list(table[name])
+
+
+def codes(cells: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
+    """Cells as numbers 0, 1, ... by first appearance, shape (n,), and what each stands for.
+
+    >>> codes(["b", "a", "b"])
+    (array([0, 1, 0]), ['b', 'a'])
+    """
+    names = list(dict.fromkeys(map(str, cells)))
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place[str(cell)] for cell in cells], dtype=np.int64), names
+
+
+def traits(table: Mapping[str, Any], used: Sequence[str | None]) -> dict[str, list[Any]]:
+    """Columns of text, beside those in use, that sort the rows into a few classes."""
+    out = {}
+    for name, cells in table.items():
+        if name in used or _number(cells[0]) is not None:
+            continue
+        kinds = {str(cell) for cell in cells}
+        if 2 <= len(kinds) <= len(cells) / 4:
+            out[name] = list(cells)
+    return out
+
+
+def _holds(cell: Any, sign: str, wanted: str, condition: str) -> bool:
+    value = _number(cell)
+    if sign in ("=", "!="):
+        same = any(_same(cell, value, one.strip()) for one in wanted.split("|"))
+        return same == (sign == "=")
+    limit = _number(wanted)
+    if limit is None:
+        raise ValueError(f"`where` {condition!r} compares with {wanted!r}, which is no number.")
+    return value is not None and _ORDER[sign](value, limit)
+
+
+def _same(cell: Any, value: float | None, wanted: str) -> bool:
+    number = _number(wanted)
+    if value is not None and number is not None:
+        return abs(value - number) <= 1e-9 * max(abs(value), abs(number))
+    return str(cell) == wanted
+
+
+def _number(cell: Any) -> float | None:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
+def _values(table: Mapping[str, Any], name: str) -> str:
+    kinds = list(dict.fromkeys(str(cell) for cell in table[name]))
+    more = ", ..." if len(kinds) > 8 else ""
+    return f"{name} holds {', '.join(kinds[:8])}{more}"

@@ -1,0 +1,101 @@
+"""Which parameters of a law of sizes fit a set of runs best?
+
+Variable projection: for every point of a grid of exponents the linear parameters (floor,
+scales) come from non-negative least squares; the best are polished jointly under Huber's loss
+of log residuals with exact gradients. `one_sided` counts losses above the law by their logarithm: a
+run that was tuned badly or diverged lies above, and none lies below.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+
+from hidim.fitting.robust import HUBER, minimise
+from hidim.fitting.sizes.forms import FORMS, SizeForm
+
+_POLISHED = 3
+_COUPLINGS = (0.0, -0.7, -1.5, 0.7)  # log k from which the interaction form starts
+_UPPER = 3.0  # of delta: up to where a loss above the law counts in full, if one-sided
+
+
+def solve(
+    form: SizeForm,
+    logs: np.ndarray,
+    log_loss: np.ndarray,
+    delta: float = HUBER,
+    *,
+    near: np.ndarray | None = None,
+    one_sided: bool = False,
+) -> np.ndarray:
+    """The best parameters, shape (p,), from the grid of starts or, for a refit, `near` alone.
+
+    Args:
+        form: the formula.
+        logs: log inputs over their units, shape (n, inputs).
+        log_loss: shape (n,).
+        delta: Huber scale of log residuals.
+        near: where a refit starts.
+        one_sided: count losses above the law little.
+    """
+    parameters = form.parameters
+    bounds = (
+        np.array([p.bounds[0] for p in parameters]),
+        np.array([p.bounds[1] for p in parameters]),
+    )
+    if parameters[0].name == "floor":
+        bounds[1][0] = float(np.exp(np.median(log_loss)))
+    prior = (
+        np.array([p.prior[0] if p.prior else 0.0 for p in parameters]),
+        np.array([p.prior[1] if p.prior else np.inf for p in parameters]),
+    )
+
+    def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slope = form.function(vector, logs)
+        safe = np.maximum(value, 1e-12)
+        error, gradient = np.log(safe) - log_loss, slope / safe[:, None]
+        if one_sided:
+            scale = _UPPER * delta
+            over = np.maximum(-error, 0.0) / scale  # the loss lies above the law
+            error = np.where(over > 0, -scale * np.log1p(over), error)
+            gradient = gradient / (1.0 + over)[:, None]
+        return error, gradient
+
+    starts = [near] if near is not None else _starts(form, logs, log_loss, delta)
+    return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
+
+
+def log_errors(
+    form: SizeForm, vector: np.ndarray, logs: np.ndarray, log_loss: np.ndarray
+) -> np.ndarray:
+    """Log of predicted over measured loss, shape (n,)."""
+    return np.asarray(np.log(np.maximum(form.function(vector, logs)[0], 1e-12)) - log_loss)
+
+
+def _starts(
+    form: SizeForm, logs: np.ndarray, log_loss: np.ndarray, delta: float
+) -> list[np.ndarray]:
+    """Grid of the non-linear parameters, each with its linear ones by NNLS; the best few."""
+    from scipy.optimize import nnls
+
+    if form.name == "interaction":  # from the sum, towards either side
+        plain = solve(FORMS["chinchilla"], logs, log_loss, delta)
+        doubled = np.array([0.0, math.log(2), math.log(2), 0.0, 0.0])  # where both terms are equal
+        return [np.append(plain + (1 - math.exp(k)) * doubled, k) for k in _COUPLINGS]
+    loss = np.exp(log_loss)
+    linear = list(form.linear)
+    logged = [i for i in linear if form.parameters[i].log]
+    ranked: list[tuple[float, int, np.ndarray]] = []
+    grids = [p.starts or (0.0,) for p in form.parameters]
+    for order, point in enumerate(product(*grids)):
+        start = np.array(point)
+        start[linear] = 0.0
+        basis = form.function(start, logs)[1][:, linear]
+        solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
+        start[linear] = solution
+        start[logged] = np.log(np.maximum(start[logged], 1e-12))
+        ranked.append((cost, order, start))
+    ranked.sort(key=lambda item: item[:2])
+    return [start for _, _, start in ranked[:_POLISHED]]

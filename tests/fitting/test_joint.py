@@ -1,0 +1,260 @@
+"""One law over sizes and schedules recovers what made the runs, and says what it had to assume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hidim
+from hidim.cli.joint import size_of, sizes_of
+from hidim.cli.main import main
+from hidim.fitting import JointLaw, Run, fit_joint, read_run
+from hidim.fitting.joint import planning
+from hidim.fitting.joint.collapse import collapses
+from hidim.fitting.joint.form import JointForm, Prior
+from hidim.fitting.joint.law import JointUnits
+from hidim.fitting.joint.planning import plan_budget
+from hidim.fitting.schedules.laws import schedule_law
+from tests.fitting.conftest import rates
+
+FORM = JointForm(schedule_law("mpl"), Prior())
+# floor limit, excess, exponent; signal, power; decay; release, power; response rate, power; shape,
+# slowing
+TRUTH = np.array([1.9, -0.15, 0.3, -1.4, 0.05, 0.45, -1.8, 0.1, 5.8, 0.1, -0.5, 1.0])
+STEPS = np.arange(1000.0, 24001, 500)
+SHAPES = ("cosine", "constant", "stage")
+UNITS = JointUnits(24000.0, 23500.0, 1e8, np.log(3e-4), 0.0)
+
+
+def made(size: float, name: str, *, seed: int = 0, noise: float = 5e-4) -> Run:
+    """A run of a model of this size that obeys TRUTH, up to noise of the log loss."""
+    lr = rates(name, STEPS)
+    run = Run(STEPS, lr, np.ones(len(STEPS)), 1000.0, f"{size:g} {name}")
+    clock = UNITS.at(size).clock(run.rate, STEPS)
+    loss = FORM.evaluate(TRUTH, UNITS.log_size(size), clock)[0]
+    jitter = noise * np.random.default_rng(seed).standard_normal(len(STEPS))
+    return replace(run, loss=loss * np.exp(jitter))
+
+
+def ladder(*sizes: float) -> tuple[list[Run], list[float]]:
+    """Three schedules at each size, and the size of each run."""
+    runs = [
+        made(n, name, seed=i + 10 * j) for j, n in enumerate(sizes) for i, name in enumerate(SHAPES)
+    ]
+    return runs, [n for n in sizes for _ in SHAPES]
+
+
+@pytest.fixture(scope="module")
+def three() -> JointLaw:
+    """Fitted to three sizes, the last of them stopped at a quarter."""
+    runs, sizes = ladder(25e6, 100e6)
+    runs.append(made(400e6, "constant", seed=7).until(6000))
+    return fit_joint(runs, [*sizes, 400e6], "mpl", tokens_per_step=5e5, refits=2)
+
+
+@pytest.fixture
+def few_knots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans of four knots, which take a tenth of the time."""
+    quick = partial(planning.best_schedule, knots=4)
+    monkeypatch.setattr(planning, "best_schedule", quick)
+
+
+def test_gradient_is_exact() -> None:
+    run = made(4e8, "wsd")
+    clock = UNITS.at(4e8).clock(run.rate, STEPS[::8])
+    _, jacobian = FORM.evaluate(TRUTH, 1.2, clock)
+    for i in range(len(TRUTH)):
+        h = np.zeros(len(TRUTH))
+        h[i] = 1e-6
+        high, low = (FORM.evaluate(TRUTH + s * h, 1.2, clock)[0] for s in (1, -1))
+        # central difference: rounding 1e-16 / 1e-6
+        assert np.allclose(jacobian[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_the_start_of_a_larger_model_gives_the_rest(three: JointLaw) -> None:
+    for name in ("cosine", "stage", "wsd"):
+        score = three.at(4e8).score(made(4e8, name, seed=20))
+        assert score["mean_relative_error"] < 2e-3
+        assert score["band_coverage"] > 0.8
+    assert three.parameters["floor_exponent"] == pytest.approx(0.3, abs=0.08)
+    assert any(label.startswith("size 4e+08") for label in three.holdout)
+
+
+def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
+    runs, sizes = ladder(25e6, 100e6)
+    law = fit_joint(runs, sizes, "mpl", refits=2)
+    at = law.at(4e8)
+    assert any("two sizes" in warning and "prior 0.4 +- 0.2" in warning for warning in at.warnings)
+    assert not law.at(5e7).warnings
+    truth = made(4e8, "cosine", noise=0.0)
+    low, high = at.band(truth, STEPS[10:])
+    assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))
+    assert np.all(high / low < 1.1)
+    told = fit_joint(runs, sizes, "mpl", refits=2, prior=Prior((0.3, 0.02))).at(4e8)
+    narrow = told.band(truth, STEPS[-1:])
+    assert (narrow[1] - narrow[0])[0] < 0.5 * (high - low)[-1]
+
+
+def test_sizes_may_have_peaks_of_their_own() -> None:
+    runs, sizes = ladder(25e6, 100e6)
+    own = [replace(run, lr=run.lr * (n / 1e8) ** -0.3) for run, n in zip(runs, sizes, strict=True)]
+    law = fit_joint(own, sizes, "mpl", refits=0)
+    assert law.units.rate_power == pytest.approx(-0.3, abs=1e-6)
+    assert max(law.in_sample.values()) < 1e-3
+    assert law.at(4e8).units.rate == pytest.approx(3e-4 * 4**-0.3)
+
+
+def test_a_saved_law_predicts_the_same(three: JointLaw, tmp_path: Path) -> None:
+    three.save(tmp_path / "law.json")
+    again = JointLaw.load(tmp_path / "law.json")
+    assert again == three
+    run = made(2e8, "wsd")
+    assert np.array_equal(again.at(2e8).predict(run), three.at(2e8).predict(run), equal_nan=True)
+    data = json.loads((tmp_path / "law.json").read_text())
+    for change in ({"vector": [1.0]}, {"units": {}}, {"prior": {"power": -1}}, {"parameters": {}}):
+        (tmp_path / "law.json").write_text(json.dumps(data | change))
+        with pytest.raises(ValueError, match="damaged"):
+            JointLaw.load(tmp_path / "law.json")
+
+
+def test_what_cannot_be_a_ladder_is_refused() -> None:
+    runs, sizes = ladder(25e6, 100e6)
+    with pytest.raises(ValueError, match="one size"):
+        fit_joint(runs[:3], sizes[:3])
+    with pytest.raises(ValueError, match="5 values for 6"):
+        fit_joint(runs, sizes[:5])
+    with pytest.raises(ValueError, match="needed"):
+        fit_joint(runs)
+    with pytest.raises(ValueError, match="fsl"):
+        fit_joint(runs, sizes, "step")
+
+
+@pytest.mark.usefixtures("few_knots")
+def test_a_plan_is_size_tokens_and_schedule(three: JointLaw) -> None:
+    plan = plan_budget(three, 2e19, warmup_steps=1000)
+    assert plan.params * plan.tokens * 6 == pytest.approx(2e19)
+    assert plan.tokens == pytest.approx(plan.steps * 5e5)
+    assert not plan.bound
+    assert plan.params_interval is not None
+    assert plan.params_interval[0] <= plan.params_interval[1]
+
+    def final(size: float) -> float:
+        end = 2e19 / 6 / 5e5 / size
+        lr = 3e-4 * np.array([1.0, 1.0, 0.1])
+        run = Run([1000.0, end - 0.2 * (end - 1000), end], lr, warmup_steps=1000.0)
+        clock = UNITS.at(size).clock(run.rate, np.array([end]))
+        return float(FORM.evaluate(TRUTH, UNITS.log_size(size), clock)[0][0])
+
+    sizes = np.geomspace(5e7, 8e8, 60)
+    best = min(map(final, sizes))
+    assert final(plan.params) / best - 1 < 2e-3
+    assert plan.schedule.loss < best * 1.005
+    with pytest.raises(ValueError, match="leave no size"):
+        plan_budget(three, 1e25)
+    with pytest.raises(ValueError, match="tokens_per_step"):
+        plan_budget(replace(three, provenance={**three.provenance, "tokens_per_step": None}), 2e19)
+
+
+def test_curves_of_a_ladder_collapse_and_the_odd_one_is_named() -> None:
+    runs, sizes = ladder(25e6, 400e6)
+    law = fit_joint(runs, sizes, "mpl", refits=0)
+    found = collapses(law, runs, sizes)
+    assert [len(one.labels) for one in found] == [2, 2, 2]
+    assert max(one.spread for one in found) < 0.01
+    late = STEPS > 12_000
+    runs[4] = replace(runs[4], loss=runs[4].measured() * np.where(late, 1.02, 1.0))
+    odd = max(collapses(law, runs, sizes), key=lambda one: one.spread)
+    assert odd.labels == ("2.5e+07 constant", "4e+08 constant")
+    assert odd.spread > 0.01
+
+
+def test_sizes_of_files_are_read() -> None:
+    assert size_of("400M") == 4e8
+    files = ["runs/25M/a.csv", "runs/100M/a.csv", "b.csv"]
+    assert sizes_of(["25M", "1e8", "0.4B"], files) == [25e6, 1e8, 4e8]
+    assert sizes_of(["25M=25M", "100M/*=100M", "b.csv=400M"], files) == [25e6, 1e8, 4e8]
+    for wrong in (["25M"], ["25M=25M"], ["*=25M", "100M=1e8", "b.csv=2"], ["x", "y", "z"]):
+        with pytest.raises(ValueError, match="--params"):
+            sizes_of(wrong, files)
+
+
+@pytest.mark.usefixtures("few_knots")
+def test_the_command_line_goes_from_logs_to_a_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for size, names in (("25M", SHAPES[1:]), ("100M", SHAPES[1:]), ("400M", ("wsd",))):
+        (tmp_path / size).mkdir()
+        for name in names:
+            run = made(size_of(size), name)
+            file = tmp_path / size / f"{name}.csv"
+            rows = np.column_stack([run.steps, run.lr, run.measured()])
+            np.savetxt(file, rows, delimiter=",", comments="", header="step,lr,loss")
+            files.append(str(file))
+    out = str(tmp_path / "law.json")
+    command = ["fit", "--law", "mpl", *files[:4], "--warmup-steps", "1000", "--out", out]
+    command += ["--bootstrap", "2"]
+    assert main([*command, "--params", "25M=25M", "100M=100M", "--tokens-per-step", "5e5"]) == 0
+    assert "prior 0.4 +- 0.2" in capsys.readouterr().out
+    assert main(["forecast", out, files[4], "--params", "400M"]) == 0
+    text = capsys.readouterr().out
+    assert "4 x beyond the fitted sizes" in text
+    assert main(["forecast", out, files[4]]) == 2
+    assert "--params" in capsys.readouterr().err
+    assert main(["plan", out, "--flops", "2e19", "--json"]) == 0
+    (plan,) = json.loads(capsys.readouterr().out)["plans"]
+    assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    assert main(["fit", *files[:2], "--tokens-per-step", "5e5"]) == 2
+    assert "--params" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_400m_from_25m_and_100m(measured: Callable[..., Path]) -> None:
+    def run(size: str, name: str) -> Run:
+        path = measured("llm-curves", size, f"{name}.csv")
+        return replace(read_run(path, warmup_steps=2160), label=f"{size} {name}")
+
+    names = ("cosine_24000", "constant_24000", "wsdcon_9")
+    runs = [run(size, name) for size in ("25M", "100M") for name in names]
+    sizes = [25e6] * 3 + [1e8] * 3
+    two = fit_joint(runs, sizes).at(4e8)
+    part = fit_joint([*runs, run("400M", "constant_24000").until(6000)], [*sizes, 4e8]).at(4e8)
+    for name in ("cosine_24000", "wsdcon_9"):
+        unseen = run("400M", name)
+        assert part.score(unseen)["mean_relative_error"] < 0.0035
+        assert part.score(unseen)["band_coverage"] > 0.85
+        assert two.score(unseen)["band_coverage"] > 0.85
+        low, high = two.band(unseen, unseen.steps[-1:])
+        assert (high - low)[0] / 2 < 0.05 * unseen.measured()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("alpha", "beta", "noise"), [(1.0, 0.3, 1.0), (0.8, 0.4, 0.5)])
+def test_ladders_of_known_truth(alpha: float, beta: float, noise: float) -> None:
+    steps = np.arange(200, 20_001, 100)
+    shapes = {
+        "constant": hidim.Constant(1.0),
+        "cosine": hidim.Cosine(20_000, final=0.1),
+        "two": hidim.Table([0, 8_000], [1.0, 0.3], "previous"),
+        "wsd": hidim.WSD(20_000, final=0.1),
+    }
+
+    def run(d: int, name: str) -> Run:
+        problem = hidim.PLRF(alpha=alpha, beta=beta, d=d, noise_variance=noise)
+        algorithm = hidim.sgd(0.15 * shapes[name])
+        curve = hidim.predict(problem, algorithm, at=steps, batch_size=4)
+        return Run.of(replace(curve, label=f"{d} {name}"))
+
+    runs = [run(d, name) for d in (100, 400) for name in ("constant", "cosine", "two")]
+    runs.append(run(1600, "constant").until(5000))
+    law = fit_joint(runs, [100.0] * 3 + [400.0] * 3 + [1600.0]).at(1600)
+    for name in ("cosine", "two", "wsd"):
+        score = law.score(run(1600, name))
+        assert score["mean_relative_error"] < 0.004
+        assert score["band_coverage"] > 0.85

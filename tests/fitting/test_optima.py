@@ -1,0 +1,88 @@
+"""Laws of the best learning rate: powers inside their intervals, bends told, bounds left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.cli.main import main
+from hidim.fitting.sizes.optima import fit_optimum, sentence
+
+RATES = np.geomspace(2e-4, 3e-2, 8)
+
+
+def sweep(
+    seed: int = 0, *, bend: float = 0.0, noise: float = 1e-3, ratios: tuple[float, ...] = (10, 40)
+) -> dict[str, np.ndarray]:
+    """Runs of six sizes, some tokens per parameter, eight rates; best ~ N^-.25 D^.12."""
+    rng = np.random.default_rng(seed)
+    n, ratio, lr = (
+        x.ravel() for x in np.meshgrid(np.geomspace(2e7, 2e9, 6), ratios, RATES, indexing="ij")
+    )
+    x = np.log(n / 2e8)
+    best = np.log(3e-3) - 0.25 * x + 0.12 * np.log(ratio * n / 8e9) + bend * x**2
+    loss = 3 * np.exp(0.015 * (np.log(lr) - best) ** 2 + noise * rng.standard_normal(len(n)))
+    return {"params": n, "tokens": ratio * n, "lr": lr, "loss": loss}
+
+
+def law_of(rows: dict[str, np.ndarray]):  # type: ignore[no-untyped-def]
+    return fit_optimum("lr", rows["lr"], rows["params"], rows["loss"], tokens=rows["tokens"])
+
+
+def test_intervals_of_powers_hold_the_truth() -> None:
+    held = [
+        (law.low[0] <= -0.25 <= law.high[0], law.low[1] <= 0.12 <= law.high[1])
+        for law in (law_of(sweep(seed)) for seed in range(60))
+    ]
+    # 60 sweeps at 90 %: three binomial standard errors are .12
+    assert np.all(np.abs(np.mean(held, axis=0) - 0.9) <= 0.12)
+
+
+def test_a_bend_is_told_and_none_is_not() -> None:
+    straight, bent = law_of(sweep()), law_of(sweep(bend=0.05))
+    assert straight.bend_low["params"] < 0 < straight.bend_high["params"]
+    assert bent.bend_low["params"] > 0.02
+    assert any("bends upward" in line for line in sentence(bent))
+
+
+def test_tokens_tied_to_parameters_are_no_second_quantity() -> None:
+    law = law_of(sweep(ratios=(20.0,)))
+    assert law.inputs == ("params",)
+    assert law.powers[0] == pytest.approx(-0.13, abs=0.03)
+    middle, low, high = law.best(params=2e8)
+    assert low < middle < high
+    with pytest.raises(ValueError, match="`params`"):
+        law.best(tokens=1e9)
+
+
+def test_a_best_value_at_the_end_is_left_out_and_said() -> None:
+    rows = sweep()
+    keep = (rows["params"] < 1e9) | (rows["lr"] > 3e-3)
+    law = law_of({key: column[keep] for key, column in rows.items()})
+    assert len(law.cells) == 10
+    assert all("a bound" in why for why in law.refused)
+    few = rows["lr"] > 6e-3
+    with pytest.raises(ValueError, match="both sides"):
+        law_of({key: column[few] for key, column in rows.items()})
+
+
+def test_the_lowest_loss_over_other_settings_counts() -> None:
+    rows = sweep(noise=0.0)
+    worse = {key: np.tile(column, 2) for key, column in rows.items()}
+    worse["loss"][len(rows["loss"]) :] *= 1.1
+    assert law_of(worse).powers == pytest.approx(law_of(rows).powers)
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = sweep()
+    table = tmp_path / "sweep.csv"
+    names = ",".join(rows)
+    np.savetxt(table, np.column_stack([*rows.values()]), delimiter=",", header=names, comments="")
+    assert main(["fit", "--law", "best:lr", str(table), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["low"][0] < -0.25 < answer["high"][0]
+    assert main(["fit", "--law", "best:batch", str(table)]) == 2
+    assert "no column 'batch'" in capsys.readouterr().err
