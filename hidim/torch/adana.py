@@ -18,17 +18,6 @@ from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled
 from hidim.torch._machine.optimizer import Params
 
-_LOOP = """
-const T a = c[4], keep = 1 - a, alpha = c[5], gradient_scale = c[6], eps = c[7];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  const T step = (g * gradient_scale + m[i] * alpha) / (std::sqrt(v[i]) + eps);
-  p[i] = (p[i] * before - lr * step) * after;
-}
-"""
-
 
 class ADANA(AdaptiveFamily):
     """ADANA, a drop-in replacement of AdamW.
@@ -95,7 +84,7 @@ class ADANA(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v"), _LOOP)
+    kernel = Kernel("adana")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, alpha, gradient_scale, eps."""

@@ -19,18 +19,6 @@ from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled
 from hidim.torch._machine.optimizer import Params
 
-_LOOP = """
-const T a = c[4], a_1 = c[5], a_2 = c[6], first = c[7], second = c[8], alpha = c[9], eps = c[10];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * (1 - a_1) + g * a_1;
-  v[i] = v[i] * (1 - a_2) + g * g * a_2;
-  slow[i] = slow[i] * (1 - a) + g * a;
-  const T step = (m[i] * first + slow[i] * alpha) / (std::sqrt(v[i] * second) + eps);
-  p[i] = (p[i] * before - lr * step) * after;
-}
-"""
-
 
 class LogTimeAdEMAMix(AdaptiveFamily):
     """AdEMAMix whose slow average forgets as delta / (delta + t).
@@ -79,7 +67,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v", "slow"), _LOOP)
+    kernel = Kernel("ademamix")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""

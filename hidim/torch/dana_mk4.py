@@ -18,20 +18,6 @@ from hidim.torch._machine.ops import Tensors
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
 
-_LOOP = """
-const T a = c[4], keep = 1 - a, alpha = c[5], clip = c[6], eps = c[7];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  const T inverse = 1 / (std::sqrt(v[i]) + eps);
-  T extra = m[i] * inverse * alpha;
-  extra = extra > clip ? clip : extra;
-  extra = extra < -clip ? -clip : extra;
-  p[i] = (p[i] * before - lr * ((g + m[i]) * inverse + extra)) * after;
-}
-"""
-
 
 class DanaMK4(AdaptiveFamily):
     """ADANA with its extra term clipped at `clip`.
@@ -77,7 +63,7 @@ class DanaMK4(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v"), _LOOP)
+    kernel = Kernel("mk4")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, the extra term's factor, clip, eps."""

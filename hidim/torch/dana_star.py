@@ -20,42 +20,6 @@ from hidim.torch._machine.ops import Tensors, foreach_add_scaled
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
 
-# Loops over one block each: chains of roots, quotients and powers in a single loop are too long
-# for the processor to overlap. One quotient serves tau and 1/s, inverse = 1/((|g| + s) s), and
-# hat * min(extra, clip) is min(hat * extra, hat * clip).
-_LOOP = """
-const T a = c[4], keep = 1 - a, t = c[5], power = c[6], alpha_scale = c[7], clip = c[8];
-const T eps = c[9], floor = 1 / (1 + t);
-T s[BLOCK], hat[BLOCK], own[BLOCK];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  s[i] = std::sqrt(v[i]) + eps;
-}
-for (long i = 0; i < n; i++) {
-  const T size = std::fabs(g_in[i]), sum = size + s[i], inverse = 1 / (sum * s[i]);
-  tau[i] = tau[i] * keep + a * (size * s[i] * inverse);
-  s[i] = sum * inverse;
-}
-for (long i = 0; i < n; i++) {
-  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i], ratio = capped / (1 - capped);
-  hat[i] = ratio < floor ? floor : ratio;
-  s[i] *= std::sqrt(hat[i]);
-}
-for (long i = 0; i < n; i++) {
-  const T time = tau[i] * t;
-  own[i] = power_of(time < 1 ? T(1) : time, power);
-}
-for (long i = 0; i < n; i++) {
-  const T norm = s[i], normed = m[i] * norm, limit = clip * hat[i];
-  T extra = alpha_scale * own[i] * normed;
-  extra = extra > limit ? limit : extra;
-  extra = extra < -limit ? -limit : extra;
-  p[i] = (p[i] * before - lr * (sign * g_in[i] * norm + normed + extra)) * after;
-}
-"""
-
 
 class DanaStar(AdaptiveFamily):
     """ADANA for entries of different frequency.
@@ -101,7 +65,7 @@ class DanaStar(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v", "tau"), _LOOP)
+    kernel = Kernel("star")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, t, 1 - kappa, alpha_scale, clip, eps."""

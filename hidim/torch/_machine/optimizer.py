@@ -26,6 +26,7 @@ from hidim.torch._machine.compat import step_in_grad_mode
 from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
 from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.paths import choose_path, slices
 from hidim.torch._machine.plain import to_plain
 
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
@@ -225,7 +226,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             return
         before = self.first_time - 1
         times = [count + before for count in self._clocks[id(group)].advance(steps)]
-        path = _choose_path(group, params)
+        path = choose_path(group, params)
         lr = group["lr"]
         if isinstance(lr, Tensor):
             on_host = lr.device.type == "cpu" and not lr.requires_grad
@@ -288,7 +289,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
             for c in self.coefficients(group, t, lr)
         ]
-        if _choose_path(group, params) == "single":
+        if choose_path(group, params) == "single":
             for i, p in enumerate(params):
                 c = tuple(column[i] if isinstance(column, list) else column for column in columns)
                 self._update_one(group, p, grads[i], [b[i] for b in state], c, (steps[i], i))
@@ -303,7 +304,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             g = -g
         wide_p, wide_state = widen(p), [widen(b) for b in state]
         self.single(group, wide_p, widen(g), wide_state, c)
-        self._narrow(group, [p, *state], [wide_p, *wide_state], key)
+        self._narrow(group, [p, *state], [wide_p, *wide_state], key, {})
 
     def _update_many(
         self,
@@ -314,6 +315,27 @@ class HidimOptimizer(torch.optim.Optimizer):
         c: Any,
         key: Any,
     ) -> None:
+        if torch.compiler.is_compiling():  # which makes loops of its own
+            self._update_piece(group, ps, gs, state, c, key, {})
+            return
+        t, places = key
+        noises: dict[Any, Any] = {}
+        ordered = group["stochastic_rounding"]
+        for which, few_ps, few_gs, few_state in slices(ps, gs, state, ordered=ordered):
+            own = [[x[i] for i in which] if isinstance(x, list) else x for x in c]
+            few_key = (t, [places[i] for i in which])
+            self._update_piece(group, few_ps, few_gs, few_state, own, few_key, noises)
+
+    def _update_piece(
+        self,
+        group: dict[str, Any],
+        ps: list[Tensor],
+        gs: list[Tensor],
+        state: list[list[Tensor]],
+        c: Any,
+        key: Any,
+        noises: dict[Any, Any],
+    ) -> None:
         if group["maximize"]:
             gs = list(torch._foreach_neg(gs))
         wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
@@ -323,25 +345,18 @@ class HidimOptimizer(torch.optim.Optimizer):
         for i, place in enumerate(places):
             old = [ps[i], *(tensors[i] for tensors in state)]
             new = [wide_ps[i], *(tensors[i] for tensors in wide_state)]
-            self._narrow(group, old, new, (t, place))
+            self._narrow(group, old, new, (t, place), noises)
 
     def _narrow(
-        self, group: dict[str, Any], old: list[Tensor], new: list[Tensor], key: tuple[Any, int]
+        self,
+        group: dict[str, Any],
+        old: list[Tensor],
+        new: list[Tensor],
+        key: tuple[Any, int],
+        noises: dict[Any, Any],
     ) -> None:
         """Round widened results back into what is stored, once; nothing to do for float32."""
         for slot, (target, value) in enumerate(zip(old, new, strict=True)):
             if value is not target:
                 seed = (*key, slot) if group["stochastic_rounding"] else None
-                narrow_into(target, value, seed)
-
-
-def _choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
-    """torch's own choice: lists on accelerators, one by one on a CPU, unless told otherwise."""
-    if group["differentiable"]:
-        return "single"
-    if group["fused"]:
-        return "fused"
-    if group["foreach"] is None:
-        accelerated = all(p.device.type in ("cuda", "xpu") for p in params)
-        return "foreach" if accelerated and group["fused"] is not False else "single"
-    return "foreach" if group["foreach"] else "single"
+                narrow_into(target, value, seed, noises)
