@@ -107,25 +107,28 @@ class ADANA(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         a, alpha, gradient_scale, eps = c
         scale = average(gs, state[0], state[1], a, eps)
+        if gradient_scale == 1 and isinstance(alpha, float):
+            return list(torch._foreach_add(gs, state[0], alpha=alpha)), scale
         step = list(torch._foreach_mul(state[0], alpha))
         foreach_add_scaled(step, gs, gradient_scale)
-        torch._foreach_div_(step, scale)
-        return step
+        return step, scale
 
 
 def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
     keep = [1 - x for x in a] if isinstance(a, list) else 1 - a
-    torch._foreach_mul_(ms, keep)
-    foreach_add_scaled(ms, gs, a)
-    torch._foreach_mul_(vs, keep)
-    if isinstance(a, float):
+    if isinstance(a, float):  # every list call reads its tensors anew: few of them
+        torch._foreach_lerp_(ms, gs, a)
+        torch._foreach_mul_(vs, keep)
         torch._foreach_addcmul_(vs, gs, gs, value=a)
     else:
+        torch._foreach_mul_(ms, keep)
+        foreach_add_scaled(ms, gs, a)
+        torch._foreach_mul_(vs, keep)
         foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
     scale = list(torch._foreach_sqrt(vs))
     torch._foreach_add_(scale, eps)

@@ -91,7 +91,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         fast, squares, slow = state
         a, a_1, a_2, first, second, alpha, eps = c
@@ -109,5 +109,4 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         scale = list(torch._foreach_mul(squares, second))
         torch._foreach_sqrt_(scale)
         torch._foreach_add_(scale, eps)
-        torch._foreach_div_(step, scale)
-        return step
+        return step, scale

@@ -84,7 +84,7 @@ class DanaMK4(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         a, alpha, clip, eps = c
         scale = average(gs, state[0], state[1], a, eps)
@@ -95,4 +95,4 @@ class DanaMK4(AdaptiveFamily):
         step = list(torch._foreach_add(gs, state[0]))
         torch._foreach_div_(step, scale)
         torch._foreach_add_(step, extra)
-        return step
+        return step, None

@@ -100,7 +100,7 @@ class DanaStar(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists, with sign(m) taken into `extra`."""
         ms, vs, taus = state
         a, t, power, alpha_scale, clip, eps = c
@@ -131,7 +131,7 @@ class DanaStar(AdaptiveFamily):
             torch._foreach_mul_(extra, hat)
         torch._foreach_add_(extra, normed)
         torch._foreach_add_(extra, torch._foreach_mul(gs, norm))
-        return extra
+        return extra, None
 
 
 class DanaStarMK4(DanaStar):

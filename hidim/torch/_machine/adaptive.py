@@ -41,8 +41,8 @@ class AdaptiveFamily(HidimOptimizer):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
-        """The same on lists; returns new tensors."""
+    ) -> tuple[Tensors, Tensors | None]:
+        """The same on lists: new tensors, and what they are still to be divided by."""
         raise NotImplementedError
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -82,11 +82,11 @@ class AdaptiveFamily(HidimOptimizer):
     ) -> None:
         """The same on lists."""
         kept, lr, *numbers = c
-        steps = self.foreach_direction(group, gs, state, tuple(numbers))
+        steps, scales = self.foreach_direction(group, gs, state, tuple(numbers))
         decays = not isinstance(kept, float) or kept != 1.0
         if decays and not group["decay_after"]:
             torch._foreach_mul_(ps, kept)
-        foreach_add_scaled(ps, steps, minus(lr))
+        foreach_add_scaled(ps, steps, minus(lr), over=scales)
         if decays and group["decay_after"]:
             torch._foreach_mul_(ps, kept)
 

@@ -30,8 +30,15 @@ def add_scaled(x: Tensor, y: Tensor, factor: Any) -> None:
         x.add_(y, alpha=factor)
 
 
-def foreach_add_scaled(xs: Tensors, ys: Tensors, factor: Any) -> None:
-    """x <- x + factor y for every pair."""
+def foreach_add_scaled(
+    xs: Tensors, ys: Tensors, factor: Any, *, over: Tensors | None = None
+) -> None:
+    """x <- x + factor y for every pair, or factor y / z with the z of `over`; may change y."""
+    if over is not None:
+        if isinstance(factor, float):
+            torch._foreach_addcdiv_(xs, ys, over, value=factor)
+            return
+        torch._foreach_div_(ys, over)
     if isinstance(factor, Tensor | list):
         torch._foreach_add_(xs, torch._foreach_mul(ys, factor))
     else:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hidim.torch._machine.layout import LOW
 
-_SLICE = 1 << 16  # entries: on a CPU more do not stay in the cache, fewer cost more calls
+_SLICE = 1 << 17  # entries: on a CPU more do not stay in the cache, fewer cost more calls
 _LEAST = 1 << 12  # below this, temporaries are smaller than what torch itself keeps
 # The longest rule holds seven temporaries, and 16 bits are widened with the whole state.
 _SHARES, _SHARES_LOW = 8, 32
