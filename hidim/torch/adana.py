@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
 
 
@@ -111,7 +111,7 @@ class ADANA(AdaptiveFamily):
         """The same on lists."""
         a, alpha, gradient_scale, eps = c
         scale = average(gs, state[0], state[1], a, eps)
-        if gradient_scale == 1 and isinstance(alpha, float):
+        if isinstance(alpha, float) and gradient_scale == 1:
             return list(torch._foreach_add(gs, state[0], alpha=alpha)), scale
         step = list(torch._foreach_mul(state[0], alpha))
         foreach_add_scaled(step, gs, gradient_scale)
@@ -121,7 +121,8 @@ class ADANA(AdaptiveFamily):
 def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
     keep = [1 - x for x in a] if isinstance(a, list) else 1 - a
-    if isinstance(a, float):  # every list call reads its tensors anew: few of them
+    # Every list call reads its tensors anew: few of them, where state and gradient are alike.
+    if isinstance(a, float) and ms[0].dtype == gs[0].dtype:
         torch._foreach_lerp_(ms, gs, a)
         torch._foreach_mul_(vs, keep)
         torch._foreach_addcmul_(vs, gs, gs, value=a)
@@ -131,5 +132,5 @@ def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensor
         torch._foreach_mul_(vs, keep)
         foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
     scale = list(torch._foreach_sqrt(vs))
-    torch._foreach_add_(scale, eps)
+    foreach_shift(scale, eps)
     return scale

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
 
 
@@ -108,5 +108,5 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         foreach_add_scaled(step, slow, alpha)
         scale = list(torch._foreach_mul(squares, second))
         torch._foreach_sqrt_(scale)
-        torch._foreach_add_(scale, eps)
+        foreach_shift(scale, eps)
         return step, scale

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors
+from hidim.torch._machine.ops import Tensors, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
 
@@ -90,8 +90,7 @@ class DanaMK4(AdaptiveFamily):
         scale = average(gs, state[0], state[1], a, eps)
         extra = list(torch._foreach_mul(state[0], alpha))
         torch._foreach_div_(extra, scale)
-        torch._foreach_clamp_max_(extra, clip)
-        torch._foreach_clamp_min_(extra, -clip)
+        foreach_clip(extra, clip)
         step = list(torch._foreach_add(gs, state[0]))
         torch._foreach_div_(step, scale)
         torch._foreach_add_(step, extra)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
 
@@ -112,6 +113,8 @@ class DanaStar(AdaptiveFamily):
         hat = list(torch._foreach_clamp_max(taus, 0.5))
         torch._foreach_div_(hat, torch._foreach_add(torch._foreach_neg(hat), 1.0))
         floor = [1 / (1 + x) for x in t] if isinstance(t, list) else 1 / (1 + t)
+        if isinstance(floor, Tensor):
+            floor = [floor] * len(hat)
         if isinstance(floor, list):
             hat = [h.clamp(min=f) for h, f in zip(hat, floor, strict=True)]
         else:
@@ -121,13 +124,12 @@ class DanaStar(AdaptiveFamily):
         normed = list(torch._foreach_mul(ms, norm))
         extra = list(torch._foreach_mul(taus, t))
         torch._foreach_clamp_min_(extra, 1.0)
-        torch._foreach_pow_(extra, power)
+        torch._foreach_pow_(extra, [power] * len(extra) if isinstance(power, Tensor) else power)
         torch._foreach_mul_(extra, alpha_scale)
         torch._foreach_mul_(extra, normed)
-        if clip != float("inf"):
+        if group.get("clip", math.inf) != math.inf:
             torch._foreach_div_(extra, hat)
-            torch._foreach_clamp_max_(extra, clip)
-            torch._foreach_clamp_min_(extra, -clip)
+            foreach_clip(extra, clip)
             torch._foreach_mul_(extra, hat)
         torch._foreach_add_(extra, normed)
         torch._foreach_add_(extra, torch._foreach_mul(gs, norm))

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.torch._machine.compat import outside_graphs
+
 _ORDINARY = {Tensor, torch.nn.Parameter}
 LOW = (torch.bfloat16, torch.float16)
 
@@ -85,7 +87,7 @@ def narrow_into(
         target.copy_(_stochastically_rounded(value, seed, noises))
 
 
-@torch.compiler.disable
+@outside_graphs
 def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[Any, Any]) -> Tensor:
     mixed = 0
     for part in seed:

@@ -29,6 +29,7 @@ _TYPES = {
     (torch.float16, torch.float32): 5,
     (torch.float32, torch.bfloat16): 6,
     (torch.float32, torch.float16): 7,
+    (torch.float32, torch.float64): 8,
 }
 # Fewer entries than this for each thread are done sooner than the thread is started.
 _SHARE = 1 << 16

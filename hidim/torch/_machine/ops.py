@@ -45,6 +45,26 @@ def foreach_add_scaled(
         torch._foreach_add_(xs, ys, alpha=factor)
 
 
+def foreach_clip(xs: Tensors, bound: Any) -> None:
+    """x <- min(max(x, -bound), bound) for every x."""
+    if isinstance(bound, Tensor | list):
+        bounds = bound if isinstance(bound, list) else [bound] * len(xs)
+        for x, most in zip(xs, bounds, strict=True):
+            x.clamp_(-most, most)
+    else:
+        torch._foreach_clamp_max_(xs, bound)
+        torch._foreach_clamp_min_(xs, -bound)
+
+
+def foreach_shift(xs: Tensors, value: Any) -> None:
+    """x <- x + value for every x.
+
+    Of `_foreach_add_` with one 0-D tensor for all, a compiled graph (torch 2.13) keeps the first
+    value for ever.
+    """
+    torch._foreach_add_(xs, [value] * len(xs) if isinstance(value, Tensor) else value)
+
+
 def minus(factor: Any) -> Any:
     """-factor, entry by entry for a list."""
     return [-f for f in factor] if isinstance(factor, list) else -factor

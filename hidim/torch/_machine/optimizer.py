@@ -22,9 +22,9 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
-from hidim.torch._machine.compat import step_in_grad_mode
+from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
+from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time
 from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
-from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
 from hidim.torch._machine.paths import choose_path, slices
 from hidim.torch._machine.plain import to_plain
@@ -110,7 +110,7 @@ class HidimOptimizer(torch.optim.Optimizer):
         ]
         return packed
 
-    @torch.compiler.disable
+    @outside_graphs
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a checkpoint of the same optimizer, written by any path.
 
@@ -138,15 +138,27 @@ class HidimOptimizer(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
-        for group in self.param_groups:
+        # A graph breaks here, and only here.
+        data = coefficients_as_data(self) if self._graphed() else None
+        for number, group in enumerate(self.param_groups):
             params: list[Tensor] = []
             grads: list[Tensor] = []
             steps: list[Tensor] = []
             state: list[list[Tensor]] = [[] for _ in self.buffers]
             self._init_group(group, params, grads, steps, *state)
-            if params:
+            if params and data is not None:
+                real = [[real_view(x) for x in xs] for xs in (params, grads, *state)]
+                self._update_by(group, real[0], real[1], real[2:], data[number], steps)
+            elif params:
                 self._step_group(group, params, grads, steps, state)
         return loss
+
+    def _graphed(self) -> bool:
+        return torch.compiler.is_compiling() and not self.defaults["differentiable"]
+
+    def clock(self, group: dict[str, Any]) -> Clock:
+        """Who counts the updates of this group."""
+        return self._clocks[id(group)]
 
     def _init_group(
         self,
@@ -222,10 +234,11 @@ class HidimOptimizer(torch.optim.Optimizer):
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
         if compiling or group["capturable"]:
-            self._step_in_tensor_time(group, params, grads, steps, state)
+            columns = in_tensor_time(self, group, steps)
+            self._update_by(group, params, grads, state, columns, steps)
             return
         before = self.first_time - 1
-        times = [count + before for count in self._clocks[id(group)].advance(steps)]
+        times = [count + before for count in self.clock(group).advance(steps)]
         path = choose_path(group, params)
         lr = group["lr"]
         if isinstance(lr, Tensor):
@@ -268,27 +281,16 @@ class HidimOptimizer(torch.optim.Optimizer):
             places = [places[i] for i in left]
         self._update_many(group, ps, gs, bs, c, (t, places))
 
-    def _step_in_tensor_time(
+    def _update_by(
         self,
         group: dict[str, Any],
         params: list[Tensor],
         grads: list[Tensor],
-        steps: list[Tensor],
         state: list[list[Tensor]],
+        columns: list[Any],
+        steps: list[Tensor],
     ) -> None:
-        """The same updates with t as data: no value is read back, so graphs can be captured."""
-        torch._foreach_add_(steps, 1)
-        exact = torch.float32 if params[0].device.type == "mps" else torch.float64
-        t = torch.stack(steps).to(exact) - (1 - self.first_time)
-        lr = group["lr"]
-        if isinstance(lr, Tensor):
-            lr = lr.reshape(()).to(t.device, non_blocking=True)
-        elif torch.compiler.is_compiling():
-            lr = as_data(lr, t)
-        columns = [
-            list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
-            for c in self.coefficients(group, t, lr)
-        ]
+        """The same updates by coefficients that are data."""
         if choose_path(group, params) == "single":
             for i, p in enumerate(params):
                 c = tuple(column[i] if isinstance(column, list) else column for column in columns)

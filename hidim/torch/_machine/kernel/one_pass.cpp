@@ -102,6 +102,7 @@ template <class R> static Share chosen(int types) {
     case 5: return share<R, float, F16, float>;
     case 6: return share<R, float, float, Bf16>;
     case 7: return share<R, float, float, F16>;
+    case 8: return share<R, double, float, double>;
     default: return nullptr;
   }
 }
