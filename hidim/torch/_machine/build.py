@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import os
 import platform
 import shlex
@@ -46,10 +45,7 @@ def compiler() -> list[str] | None:
     with suppress(ValueError):  # a quote left open
         commands.append(shlex.split(os.environ.get("CXX", ""), posix=os.name == "posix"))
     commands += [["g++"], ["clang++"], ["c++"]]
-    found = next((words for words in commands if words and shutil.which(words[0])), None)
-    if found is None and importlib.util.find_spec("ziglang"):  # a compiler that pip installs
-        found = [sys.executable, "-m", "ziglang", "c++"]
-    return found
+    return next((words for words in commands if words and shutil.which(words[0])), None)
 
 
 @functools.cache

@@ -53,8 +53,7 @@ def say_once() -> None:
         _said.add("fused")
         warnings.warn(
             f"fused=True uses the foreach path: {why_none()}. It is several times slower; install "
-            "a wheel of hidim for this system, or a C++ compiler, for example g++ or `pip install "
-            "ziglang`.",
+            "a wheel of hidim for this system, or a C++ compiler, for example g++.",
             stacklevel=2,
         )
 
