@@ -42,8 +42,8 @@ class ADANA(AdaptiveFamily):
         peak_lr: the schedule's highest lr; by default the lr given here.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.
         initial_step: where t starts for a fresh state.
-        maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
-            one pass over memory by a kernel compiled on first use.
+        maximize, foreach, fused, capturable, differentiable: as in torch.optim, save that a step
+            on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
 
