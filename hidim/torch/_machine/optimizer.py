@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -24,11 +25,20 @@ from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time
-from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
+from hidim.torch._machine.layout import (
+    LOW,
+    as_stored,
+    bucket,
+    narrow_into,
+    real_view,
+    uniform,
+    widen,
+)
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
 from hidim.torch._machine.paths import choose_path, slices
 from hidim.torch._machine.plain import to_plain
 
+_LOW = frozenset(LOW)
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
 Params = Iterable[Any]
 
@@ -340,6 +350,9 @@ class HidimOptimizer(torch.optim.Optimizer):
     ) -> None:
         if group["maximize"]:
             gs = list(torch._foreach_neg(gs))
+        if _LOW.isdisjoint([x.dtype for x in chain(ps, gs, *state)]):
+            self.foreach(group, ps, gs, state, c)
+            return
         wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
         wide_state = [[widen(b) for b in tensors] for tensors in state]
         self.foreach(group, wide_ps, wide_gs, wide_state, c)

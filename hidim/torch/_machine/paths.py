@@ -54,38 +54,38 @@ def slices(
     if ps[0].is_cpu:
         most = min(most, _SLICE)
     places: list[int] = []
-    rows: list[list[Tensor]] = []
+    rows: list[tuple[Tensor, ...]] = []
     held = 0
     for i, row in enumerate(zip(ps, gs, *state, strict=True)):
-        for piece in _cut(list(row), most, ordered):
-            if places and held + piece[0].numel() > most:
+        size = row[0].numel()
+        for piece in (row,) if size <= most else _cut(row, most, ordered):
+            here = size if piece is row else piece[0].numel()
+            if places and held + here > most:
                 yield _columns(places, rows)
                 places, rows, held = [], [], 0
             places.append(i)
             rows.append(piece)
-            held += piece[0].numel()
+            held += here
     if places:
         yield _columns(places, rows)
 
 
-def _cut(row: list[Tensor], most: int, ordered: bool) -> Iterator[list[Tensor]]:
+def _cut(row: tuple[Tensor, ...], most: int, ordered: bool) -> Iterator[tuple[Tensor, ...]]:
     """A parameter with its gradient and buffers, in pieces of about `most` entries."""
-    size = row[0].numel()
     flat = all(map(Tensor.is_contiguous, row))
-    if size <= most or (ordered and not flat):
+    if ordered and not flat:
         yield row
         return
     if flat:
-        row = [x.view(-1) for x in row]
+        row = tuple([x.view(-1) for x in row])
     shape = row[0].shape
     dim = max(range(len(shape)), key=shape.__getitem__)
-    length = max(most * shape[dim] // size, 1)
-    for parts in zip(*(x.split(length, dim) for x in row), strict=True):
-        yield list(parts)
+    length = max(most * shape[dim] // row[0].numel(), 1)
+    yield from zip(*(x.split(length, dim) for x in row), strict=True)
 
 
 def _columns(
-    places: list[int], rows: list[list[Tensor]]
+    places: list[int], rows: list[tuple[Tensor, ...]]
 ) -> tuple[list[int], list[Tensor], list[Tensor], list[list[Tensor]]]:
-    ps, gs, *state = ([row[j] for row in rows] for j in range(len(rows[0])))
+    ps, gs, *state = map(list, zip(*rows, strict=True))
     return places, ps, gs, state
