@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,11 @@ def main() -> None:
         build = ("build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
         run(sys.executable, "-m", *build, cwd=folder)
         (wheel,) = folder.glob("*.whl")
+
+        names = zipfile.ZipFile(wheel).namelist()
+        compiled = any("_machine/built/" in name for name in names)
+        if compiled != any(map(shutil.which, ("g++", "clang++", "c++"))):
+            sys.exit(f"{wheel.name}: the optimizers' kernel should be in it if there is a compiler")
 
         venv.create(folder / "empty", with_pip=True)
         binaries = folder / "empty" / ("Scripts" if os.name == "nt" else "bin")

@@ -109,9 +109,9 @@ import torch
 import hidim.torch
 from hidim.lab import Settings, train
 from hidim.lab.sweeps.sweep import Sweep, work
-from hidim.torch._machine import one_pass
+from hidim.torch._machine import library
 from pathlib import Path
-assert len([folder.mkdir(parents=True, exist_ok=True) for folder in one_pass._folders()]) == 2
+assert len([folder.mkdir(parents=True, exist_ok=True) for folder in library._folders()]) == 2
 tiny = Settings(data=folder + "/text.txt", max_mb=0.1, model="transformer", width=16, layers=1,
                 context=16, batch_size=4, steps=3, optimizer="dana-decaying", lr=0.1)
 Path(tiny.data).write_text("all work and no play " * 2000, encoding="utf-8")

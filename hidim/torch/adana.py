@@ -15,19 +15,8 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
-
-_LOOP = """
-const T a = c[4], keep = 1 - a, alpha = c[5], gradient_scale = c[6], eps = c[7];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  const T step = (g * gradient_scale + m[i] * alpha) / (std::sqrt(v[i]) + eps);
-  p[i] = (p[i] * before - lr * step) * after;
-}
-"""
 
 
 class ADANA(AdaptiveFamily):
@@ -53,8 +42,8 @@ class ADANA(AdaptiveFamily):
         peak_lr: the schedule's highest lr; by default the lr given here.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.
         initial_step: where t starts for a fresh state.
-        maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
-            one pass over memory by a kernel compiled on first use.
+        maximize, foreach, fused, capturable, differentiable: as in torch.optim, save that a step
+            on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
 
@@ -95,7 +84,7 @@ class ADANA(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v"), _LOOP)
+    kernel = Kernel("adana")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, alpha, gradient_scale, eps."""
@@ -118,26 +107,30 @@ class ADANA(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         a, alpha, gradient_scale, eps = c
         scale = average(gs, state[0], state[1], a, eps)
+        if isinstance(alpha, float) and gradient_scale == 1:
+            return list(torch._foreach_add(gs, state[0], alpha=alpha)), scale
         step = list(torch._foreach_mul(state[0], alpha))
         foreach_add_scaled(step, gs, gradient_scale)
-        torch._foreach_div_(step, scale)
-        return step
+        return step, scale
 
 
 def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
     keep = [1 - x for x in a] if isinstance(a, list) else 1 - a
-    torch._foreach_mul_(ms, keep)
-    foreach_add_scaled(ms, gs, a)
-    torch._foreach_mul_(vs, keep)
-    if isinstance(a, float):
+    # Every list call reads its tensors anew: few of them, where state and gradient are alike.
+    if isinstance(a, float) and ms[0].dtype == gs[0].dtype:
+        torch._foreach_lerp_(ms, gs, a)
+        torch._foreach_mul_(vs, keep)
         torch._foreach_addcmul_(vs, gs, gs, value=a)
     else:
+        torch._foreach_mul_(ms, keep)
+        foreach_add_scaled(ms, gs, a)
+        torch._foreach_mul_(vs, keep)
         foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
     scale = list(torch._foreach_sqrt(vs))
-    torch._foreach_add_(scale, eps)
+    foreach_shift(scale, eps)
     return scale

@@ -16,20 +16,8 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
-
-_LOOP = """
-const T a = c[4], a_1 = c[5], a_2 = c[6], first = c[7], second = c[8], alpha = c[9], eps = c[10];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * (1 - a_1) + g * a_1;
-  v[i] = v[i] * (1 - a_2) + g * g * a_2;
-  slow[i] = slow[i] * (1 - a) + g * a;
-  const T step = (m[i] * first + slow[i] * alpha) / (std::sqrt(v[i] * second) + eps);
-  p[i] = (p[i] * before - lr * step) * after;
-}
-"""
 
 
 class LogTimeAdEMAMix(AdaptiveFamily):
@@ -79,7 +67,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v", "slow"), _LOOP)
+    kernel = Kernel("ademamix")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
@@ -103,7 +91,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         fast, squares, slow = state
         a, a_1, a_2, first, second, alpha, eps = c
@@ -120,6 +108,5 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         foreach_add_scaled(step, slow, alpha)
         scale = list(torch._foreach_mul(squares, second))
         torch._foreach_sqrt_(scale)
-        torch._foreach_add_(scale, eps)
-        torch._foreach_div_(step, scale)
-        return step
+        foreach_shift(scale, eps)
+        return step, scale

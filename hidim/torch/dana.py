@@ -31,8 +31,8 @@ class DANADecaying(MomentumFamily):
         weight_decay: coupled as in torch's SGD (added to the gradient).
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
         initial_step: where t starts for a fresh state; 0 replays the transient.
-        maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
-            one pass over memory and needs no compiler.
+        maximize, foreach, fused, capturable, differentiable: as in torch.optim, save that a step
+            on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the momentum, the parameter's by default (float32 for float16).
 

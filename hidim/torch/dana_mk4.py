@@ -14,23 +14,9 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors
+from hidim.torch._machine.ops import Tensors, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
-
-_LOOP = """
-const T a = c[4], keep = 1 - a, alpha = c[5], clip = c[6], eps = c[7];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  const T inverse = 1 / (std::sqrt(v[i]) + eps);
-  T extra = m[i] * inverse * alpha;
-  extra = extra > clip ? clip : extra;
-  extra = extra < -clip ? -clip : extra;
-  p[i] = (p[i] * before - lr * ((g + m[i]) * inverse + extra)) * after;
-}
-"""
 
 
 class DanaMK4(AdaptiveFamily):
@@ -77,7 +63,7 @@ class DanaMK4(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v"), _LOOP)
+    kernel = Kernel("mk4")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, the extra term's factor, clip, eps."""
@@ -98,15 +84,14 @@ class DanaMK4(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists."""
         a, alpha, clip, eps = c
         scale = average(gs, state[0], state[1], a, eps)
         extra = list(torch._foreach_mul(state[0], alpha))
         torch._foreach_div_(extra, scale)
-        torch._foreach_clamp_max_(extra, clip)
-        torch._foreach_clamp_min_(extra, -clip)
+        foreach_clip(extra, clip)
         step = list(torch._foreach_add(gs, state[0]))
         torch._foreach_div_(step, scale)
         torch._foreach_add_(step, extra)
-        return step
+        return step, None

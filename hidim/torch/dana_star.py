@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,45 +17,9 @@ from torch import Tensor
 
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
-
-# Loops over one block each: chains of roots, quotients and powers in a single loop are too long
-# for the processor to overlap. One quotient serves tau and 1/s, inverse = 1/((|g| + s) s), and
-# hat * min(extra, clip) is min(hat * extra, hat * clip).
-_LOOP = """
-const T a = c[4], keep = 1 - a, t = c[5], power = c[6], alpha_scale = c[7], clip = c[8];
-const T eps = c[9], floor = 1 / (1 + t);
-T s[BLOCK], hat[BLOCK], own[BLOCK];
-for (long i = 0; i < n; i++) {
-  const T g = sign * g_in[i];
-  m[i] = m[i] * keep + g * a;
-  v[i] = v[i] * keep + g * g * a;
-  s[i] = std::sqrt(v[i]) + eps;
-}
-for (long i = 0; i < n; i++) {
-  const T size = std::fabs(g_in[i]), sum = size + s[i], inverse = 1 / (sum * s[i]);
-  tau[i] = tau[i] * keep + a * (size * s[i] * inverse);
-  s[i] = sum * inverse;
-}
-for (long i = 0; i < n; i++) {
-  const T capped = tau[i] > T(0.5) ? T(0.5) : tau[i], ratio = capped / (1 - capped);
-  hat[i] = ratio < floor ? floor : ratio;
-  s[i] *= std::sqrt(hat[i]);
-}
-for (long i = 0; i < n; i++) {
-  const T time = tau[i] * t;
-  own[i] = power_of(time < 1 ? T(1) : time, power);
-}
-for (long i = 0; i < n; i++) {
-  const T norm = s[i], normed = m[i] * norm, limit = clip * hat[i];
-  T extra = alpha_scale * own[i] * normed;
-  extra = extra > limit ? limit : extra;
-  extra = extra < -limit ? -limit : extra;
-  p[i] = (p[i] * before - lr * (sign * g_in[i] * norm + normed + extra)) * after;
-}
-"""
 
 
 class DanaStar(AdaptiveFamily):
@@ -101,7 +66,7 @@ class DanaStar(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
-    kernel = Kernel(("m", "v", "tau"), _LOOP)
+    kernel = Kernel("star")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, t, 1 - kappa, alpha_scale, clip, eps."""
@@ -136,7 +101,7 @@ class DanaStar(AdaptiveFamily):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
+    ) -> tuple[Tensors, Tensors | None]:
         """The same on lists, with sign(m) taken into `extra`."""
         ms, vs, taus = state
         a, t, power, alpha_scale, clip, eps = c
@@ -148,6 +113,8 @@ class DanaStar(AdaptiveFamily):
         hat = list(torch._foreach_clamp_max(taus, 0.5))
         torch._foreach_div_(hat, torch._foreach_add(torch._foreach_neg(hat), 1.0))
         floor = [1 / (1 + x) for x in t] if isinstance(t, list) else 1 / (1 + t)
+        if isinstance(floor, Tensor):
+            floor = [floor] * len(hat)
         if isinstance(floor, list):
             hat = [h.clamp(min=f) for h, f in zip(hat, floor, strict=True)]
         else:
@@ -157,17 +124,16 @@ class DanaStar(AdaptiveFamily):
         normed = list(torch._foreach_mul(ms, norm))
         extra = list(torch._foreach_mul(taus, t))
         torch._foreach_clamp_min_(extra, 1.0)
-        torch._foreach_pow_(extra, power)
+        torch._foreach_pow_(extra, [power] * len(extra) if isinstance(power, Tensor) else power)
         torch._foreach_mul_(extra, alpha_scale)
         torch._foreach_mul_(extra, normed)
-        if clip != float("inf"):
+        if group.get("clip", math.inf) != math.inf:
             torch._foreach_div_(extra, hat)
-            torch._foreach_clamp_max_(extra, clip)
-            torch._foreach_clamp_min_(extra, -clip)
+            foreach_clip(extra, clip)
             torch._foreach_mul_(extra, hat)
         torch._foreach_add_(extra, normed)
         torch._foreach_add_(extra, torch._foreach_mul(gs, norm))
-        return extra
+        return extra, None
 
 
 class DanaStarMK4(DanaStar):

@@ -29,8 +29,7 @@ class GeneralMomentum(MomentumFamily):
         lr: factor on `rates` together.
         gamma_1, gamma_2, gamma_3, forgetting: numbers or schedules of hidim, functions of the
             number of updates t = 0, 1, ...; none negative.
-        rates: which of the gammas lr multiplies, gamma_2 and gamma_3 by default; with others
-            fused=True uses lists.
+        rates: which of the gammas lr multiplies, gamma_2 and gamma_3 by default.
         weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
             differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
 

@@ -6,37 +6,78 @@ from pathlib import Path
 
 import pytest
 
-from hidim.torch._machine import one_pass
+from hidim.torch._machine import build, library
 
 pytestmark = pytest.mark.skipif(
-    os.name != "posix" or one_pass._compiler() is None, reason="needs POSIX and a C++ compiler"
+    os.name != "posix" or build.compiler() is None, reason="needs POSIX and a C++ compiler"
 )
-SOURCE = 'extern "C" int answer() { return 42; }'
+
+
+def forget():
+    build.key.cache_clear()
+    library.library.cache_clear()
+    library._own_folder.cache_clear()
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
+    """A cache for a kernel that is quickly built, in a package that came without it."""
+    sources = tmp_path / "kernel"
+    sources.mkdir()
+    (sources / "one_pass.cpp").write_text(
+        'extern "C" __attribute__((visibility("default"))) int answer() { return 42; }'
+    )
+    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setattr(library, "PACKAGED", tmp_path / "built")
     monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(one_pass, "_FLAGS", ["-shared", "-fPIC"])
-    monkeypatch.setattr(one_pass, "_said", set())
-    one_pass.library.cache_clear()
-    one_pass._own_folder.cache_clear()
+    monkeypatch.setattr(library, "_reasons", [])
+    forget()
     yield tmp_path / "hidim"
-    one_pass.library.cache_clear()
-    one_pass._own_folder.cache_clear()
+    forget()
 
 
 def loaded():
-    one_pass.library.cache_clear()
-    found = one_pass.library(SOURCE)
+    library.library.cache_clear()
+    found = library.library()
     return found.answer(), found._name
 
 
 def test_a_library_is_built_once_and_nothing_is_left_beside_it(cache, monkeypatch):
     assert loaded()[0] == 42
-    monkeypatch.setattr(one_pass, "_build", None)
+    monkeypatch.setattr(build, "build", None)
+    monkeypatch.setenv("PATH", "")  # without the compiler that made it
     assert loaded()[0] == 42
     assert [path.suffix for path in cache.iterdir()] == [".so"]
+
+
+def test_what_it_cost_to_build_is_logged_once(cache, caplog):
+    with caplog.at_level("INFO", logger="hidim"):
+        loaded()
+        loaded()
+    assert [record.message.split(" s:")[0][:-4] for record in caplog.records] == [
+        "compiled the one-pass kernel once, in"
+    ]
+
+
+def test_the_packages_own_library_comes_first_if_it_is_whole_and_of_these_sources(
+    cache, monkeypatch
+):
+    own = library.PACKAGED
+    own.mkdir()
+    build.build(build.compiler(), library._level(), own)
+    assert Path(loaded()[1]).parent == own
+    assert not cache.exists()
+    (path,) = own.iterdir()
+    whole = path.read_bytes()
+    for content in (b"", whole[:100], whole + b"x"):
+        path.unlink()  # this process has it open
+        path.write_bytes(content)
+        assert Path(loaded()[1]).parent == cache
+    path.unlink()
+    path.write_bytes(whole)
+    (build.SOURCES / "one_pass.cpp").write_text('extern "C" int answer() { return 43; }')
+    forget()  # sources have moved on since it was built
+    assert Path(library.library()._name).parent == cache
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "foreign", "folder", "link", "writable"])
@@ -56,7 +97,7 @@ def test_what_was_not_built_here_whole_is_never_loaded(cache, damage, tmp_path):
         path.chmod(0o777 if damage == "writable" else 0o700)
     answer, again = loaded()
     assert answer == 42
-    assert one_pass._checksum(Path(again)) in again
+    assert build.checksum(Path(again)) in again
 
 
 @pytest.mark.parametrize("kind", ["writable by others", "of another user", "a link"])

@@ -18,7 +18,7 @@ from torch.nn import Parameter
 import hidim.algorithms
 import hidim.torch as ours
 from hidim.algorithms.schedules import Table
-from hidim.torch._machine import one_pass
+from hidim.torch._machine import build, library
 
 each = pytest.mark.parametrize("case", CLASSES, ids=str)
 PATHS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
@@ -386,11 +386,12 @@ def test_float16_parameters_keep_their_state_in_float32():
     assert torch.isfinite(p).all()
 
 
-def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
-    monkeypatch.setenv("CXX", "/nonexistent/compiler")
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(one_pass, "_said", set())
-    one_pass.library.cache_clear()
+def test_without_a_kernel_fused_uses_lists_and_says_so_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "PACKAGED", tmp_path)
+    monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(build, "compiler", lambda: None)
+    monkeypatch.setattr(library, "_said", set())
+    library.library.cache_clear()
     try:
         with pytest.warns(UserWarning, match="foreach"):
             _, p = started(CASES[9], fused=True)
@@ -399,9 +400,11 @@ def test_without_a_compiler_fused_uses_lists_and_says_so_once(monkeypatch):
         assert torch.equal(p, q)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            started(CASES[0], fused=True)  # DANA needs no compiler
+            started(CASES[0], fused=True)  # DANA needs none
+            _, r = started(CASES[9])  # nor does who did not ask for it hear of it
+        assert torch.equal(r, q)
     finally:
-        one_pass.library.cache_clear()
+        library.library.cache_clear()
 
 
 def test_where_the_cache_cannot_be_written_libraries_lie_in_a_folder_of_this_process(
@@ -409,22 +412,26 @@ def test_where_the_cache_cannot_be_written_libraries_lie_in_a_folder_of_this_pro
 ):
     (tmp_path / "file").touch()
     monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr(one_pass, "_said", set())
+    monkeypatch.setattr(library, "PACKAGED", tmp_path)
+    monkeypatch.setattr(library, "_reasons", [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    one_pass._own_folder.cache_clear()
+    monkeypatch.setattr(build, "compiler", lambda: ["c++"])
+    library._own_folder.cache_clear()
+    library.library.cache_clear()
     tried = []
 
-    def build(compiler, source, folder, key):
+    def fails(compiler, level, folder):
         tried.append(folder)
         raise OSError("enough")
 
-    monkeypatch.setattr(one_pass, "_build", build)
-    with pytest.warns(UserWarning, match="could not be written"):
-        assert one_pass.library("// not looked at") is None
+    monkeypatch.setattr(build, "build", fails)
+    assert library.library() is None
+    assert "could not be written" in library.why_none()
     # No name that somebody else could make first, and nobody else may look inside.
     assert [folder.parent for folder in tried] == [tmp_path]  # not below the file
     assert tried[0].stat().st_mode & 0o077 == 0
-    one_pass._own_folder.cache_clear()
+    library._own_folder.cache_clear()
+    library.library.cache_clear()
 
 
 def test_closures_are_evaluated_with_gradients():

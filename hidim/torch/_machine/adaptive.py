@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hidim.torch._machine.layout import flat_lists
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
@@ -42,8 +41,8 @@ class AdaptiveFamily(HidimOptimizer):
 
     def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
-    ) -> Tensors:
-        """The same on lists; returns new tensors."""
+    ) -> tuple[Tensors, Tensors | None]:
+        """The same on lists: new tensors, and what they are still to be divided by."""
         raise NotImplementedError
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -83,11 +82,11 @@ class AdaptiveFamily(HidimOptimizer):
     ) -> None:
         """The same on lists."""
         kept, lr, *numbers = c
-        steps = self.foreach_direction(group, gs, state, tuple(numbers))
+        steps, scales = self.foreach_direction(group, gs, state, tuple(numbers))
         decays = not isinstance(kept, float) or kept != 1.0
         if decays and not group["decay_after"]:
             torch._foreach_mul_(ps, kept)
-        foreach_add_scaled(ps, steps, minus(lr))
+        foreach_add_scaled(ps, steps, minus(lr), over=scales)
         if decays and group["decay_after"]:
             torch._foreach_mul_(ps, kept)
 
@@ -96,14 +95,9 @@ class AdaptiveFamily(HidimOptimizer):
     ) -> list[int]:
         """One pass over memory for what is dense and of one dtype."""
         kernel = type(self).kernel
-        if kernel is None or any(bs[0].dtype != ps[0].dtype for bs in state):
+        if kernel is None:
             return list(range(len(ps)))
-        if gs[0].dtype != ps[0].dtype or not kernel.available(ps[0]):
-            return list(range(len(ps)))
-        lists, left = flat_lists(ps, gs, state)
-        if lists[0]:
-            kept, lr, *numbers = (float(x) for x in c)
-            sign = -1.0 if group["maximize"] else 1.0
-            before, after = (1.0, kept) if group["decay_after"] else (kept, 1.0)
-            kernel.run(lists, [sign, before, after, lr, *numbers])
-        return left
+        kept, lr, *numbers = (float(x) for x in c)
+        sign = -1.0 if group["maximize"] else 1.0
+        before, after = (1.0, kept) if group["decay_after"] else (kept, 1.0)
+        return kernel.update(group, ps, gs, state, [sign, before, after, lr, *numbers])

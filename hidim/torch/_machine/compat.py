@@ -1,7 +1,9 @@
-"""The one place that touches torch's private step decorator, with a fallback if it goes.
+"""The one place that touches torch's private decorators, with fallbacks if they go.
 
 torch.optim's own decorator sets the grad mode from `differentiable` around a step and breaks the
-graph there, so that a compiled step is an inference graph without an epilogue of copies.
+graph there, so that a compiled step is an inference graph without an epilogue of copies. Its
+other one keeps a function out of graphs as the public `torch.compiler.disable` does, but imports
+the compiler (half of torch's own time) when the function is called and not when it is defined.
 """
 
 from __future__ import annotations
@@ -25,4 +27,10 @@ except ImportError:  # pragma: no cover - the private name went away
         return wrapper
 
 
-__all__ = ["step_in_grad_mode"]
+try:
+    from torch._compile import _disable_dynamo as outside_graphs
+except ImportError:  # pragma: no cover - the private name went away
+    outside_graphs = torch.compiler.disable
+
+
+__all__ = ["outside_graphs", "step_in_grad_mode"]

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.torch._machine.compat import outside_graphs
+
 _ORDINARY = {Tensor, torch.nn.Parameter}
 LOW = (torch.bfloat16, torch.float16)
 
@@ -70,24 +72,30 @@ def widen(x: Tensor) -> Tensor:
     return x.float() if x.dtype in LOW else x
 
 
-def narrow_into(target: Tensor, value: Tensor, seed: tuple[Any, ...] | None) -> None:
+def narrow_into(
+    target: Tensor, value: Tensor, seed: tuple[Any, ...] | None, noises: dict[Any, Any]
+) -> None:
     """Write `value` into `target`, to nearest or, with a seed, stochastically.
 
     Stochastic rounding goes to the upper neighbour with the probability that makes it unbiased.
-    Its noise depends on the seed alone, so replicas and resumed runs round alike.
+    Its noise depends on the seed alone, so replicas and resumed runs round alike; it goes on in
+    `noises` where a tensor comes in pieces.
     """
     if seed is None or target.dtype != torch.bfloat16:
         target.copy_(value)
     else:
-        target.copy_(_stochastically_rounded(value, seed))
+        target.copy_(_stochastically_rounded(value, seed, noises))
 
 
-@torch.compiler.disable
-def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...]) -> Tensor:
+@outside_graphs
+def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[Any, Any]) -> Tensor:
     mixed = 0
     for part in seed:
         mixed = (mixed * 1_000_003 + int(part) + 0x9E3779B9) % 2**63
-    generator = torch.Generator(device=value.device).manual_seed(mixed)
+    generator = noises.get(mixed)
+    if generator is None:
+        generator = torch.Generator(device=value.device).manual_seed(mixed)
+        noises[mixed] = generator
     noise = torch.randint(
         0, 1 << 16, value.shape, dtype=torch.int32, device=value.device, generator=generator
     )
@@ -102,7 +110,7 @@ def bucket(
     """Positions of parameters that one kernel can update: same device, dtypes and time."""
     buckets: dict[tuple[Any, ...], list[int]] = {}
     for i, (p, g, t) in enumerate(zip(params, grads, times, strict=True)):
-        kept = state[0][i].dtype if state else p.dtype
+        kept = tuple(tensors[i].dtype for tensors in state)
         buckets.setdefault((p.device, (p.dtype, g.dtype), kept, t), []).append(i)
     return buckets
 

@@ -7,7 +7,8 @@ The state is b = s_t y with s_t = sqrt(r_t s_{t-1} / (1 - Delta_t)), r_t = gamma
     b <- m b + gamma_1 s_t g,   p <- p - lr gamma_2 (g + m b),   m = r_t / s_t,
 
 which is one call of torch's fused Nesterov kernel: one pass over memory. Where the recursion has
-no solution (gamma_2 or gamma_3 zero, Delta > 1) s_t = 1 and lists are used instead.
+no solution (gamma_2 or gamma_3 zero, Delta > 1) s_t = 1. There, for 16 bits and for decoupled
+decay a loop of our own makes the pass.
 
 The recursion halves the memory of log s with each step, so s_t is a function of the time and of
 the last 64 values of r and Delta alone: nothing need be stored, parameters may be at different
@@ -27,11 +28,13 @@ from torch import Tensor
 
 from hidim.torch._machine.fused_sgd import available, fused_nesterov
 from hidim.torch._machine.layout import LOW, flat_lists, local_shard
+from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, add_scaled, as_data, foreach_add_scaled, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
 
 # What lr multiplies, unless `rates` in the group says otherwise.
 _RATES = frozenset({"gamma_2", "gamma_3"})
+_KERNEL = Kernel("dana")
 _WINDOW = 64  # 2^-64 of the older history is below float64's rounding
 
 
@@ -129,20 +132,25 @@ class MomentumFamily(HidimOptimizer):
     def fused(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> list[int]:
-        """One call of torch's kernel for what is dense, of one dtype and scalable."""
-        decay, gain, rate_g, _, momentum, kept = c
+        """One call of torch's kernel where it does the update in one pass, else of our own."""
+        decay, gain, rate_g, rate_b, momentum, kept = c
+        weight_decay = group["weight_decay"]
+        shrinks = weight_decay and group["decoupled_weight_decay"]
         same = ps[0].dtype == gs[0].dtype == state[0][0].dtype
-        # A decoupled decay is a pass of its own: in low precision it would round twice.
-        once = ps[0].dtype not in LOW or not group["decoupled_weight_decay"]
-        if momentum is None or not same or not once or not available(ps[0]):
-            return list(range(len(ps)))
+        # A decay of its own is another pass: better in a loop of ours if there is one, and in
+        # low precision it would round twice.
+        twice = shrinks and (ps[0].dtype in LOW or _KERNEL.available(ps[0], state[0][0]))
+        if momentum is None or twice or not same or not available(ps[0]):
+            sign = -1.0 if group["maximize"] else 1.0
+            coupled = 0.0 if shrinks else weight_decay
+            numbers = [sign, kept, 1.0, 0.0, decay, gain, rate_g, rate_b, coupled]
+            return _KERNEL.update(group, ps, gs, state, [float(x) for x in numbers])
         lists, left = flat_lists(ps, gs, state)
         if not lists[0]:
             return left
         if decay == 0:
             torch._foreach_zero_(lists[2])
-        weight_decay = group["weight_decay"]
-        if weight_decay and group["decoupled_weight_decay"]:
+        if shrinks:
             torch._foreach_mul_(lists[0], kept)
             weight_decay = 0.0
         fused_nesterov(

@@ -30,12 +30,39 @@ def add_scaled(x: Tensor, y: Tensor, factor: Any) -> None:
         x.add_(y, alpha=factor)
 
 
-def foreach_add_scaled(xs: Tensors, ys: Tensors, factor: Any) -> None:
-    """x <- x + factor y for every pair."""
+def foreach_add_scaled(
+    xs: Tensors, ys: Tensors, factor: Any, *, over: Tensors | None = None
+) -> None:
+    """x <- x + factor y for every pair, or factor y / z with the z of `over`; may change y."""
+    if over is not None:
+        if isinstance(factor, float):
+            torch._foreach_addcdiv_(xs, ys, over, value=factor)
+            return
+        torch._foreach_div_(ys, over)
     if isinstance(factor, Tensor | list):
         torch._foreach_add_(xs, torch._foreach_mul(ys, factor))
     else:
         torch._foreach_add_(xs, ys, alpha=factor)
+
+
+def foreach_clip(xs: Tensors, bound: Any) -> None:
+    """x <- min(max(x, -bound), bound) for every x."""
+    if isinstance(bound, Tensor | list):
+        bounds = bound if isinstance(bound, list) else [bound] * len(xs)
+        for x, most in zip(xs, bounds, strict=True):
+            x.clamp_(-most, most)
+    else:
+        torch._foreach_clamp_max_(xs, bound)
+        torch._foreach_clamp_min_(xs, -bound)
+
+
+def foreach_shift(xs: Tensors, value: Any) -> None:
+    """x <- x + value for every x.
+
+    Of `_foreach_add_` with one 0-D tensor for all, a compiled graph (torch 2.13) keeps the first
+    value for ever.
+    """
+    torch._foreach_add_(xs, [value] * len(xs) if isinstance(value, Tensor) else value)
 
 
 def minus(factor: Any) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -22,12 +23,22 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
-from hidim.torch._machine.compat import step_in_grad_mode
-from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
-from hidim.torch._machine.ops import as_data
+from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
+from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time
+from hidim.torch._machine.layout import (
+    LOW,
+    as_stored,
+    bucket,
+    narrow_into,
+    real_view,
+    uniform,
+    widen,
+)
 from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.paths import choose_path, slices
 from hidim.torch._machine.plain import to_plain
 
+_LOW = frozenset(LOW)
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
 Params = Iterable[Any]
 
@@ -109,7 +120,7 @@ class HidimOptimizer(torch.optim.Optimizer):
         ]
         return packed
 
-    @torch.compiler.disable
+    @outside_graphs
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a checkpoint of the same optimizer, written by any path.
 
@@ -137,15 +148,27 @@ class HidimOptimizer(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
-        for group in self.param_groups:
+        # A graph breaks here, and only here.
+        data = coefficients_as_data(self) if self._graphed() else None
+        for number, group in enumerate(self.param_groups):
             params: list[Tensor] = []
             grads: list[Tensor] = []
             steps: list[Tensor] = []
             state: list[list[Tensor]] = [[] for _ in self.buffers]
             self._init_group(group, params, grads, steps, *state)
-            if params:
+            if params and data is not None:
+                real = [[real_view(x) for x in xs] for xs in (params, grads, *state)]
+                self._update_by(group, real[0], real[1], real[2:], data[number], steps)
+            elif params:
                 self._step_group(group, params, grads, steps, state)
         return loss
+
+    def _graphed(self) -> bool:
+        return torch.compiler.is_compiling() and not self.defaults["differentiable"]
+
+    def clock(self, group: dict[str, Any]) -> Clock:
+        """Who counts the updates of this group."""
+        return self._clocks[id(group)]
 
     def _init_group(
         self,
@@ -221,11 +244,12 @@ class HidimOptimizer(torch.optim.Optimizer):
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
         if compiling or group["capturable"]:
-            self._step_in_tensor_time(group, params, grads, steps, state)
+            columns = in_tensor_time(self, group, steps)
+            self._update_by(group, params, grads, state, columns, steps)
             return
         before = self.first_time - 1
-        times = [count + before for count in self._clocks[id(group)].advance(steps)]
-        path = _choose_path(group, params)
+        times = [count + before for count in self.clock(group).advance(steps)]
+        path = choose_path(group, params)
         lr = group["lr"]
         if isinstance(lr, Tensor):
             on_host = lr.device.type == "cpu" and not lr.requires_grad
@@ -267,28 +291,17 @@ class HidimOptimizer(torch.optim.Optimizer):
             places = [places[i] for i in left]
         self._update_many(group, ps, gs, bs, c, (t, places))
 
-    def _step_in_tensor_time(
+    def _update_by(
         self,
         group: dict[str, Any],
         params: list[Tensor],
         grads: list[Tensor],
-        steps: list[Tensor],
         state: list[list[Tensor]],
+        columns: list[Any],
+        steps: list[Tensor],
     ) -> None:
-        """The same updates with t as data: no value is read back, so graphs can be captured."""
-        torch._foreach_add_(steps, 1)
-        exact = torch.float32 if params[0].device.type == "mps" else torch.float64
-        t = torch.stack(steps).to(exact) - (1 - self.first_time)
-        lr = group["lr"]
-        if isinstance(lr, Tensor):
-            lr = lr.reshape(()).to(t.device, non_blocking=True)
-        elif torch.compiler.is_compiling():
-            lr = as_data(lr, t)
-        columns = [
-            list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
-            for c in self.coefficients(group, t, lr)
-        ]
-        if _choose_path(group, params) == "single":
+        """The same updates by coefficients that are data."""
+        if choose_path(group, params) == "single":
             for i, p in enumerate(params):
                 c = tuple(column[i] if isinstance(column, list) else column for column in columns)
                 self._update_one(group, p, grads[i], [b[i] for b in state], c, (steps[i], i))
@@ -303,7 +316,7 @@ class HidimOptimizer(torch.optim.Optimizer):
             g = -g
         wide_p, wide_state = widen(p), [widen(b) for b in state]
         self.single(group, wide_p, widen(g), wide_state, c)
-        self._narrow(group, [p, *state], [wide_p, *wide_state], key)
+        self._narrow(group, [p, *state], [wide_p, *wide_state], key, {})
 
     def _update_many(
         self,
@@ -314,8 +327,32 @@ class HidimOptimizer(torch.optim.Optimizer):
         c: Any,
         key: Any,
     ) -> None:
+        if torch.compiler.is_compiling():  # which makes loops of its own
+            self._update_piece(group, ps, gs, state, c, key, {})
+            return
+        t, places = key
+        noises: dict[Any, Any] = {}
+        ordered = group["stochastic_rounding"]
+        for which, few_ps, few_gs, few_state in slices(ps, gs, state, ordered=ordered):
+            own = [[x[i] for i in which] if isinstance(x, list) else x for x in c]
+            few_key = (t, [places[i] for i in which])
+            self._update_piece(group, few_ps, few_gs, few_state, own, few_key, noises)
+
+    def _update_piece(
+        self,
+        group: dict[str, Any],
+        ps: list[Tensor],
+        gs: list[Tensor],
+        state: list[list[Tensor]],
+        c: Any,
+        key: Any,
+        noises: dict[Any, Any],
+    ) -> None:
         if group["maximize"]:
             gs = list(torch._foreach_neg(gs))
+        if _LOW.isdisjoint([x.dtype for x in chain(ps, gs, *state)]):
+            self.foreach(group, ps, gs, state, c)
+            return
         wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
         wide_state = [[widen(b) for b in tensors] for tensors in state]
         self.foreach(group, wide_ps, wide_gs, wide_state, c)
@@ -323,25 +360,18 @@ class HidimOptimizer(torch.optim.Optimizer):
         for i, place in enumerate(places):
             old = [ps[i], *(tensors[i] for tensors in state)]
             new = [wide_ps[i], *(tensors[i] for tensors in wide_state)]
-            self._narrow(group, old, new, (t, place))
+            self._narrow(group, old, new, (t, place), noises)
 
     def _narrow(
-        self, group: dict[str, Any], old: list[Tensor], new: list[Tensor], key: tuple[Any, int]
+        self,
+        group: dict[str, Any],
+        old: list[Tensor],
+        new: list[Tensor],
+        key: tuple[Any, int],
+        noises: dict[Any, Any],
     ) -> None:
         """Round widened results back into what is stored, once; nothing to do for float32."""
         for slot, (target, value) in enumerate(zip(old, new, strict=True)):
             if value is not target:
                 seed = (*key, slot) if group["stochastic_rounding"] else None
-                narrow_into(target, value, seed)
-
-
-def _choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
-    """torch's own choice: lists on accelerators, one by one on a CPU, unless told otherwise."""
-    if group["differentiable"]:
-        return "single"
-    if group["fused"]:
-        return "fused"
-    if group["foreach"] is None:
-        accelerated = all(p.device.type in ("cuda", "xpu") for p in params)
-        return "foreach" if accelerated and group["fused"] is not False else "single"
-    return "foreach" if group["foreach"] else "single"
+                narrow_into(target, value, seed, noises)
