@@ -41,8 +41,9 @@ class ADANA(AdaptiveFamily):
             correction.
         eps: added to sqrt(v).
         alpha_scale: factor on (1+t)^(1-kappa).
-        alpha_form: "code" for 1 + alpha_scale (1+t)^(1-kappa), the authors' code, or "readme"
-            without the 1.
+        alpha_form: "code" for 1 + alpha_scale (1+t)^(1-kappa), the authors' code with its factor
+            1, "whole" for alpha_scale (1 + (1+t)^(1-kappa)), where alpha_scale is their
+            gamma_3_factor, or "readme" without the 1.
         gradient_scale: factor on g/s; 0 together with alpha_scale=0 is Adam with
             beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
         weight_decay: decoupled, as AdamW's: p is multiplied by 1 - lr weight_decay.
@@ -50,13 +51,15 @@ class ADANA(AdaptiveFamily):
             source takes 4. Adds to weight_decay; a group given `"weight_decay": 0` of its own
             (biases and norms of `param_groups`) has none unless it gives `omega` too.
         t_0: a tenth of the run in the source.
-        peak_lr: the schedule's highest lr; by default the lr given here.
+        peak_lr: the schedule's highest lr; by default read from the scheduler ("max_lr" of
+            OneCycleLR, "initial_lr" of all others), else the lr given here or a higher one met.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.
         initial_step: where t starts for a fresh state.
         maximize, foreach, fused, capturable, differentiable: as in torch.optim; `fused=True` is
             one pass over memory by a kernel compiled on first use.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
+        clock: "torch", t = 1 in the first update, or "jax", t = 0 as in the authors' JAX code.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -92,6 +95,7 @@ class ADANA(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
     ) -> None:
         super().__init__(params, locals())
 
@@ -100,7 +104,10 @@ class ADANA(AdaptiveFamily):
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, alpha, gradient_scale, eps."""
         weight = group["delta"] / (group["delta"] + t)
-        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        growth = (1 + t) ** (1 - group["kappa"])
+        if group["alpha_form"] == "whole":
+            growth = 1 + growth
+        alpha = group["alpha_scale"] * growth
         if group["alpha_form"] == "code":
             alpha = 1 + alpha
         return weight, alpha, group["gradient_scale"], group["eps"]

@@ -42,7 +42,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         kappa, delta, alpha_scale: the slow average enters with alpha_scale (1+t)^(1-kappa).
         eps: added to the root of the squares.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -76,6 +76,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
     ) -> None:
         super().__init__(params, locals())
 
@@ -85,7 +86,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
         weight = group["delta"] / (group["delta"] + t)
         beta_1, beta_2 = (as_data(beta, t) for beta in group["betas"])
-        updates = t - group["initial_step"]
+        updates = t - group["initial_step"] + (group.get("clock") == "jax")
         first, second = 1 / (1 - beta_1**updates), 1 / (1 - beta_2**updates)
         alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
         return weight, 1.0 - beta_1, 1.0 - beta_2, first, second, alpha, group["eps"]

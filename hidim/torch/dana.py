@@ -8,6 +8,7 @@ the smallest stable value of a sweep (1 / (2 alpha) on power-law random features
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 import torch
@@ -84,7 +85,10 @@ class DANAConstant(MomentumFamily):
         lr: SGD's learning rate, gamma_2.
         c_3: gamma_3 dimension / gamma_2.
         dimension: the number of parameters by default, a complex one counted twice; with several
-            groups, of all that the optimizer had when the group was added.
+            groups, of all that the optimizer had when the group was added. An optimizer that holds
+            a part of the model (one of several, ZeroRedundancyOptimizer, one per parameter in the
+            backward pass) sees only its own: give the model's number there. What was counted is
+            in the group and in the log "hidim.torch" at level INFO.
         delta: forgetting constant, Delta = delta / (delta + t).
         weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
             differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
@@ -129,10 +133,12 @@ class DANAConstant(MomentumFamily):
             if group["dimension"] is None:
                 group["dimension"] = total
                 group["scaled_by"] = self._scale_values(group)
+                _say_counted(self, total)
 
     def _complete(self, group: dict[str, Any]) -> None:
         if group["dimension"] is None and not hasattr(self, "_building"):
-            group["dimension"] = self._number_of_reals()
+            group["dimension"] = total = self._number_of_reals()
+            _say_counted(self, total)
         super()._complete(group)
 
     def _number_of_reals(self) -> int:
@@ -144,3 +150,13 @@ class DANAConstant(MomentumFamily):
         """1, 1, c_3 / dimension, delta / (delta + t)."""
         delta = group["delta"]
         return 1.0, 1.0, group["c_3"] / group["dimension"], delta / (delta + t)
+
+
+def _say_counted(optimizer: DANAConstant, total: int) -> None:
+    tensors = sum(len(group["params"]) for group in optimizer.param_groups)
+    logging.getLogger("hidim.torch").info(
+        "DANAConstant: dimension=%d, counted over the %d tensors of this optimizer; give "
+        "`dimension` where it holds a part of the model.",
+        total,
+        tensors,
+    )

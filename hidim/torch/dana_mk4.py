@@ -42,7 +42,7 @@ class DanaMK4(AdaptiveFamily):
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         clip: bound on the extra term of an entry, in units of lr; inf for none.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -74,6 +74,7 @@ class DanaMK4(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
     ) -> None:
         super().__init__(params, locals())
 

@@ -65,7 +65,7 @@ class DanaStar(AdaptiveFamily):
         lr: learning rate, a number or a 0-D tensor.
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -98,6 +98,7 @@ class DanaStar(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
     ) -> None:
         super().__init__(params, locals())
 
@@ -179,7 +180,7 @@ class DanaStarMK4(DanaStar):
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         clip: bound on the inner term `extra` of an entry; inf for none.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -211,5 +212,6 @@ class DanaStarMK4(DanaStar):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
     ) -> None:
         AdaptiveFamily.__init__(self, params, {**locals()})

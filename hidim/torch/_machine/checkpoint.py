@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from hidim.torch._machine.options import FLAGS, RULE_OPTIONS, check_group
+from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.plain import from_plain
 
 
@@ -100,7 +100,8 @@ def _checked_groups(optimizer: Loadable, saved: Any) -> list[dict[str, Any]]:
                 f"optimizer's group: {len(old['params'])} parameters in group {number}, and "
                 f"this {type(optimizer).__name__} has {len(group['params'])}"
             )
-        missing = [key for key in optimizer.defaults if key not in old and key not in FLAGS]
+        optional = {*FLAGS, *LATER}
+        missing = [key for key in optimizer.defaults if key not in old and key not in optional]
         if missing:
             raise ValueError(wrong(optimizer, f"group {number} lacks {', '.join(missing)}"))
         foreign = sorted(RULE_OPTIONS & set(old) - set(optimizer.defaults))

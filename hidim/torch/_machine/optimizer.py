@@ -25,7 +25,7 @@ from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import step_in_grad_mode
 from hidim.torch._machine.layout import as_stored, bucket, narrow_into, real_view, uniform, widen
 from hidim.torch._machine.ops import as_data
-from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import to_plain
 
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
@@ -45,8 +45,10 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Params, options: dict[str, Any]) -> None:
         skip = ("self", "params", "__class__")
+        options = {k: v for k, v in options.items() if k not in skip}
+        check_group(options)  # before the parameters are looked at, as torch does
         self._clocks: dict[int, Clock] = defaultdict(Clock)  # of the groups, by identity
-        super().__init__(params, {k: v for k, v in options.items() if k not in skip})
+        super().__init__(params, options)
 
     # --- what a rule implements ---------------------------------------------------------------
 
@@ -95,8 +97,9 @@ class HidimOptimizer(torch.optim.Optimizer):
         super().__setstate__(state)
         self._clocks = defaultdict(Clock)
         for group in self.param_groups:
-            for name, value in FLAGS.items():
-                group.setdefault(name, value)
+            for name, value in {**LATER, **FLAGS}.items():
+                if name in FLAGS or name in self.defaults:
+                    group.setdefault(name, value)
 
     # --- checkpoints --------------------------------------------------------------------------
 

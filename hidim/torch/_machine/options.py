@@ -26,6 +26,9 @@ FLAGS: dict[str, Any] = {
     "state_dtype": None,
 }
 
+# Options that came after version 0.1: what they are in a checkpoint that lacks them.
+LATER: dict[str, Any] = {"clock": "torch"}
+
 _POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_const"}
 _NON_NEGATIVE = {
     "lr", "weight_decay", "c_3", "eps", "alpha_scale", "gradient_scale", "omega", "t_0", "peak_lr",
@@ -55,6 +58,8 @@ def check_group(group: dict[str, Any]) -> None:
     for flag in ("differentiable", "capturable"):
         if group.get("stochastic_rounding") and group.get(flag):
             raise ValueError(f"`stochastic_rounding` does not go with {flag}=True; drop one.")
+    if group.get("clock") == "jax" and group.get("omega") and group.get("t_0") == 0:
+        raise ValueError('`t_0` must be positive with clock="jax": t is 0 in the first update.')
     if group.get("capturable"):
         for name in _SCHEDULES & set(group):
             value_at(group[name], torch.zeros(1))  # refuses a schedule that torch cannot evaluate
@@ -90,7 +95,9 @@ def check_option(name: str, value: Any) -> None:
     elif name == "betas":
         _check_betas(value)
     elif name == "alpha_form":
-        checks.choice(name, value, ("code", "readme"))
+        checks.choice(name, value, ("code", "readme", "whole"))
+    elif name == "clock":
+        checks.choice(name, value, ("torch", "jax"))
     elif name == "state_dtype" and value not in _STATE_DTYPES:
         raise ValueError(f"`state_dtype` must be a real floating dtype or None, got {value!r}.")
 
@@ -99,8 +106,10 @@ def _check_schedule(name: str, value: Any) -> None:
     if not isinstance(value, Schedule):
         if callable(value):
             raise ValueError(
-                f"`{name}` must be a number or a schedule of hidim, got a {type(value).__name__}: "
-                "derive a frozen dataclass from hidim.algorithms.Schedule."
+                f"`{name}` must be a number or a schedule, got a {type(value).__name__}, which no "
+                "checkpoint could hold. hidim has PowerLaw, Forgetting, Warmup, Cosine, WSD, Table "
+                "and their products, for example hidim.PowerLaw(1.0, 0.85); one of your own is a "
+                "frozen dataclass that derives from hidim.algorithms.Schedule."
             )
         checks.non_negative(name, value)
         return
