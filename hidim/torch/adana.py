@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
+from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled
@@ -60,6 +62,10 @@ class ADANA(AdaptiveFamily):
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
         clock: "torch", t = 1 in the first update, or "jax", t = 0 as in the authors' JAX code.
+        cooldown: number of updates of the run, after which the growing term has gone
+            (`hidim.CoolDown(cooldown)`), or any schedule that multiplies it.
+        gain: "measured" takes the growing term from the gradients' covariance, measured during
+            the run, and not from kappa: as in `DANADecaying`. One more buffer.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -96,6 +102,8 @@ class ADANA(AdaptiveFamily):
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
         clock: str = "torch",
+        cooldown: float | Schedule | None = None,
+        gain: str | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -104,12 +112,9 @@ class ADANA(AdaptiveFamily):
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, alpha, gradient_scale, eps."""
         weight = group["delta"] / (group["delta"] + t)
-        growth = (1 + t) ** (1 - group["kappa"])
-        if group["alpha_form"] == "whole":
-            growth = 1 + growth
-        alpha = group["alpha_scale"] * growth
-        if group["alpha_form"] == "code":
-            alpha = 1 + alpha
+        alpha = gain.growth(group, t)
+        if group["alpha_form"] != "readme":
+            alpha = alpha + (1 if group["alpha_form"] == "code" else group["alpha_scale"])
         return weight, alpha, group["gradient_scale"], group["eps"]
 
     def direction(

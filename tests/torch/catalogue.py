@@ -83,6 +83,12 @@ CASES = [
     ),
     Case("accelerated-sgd", ours.AcceleratedSGD, reference.AcceleratedSGD, {"lr": 0.01}),
     Case("stochastic-nesterov", ours.StochasticNesterov, reference.StochasticNesterov),
+    Case(
+        "adana, the authors' factor",
+        ours.ADANA,
+        reference.ADANA,
+        {"lr": 0.01, "alpha_form": "whole", "alpha_scale": 2.0},
+    ),
     Case("adana", ours.ADANA, reference.ADANA, {"lr": 0.01}),
     Case("adana, decays", ours.ADANA, reference.ADANA, {"lr": 0.01, **_DECAY}),
     Case(
@@ -90,12 +96,6 @@ CASES = [
         ours.ADANA,
         reference.ADANA,
         {"alpha_form": "readme", "decay_after": True, "gradient_scale": 0.5, **_DECAY},
-    ),
-    Case(
-        "adana, the authors' factor",
-        ours.ADANA,
-        reference.ADANA,
-        {"lr": 0.01, "alpha_form": "whole", "alpha_scale": 2.0},
     ),
     Case("dana-mk4", ours.DanaMK4, reference.DanaMK4, {"lr": 0.01, "clip": 0.4, **_DECAY}),
     Case("dana-star", ours.DanaStar, reference.DanaStar, {"lr": 0.01, **_DECAY}),

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import step_in_grad_mode
@@ -140,6 +141,7 @@ class HidimOptimizer(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
+        gain.measure(self)
         for group in self.param_groups:
             params: list[Tensor] = []
             grads: list[Tensor] = []
