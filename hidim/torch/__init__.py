@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = attach(
         "LogTimeWeightDecay": "log_time_weight_decay",
         "NormalizeAndProject": "normalize_and_project",
         "from_algorithm": "conversions",
+        "monitor": "monitoring",
         "param_groups": "groups",
     },
 )

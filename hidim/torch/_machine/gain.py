@@ -36,6 +36,7 @@ from torch import Tensor
 
 from hidim.torch._machine.layout import LOW, local_shard, real_view, resolved, widen
 from hidim.torch._machine.schedules import cooldown_at
+from hidim.torch._machine.sums import over_shards
 
 SHADOW = "shadow_buffer"
 KNOWN = "measured"  # in the group: S, Z, log C, N; q, sums of q^2, of q times the last q, of 1
@@ -172,26 +173,12 @@ def _views(
 
 def _sums(views: list[tuple[Tensor, Tensor]], shadows: list[Tensor], params: list[Any]) -> Any:
     """|g|^2, <g, z>, |z|^2, |y|^2 and <g, 1> over all tensors and, where sharded, processes."""
-    totals: dict[Any, list[Tensor]] = {}
+    rows = []
     for (g, m), z, p in zip(views, shadows, params, strict=True):
         g, m, z = g.reshape(-1), m.reshape(-1), z.reshape(-1)
         dots = [torch.dot(g, g), torch.dot(g, z), torch.dot(z, z), torch.dot(m, m), g.sum()]
-        totals.setdefault(_sharding(p), []).append(torch.stack(dots).to(_exact(z.device)))
-    whole: Any = 0.0
-    for processes, parts in totals.items():
-        part = torch.stack([x.to(parts[0].device) for x in parts]).sum(dim=0)
-        for group in processes:
-            torch.distributed.all_reduce(part, group=group)
-        whole = whole + part
-    return whole
-
-
-def _sharding(p: Any) -> tuple[Any, ...]:
-    """The process groups over which a DTensor is split; none for a plain or replicated tensor."""
-    if not hasattr(p, "placements"):
-        return ()
-    mesh = p.device_mesh
-    return tuple(mesh.get_group(dim) for dim, at in enumerate(p.placements) if at.is_shard())
+        rows.append((p, torch.stack(dots).to(_exact(z.device))))
+    return over_shards(rows, 5)
 
 
 def _control(known: Any, sums: Any, forgetting: Any, scale: Any, sign: Any) -> tuple[Any, Any, Any]:
@@ -240,8 +227,8 @@ def _control(known: Any, sums: Any, forgetting: Any, scale: Any, sign: Any) -> t
 def batch_of(known: Any) -> Any:
     """The batch of which a gradient is the mean, three standard errors on the small side."""
     fourth, cross, count = known[-3:]
-    excess = fourth / _most(cross, 1e-30) - 3
-    margin = 3 * (24 / _most(count, 1.0)) ** 0.5
+    excess = abs(fourth / _most(cross, 1e-30) - 3)  # below 0 it says how uncertain it is
+    margin = 3 * (24 / _most(count, 1.0)) ** 0.5 * (1 + excess)
     return 6 / _most(excess + margin, 6e-6)
 
 
