@@ -49,7 +49,7 @@ def from_adamw(
         >>> optimizer.param_groups[0]["omega"], optimizer.param_groups[0]["t_0"]
         (4.0, 2000.0)
         >>> optimizer.reasons[1]
-        'kappa = 0.85: the authors\\' value; .75 to .9 differ little once lr is tuned'
+        "kappa = 0.85: the authors' value; .75 to .9 differ little once lr is tuned"
     """
     given, total = _listed(params)
     found = adana_from_adamw(

@@ -68,6 +68,7 @@ def monitor(optimizer: torch.optim.Optimizer) -> dict[str, float]:
         >>> found["gradient_norm"], round(found["momentum_share"], 2)
         (10.0, 0.5)
     """
+    optimizer = _unwrapped(optimizer)
     inner = optimizer
     while isinstance(inner, Wrapper):
         inner = inner.base
@@ -80,6 +81,16 @@ def monitor(optimizer: torch.optim.Optimizer) -> dict[str, float]:
             for name, value in _numbers(row).items():
                 found[f"group_{number}/{name}"] = value
     return found
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    """The optimizer inside Lightning's or accelerate's, which keep it as `optimizer`."""
+    while not isinstance(optimizer, HidimOptimizer | Wrapper):
+        inside = getattr(optimizer, "optimizer", None)
+        if not isinstance(inside, torch.optim.Optimizer):
+            break
+        optimizer = inside
+    return optimizer
 
 
 # What is summed: squares of g, p, the update, its gradient and momentum terms and the decay, the

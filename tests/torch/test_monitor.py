@@ -75,6 +75,8 @@ def test_groups_wrappers_and_other_optimizers_are_told_apart():
     wrapped.step()
     assert monitor(wrapped)["decay_share"] > 0.3
     assert set(monitor(torch.optim.AdamW([a]))) == {"gradient_norm", "weight_norm"}
+    around = type("Around", (), {"optimizer": wrapped, "param_groups": []})()
+    assert monitor(around) == monitor(wrapped)
     optimizer.zero_grad()
     assert monitor(optimizer)["gradient_norm"] == 0.0
 
