@@ -81,12 +81,12 @@ def test_groups_wrappers_and_other_optimizers_are_told_apart():
     assert monitor(optimizer)["gradient_norm"] == 0.0
 
 
-def least_squares(kappa_3, seed, steps, batch=1, c_3=0.3, d=256):
+def least_squares(kappa_3, seed, steps, batch=1, c_3=0.3, d=256, alpha=1.0, share=0.25):
     """Losses, calls of the monitor and the step of its warning on a power-law least squares."""
     rng = np.random.default_rng(seed)
-    root = (np.arange(1, d + 1.0) ** -1.0).astype(np.float32)
+    root = (np.arange(1, d + 1.0) ** -alpha).astype(np.float32)
     p = Parameter(torch.from_numpy(np.arange(1, d + 1.0) ** -0.7).float())
-    lr = 0.5 * batch / float((root**2).sum())
+    lr = min(2 * share * batch / float((root**2).sum()), 0.5)
     optimizer = ours.DANADecaying([p], lr=lr, c_3=c_3, kappa_3=kappa_3)
     error, losses, warned = p.detach().numpy(), [], None
     for t in range(steps):
@@ -116,3 +116,17 @@ def test_it_warns_before_a_late_blow_up_shows_and_not_in_health():
     assert warned < shows[0]
     _, warned = least_squares(0.6, seed=1, steps=3000, batch=2)
     assert warned is None
+
+
+@pytest.mark.slow
+def test_fifty_healthy_runs_are_not_warned_of():
+    rng = np.random.default_rng(0)
+    warned = []
+    for seed in range(50):
+        alpha, batch = rng.uniform(0.6, 1.2), int(rng.choice([1, 2, 8, 32]))
+        kappa_3 = 1 / (2 * alpha) + rng.uniform(0.0, 0.3)
+        options = {"alpha": alpha, "batch": batch, "share": rng.uniform(0.05, 0.25)}
+        _, at = least_squares(kappa_3, seed, 4000, c_3=float(rng.choice([0.3, 1.0])), **options)
+        if at is not None:
+            warned.append((seed, at, kappa_3, options))
+    assert not warned
