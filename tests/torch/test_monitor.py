@@ -81,12 +81,12 @@ def test_groups_wrappers_and_other_optimizers_are_told_apart():
     assert monitor(optimizer)["gradient_norm"] == 0.0
 
 
-def least_squares(kappa_3, seed, steps, batch=1, c_3=0.3, d=256, alpha=1.0, share=0.25):
+def least_squares(kappa_3, seed, steps, batch=1, c_3=0.3, d=256, alpha=1.0, share=0.25, cap=0.5):
     """Losses, calls of the monitor and the step of its warning on a power-law least squares."""
     rng = np.random.default_rng(seed)
     root = (np.arange(1, d + 1.0) ** -alpha).astype(np.float32)
     p = Parameter(torch.from_numpy(np.arange(1, d + 1.0) ** -0.7).float())
-    lr = min(2 * share * batch / float((root**2).sum()), 0.5)
+    lr = min(2 * share * batch / float((root**2).sum()), cap)
     optimizer = ours.DANADecaying([p], lr=lr, c_3=c_3, kappa_3=kappa_3)
     error, losses, warned = p.detach().numpy(), [], None
     for t in range(steps):
@@ -108,7 +108,7 @@ def least_squares(kappa_3, seed, steps, batch=1, c_3=0.3, d=256, alpha=1.0, shar
 
 
 def test_it_warns_before_a_late_blow_up_shows_and_not_in_health():
-    losses, warned = least_squares(0.1, seed=1, steps=4000, batch=2)
+    losses, warned = least_squares(0.1, seed=1, steps=4000, batch=2, cap=0.7)
     smooth = np.exp(np.convolve(np.log(losses), np.ones(9) / 9, "valid"))
     shows = (np.nonzero(smooth > 4 * np.minimum.accumulate(smooth))[0] + 9) * 50
     assert warned is not None
