@@ -10,7 +10,16 @@ from hidim._moved import MOVED as _MOVED
 from hidim._version import __version__
 from hidim.support import lazy as _lazy
 
-_SCHEDULES = ("Constant", "PowerLaw", "Forgetting", "Table", "Warmup", "Cosine", "WSD")
+_SCHEDULES = (
+    "Constant",
+    "PowerLaw",
+    "Forgetting",
+    "Table",
+    "Warmup",
+    "Cosine",
+    "WSD",
+    "CoolDown",
+)
 _ALGORITHMS = (
     "Momentum",
     "sgd",
@@ -38,6 +47,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "MatrixLeastSquares": "problems.matrix",
         **dict.fromkeys(("muon_drift", "muon_transition"), "systems.polar_drift"),
         "noise": "problems",
+        "schedules": "algorithms",
         "best_threshold": "systems.thresholds",
         "clipping": "rates.clipping",
         "Clipping": "rates.clipping",

@@ -15,6 +15,7 @@ from hidim import studies as studies
 from hidim import systems as systems
 from hidim import torch as torch
 from hidim._version import __version__ as __version__
+from hidim.algorithms import schedules as schedules
 from hidim.algorithms.adaptive import adam as adam
 from hidim.algorithms.adaptive import signum as signum
 from hidim.algorithms.changed import clipped as clipped
@@ -32,6 +33,7 @@ from hidim.algorithms.momentum import stochastic_nesterov as stochastic_nesterov
 from hidim.algorithms.named import Named as Named
 from hidim.algorithms.polar import sign_svd as sign_svd
 from hidim.algorithms.schedules import Constant as Constant
+from hidim.algorithms.schedules import CoolDown as CoolDown
 from hidim.algorithms.schedules import Cosine as Cosine
 from hidim.algorithms.schedules import Forgetting as Forgetting
 from hidim.algorithms.schedules import PowerLaw as PowerLaw

@@ -58,6 +58,7 @@ SIMPLE = {
     s.Warmup: st.builds(s.Warmup, count),
     s.Cosine: st.builds(s.Cosine, count, share),
     s.WSD: wsd(),
+    s.CoolDown: st.builds(s.CoolDown, count, st.floats(0.01, 1.0)),
     s.Table: table(),
     PolynomialDecay: st.builds(PolynomialDecay, positive, count, st.floats(0.0, 4.0)),
     ExponentialDecay: exponential_decay(),

@@ -56,10 +56,11 @@ for package in %r:
     room = importlib.import_module(package)
     for name in room.__all__:
         value = getattr(room, name)
-        # hidim.noise and hidim.privacy are modules under their own names.
+        # hidim.noise, .privacy and .schedules are modules under their own names.
         is_data = isinstance(value, (str, tuple, list, dict)) or name in (
             "noise",
             "privacy",
+            "schedules",
             "features",
         )
         assert is_data or callable(value), f"{package}.{name} is {value!r}"

@@ -238,8 +238,8 @@ class ADANA(_LogTimeAdaptive):
     """-lr [gradient_scale g/s + alpha(t) m/s], s = sqrt(v) + eps.
 
     alpha = 1 + alpha_scale (1+t)^(1-kappa) as in the authors' code; `alpha_form="readme"` leaves
-    the 1 out, as their page writes it. `gradient_scale=0, alpha_scale=0` in the code's form is
-    Adam with beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
+    the 1 out, as their page writes it, and "whole" scales it too. `gradient_scale=0, alpha_scale=0`
+    in the code's form is Adam with beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
     """
 
     def __init__(
@@ -255,8 +255,9 @@ class ADANA(_LogTimeAdaptive):
 
     def direction(self, g: Array) -> Array:
         m, s = self._averages(g)
-        base = 1.0 if self.alpha_form == "code" else 0.0
-        alpha = base + self.alpha_scale * (1 + self.t) ** (1 - self.kappa)
+        growth = (1 + self.t) ** (1 - self.kappa)
+        alpha = self.alpha_scale * (growth + (1.0 if self.alpha_form == "whole" else 0.0))
+        alpha += 1.0 if self.alpha_form == "code" else 0.0
         return self.gradient_scale * g / s + alpha * m / s
 
 

@@ -339,6 +339,36 @@ class WSD(Schedule):
 
 
 @dataclass(frozen=True)
+class CoolDown(Schedule):
+    """A factor u / (u + u_0), u = 1 - t / steps: near 1 for long, a half at u = u_0, 0 at the end.
+
+    For the momentum's rate: late in a run momentum carries more noise than signal.
+
+    Args:
+        steps: updates of the run; the factor stays 0 afterwards.
+        u_0: share of the run that is left when the factor is a half.
+
+    >>> CoolDown(100, 0.1)([0, 90, 100, 200]).round(3)
+    array([0.909, 0.5  , 0.   , 0.   ])
+    """
+
+    steps: float
+    u_0: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", checks.whole("steps", self.steps, minimum=1))
+        object.__setattr__(self, "u_0", checks.positive("u_0", self.u_0))
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        left = at_least(1.0 - as_time(t, xp) / float(self.steps), 0.0, xp)
+        return left / (left + self.u_0)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (float(self.steps),)
+
+
+@dataclass(frozen=True)
 class Table(Schedule):
     """Any measured or designed schedule: values at given steps, held beyond both ends.
 

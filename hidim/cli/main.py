@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "compare": "several optimizers side by side in one table and one figure",
     "clip": "which threshold for heavy-tailed noise, and does clipping help at all",
     "privacy": "how much privacy noisy SGD keeps at which loss, accountant named",
+    "recommend": "ADANA's or DANA's numbers from a run of AdamW or SGD that works",
     "phase": "which phase a problem is in, and the exponents every optimizer reaches",
     "frontier": "the compute-optimal size, steps and risk for a budget",
     "fit": "a law of the loss from logs of training runs, with hold-out errors",

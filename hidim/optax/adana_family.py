@@ -59,6 +59,7 @@ def adana(
     initial_step: int = 0,
     mu_dtype: Any = None,
     nu_dtype: Any = None,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """ADANA: Adam's scaling with DANA's growing momentum, in place of AdamW.
 
@@ -70,7 +71,8 @@ def adana(
         alpha_scale: factor on the growing term, at least 0.
         gradient_scale: factor on g/s, at least 0. With `alpha_scale` also 0 what is left is Adam
             with beta_1 = beta_2 = 1 - delta/(delta + t) and no bias correction.
-        alpha_form: "code" for the authors' code, alpha = 1 + alpha_scale (1 + t)^(1 - kappa), or
+        alpha_form: "code" for the authors' code, alpha = 1 + alpha_scale (1 + t)^(1 - kappa),
+            "whole" for alpha_scale (1 + (1 + t)^(1 - kappa)), alpha_scale their gamma_3_factor, or
             "readme" for their page, which leaves the 1 out. The two sources disagree.
         weight_decay: decoupled decay of the old parameter, times the learning rate.
         omega: log-time decay of the old parameter, lr/peak_lr omega/(t_0 + t); the authors use 4.
@@ -84,6 +86,7 @@ def adana(
         mu_dtype: dtype of m, by default the parameter's own (float32 for float16).
         nu_dtype: dtype of v, by default as for m. bfloat16 loses the late averages, whose weight
             8/t falls below its rounding: give float32 for long runs.
+        clock: "torch", t = 1 in the first update, or "jax", t = 0 as in the authors' JAX code.
 
     Raises:
         ValueError: an argument outside its range, by its name.
@@ -95,12 +98,13 @@ def adana(
     >>> [round(float(u), 6) for u in updates]
     [-0.00305, 0.00305]
     """
-    choice("alpha_form", alpha_form, ("code", "readme"))
+    choice("alpha_form", alpha_form, ("code", "readme", "whole"))
     base = 1.0 if alpha_form == "code" else 0.0
+    inner = 1.0 if alpha_form == "whole" else 0.0
 
     def rule(g: jax.Array, m: jax.Array, v: jax.Array, c: _core.Coefficients) -> tuple:
         m, v, s = averages(g, m, v, c)
-        alpha = base + c["alpha_scale"] * c["growth"]
+        alpha = base + c["alpha_scale"] * (inner + c["growth"])
         return c["rate"] * ((c["gradient_scale"] * g + alpha * m) / s), m, v
 
     return build_adaptive(
@@ -117,6 +121,7 @@ def adana(
         Decay(learning_rate, weight_decay, omega, t_0, peak_lr, decay_after),
         mask=mask,
         initial_step=initial_step,
+        clock=clock,
     )
 
 
@@ -137,6 +142,7 @@ def dana_mk4(
     initial_step: int = 0,
     mu_dtype: Any = None,
     nu_dtype: Any = None,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-MK4: ADANA whose growing momentum term is clipped per entry at `clip`.
 
@@ -164,6 +170,7 @@ def dana_mk4(
         Decay(learning_rate, weight_decay, omega, t_0, peak_lr, decay_after),
         mask=mask,
         initial_step=initial_step,
+        clock=clock,
     )
 
 
@@ -183,6 +190,7 @@ def dana_star(
     initial_step: int = 0,
     mu_dtype: Any = None,
     nu_dtype: Any = None,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-Star: ADANA for entries whose gradient is often zero, as in embeddings.
 
@@ -203,6 +211,7 @@ def dana_star(
         Decay(learning_rate, weight_decay, omega, t_0, peak_lr, decay_after),
         mask=mask,
         initial_step=initial_step,
+        clock=clock,
     )
 
 
@@ -223,6 +232,7 @@ def dana_star_mk4(
     initial_step: int = 0,
     mu_dtype: Any = None,
     nu_dtype: Any = None,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-Star-MK4: DANA-Star whose growing momentum term is clipped at `clip`.
 
@@ -240,6 +250,7 @@ def dana_star_mk4(
         Decay(learning_rate, weight_decay, omega, t_0, peak_lr, decay_after),
         mask=mask,
         initial_step=initial_step,
+        clock=clock,
     )
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
-from hidim.support.checks import non_negative, positive, whole
+from hidim.support.checks import choice, non_negative, positive, whole
 
 MAY_BE_ZERO = ("alpha_scale", "gradient_scale", "eps")
 
@@ -32,6 +32,7 @@ class Decay(NamedTuple):
     t_0: float = 1000.0
     peak_lr: float | None = None
     decay_after: bool = False
+    first: float = 1.0  # t of the first update
 
     def check(self) -> None:
         """Refuse what cannot be meant, by its name."""
@@ -53,7 +54,7 @@ class Decay(NamedTuple):
         if not _core.is_zero(self.omega):
             # Without a peak the rate is constant, also when a traced value stands for it.
             factor = 1.0 if self.peak_lr is None else rate / _core.as_float(self.peak_lr)
-            t = count + 1.0
+            t = count + self.first
             log_time = _core.scalar(self.omega, count) / (_core.scalar(self.t_0, count) + t)
             removed = removed + factor * log_time
         return removed
@@ -72,6 +73,7 @@ def build_adaptive(
     *,
     mask: Any,
     initial_step: int,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """Check the arguments and lift `rule`; its coefficients are `numbers` and what t makes.
 
@@ -79,6 +81,8 @@ def build_adaptive(
     one included), `a` and `growth`.
     """
     decay.check()
+    choice("clock", clock, ("torch", "jax"))
+    decay = decay._replace(first=0.0 if clock == "jax" else 1.0)
     _core.checked(whole, "initial_step", initial_step)
     for name, value in numbers.items():
         if name == "clip" and _core.is_number(value) and value == math.inf:
@@ -87,10 +91,10 @@ def build_adaptive(
 
     def coefficients(count: jax.Array, rate: jax.Array, *slots: Any) -> _core.Coefficients:
         c = {name: _core.scalar(value, count) for name, value in numbers.items()}
-        t = count + 1.0
+        t = count + decay.first
         return c | {
             "t": t,
-            "updates": t - _core.as_float(initial_step),
+            "updates": count + 1.0 - _core.as_float(initial_step),
             "a": c["delta"] / (c["delta"] + t),
             "growth": (1.0 + t) ** (1.0 - c["kappa"]),
         }

@@ -45,6 +45,7 @@ def log_time_ademamix(
     initial_step: int = 0,
     mu_dtype: Any = None,
     nu_dtype: Any = None,
+    clock: str = "torch",
 ) -> optax.GradientTransformationExtraArgs:
     """AdEMAMix whose slow average and its weight follow log time.
 
@@ -83,6 +84,7 @@ def log_time_ademamix(
         Decay(learning_rate, weight_decay, omega, t_0, peak_lr, decay_after),
         mask=mask,
         initial_step=initial_step,
+        clock=clock,
     )
 
 

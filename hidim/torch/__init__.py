@@ -30,6 +30,9 @@ __getattr__, __dir__, __all__ = attach(
         "LogTimeWeightDecay": "log_time_weight_decay",
         "NormalizeAndProject": "normalize_and_project",
         "from_algorithm": "conversions",
+        "from_adamw": "carry_over",
+        "from_sgd": "carry_over",
+        "monitor": "monitoring",
         "param_groups": "groups",
     },
 )

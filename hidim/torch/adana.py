@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
+from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_shift
@@ -30,8 +32,9 @@ class ADANA(AdaptiveFamily):
             correction.
         eps: added to sqrt(v).
         alpha_scale: factor on (1+t)^(1-kappa).
-        alpha_form: "code" for 1 + alpha_scale (1+t)^(1-kappa), the authors' code, or "readme"
-            without the 1.
+        alpha_form: "code" for 1 + alpha_scale (1+t)^(1-kappa), the authors' code with its factor
+            1, "whole" for alpha_scale (1 + (1+t)^(1-kappa)), where alpha_scale is their
+            gamma_3_factor, or "readme" without the 1.
         gradient_scale: factor on g/s; 0 together with alpha_scale=0 is Adam with
             beta_1 = beta_2 = 1 - delta/(delta+t) and no bias correction.
         weight_decay: decoupled, as AdamW's: p is multiplied by 1 - lr weight_decay.
@@ -39,13 +42,19 @@ class ADANA(AdaptiveFamily):
             source takes 4. Adds to weight_decay; a group given `"weight_decay": 0` of its own
             (biases and norms of `param_groups`) has none unless it gives `omega` too.
         t_0: a tenth of the run in the source.
-        peak_lr: the schedule's highest lr; by default the lr given here.
+        peak_lr: the schedule's highest lr; by default read from the scheduler ("max_lr" of
+            OneCycleLR, "initial_lr" of all others), else the lr given here or a higher one met.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.
         initial_step: where t starts for a fresh state.
         maximize, foreach, fused, capturable, differentiable: as in torch.optim, save that a step
             on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the averages, the parameter's by default (float32 for float16).
+        clock: "torch", t = 1 in the first update, or "jax", t = 0 as in the authors' JAX code.
+        cooldown: number of updates of the run, after which the growing term has gone
+            (`hidim.CoolDown(cooldown)`), or any schedule that multiplies it.
+        gain: "measured" takes the growing term from the gradients' covariance, measured during
+            the run, and not from kappa: as in `DANADecaying`. One more buffer.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -81,6 +90,9 @@ class ADANA(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
+        cooldown: float | Schedule | None = None,
+        gain: str | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -89,9 +101,9 @@ class ADANA(AdaptiveFamily):
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, alpha, gradient_scale, eps."""
         weight = group["delta"] / (group["delta"] + t)
-        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
-        if group["alpha_form"] == "code":
-            alpha = 1 + alpha
+        alpha = gain.growth(group, t)
+        if group["alpha_form"] != "readme":
+            alpha = alpha + (1 if group["alpha_form"] == "code" else group["alpha_scale"])
         return weight, alpha, group["gradient_scale"], group["eps"]
 
     def direction(

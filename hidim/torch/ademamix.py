@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
+from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, foreach_shift
@@ -30,7 +32,8 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         kappa, delta, alpha_scale: the slow average enters with alpha_scale (1+t)^(1-kappa).
         eps: added to the root of the squares.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock,
+            cooldown: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -64,6 +67,8 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
+        cooldown: float | Schedule | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -73,9 +78,9 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
         weight = group["delta"] / (group["delta"] + t)
         beta_1, beta_2 = (as_data(beta, t) for beta in group["betas"])
-        updates = t - group["initial_step"]
+        updates = t - group["initial_step"] + (group.get("clock") == "jax")
         first, second = 1 / (1 - beta_1**updates), 1 / (1 - beta_2**updates)
-        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        alpha = gain.growth(group, t)
         return weight, 1.0 - beta_1, 1.0 - beta_2, first, second, alpha, group["eps"]
 
     def direction(

@@ -8,13 +8,17 @@ the smallest stable value of a sweep (1 / (2 alpha) on power-law random features
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
+from hidim.torch._machine import gain
 from hidim.torch._machine.momentum import MomentumFamily
 from hidim.torch._machine.optimizer import Params
+from hidim.torch._machine.schedules import cooldown_at
 
 
 class DANADecaying(MomentumFamily):
@@ -26,7 +30,8 @@ class DANADecaying(MomentumFamily):
             gamma_3 alike.
         c_3: gamma_3 / gamma_2 at t = 0.
         kappa_3: how fast the momentum rate decays; sweep for the smallest stable one, it
-            transfers across model sizes. 0 keeps it constant.
+            transfers across model sizes. 0 keeps it constant; "auto" is gain="measured", under
+            which `hidim.torch.monitor` says what exponent came of it.
         delta: forgetting constant, Delta = delta / (delta + t); the theory needs more than 5.
         weight_decay: coupled as in torch's SGD (added to the gradient).
         decoupled_weight_decay: shrink the old parameter by 1 - lr weight_decay instead.
@@ -35,6 +40,12 @@ class DANADecaying(MomentumFamily):
             on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
         state_dtype: dtype of the momentum, the parameter's by default (float32 for float16).
+        cooldown: number of updates of the run, at which the momentum's rate has gone to 0
+            (`hidim.CoolDown(cooldown)`), or any schedule that multiplies it.
+        gain: "measured" sets gamma_3 = c_3 lr min(C / N, 1) during the run, N the effective
+            dimension of the gradients' covariance at the momentum's memory and C what the share
+            of noise in the momentum allows; kappa_3 is not used. One more buffer, and lists where
+            `fused` is asked for.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -46,7 +57,7 @@ class DANADecaying(MomentumFamily):
         >>> optimizer.step()
     """
 
-    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "kappa_3", "delta")
+    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "kappa_3", "delta", "cooldown")
 
     def __init__(
         self,
@@ -54,7 +65,7 @@ class DANADecaying(MomentumFamily):
         lr: float | Tensor = 1e-3,
         *,
         c_3: float = 1.0,
-        kappa_3: float = 0.85,
+        kappa_3: float | str = 0.85,
         delta: float = 8.0,
         weight_decay: float = 0.0,
         decoupled_weight_decay: bool = False,
@@ -66,6 +77,8 @@ class DANADecaying(MomentumFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        cooldown: float | Schedule | None = None,
+        gain: str | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -73,7 +86,19 @@ class DANADecaying(MomentumFamily):
     def rule(group: dict[str, Any], t: Any) -> tuple[Any, Any, Any, Any]:
         """1, 1, c_3 (1+t)^-kappa_3, delta / (delta + t)."""
         delta = group["delta"]
-        return 1.0, 1.0, group["c_3"] * (1 + t) ** -group["kappa_3"], delta / (delta + t)
+        factor = group["c_3"] * cooldown_at(group.get("cooldown"), t)
+        decay = gain.ratio(group) if gain.asked(group) else (1 + t) ** -group["kappa_3"]
+        return 1.0, 1.0, factor * decay, delta / (delta + t)
+
+    def _scale_values(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        if gain.asked(group):  # a ratio that no formula foretells: the buffer is y itself
+            return (0.0, 0.0, group["delta"], None)
+        return super()._scale_values(group)
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
+        """As in the family; with a measured gain not as one call of torch's kernel."""
+        numbers = super().coefficients(group, t, lr)
+        return (*numbers[:4], None, numbers[5]) if gain.asked(group) else numbers
 
 
 class DANAConstant(MomentumFamily):
@@ -84,10 +109,13 @@ class DANAConstant(MomentumFamily):
         lr: SGD's learning rate, gamma_2.
         c_3: gamma_3 dimension / gamma_2.
         dimension: the number of parameters by default, a complex one counted twice; with several
-            groups, of all that the optimizer had when the group was added.
+            groups, of all that the optimizer had when the group was added. An optimizer that holds
+            a part of the model (one of several, ZeroRedundancyOptimizer, one per parameter in the
+            backward pass) sees only its own: give the model's number there. What was counted is
+            in the group and in the log "hidim.torch" at level INFO.
         delta: forgetting constant, Delta = delta / (delta + t).
         weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
-            differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
+            differentiable, stochastic_rounding, state_dtype, cooldown: as in `DANADecaying`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -98,7 +126,7 @@ class DANAConstant(MomentumFamily):
         10
     """
 
-    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "dimension", "delta")
+    scale_keys: ClassVar[tuple[str, ...]] = ("c_3", "dimension", "delta", "cooldown")
 
     def __init__(
         self,
@@ -118,6 +146,7 @@ class DANAConstant(MomentumFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        cooldown: float | Schedule | None = None,
     ) -> None:
         options = dict(locals())
         self._building = True
@@ -129,10 +158,12 @@ class DANAConstant(MomentumFamily):
             if group["dimension"] is None:
                 group["dimension"] = total
                 group["scaled_by"] = self._scale_values(group)
+                _say_counted(self, total)
 
     def _complete(self, group: dict[str, Any]) -> None:
         if group["dimension"] is None and not hasattr(self, "_building"):
-            group["dimension"] = self._number_of_reals()
+            group["dimension"] = total = self._number_of_reals()
+            _say_counted(self, total)
         super()._complete(group)
 
     def _number_of_reals(self) -> int:
@@ -143,4 +174,15 @@ class DANAConstant(MomentumFamily):
     def rule(group: dict[str, Any], t: Any) -> tuple[Any, Any, Any, Any]:
         """1, 1, c_3 / dimension, delta / (delta + t)."""
         delta = group["delta"]
-        return 1.0, 1.0, group["c_3"] / group["dimension"], delta / (delta + t)
+        factor = group["c_3"] * cooldown_at(group.get("cooldown"), t)
+        return 1.0, 1.0, factor / group["dimension"], delta / (delta + t)
+
+
+def _say_counted(optimizer: DANAConstant, total: int) -> None:
+    tensors = sum(len(group["params"]) for group in optimizer.param_groups)
+    logging.getLogger("hidim.torch").info(
+        "DANAConstant: dimension=%d, counted over the %d tensors of this optimizer; give "
+        "`dimension` where it holds a part of the model.",
+        total,
+        tensors,
+    )

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
+from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_clip
@@ -28,7 +30,8 @@ class DanaMK4(AdaptiveFamily):
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         clip: bound on the extra term of an entry, in units of lr; inf for none.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock,
+            cooldown: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -60,6 +63,8 @@ class DanaMK4(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
+        cooldown: float | Schedule | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -68,7 +73,7 @@ class DanaMK4(AdaptiveFamily):
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, the extra term's factor, clip, eps."""
         weight = group["delta"] / (group["delta"] + t)
-        alpha = group["alpha_scale"] * (1 + t) ** (1 - group["kappa"])
+        alpha = gain.growth(group, t)
         return weight, alpha, float(group["clip"]), group["eps"]
 
     def direction(

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_clip
 from hidim.torch._machine.optimizer import Params
+from hidim.torch._machine.schedules import cooldown_at
 from hidim.torch.adana import average
 
 
@@ -30,7 +32,8 @@ class DanaStar(AdaptiveFamily):
         lr: learning rate, a number or a 0-D tensor.
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock,
+            cooldown: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -63,6 +66,8 @@ class DanaStar(AdaptiveFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
+        cooldown: float | Schedule | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -72,7 +77,8 @@ class DanaStar(AdaptiveFamily):
         """a, t, 1 - kappa, alpha_scale, clip, eps."""
         weight = group["delta"] / (group["delta"] + t)
         clip = float(group.get("clip", "inf"))
-        return weight, t, 1 - group["kappa"], group["alpha_scale"], clip, group["eps"]
+        scale = group["alpha_scale"] * cooldown_at(group.get("cooldown"), t)
+        return weight, t, 1 - group["kappa"], scale, clip, group["eps"]
 
     def direction(
         self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
@@ -145,7 +151,8 @@ class DanaStarMK4(DanaStar):
         kappa, delta, eps, alpha_scale: as in `ADANA`.
         clip: bound on the inner term `extra` of an entry; inf for none.
         weight_decay, omega, t_0, peak_lr, decay_after, initial_step, maximize, foreach, fused,
-            capturable, differentiable, stochastic_rounding, state_dtype: as in `ADANA`.
+            capturable, differentiable, stochastic_rounding, state_dtype, clock,
+            cooldown: as in `ADANA`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -177,5 +184,7 @@ class DanaStarMK4(DanaStar):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        clock: str = "torch",
+        cooldown: float | Schedule | None = None,
     ) -> None:
         AdaptiveFamily.__init__(self, params, {**locals()})

@@ -15,7 +15,7 @@ from torch import Tensor
 from hidim.algorithms.schedules import Forgetting, PowerLaw, Schedule
 from hidim.torch._machine.momentum import MomentumFamily
 from hidim.torch._machine.optimizer import Params
-from hidim.torch._machine.schedules import value_at
+from hidim.torch._machine.schedules import cooldown_at, value_at
 
 _DECAY = PowerLaw(1.0, 0.85)
 _FORGETTING = Forgetting(8.0)
@@ -31,7 +31,7 @@ class GeneralMomentum(MomentumFamily):
             number of updates t = 0, 1, ...; none negative.
         rates: which of the gammas lr multiplies, gamma_2 and gamma_3 by default.
         weight_decay, decoupled_weight_decay, initial_step, maximize, foreach, fused, capturable,
-            differentiable, stochastic_rounding, state_dtype: as in `DANADecaying`.
+            differentiable, stochastic_rounding, state_dtype, cooldown: as in `DANADecaying`.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -42,7 +42,9 @@ class GeneralMomentum(MomentumFamily):
         ...     forgetting=0.1)
     """
 
-    scale_keys: ClassVar[tuple[str, ...]] = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
+    scale_keys: ClassVar[tuple[str, ...]] = (
+        "gamma_1", "gamma_2", "gamma_3", "forgetting", "cooldown",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class GeneralMomentum(MomentumFamily):
         differentiable: bool = False,
         stochastic_rounding: bool = False,
         state_dtype: torch.dtype | None = None,
+        cooldown: float | Schedule | None = None,
     ) -> None:
         super().__init__(params, locals())
 
@@ -72,4 +75,4 @@ class GeneralMomentum(MomentumFamily):
         """The four schedules at `t`."""
         names = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
         gamma_1, gamma_2, gamma_3, forgetting = (value_at(group[name], t) for name in names)
-        return gamma_1, gamma_2, gamma_3, forgetting
+        return gamma_1, gamma_2, gamma_3 * cooldown_at(group.get("cooldown"), t), forgetting

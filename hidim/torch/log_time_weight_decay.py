@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import peak
 from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.optimizer import Params
-from hidim.torch._machine.options import number
-from hidim.torch._machine.wrapper import Wrapper
+from hidim.torch._machine.wrapper import Wrapper, options_of_base
 
 
 class LogTimeWeightDecay(Wrapper):
@@ -26,14 +26,17 @@ class LogTimeWeightDecay(Wrapper):
     Args:
         params: an optimizer to wrap, or parameters, named parameters or groups for `base`.
         lr: learning rate of `base`; not used with an optimizer to wrap.
-        omega: strength; 4 in the source.
+        omega: strength; 4 in the source. A group with `"weight_decay": 0` of its own (biases and
+            norms of `param_groups`) has none unless it gives `omega` too.
         t_0: time before which the decay is flat; a tenth of the run in the source.
-        peak_lr: the schedule's highest lr; by default the lr of the group when it is added.
+        peak_lr: the schedule's highest lr; by default read from the scheduler, as in `ADANA`.
         initial_step: where t starts, 0 by default; with a base that has the option, give it
             there. t is a group's number of updates, kept in the group as `decay_step`.
         weight_decay: `base`'s own weight decay.
         base: class of the optimizer to build from parameters.
-        options: further options of `base`.
+        betas, eps, maximize, foreach, fused, capturable, differentiable: of `base`; its own
+            default where left out.
+        options: further options of `base`, such as SGD's momentum.
 
     Raises:
         ValueError: a value outside its range, or a base that has `omega` itself (ADANA and its
@@ -57,22 +60,42 @@ class LogTimeWeightDecay(Wrapper):
         initial_step: int | None = None,
         weight_decay: float = 0.0,
         base: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
+        maximize: bool | None = None,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool | None = None,
+        differentiable: bool | None = None,
         **options: Any,
     ) -> None:
         own = {"omega": omega, "t_0": t_0, "peak_lr": peak_lr, "initial_step": initial_step}
-        super().__init__(params, own, base, {"lr": lr, "weight_decay": weight_decay, **options})
+        settings = options_of_base(locals())
+        if isinstance(params, torch.optim.Optimizer):
+            groups = params.param_groups
+            if any(group.get("weight_decay") for group in [params.defaults, *groups]):
+                for group in groups:
+                    _exempt(group)
+        elif params is not None and not isinstance(params, Tensor):
+            params = [_exempt(dict(x)) if isinstance(x, dict) else x for x in params]
+        super().__init__(params, own, base, settings)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; one that says it has no weight decay has no log-time decay either."""
+        known = any(param_group is group for group in self.base.param_groups)
+        if isinstance(param_group, dict) and not known:
+            param_group = _exempt(dict(param_group))
+        super().add_param_group(param_group)
 
     def _complete(self, group: dict[str, Any]) -> None:
-        if group["peak_lr"] is None:
-            group["peak_lr"] = number(group["lr"])
-        if group["omega"] > 0 and group["peak_lr"] == 0:
-            raise ValueError("`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr.")
+        peak.begin(group)
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
         start = torch.tensor(float(group["initial_step"] or 0), device=device)
         group.setdefault("decay_step", start)
 
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Shrink the old parameters."""
+        peak.follow(group)
         group["decay_step"] += 1
         t: Any = group["decay_step"]
         lr = group["lr"]
@@ -82,9 +105,16 @@ class LogTimeWeightDecay(Wrapper):
         elif torch.compiler.is_compiling():
             t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
             lr = as_data(lr, t)
-        kept = 1 - lr / group["peak_lr"] * group["omega"] / (group["t_0"] + t)
+        kept = 1 - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
         if group.get("foreach") or group.get("fused") or params[0].device.type == "cuda":
             torch._foreach_mul_(params, kept)
         else:
             for p in params:
                 p.mul_(kept)
+
+
+def _exempt(group: dict[str, Any]) -> dict[str, Any]:
+    """The group itself, without log-time decay if it has no weight decay and names no omega."""
+    if group.get("weight_decay", 1) == 0:
+        group.setdefault("omega", 0.0)
+    return group

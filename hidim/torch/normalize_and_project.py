@@ -15,14 +15,15 @@ from torch import Tensor
 
 from hidim.torch._machine.layout import local_shard
 from hidim.torch._machine.optimizer import Params
-from hidim.torch._machine.wrapper import Wrapper
+from hidim.torch._machine.wrapper import Wrapper, options_of_base
 
 
 class NormalizeAndProject(Wrapper):
     """Any optimizer with its weights projected to their initial norms; AdamW by default.
 
     Build it after the weights are in place: the norms are those it finds, kept in the group as
-    `norms`. A weight that starts at zero is left free.
+    `norms`; of weights on the meta device, those found at the first update. A weight that starts
+    at zero is left free.
 
     Args:
         params: an optimizer to wrap, or parameters, named parameters or groups for `base`.
@@ -30,7 +31,9 @@ class NormalizeAndProject(Wrapper):
         min_dim: parameters of fewer dimensions (biases, gains) are not projected.
         weight_decay: `base`'s own weight decay.
         base: class of the optimizer to build from parameters.
-        options: further options of `base`.
+        betas, eps, maximize, foreach, fused, capturable, differentiable: of `base`; its own
+            default where left out.
+        options: further options of `base`, such as SGD's momentum.
 
     Raises:
         ValueError: a value outside its range, naming the argument.
@@ -50,24 +53,42 @@ class NormalizeAndProject(Wrapper):
         min_dim: int = 2,
         weight_decay: float = 0.0,
         base: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
+        maximize: bool | None = None,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool | None = None,
+        differentiable: bool | None = None,
         **options: Any,
     ) -> None:
-        own = {"min_dim": min_dim}
-        super().__init__(params, own, base, {"lr": lr, "weight_decay": weight_decay, **options})
+        settings = options_of_base(locals())
+        super().__init__(params, {"min_dim": min_dim}, base, settings)
 
     @torch.no_grad()
     def _complete(self, group: dict[str, Any]) -> None:
         if "norms" not in group:
-            group["norms"] = [
-                float(_norm(p)) if p.dim() >= group["min_dim"] else 0.0 for p in group["params"]
-            ]
+            group["norms"] = [_start(group, p) for p in group["params"]]
+
+    def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Measure what has come from the meta device since."""
+        if None in group["norms"]:
+            pairs = zip(group["params"], group["norms"], strict=True)
+            group["norms"] = [_start(group, p) if norm is None else norm for p, norm in pairs]
 
     def after(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Rescale what moved."""
         for p, norm in zip(group["params"], group["norms"], strict=True):
-            if p.grad is not None and norm > 0:
+            if norm and p.grad is not None:
                 size = _norm(p)
                 local_shard(p).mul_(torch.where(size > 0, norm / size, 1.0))
+
+
+def _start(group: dict[str, Any], p: Tensor) -> float | None:
+    """The norm to keep: 0 for none, None while the weight has no memory yet."""
+    if p.dim() < group["min_dim"]:
+        return 0.0
+    return None if p.is_meta else float(_norm(p))
 
 
 def _norm(p: Tensor) -> Tensor:

@@ -83,6 +83,12 @@ CASES = [
     ),
     Case("accelerated-sgd", ours.AcceleratedSGD, reference.AcceleratedSGD, {"lr": 0.01}),
     Case("stochastic-nesterov", ours.StochasticNesterov, reference.StochasticNesterov),
+    Case(
+        "adana, the authors' factor",
+        ours.ADANA,
+        reference.ADANA,
+        {"lr": 0.01, "alpha_form": "whole", "alpha_scale": 2.0},
+    ),
     Case("adana", ours.ADANA, reference.ADANA, {"lr": 0.01}),
     Case("adana, decays", ours.ADANA, reference.ADANA, {"lr": 0.01, **_DECAY}),
     Case(

@@ -129,6 +129,7 @@ EXAMPLES = {
     "WSD": hidim.WSD(30, 5, 0.3),
     "WSD, exponential": hidim.WSD(30, 0, 0.3, 0.1, "exponential"),
     "Cosine": hidim.Cosine(20, 0.1),
+    "CoolDown": hidim.CoolDown(25, 0.2),
     "PowerLaw": hidim.PowerLaw(1.0, 0.6),
     "Forgetting": hidim.Forgetting(8.0),
     "NesterovWeight": hidim.algorithms.schedules.NesterovWeight(0.1),

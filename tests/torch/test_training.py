@@ -117,6 +117,8 @@ COMPILED = [
     (ours.DANADecaying, {"lr": 0.01}),
     (ours.ADANA, {"lr": 0.01, "omega": 4.0}),
     (ours.DanaStarMK4, {"lr": 0.01}),
+    (ours.DANADecaying, {"lr": 0.01, "gain": "measured", "cooldown": 30}),
+    (ours.ADANA, {"lr": 0.01, "gain": "measured"}),
     (ours.GeneralMomentum, {"lr": 0.01, "gamma_2": hidim.Warmup(5) * hidim.Cosine(30)}),
 ]
 
@@ -264,6 +266,8 @@ DISTRIBUTED = [
     (ours.DanaStar, {"lr": 0.01}),
     (ours.NormalizeAndProject, {"lr": 0.01, "base": ours.ADANA}),
     (ours.LogTimeWeightDecay, {"lr": 0.01, "t_0": 10.0, "base": ours.DANADecaying}),
+    (ours.DANADecaying, {"lr": 0.1, "gain": "measured", "cooldown": 20}),
+    (ours.ADANA, {"lr": 0.01, "gain": "measured"}),
 ]
 IMPLS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
 
@@ -310,6 +314,8 @@ def _worker(rank, folder, kind):
                 optimizer = cls(model.parameters(), **{**options, "lr": 9.0}, **impl)
                 set_optimizer_state_dict(model, optimizer, saved)
             _losses(model, optimizer, share)
+            seen = ours.monitor(optimizer)
+            results[number, path, "norms"] = [seen["gradient_norm"], seen["weight_norm"]]
             full = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in model.parameters()]
             results[number, path] = [p.detach().clone() for p in full]
     if rank == 0:
@@ -333,7 +339,10 @@ def test_two_processes_train_as_one(kind, tmp_path):
         optimizer = cls(model.parameters(), **options)
         _losses(model, optimizer, slice(None))
         _losses(model, optimizer, slice(None))
+        seen = ours.monitor(optimizer)
         for path in range(len(IMPLS)):
+            norms = [seen["gradient_norm"], seen["weight_norm"]]
+            assert results[number, path, "norms"] == pytest.approx(norms, rel=1e-3)
             # The mean over two halves is summed in another order: float32 rounding, normalised
             # by sqrt(v) for the adaptive rules.
             alone = [p.detach() for p in model.parameters()]

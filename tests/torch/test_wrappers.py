@@ -143,7 +143,7 @@ def test_bad_values_and_foreign_checkpoints_are_refused():
     with pytest.raises(ValueError, match="omega"):
         ours.LogTimeWeightDecay(params, omega=-1.0)
     with pytest.raises(ValueError, match="peak_lr"):
-        ours.LogTimeWeightDecay(params, lr=0.0)
+        ours.LogTimeWeightDecay(params, peak_lr=0.0)
     with pytest.raises(ValueError, match="min_dim"):
         ours.NormalizeAndProject(params, min_dim=-1)
     with pytest.raises(ValueError, match="omega"):
@@ -194,3 +194,47 @@ def test_the_norm_of_bfloat16_weights_is_not_itself_rounded():
     p = torch.nn.Parameter(torch.full((37, 5), 0.3, dtype=torch.bfloat16))
     (norm,) = ours.NormalizeAndProject([p]).param_groups[0]["norms"]
     assert norm == pytest.approx(p.detach().double().norm().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("wrap", [ours.LogTimeWeightDecay, ours.NormalizeAndProject])
+def test_hooks_of_all_optimizers_run_once_and_those_of_the_base_still_run(wrap):
+    from torch.optim.optimizer import (
+        register_optimizer_step_post_hook,
+        register_optimizer_step_pre_hook,
+    )
+
+    seen = []
+    handles = [
+        register_optimizer_step_pre_hook(lambda o, *_: seen.append(("pre", type(o)))),
+        register_optimizer_step_post_hook(lambda o, *_: seen.append(("post", type(o)))),
+    ]
+    try:
+        params = weights()
+        optimizer = wrap(torch.optim.AdamW(params))
+        optimizer.base.register_step_pre_hook(lambda *_: seen.append("own"))
+        run(optimizer, params, 2)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert seen == [("pre", wrap), "own", ("post", wrap)] * 2
+
+
+def test_weights_that_come_from_the_meta_device_keep_the_norm_they_came_with():
+    (w, b) = (Parameter(torch.empty(shape, device="meta")) for shape in ((4, 3), (4,)))
+    optimizer = ours.NormalizeAndProject([w, b], lr=0.1)
+    assert optimizer.param_groups[0]["norms"] == [None, 0.0]
+    torch.utils.swap_tensors(w, Parameter(torch.ones(4, 3)))
+    torch.utils.swap_tensors(b, Parameter(torch.ones(4)))
+    run(optimizer, [w, b], 3)
+    assert w.detach().norm().item() == pytest.approx(12**0.5, rel=1e-6)
+
+
+def test_signatures_of_wrappers_name_what_most_bases_take():
+    import inspect
+
+    for cls in (ours.LogTimeWeightDecay, ours.NormalizeAndProject):
+        names = set(inspect.signature(cls).parameters)
+        assert {"betas", "eps", "maximize", "foreach", "fused", "capturable"} <= names
+        optimizer = cls(weights(), lr=0.1, base=torch.optim.SGD, momentum=0.9, maximize=True)
+        assert optimizer.param_groups[0]["momentum"] == 0.9
+        assert optimizer.param_groups[0]["maximize"] is True

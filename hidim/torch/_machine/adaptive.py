@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import peak
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
-from hidim.torch._machine.options import number
 
 
 class AdaptiveFamily(HidimOptimizer):
@@ -52,18 +52,21 @@ class AdaptiveFamily(HidimOptimizer):
         super().add_param_group(param_group)
 
     def _complete(self, group: dict[str, Any]) -> None:
-        if group["peak_lr"] is None:
-            group["peak_lr"] = number(group["lr"])
-        if group["omega"] > 0 and group["peak_lr"] == 0:
-            raise ValueError("`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr.")
+        peak.begin(group)
+
+    def before_group(self, group: dict[str, Any]) -> None:
+        """Read the schedule's peak where the group says it."""
+        peak.follow(group)
 
     def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
         """Kept factor, lr, then the member's numbers."""
+        if group.get("clock") == "jax":
+            t = t - 1
         kept = 1.0
         if group["weight_decay"]:
             kept = kept - lr * group["weight_decay"]
         if group["omega"]:
-            kept = kept - lr / group["peak_lr"] * group["omega"] / (group["t_0"] + t)
+            kept = kept - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
         return kept, lr, *self.numbers(group, t)
 
     def single(

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from hidim.torch._machine.options import FLAGS, RULE_OPTIONS, check_group
+from hidim.torch._machine.gain import SHADOW, shadow_dtype
+from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.plain import from_plain
 
 
@@ -100,7 +101,8 @@ def _checked_groups(optimizer: Loadable, saved: Any) -> list[dict[str, Any]]:
                 f"optimizer's group: {len(old['params'])} parameters in group {number}, and "
                 f"this {type(optimizer).__name__} has {len(group['params'])}"
             )
-        missing = [key for key in optimizer.defaults if key not in old and key not in FLAGS]
+        optional = {*FLAGS, *LATER}
+        missing = [key for key in optimizer.defaults if key not in old and key not in optional]
         if missing:
             raise ValueError(wrong(optimizer, f"group {number} lacks {', '.join(missing)}"))
         foreign = sorted(RULE_OPTIONS & set(old) - set(optimizer.defaults))
@@ -133,13 +135,14 @@ def _checked_entry(
                 f"the state of parameter {saved_id} lacks {', '.join(missing)} (it has: {found})",
             )
         )
-    foreign = [str(key) for key in entry if key not in needed]
+    extra = [SHADOW] if SHADOW in entry else []
+    foreign = [str(key) for key in entry if key not in (*needed, *extra)]
     if foreign:
         raise ValueError(
             wrong(optimizer, f"parameter {saved_id} has unknown state {', '.join(foreign)}")
         )
     checked: dict[str, Any] = {"step": _step_tensor(optimizer, saved_id, entry, param, group)}
-    for key in optimizer.buffers:
+    for key in (*optimizer.buffers, *extra):
         value = entry[key]
         shape = tuple(getattr(value, "shape", ()))
         if not isinstance(value, Tensor) or shape != tuple(param.shape):
@@ -150,7 +153,7 @@ def _checked_entry(
                     f"{tuple(param.shape)}",
                 )
             )
-        dtype = optimizer.buffer_dtype(group, param)
+        dtype = shadow_dtype(param) if key == SHADOW else optimizer.buffer_dtype(group, param)
         checked[key] = value.detach().to(device=param.device, dtype=dtype, copy=True)
     return checked
 

@@ -1,4 +1,4 @@
-"""The one place that touches torch's private decorators, with fallbacks if they go.
+"""The one place that touches torch's private decorators and hooks, with fallbacks if they go.
 
 torch.optim's own decorator sets the grad mode from `differentiable` around a step and breaks the
 graph there, so that a compiled step is an inference graph without an epilogue of copies. Its
@@ -9,7 +9,9 @@ the compiler (half of torch's own time) when the function is called and not when
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -33,4 +35,28 @@ except ImportError:  # pragma: no cover - the private name went away
     outside_graphs = torch.compiler.disable
 
 
-__all__ = ["outside_graphs", "step_in_grad_mode"]
+_NAMES = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+_MODULE = importlib.import_module("torch.optim.optimizer")  # torch.optim drops this attribute
+_GLOBAL_HOOKS: list[Any] = [getattr(_MODULE, name, {}) for name in _NAMES]
+
+
+@contextmanager
+def _without_global_hooks() -> Iterator[None]:
+    kept = [(hooks, hooks.copy()) for hooks in _GLOBAL_HOOKS]
+    for hooks, _ in kept:
+        hooks.clear()
+    try:
+        yield
+    finally:
+        for hooks, before in kept:
+            hooks.update(before)
+
+
+def silent_global_hooks() -> AbstractContextManager[None]:
+    """While it lasts, the steps of other optimizers run no hooks registered for all of them."""
+    if torch.compiler.is_compiling() or not any(_GLOBAL_HOOKS):
+        return nullcontext()
+    return _without_global_hooks()
+
+
+__all__ = ["outside_graphs", "silent_global_hooks", "step_in_grad_mode"]

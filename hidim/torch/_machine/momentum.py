@@ -68,6 +68,7 @@ class MomentumFamily(HidimOptimizer):
         """Rescale the buffers if the values they are scaled with have been edited."""
         new = self._scale_values(group)
         old = tuple(group.get("scaled_by", new))
+        old += (None,) * (len(new) - len(old))  # version 0.1 had no cool-down
         if old != new:
             for p in group["params"]:
                 entry = self.state.get(p)

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
@@ -34,7 +35,7 @@ from hidim.torch._machine.layout import (
     uniform,
     widen,
 )
-from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.paths import choose_path, slices
 from hidim.torch._machine.plain import to_plain
 
@@ -56,8 +57,10 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Params, options: dict[str, Any]) -> None:
         skip = ("self", "params", "__class__")
+        options = {k: v for k, v in options.items() if k not in skip}
+        check_group(options)  # before the parameters are looked at, as torch does
         self._clocks: dict[int, Clock] = defaultdict(Clock)  # of the groups, by identity
-        super().__init__(params, {k: v for k, v in options.items() if k not in skip})
+        super().__init__(params, options)
 
     # --- what a rule implements ---------------------------------------------------------------
 
@@ -106,8 +109,9 @@ class HidimOptimizer(torch.optim.Optimizer):
         super().__setstate__(state)
         self._clocks = defaultdict(Clock)
         for group in self.param_groups:
-            for name, value in FLAGS.items():
-                group.setdefault(name, value)
+            for name, value in {**LATER, **FLAGS}.items():
+                if name in FLAGS or name in self.defaults:
+                    group.setdefault(name, value)
 
     # --- checkpoints --------------------------------------------------------------------------
 
@@ -148,6 +152,7 @@ class HidimOptimizer(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
+        gain.measure(self)
         # A graph breaks here, and only here.
         data = coefficients_as_data(self) if self._graphed() else None
         for number, group in enumerate(self.param_groups):

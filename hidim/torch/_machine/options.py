@@ -26,6 +26,9 @@ FLAGS: dict[str, Any] = {
     "state_dtype": None,
 }
 
+# Options that came after version 0.1: what they are in a checkpoint that lacks them.
+LATER: dict[str, Any] = {"clock": "torch", "gain": None, "cooldown": None}
+
 _POSITIVE = {"kappa", "kappa_3", "delta", "dimension", "clip", "xi", "small_const"}
 _NON_NEGATIVE = {
     "lr", "weight_decay", "c_3", "eps", "alpha_scale", "gradient_scale", "omega", "t_0", "peak_lr",
@@ -39,7 +42,7 @@ RULE_OPTIONS = {
 }  # fmt: skip
 _MAY_BE_ZERO = {"kappa_3"}  # the constant-rate reduction
 _MAY_BE_NONE = {"dimension", "peak_lr"}
-_FREE = ("foreach", "fused", "state_dtype")
+_FREE = ("foreach", "fused", "state_dtype", "gain", "cooldown")
 _SCHEDULES = {"gamma_1", "gamma_2", "gamma_3", "forgetting"}
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -52,17 +55,23 @@ def check_group(group: dict[str, Any]) -> None:
         raise ValueError("`fused` and `foreach` cannot both be True; give one of them.")
     if group.get("differentiable") and group.get("fused"):
         raise ValueError("`fused=True` does not support differentiable=True; leave `fused` out.")
+    if group.get("differentiable") and (group.get("gain") or group.get("kappa_3") == "auto"):
+        raise ValueError("`gain` cannot be measured with differentiable=True; give kappa_3.")
     for flag in ("differentiable", "capturable"):
         if group.get("stochastic_rounding") and group.get(flag):
             raise ValueError(f"`stochastic_rounding` does not go with {flag}=True; drop one.")
+    if group.get("clock") == "jax" and group.get("omega") and group.get("t_0") == 0:
+        raise ValueError('`t_0` must be positive with clock="jax": t is 0 in the first update.')
     if group.get("capturable"):
-        for name in _SCHEDULES & set(group):
+        for name in (_SCHEDULES | {"cooldown"}) & set(group):
             value_at(group[name], torch.zeros(1))  # refuses a schedule that torch cannot evaluate
 
 
 def check_option(name: str, value: Any) -> None:
     """Refuse one bad value; names without a rule pass."""
     if value is None and (name in _MAY_BE_NONE or name in _FREE):
+        return
+    if name == "kappa_3" and value == "auto":
         return
     if isinstance(value, str) and name in _POSITIVE | _NON_NEGATIVE | _SCHEDULES:
         raise ValueError(f"`{name}` must be a number, got {value!r}.")
@@ -90,17 +99,37 @@ def check_option(name: str, value: Any) -> None:
     elif name == "betas":
         _check_betas(value)
     elif name == "alpha_form":
-        checks.choice(name, value, ("code", "readme"))
+        checks.choice(name, value, ("code", "readme", "whole"))
+    elif name == "gain":
+        checks.choice(name, value, ("measured",))
+    elif name == "cooldown":
+        _check_cooldown(value)
+    elif name == "clock":
+        checks.choice(name, value, ("torch", "jax"))
     elif name == "state_dtype" and value not in _STATE_DTYPES:
         raise ValueError(f"`state_dtype` must be a real floating dtype or None, got {value!r}.")
+
+
+def _check_cooldown(value: Any) -> None:
+    if isinstance(value, Schedule):
+        _check_schedule("cooldown", value)
+        return
+    if isinstance(value, str | torch.Tensor) or callable(value):
+        raise ValueError(
+            f"`cooldown` must be the number of updates of the run or a schedule, got {value!r}; "
+            "for example 20_000 or hidim.CoolDown(20_000, 0.1)."
+        )
+    checks.whole("cooldown", value, minimum=1)
 
 
 def _check_schedule(name: str, value: Any) -> None:
     if not isinstance(value, Schedule):
         if callable(value):
             raise ValueError(
-                f"`{name}` must be a number or a schedule of hidim, got a {type(value).__name__}: "
-                "derive a frozen dataclass from hidim.algorithms.Schedule."
+                f"`{name}` must be a number or a schedule, got a {type(value).__name__}, which no "
+                "checkpoint could hold. hidim has PowerLaw, Forgetting, Warmup, Cosine, WSD, Table "
+                "and their products, for example hidim.PowerLaw(1.0, 0.85); one of your own is a "
+                "frozen dataclass that derives from hidim.algorithms.Schedule."
             )
         checks.non_negative(name, value)
         return

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.schedules import CoolDown, Schedule
 
 
 def value_at(schedule: Any, t: Any) -> Any:
@@ -30,3 +30,12 @@ def value_at(schedule: Any, t: Any) -> Any:
             "write it as __call__(self, t, xp=numpy)."
         )
     return schedule(t, torch)
+
+
+def cooldown_at(cooldown: Any, t: Any) -> Any:
+    """The factor on the momentum term at `t`: 1 for None, `CoolDown` for a number of updates."""
+    if cooldown is None:
+        return 1.0
+    if not isinstance(cooldown, Schedule):
+        cooldown = CoolDown(cooldown)
+    return value_at(cooldown, t)

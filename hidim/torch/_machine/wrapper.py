@@ -9,14 +9,24 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
-from hidim.torch._machine.compat import step_in_grad_mode
+from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
 from hidim.torch._machine.optimizer import Params
-from hidim.torch._machine.options import FLAGS, check_group, refuse_sparse
+from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
-_OPTIONAL = {*FLAGS, "amsgrad", "decoupled_weight_decay", "nesterov"}
+_OPTIONAL = {*FLAGS, *LATER, "amsgrad", "decoupled_weight_decay", "nesterov"}
 _CHECKED = {"lr", "weight_decay"}  # of the base; the rest is the base's to check
+
+# Options that most optimizers have, spelt out in the wrappers' signatures.
+_OF_BASE = ("betas", "eps", "maximize", "foreach", "fused", "capturable", "differentiable")
+
+
+def options_of_base(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a wrapper's arguments say of its base; what was left out is the base's to choose."""
+    given = {name: arguments[name] for name in _OF_BASE if arguments[name] is not None}
+    both = {"lr": arguments["lr"], "weight_decay": arguments["weight_decay"]}
+    return {**both, **given, **arguments["options"]}
 
 
 class Wrapper(torch.optim.Optimizer):
@@ -95,7 +105,8 @@ class Wrapper(torch.optim.Optimizer):
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
-        self.base.step()
+        with silent_global_hooks():  # they are this step's, and run once
+            self.base.step()
         for group, params in moving:
             self.after(group, params)
         return loss

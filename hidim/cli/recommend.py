@@ -1,0 +1,104 @@
+"""`hidim recommend`: which numbers to type for ADANA or DANA, from an AdamW or SGD that works."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
+from hidim.cli import common
+from hidim.cli.numbers import count, number, one_of
+from hidim.support.checks import whole
+
+SUMMARY = "ADANA's or DANA's numbers from an AdamW or SGD run that works, with reasons."
+
+EXAMPLE = """\
+example: a language model of 124 million parameters, 2.5 billion tokens
+  hidim recommend --for adana --parameters 124e6 --tokens 2.5e9 --adamw-lr 6e-4 \\
+      --batch-tokens 65536 --weight-decay 0.1
+
+from SGD with momentum, 20,000 updates
+  hidim recommend --for dana-decaying --sgd-lr 0.1 --momentum 0.9 --steps 20000
+"""
+
+_FOR = ("adana", "dana-decaying")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--for",
+        dest="optimizer",
+        type=one_of("for", _FOR),
+        metavar="NAME",
+        default=_FOR[0],
+        help=f"{' or '.join(_FOR)} ({_FOR[0]})",
+    )
+    group.add_argument("--parameters", type=count, metavar="N", help="of the whole model")
+    group.add_argument("--tokens", type=count, metavar="N", help="of the run")
+    group.add_argument("--batch-tokens", type=count, metavar="N", help="per update")
+    group.add_argument("--steps", type=count, metavar="N", help="updates (tokens / batch-tokens)")
+    group.add_argument("--adamw-lr", type=number, metavar="X", help="AdamW's peak learning rate")
+    group.add_argument("--sgd-lr", type=number, metavar="X", help="SGD's peak learning rate")
+    group.add_argument("--momentum", type=number, metavar="X", default=0.9, help="SGD's (0.9)")
+    group.add_argument(
+        "--weight-decay", type=number, metavar="X", help="of that run (AdamW 0.01, SGD 0)"
+    )
+    common.add_output_flags(parser, plot=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look up, print."""
+    common.check_outputs(args)
+    found = _found(args)
+    columns = {
+        "option": [*found.options, "warmup", "clip"],
+        "value": [f"{x:.4g}" for x in [*found.options.values(), found.warmup, found.clip]],
+    }
+    low, high = found.lr_interval
+    sweep = "; ".join(
+        ", ".join(f"{name}={value:.3g}" for name, value in one.items()) for one in found.sweep
+    )
+    said = [
+        f"{found.optimizer}: {found.verdict}",
+        "",
+        common.table(columns),
+        "",
+        f"lr between {low:.3g} and {high:.3g}",
+        f"with three runs: {sweep}",
+        "",
+        *(f"- {reason}" for reason in found.reasons),
+    ]
+    return common.hand_back(args, columns=columns, answer=_plain(found), text="\n".join(said))
+
+
+def _found(args: argparse.Namespace) -> Transfer:
+    steps = args.steps
+    if steps is None and args.tokens is not None and args.batch_tokens is not None:
+        steps = max(round(args.tokens / args.batch_tokens), 1)
+    if steps is None:
+        raise ValueError("`steps` is not known: give steps=20000, or tokens and batch_tokens.")
+    steps = int(whole("steps", steps, minimum=1))
+    if args.optimizer == "dana-decaying":
+        if args.sgd_lr is None:
+            raise ValueError("`sgd_lr` is needed for dana-decaying: give sgd_lr=0.1.")
+        return dana_from_sgd(
+            args.sgd_lr, steps=steps, momentum=args.momentum, weight_decay=args.weight_decay or 0.0
+        )
+    if args.adamw_lr is None:
+        raise ValueError("`adamw_lr` is needed for adana: give adamw_lr=6e-4.")
+    if args.parameters is None:
+        raise ValueError("`parameters` is needed for adana: give parameters=124e6.")
+    return adana_from_adamw(
+        args.adamw_lr,
+        steps=steps,
+        parameters=args.parameters,
+        weight_decay=0.01 if args.weight_decay is None else args.weight_decay,
+        batch_tokens=args.batch_tokens,
+    )
+
+
+def _plain(found: Transfer) -> dict[str, Any]:
+    return {**asdict(found), "reasons": list(found.reasons), "sweep": list(found.sweep)}

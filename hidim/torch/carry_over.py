@@ -1,0 +1,133 @@
+"""An optimizer for whoever has a working run of AdamW or SGD, with the reasons for its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
+from hidim.torch._machine.optimizer import Params
+from hidim.torch.adana import ADANA
+from hidim.torch.dana import DANADecaying
+
+
+def from_adamw(
+    params: Params,
+    *,
+    lr: float,
+    steps: int,
+    betas: tuple[float, float] = (0.9, 0.999),
+    weight_decay: float = 0.01,
+    model_parameters: float | None = None,
+    batch_tokens: float | None = None,
+    **options: Any,
+) -> ADANA:
+    """An `ADANA` in the place of an AdamW that works.
+
+    Use the schedule of the AdamW run on it (warm-up and decay are factors), with its clip.
+
+    Args:
+        params: parameters, named parameters or groups, as for AdamW. A group's own lr is moved by
+            the same factor; one that says `"weight_decay": 0` has no log-time decay.
+        lr: AdamW's peak learning rate.
+        steps: updates of the run.
+        betas, weight_decay: AdamW's.
+        model_parameters: of the whole model; by default those given here.
+        batch_tokens: tokens per update, for the verdict among the reasons.
+        options: further options of `ADANA`, which win.
+
+    Returns:
+        The optimizer; `.reasons` are lines of text, `.transfer` has intervals, the verdict and
+        what to sweep.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(100, 10)
+        >>> optimizer = from_adamw(model.parameters(), lr=1e-3, weight_decay=0.1, steps=20_000)
+        >>> optimizer.param_groups[0]["omega"], optimizer.param_groups[0]["t_0"]
+        (4.0, 2000.0)
+        >>> optimizer.reasons[1]
+        "kappa = 0.85: the authors' value; .75 to .9 differ little once lr is tuned"
+    """
+    given, total = _listed(params)
+    found = adana_from_adamw(
+        lr, steps=steps, parameters=model_parameters or total, betas=betas,
+        weight_decay=weight_decay, batch_tokens=batch_tokens,
+    )  # fmt: skip
+    factor = found.options["lr"] / lr
+    optimizer: Any = ADANA(_moved(given, factor, True), **{**found.options, **options})
+    return _explained(optimizer, found)
+
+
+def from_sgd(
+    params: Params,
+    *,
+    lr: float,
+    steps: int,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    **options: Any,
+) -> DANADecaying:
+    """A `DANADecaying` in the place of an SGD that works.
+
+    Args:
+        params: parameters, named parameters or groups, as for SGD.
+        lr: SGD's peak learning rate.
+        steps: updates of the run.
+        momentum, weight_decay: SGD's.
+        options: further options of `DANADecaying`, which win.
+
+    Returns:
+        The optimizer, with `.reasons` and `.transfer` as of `from_adamw`.
+
+    Raises:
+        ValueError: a value outside its range, naming the argument.
+
+    Example:
+        >>> import torch
+        >>> optimizer = from_sgd(torch.nn.Linear(3, 1).parameters(), lr=0.1, steps=10_000)
+        >>> optimizer.param_groups[0]["lr"]
+        0.5
+    """
+    given, _ = _listed(params)
+    found = dana_from_sgd(lr, steps=steps, momentum=momentum, weight_decay=weight_decay)
+    factor = found.options["lr"] / lr
+    optimizer: Any = DANADecaying(_moved(given, factor, False), **{**found.options, **options})
+    return _explained(optimizer, found)
+
+
+def _listed(params: Params) -> tuple[list[Any], float]:
+    given: list[Any] = []
+    total = 0
+    for item in params:
+        inside = item["params"] if isinstance(item, dict) else [item]
+        inside = [inside] if hasattr(inside, "numel") else list(inside)  # a generator is read once
+        given.append({**item, "params": inside} if isinstance(item, dict) else item)
+        total += sum((x[1] if isinstance(x, tuple) else x).numel() for x in inside)
+    return given, max(float(total), 1.0)
+
+
+def _moved(given: list[Any], factor: float, adaptive: bool) -> list[Any]:
+    """Groups with their own learning rates and weight decays carried over too."""
+    moved = []
+    for item in given:
+        if isinstance(item, dict):
+            item = dict(item)
+            if "lr" in item:
+                item["lr"] = item["lr"] * factor
+            if item.get("weight_decay"):
+                if adaptive:  # log-time decay takes its place
+                    del item["weight_decay"]
+                else:
+                    item["weight_decay"] = item["weight_decay"] / factor
+            for name in ("betas", "amsgrad", "momentum", "dampening", "nesterov"):
+                item.pop(name, None)
+        moved.append(item)
+    return moved
+
+
+def _explained(optimizer: Any, found: Transfer) -> Any:
+    optimizer.reasons, optimizer.transfer = list(found.reasons), found
+    return optimizer

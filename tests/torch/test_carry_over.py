@@ -1,0 +1,121 @@
+"""Numbers that carry over from AdamW and SGD, in Python and at the command line."""
+
+import json
+
+import pytest
+import torch
+
+import hidim.torch as ours
+from hidim.algorithms import transfer
+from hidim.cli.main import main
+
+
+def test_the_laws_and_the_table_say_what_they_were_published_to_say():
+    assert transfer.law("adamw", 0.0) == pytest.approx(12.8 * 1.67e4**-0.515)
+    for millions, adamw, mk4 in transfer.PER_SIZE:
+        n = transfer.without_embeddings(millions * 1e6)
+        assert 0.5 < transfer.law("adamw", n) / adamw < 1.6
+        assert mk4 < transfer.law("adana", n) < 8 * mk4
+    assert transfer.without_embeddings(664e6) == pytest.approx(36864 * 24**3, rel=0.01)
+
+
+def test_adana_comes_with_its_numbers_and_reasons_and_groups_keep_their_ratios():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
+    groups = ours.param_groups(model, weight_decay=0.1)
+    groups[1]["lr"] = 1e-4
+    optimizer = ours.from_adamw(
+        groups, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, steps=5000, model_parameters=124e6
+    )
+    first, second = optimizer.param_groups
+    assert isinstance(optimizer, ours.ADANA)
+    assert second["lr"] == pytest.approx(first["lr"] / 10)
+    assert (first["omega"], second["omega"]) == (4.0, 0.0)
+    assert first["weight_decay"] == second["weight_decay"] == 0.0
+    assert (first["t_0"], first["cooldown"]) == (500.0, 5000)
+    assert len(optimizer.reasons) >= 6
+    assert groups[0]["weight_decay"] == 0.1  # what was given stays as it was
+    low, high = optimizer.transfer.lr_interval
+    assert low < first["lr"] < high
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    own = ours.from_adamw(model.parameters(), lr=1e-3, steps=10, kappa=0.8, weight_decay=0)
+    assert (own.param_groups[0]["kappa"], own.param_groups[0]["omega"]) == (0.8, 0.0)
+
+
+def test_sgd_with_momentum_becomes_dana_at_half_its_effective_rate():
+    optimizer = ours.from_sgd(
+        torch.nn.Linear(3, 1).parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3, steps=9000
+    )
+    (group,) = optimizer.param_groups
+    assert isinstance(optimizer, ours.DANADecaying)
+    assert group["lr"] * group["weight_decay"] == pytest.approx(0.1 * 1e-3)
+    assert group["lr"] == pytest.approx(0.5)
+    assert transfer.dana_from_sgd(0.1, steps=10, momentum=0.0).options["lr"] == 0.1
+
+
+def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against():
+    def spread(parameters):
+        found = transfer.adana_from_adamw(1e-3, steps=20_000, parameters=parameters)
+        return round(found.lr_interval[1] / found.lr_interval[0], 6)
+
+    assert spread(1e4) > spread(1e7) > spread(1e8) == spread(6e8) < spread(7e9)
+
+    def verdict(steps, parameters, batch):
+        return transfer.adana_from_adamw(
+            1e-3, steps=steps, parameters=parameters, batch_tokens=batch
+        ).verdict
+
+    assert verdict(20_000, 124e6, 65_536) == "meant"
+    assert verdict(1000, 124e6, 65_536) == "doubtful"
+    assert verdict(5000, 100e6, 2**20) == "not meant"
+    assert verdict(50_000, 1e9, 2**20) == "doubtful"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lr": 0.0}, "lr"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 1.5}, "steps"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"batch_tokens": 0}, "batch_tokens"),
+        ({"kappa": -1.0}, "kappa"),
+    ],
+)
+def test_bad_values_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        ours.from_adamw(
+            [torch.nn.Parameter(torch.ones(3))], **{"lr": 1e-3, "steps": 100, **options}
+        )
+
+
+def test_the_command_line_gives_the_same_numbers(capsys):
+    asked = "recommend --for adana --parameters 124e6 --tokens 2.5e9 --adamw-lr 6e-4"
+    assert main([*asked.split(), "--batch-tokens", "65536", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    same = transfer.adana_from_adamw(6e-4, steps=38147, parameters=124e6, batch_tokens=65536)
+    assert found["options"] == same.options
+    assert found["verdict"] == "meant"
+    assert main([*asked.split(), "--batch-tokens", "65536"]) == 0
+    assert "with three runs" in capsys.readouterr().out
+    assert main(["recommend", "--for", "dana-decaying", "--sgd-lr", "0.1", "--steps", "9000"]) == 0
+    assert "0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("--adamw-lr 1e-3 --parameters 1e6", "--steps"),
+        ("--parameters 1e6 --steps 100", "--adamw-lr"),
+        ("--adamw-lr 1e-3 --steps 100", "--parameters"),
+        ("--for dana-decaying --steps 100", "--sgd-lr"),
+        ("--for sgd --steps 100", "--for"),
+        ("--adamw-lr -1 --parameters 1e6 --steps 100", "lr"),
+    ],
+)
+def test_the_command_line_refuses_in_one_line_with_the_remedy(asked, words, capsys):
+    assert main(["recommend", *asked.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
