@@ -75,9 +75,9 @@ class Elsewhere(types.ModuleType):
 
 found = builtins.__import__
 
-def guarded(name, scope=None, locals=None, names=(), level=0):
-    module = found(name, scope, locals, names, level)
-    if not level and asked_by_hidim(scope):
+def guarded(name, globals=None, locals=None, fromlist=(), level=0):
+    module = found(name, globals, locals, fromlist, level)
+    if not level and asked_by_hidim(globals):
         if name.split(".")[0] in MODULES:
             raise ModuleNotFoundError(f"{name} is of POSIX alone", name=name)
         if name in NAMES:

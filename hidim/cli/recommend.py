@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         ", ".join(f"{name}={value:.3g}" for name, value in one.items()) for one in found.sweep
     )
     said = [
-        f"{found.optimizer}: {found.verdict}",
+        f"{found.optimizer} for a run of this size, batch and length: {found.verdict}",
         "",
         common.table(columns),
         "",

@@ -48,7 +48,11 @@ class Configuration:
     @cached_property
     def spectrum(self) -> hidim.Spectrum:
         """The problem in its eigenbasis."""
-        return self.problem.spectrum(self.seed)
+        spectrum = self.problem.spectrum(self.seed)
+        # The problem is the equivalent itself, not the few nodes that stand for it.
+        for _ in range(2):
+            spectrum = spectrum.finer or spectrum
+        return spectrum
 
     @cached_property
     def at(self) -> np.ndarray:
