@@ -74,8 +74,8 @@ def solve(
     )
     last = float(ascending[-1])
     followed = system.sharper(last) if chosen == "exact" else system
-    told = [followed.caution(last), followed.doubts(ascending, found.record.columns[shown])]
-    caution = "; ".join(filter(None, told)) if chosen != "matrix" else ""
+    caution = followed.caution(last) if chosen != "matrix" else ""
+    doubt = followed.doubts(ascending, found.record.columns[shown])
     facts = {
         "hidim": __version__,
         "engine": chosen,
@@ -89,6 +89,8 @@ def solve(
         "effort": found.record.effort,
         **followed.facts(last),
     }
+    if doubt:
+        facts["finite_size"] = doubt
     if caution:
         facts["caution"] = caution
         found = replace(found, kept=False)

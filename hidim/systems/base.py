@@ -346,9 +346,9 @@ class System(ABC):
         return ""
 
     def doubts(self, at: Array, risk: Array) -> str:
-        """What a run through these risks at the steps `at` tells against itself.
+        """What a finite size may have made of a run through these risks at the steps `at`.
 
-        As `caution` says it beforehand; mostly nothing.
+        It stands in the provenance, as "finite_size"; mostly nothing.
         """
         return ""
 

@@ -44,6 +44,7 @@ SCHEDULES = [
     *(Tail(200, 1000, 0.1, shape) for shape in ("linear", "cosine", "exponential", "sqrt")),
     PowerFall(50, 0.5),
     PowerFall(50, 0.5, until=500),
+    hidim.CoolDown(1000),
     0.1 * hidim.Warmup(50) * hidim.Cosine(1000),
 ]
 STEPS = [0, 1, 9, 10, 49, 50, 499, 500, 999, 1000, 5000, 2_000_000]

@@ -287,17 +287,17 @@ def test_blocks_are_single_steps_and_reach_far(name):
 def test_what_small_matrices_make_of_a_long_way_down_is_said(drift):
     algorithm = hidim.sign_svd(0.003, drift=drift)
 
-    def caution(outputs, last):
+    def told(outputs, last):
         spectrum = hidim.Spectrum(1.0 / np.arange(1.0, 2 * outputs + 1), np.ones(2 * outputs), 0.5)
         matrix = hidim.MatrixLeastSquares(spectrum, outputs=outputs)
         curve = hidim.predict(matrix, algorithm, at=[last], batch_size=16)
-        return str(curve.provenance.get("caution"))
+        return str(curve.provenance.get("finite_size"))
 
-    assert "way down" not in caution(32, 10)
-    assert "predicted too low, by up to" in caution(32, 1000)
-    assert "way down" not in caution(250, 200 if drift == "linear" else 20)
+    assert "way down" not in told(32, 10)
+    assert "predicted too low, by up to" in told(32, 1000)
+    assert "way down" not in told(250, 200 if drift == "linear" else 20)
     if drift == "linear":  # where noise holds the excess the way is forgotten
-        assert "way down" not in caution(32, 10**6)
+        assert "way down" not in told(32, 10**6)
 
 
 # Refusals and cautions.
