@@ -32,6 +32,7 @@ PER_SIZE = (
 )  # fmt: skip
 _SMALLEST, _LARGEST = 45.7e6, 664e6
 _LONG = 20_000  # updates; three small tasks of 600 and 1500 wanted AdamW's own rate
+_SHORT = 600  # updates: of shorter runs nothing was measured, and the power law would go on rising
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
 
 
@@ -118,10 +119,10 @@ def adana_from_adamw(
     n = without_embeddings(held)
     horizon = _reach(TABLE_TOKENS * held / TABLE_BATCH) / _reach(steps)
     if weight_decay:  # omega/(t_0+t) is the stronger, the shorter the run: weights need more lr
-        horizon *= max(_LONG / steps, 1.0) ** (1 / 3)
+        horizon *= max(_LONG / max(steps, _SHORT), 1.0) ** (1 / 3)
     ratio = law("adana", n) / law("adamw", n) * horizon
     outside = max(_SMALLEST / parameters, parameters / _LARGEST, 1.0)
-    spread = 1.6 * outside**0.1
+    spread = 1.6 * outside**0.1 * max(_SHORT / steps, 1.0) ** (1 / 3)
     omega = _OMEGA if weight_decay else 0.0
     options = {
         "lr": lr * ratio, "kappa": _KAPPA, "delta": _DELTA, "omega": omega,

@@ -171,7 +171,9 @@ def _of_adaptive(
     inner: Any, group: dict[str, Any], w: Tensor, g: Tensor, state: list[Tensor], c: tuple[Any, ...]
 ) -> dict[int, Any]:
     kept, lr, *numbers = c
-    # The averages' weights come first; without them `direction` changes no state.
+    # The averages' weights come first; without them `direction` leaves finite state as it is. On
+    # copies: zero times a gradient that is not finite would stay in the optimizer's own.
+    state = [x.clone() for x in state]
     averages = 3 if len(inner.buffers) == 3 and "betas" in group else 1
     still = (*[0.0] * averages, *numbers[averages:])
     slow = 2 if averages == 3 else 0

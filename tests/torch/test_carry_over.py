@@ -119,3 +119,14 @@ def test_the_command_line_refuses_in_one_line_with_the_remedy(asked, words, caps
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_of_runs_shorter_than_any_measured_less_is_claimed_not_more_extrapolated():
+    runs = [
+        transfer.adana_from_adamw(1e-3, steps=n, parameters=1e6, weight_decay=0.1)
+        for n in (600, 60, 1)
+    ]
+    rates = [run.options["lr"] for run in runs]
+    assert max(rates) < 2 * rates[0]
+    widths = [high / low for low, high in (run.lr_interval for run in runs)]
+    assert widths[0] < widths[1] < widths[2]

@@ -102,6 +102,11 @@ def test_a_measured_run_resumes_bit_for_bit_and_may_change_its_path(cls, path):
     broken["state"][0]["shadow_buffer"] = torch.zeros(2)
     with pytest.raises(ValueError, match="shadow_buffer"):
         cls([q]).load_state_dict(broken)
+    for bad in [(1.0, 2.0), "abc", (math.nan,) * 8, (0.0,) * 8]:
+        broken = copy.deepcopy(half.state_dict())
+        broken["param_groups"][0]["measured"] = bad
+        with pytest.raises(ValueError, match="measured"):
+            cls([q]).load_state_dict(broken)
 
 
 def test_groups_and_tensors_are_measured_as_one():

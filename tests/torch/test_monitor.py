@@ -34,6 +34,18 @@ def test_the_update_is_the_one_that_was_made_and_nothing_changes(case, path):
     assert after["param_groups"] == state["param_groups"]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("case", CLASSES, ids=str)
+def test_a_gradient_that_overflowed_stays_out_of_the_state(case, value):
+    p = Parameter(torch.tensor(data(1)[0]))
+    optimizer = case.cls([p], **case.options)
+    train(optimizer, p, 3)
+    p.grad = torch.full_like(p, value)  # GradScaler leaves out the step, not the call
+    state = copy.deepcopy(optimizer.state_dict()["state"])
+    monitor(optimizer)
+    torch.testing.assert_close(optimizer.state_dict()["state"], state, rtol=0, atol=0)
+
+
 def test_shares_of_momentum_decay_and_clip_are_those_of_the_formula():
     p = Parameter(torch.tensor([3.0, -4.0], dtype=torch.float64))
     optimizer = ours.DANADecaying([p], lr=0.1, c_3=0.5, weight_decay=0.2)

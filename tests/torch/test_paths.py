@@ -60,6 +60,17 @@ def plain(x):
     return x.detach().double().numpy()
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_backward_pass_through_weights_that_have_moved_is_refused(case, path):
+    p = Parameter(torch.ones(40))
+    loss = p.pow(2).sum()
+    p.grad = torch.ones_like(p)
+    case.cls([p], **{**case.options, **PATHS[path]}).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def follows_the_rule(case, dtype, sizes, layout, path, state_dtype, stochastic, compiled=False):
     options = {**case.options, "lr": 0.05}
     rng = np.random.default_rng(0)

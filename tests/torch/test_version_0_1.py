@@ -12,6 +12,7 @@ import torch
 from torch.nn import Parameter
 
 import hidim.torch as ours
+from hidim.torch._machine.options import LATER
 
 STORED = torch.load(Path(__file__).parent / "version-0.1.pt", weights_only=True)
 PATHS = [{}, {"foreach": True}, {"fused": True}]
@@ -35,3 +36,21 @@ def test_a_checkpoint_of_version_0_1_goes_on_as_it_did(name, path):
         p.grad = noise + p.detach()
         optimizer.step()
     torch.testing.assert_close(p.detach(), stored["end"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["DANADecaying", "DANAConstant", "ADANA", "DanaStarMK4"])
+def test_an_optimizer_pickled_by_version_0_1_goes_on(name):
+    p = Parameter(torch.ones(3))
+    optimizer = getattr(ours, name)([p], lr=0.1)
+    old = copy.deepcopy(optimizer).__getstate__()
+    for options in (old["defaults"], *old["param_groups"]):
+        for later in LATER:
+            options.pop(later, None)
+    read = object.__new__(type(optimizer))
+    read.__setstate__(old)
+    assert read.defaults == optimizer.defaults
+    (q,) = read.param_groups[0]["params"]
+    for a, of in ((p, optimizer), (q, read)):
+        a.grad = torch.full_like(a, 2.0)
+        of.step()
+    assert torch.equal(q, p)

@@ -238,3 +238,17 @@ def test_signatures_of_wrappers_name_what_most_bases_take():
         optimizer = cls(weights(), lr=0.1, base=torch.optim.SGD, momentum=0.9, maximize=True)
         assert optimizer.param_groups[0]["momentum"] == 0.9
         assert optimizer.param_groups[0]["maximize"] is True
+
+
+@pytest.mark.parametrize("wrapper", [ours.NormalizeAndProject, ours.LogTimeWeightDecay])
+def test_a_checkpoint_of_before_the_gain_was_measured_loads_after(wrapper):
+    p = torch.nn.Parameter(torch.ones(2, 3))
+    p.grad = torch.ones_like(p)
+    old = wrapper(ours.DANADecaying([p], lr=0.1))
+    old.step()
+    new = wrapper(ours.DANADecaying([p], lr=0.1, gain="measured"))
+    new.step()
+    new.load_state_dict(old.state_dict())
+    new.param_groups[0]["gain"] = "measured"
+    new.step()
+    assert torch.isfinite(p).all()

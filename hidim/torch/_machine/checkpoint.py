@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import gain
 from hidim.torch._machine.gain import SHADOW, shadow_dtype
 from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.plain import from_plain
@@ -112,6 +113,8 @@ def _checked_groups(optimizer: Loadable, saved: Any) -> list[dict[str, Any]]:
         try:
             restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
             check_group({**FLAGS, **restored})
+            if gain.asked(restored):
+                gain.refuse_malformed(restored)
         except ValueError as error:
             raise ValueError(wrong(optimizer, f"in group {number}, {error}")) from None
         groups.append(restored)

@@ -11,6 +11,7 @@ were float32, twice as far as the buffer goes: hence every dtype is tried once b
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -83,3 +84,7 @@ def fused_nesterov(
         grad_scale=None,
         found_inf=None,
     )
+    # The kernel does not say that it has changed them, and a backward pass through the old values
+    # would take the new ones without a word.
+    with suppress(RuntimeError):  # inference tensors count no changes
+        torch.autograd.graph.increment_version(ps)

@@ -61,6 +61,17 @@ def ratio(group: dict[str, Any]) -> Any:
     return min(math.exp(known[2]) / known[3], 1.0)
 
 
+def refuse_malformed(group: dict[str, Any]) -> None:
+    """Refuse a group of a checkpoint whose measurements could not be gone on from."""
+    known = group.get(KNOWN, _START)
+    values = known.tolist() if isinstance(known, Tensor) else known
+    whole = isinstance(values, tuple | list) and len(values) == len(_START)
+    if not whole or not all(isinstance(x, float) and math.isfinite(x) for x in values):
+        raise ValueError(f"`{KNOWN}` must be {len(_START)} finite numbers, got {values!r}.")
+    if values[3] <= 0:
+        raise ValueError(f"`{KNOWN}` must have a positive dimension, got {values[3]}.")
+
+
 def growth(group: dict[str, Any], t: Any) -> Any:
     """The factor on m/s in the growing term: alpha_scale (1+t)^(1-kappa) and the cool-down.
 

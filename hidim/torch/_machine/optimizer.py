@@ -13,6 +13,7 @@ update uses them, three times: on one parameter (`single`, the rule as written),
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -108,6 +109,9 @@ class HidimOptimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._clocks = defaultdict(Clock)
+        for name in inspect.signature(type(self)).parameters:
+            if name in LATER:  # pickled by version 0.1
+                self.defaults.setdefault(name, LATER[name])
         for group in self.param_groups:
             for name, value in {**LATER, **FLAGS}.items():
                 if name in FLAGS or name in self.defaults:

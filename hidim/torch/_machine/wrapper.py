@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import from_plain, to_plain
@@ -170,6 +171,8 @@ class Wrapper(torch.optim.Optimizer):
             if not isinstance(saved, dict):
                 raise ValueError(wrong(self, f"the state of parameter {number} is not a dict"))
             for key, present in self.state.get(p, {}).items() if saved else ():
+                if key == SHADOW and key not in saved:
+                    continue  # saved before the gain was measured
                 if key not in saved:
                     raise ValueError(wrong(self, f"parameter {number} lacks `{key}`"))
                 if isinstance(present, Tensor) and present.dim():
