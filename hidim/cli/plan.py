@@ -16,7 +16,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import beside, beside_text
+from hidim.cli.reach import beside, beside_text, warmup_apart
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
@@ -123,6 +123,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
+    notes = warmup_apart(law, warmup)
     others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {
@@ -139,6 +140,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         *_against_fitted(plan),
         reach_text(plan.extrapolation),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
+        *(f"note: {note}" for note in notes),
         *beside_text(others_said),
         f"hidim {hidim.__version__}",
     ]
@@ -158,6 +160,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
             "distance": plan.distance,
             "gain": plan.gain,
             "regret": plan.regret,
+            "notes": notes,
         },
         text="\n".join(said),
     )

@@ -12,7 +12,7 @@ import numpy as np
 import hidim
 from hidim.cli.fit import how_of, tell
 from hidim.cli.output import hand_back, table, write_figures
-from hidim.cli.reach import reach_text, warmed
+from hidim.cli.reach import reach_text, warmed, warmup_apart
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -38,8 +38,9 @@ def run_so_far(args: argparse.Namespace) -> int:
     if args.match:
         match = _one(args.match, replace(how, schedule=how.schedule, loss="needed"))
     whole = planned(args.schedule, warmup_steps=args.warmup_steps)
-    law = _law(args, log.run, whole, None if match is None else match.run)
+    law, said = _law(args, log, whole, match)
     plan = whole.run if args.warmup_steps is not None else warmed(whole, law)
+    plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:
@@ -56,7 +57,13 @@ def run_so_far(args: argparse.Namespace) -> int:
             "low": found.low,
             "high": found.high,
         },
-        answer={**asdict(found), "level": args.level, "law": law.law.name, "extrapolation": reach},
+        answer={
+            **asdict(found),
+            "level": args.level,
+            "law": law.law.name,
+            "extrapolation": reach,
+            "notes": plan.notes,
+        },
         text=_text(law, found, plan, reach, args.level),
     )
 
@@ -69,20 +76,28 @@ def _one(path: str, how: How) -> Reading:
     return found[0]
 
 
-def _law(args: argparse.Namespace, log: Run, whole: Reading, match: Run | None) -> FittedLaw:
-    """The law given, or one fitted to the run to match, or to the log itself."""
+def _law(
+    args: argparse.Namespace, log: Reading, whole: Reading, match: Reading | None
+) -> tuple[FittedLaw, tuple[str, ...]]:
+    """The law given, or one fitted to the run to match, or to the log itself; and what to note."""
     if args.law is not None:
-        return FittedLaw.load(args.law)
-    source = log if match is None else match
+        return FittedLaw.load(args.law), ()
+    reading = log if match is None else match
+    source, warmup = reading.run, whole.run.rate.ready_step
+    said: tuple[str, ...] = ()
+    if args.warmup_steps is None and not reading.warmup_known and 0 < warmup <= source.steps[0]:
+        # Fitted as if it began at its peak, it would lie apart from every run that does not.
+        source = replace(source, warmup_steps=warmup)
+        said = (f"{source.label} is taken to have the schedule's warm-up, to step {warmup:g}",)
     if len(source.rate.events().time):
-        return fit([source], "fsl")
-    later = whole.run.lr[whole.run.steps > log.steps[-1]]
+        return fit([source], "fsl"), said
+    later = whole.run.lr[whole.run.steps > log.run.steps[-1]]
     if len(later) and np.ptp(later) > 0.01 * later.max():
         raise ValueError(
             f"the rate of {source.label} has not changed yet, so nothing says what its change will "
             "bring: give a law, LAW.json of `hidim fit --out`, or a finished run, --match LOG."
         )
-    return fit([source], "intrinsic-time")
+    return fit([source], "intrinsic-time"), said
 
 
 def _text(law: FittedLaw, found: SoFar, plan: Run, reach: dict[str, float], level: float) -> str:
