@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan_sizes(args: argparse.Namespace) -> int:
     if not args.flops:
         raise ValueError("a law of sizes plans for budgets: give --flops.")
+    _refuse(args, "of sizes", "steps", "warmup_steps", "schedule", "peak", "floor", "unbounded")
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
@@ -92,6 +93,14 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     )
 
 
+def _refuse(args: argparse.Namespace, of: str, *names: str) -> None:
+    """Flags that a law has no use for are not passed over in silence."""
+    for name in names:
+        if getattr(args, name):
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {flag}.")
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     out = {key: row[key] for key in ("flops", "params", "tokens", "loss")}
     for name in ("params_interval", "tokens_interval", "loss_band"):
@@ -109,6 +118,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     law = FittedLaw.load(args.law)
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
+    _refuse(args, "of schedules", "flops", "tokens_per_step")
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
     plan = best_schedule(

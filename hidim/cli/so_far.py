@@ -11,6 +11,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import how_of, tell
+from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
 from hidim.cli.reach import reach_text, warmed, warmup_apart
 from hidim.fitting.logs.how import How
@@ -21,6 +22,7 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.unfinished import SoFar, so_far
+from hidim.fitting.sizes.law import is_size_law
 
 
 def run_so_far(args: argparse.Namespace) -> int:
@@ -49,6 +51,8 @@ def run_so_far(args: argparse.Namespace) -> int:
         draws = [lambda ax: plot_so_far(found, log.run, ax), lambda ax: plot_departure(found, ax)]
         write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
     return hand_back(
         args,
         columns={
@@ -81,7 +85,15 @@ def _law(
 ) -> tuple[FittedLaw, tuple[str, ...]]:
     """The law given, or one fitted to the run to match, or to the log itself; and what to note."""
     if args.law is not None:
-        return FittedLaw.load(args.law), ()
+        if is_size_law(args.law):
+            raise ValueError(f"{args.law!r} is a law of sizes: --so-far needs one of schedules.")
+        if is_joint_law(args.law):
+            law = joint_at(args.law, args.params)
+            return law, law.warnings
+        if args.params is None:
+            return FittedLaw.load(args.law), ()
+    if args.params is not None:
+        raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
     reading = log if match is None else match
     source, warmup = reading.run, whole.run.rate.ready_step
     said: tuple[str, ...] = ()

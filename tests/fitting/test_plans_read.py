@@ -199,3 +199,11 @@ def test_flags_may_stand_between_the_files(
         assert main(["forecast", str(tmp_path / "law.json"), *given]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
+
+
+def test_a_warm_up_in_steps_of_a_log_in_tokens_is_named(synthetic: Maker) -> None:
+    runs = [synthetic(n) for n in ("cosine", "stage")]
+    for unit, said in ((1.0, False), (5e5, True)):
+        tokens = [Run(unit * r.steps, r.lr, r.loss, 1000.0, r.label) for r in runs]
+        warned = fit(tokens).warnings
+        assert any("does the log count tokens?" in one for one in warned) == said
