@@ -20,7 +20,7 @@ from hidim.cli.output import (
     table,
     write_figures,
 )
-from hidim.cli.reach import known_warmup, reach_text, warmed
+from hidim.cli.reach import known_warmup, reach_text, warmed, warmup_apart
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
+    plan = replace(plan, notes=(*plan.notes, *warmup_apart(law, plan.rate.ready_step)))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))
     predicted, low, high = _evaluated(law, plan, args.level)

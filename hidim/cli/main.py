@@ -110,7 +110,7 @@ def _dispatch(given: list[str]) -> int:
     command = importlib.import_module(f"hidim.cli.{name.replace('-', '_')}")
     parser = Parser(f"hidim {name}", summary=command.SUMMARY, example=command.EXAMPLE)
     command.configure(parser)
-    args = parser.parse_args(join_negative_values(hyphenate(given[1:])))
+    args = parser.parse_intermixed_args(join_negative_values(hyphenate(given[1:])))
     try:
         return int(command.run(args))
     except ValueError as error:

@@ -16,7 +16,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import beside, beside_text
+from hidim.cli.reach import beside, beside_text, warmup_apart
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan_sizes(args: argparse.Namespace) -> int:
     if not args.flops:
         raise ValueError("a law of sizes plans for budgets: give --flops.")
+    _refuse(args, "of sizes", "steps", "warmup_steps", "schedule", "peak", "floor", "unbounded")
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
@@ -92,6 +93,14 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     )
 
 
+def _refuse(args: argparse.Namespace, of: str, *names: str) -> None:
+    """Flags that a law has no use for are not passed over in silence."""
+    for name in names:
+        if getattr(args, name):
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {flag}.")
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     out = {key: row[key] for key in ("flops", "params", "tokens", "loss")}
     for name in ("params_interval", "tokens_interval", "loss_band"):
@@ -109,6 +118,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
     law = FittedLaw.load(args.law)
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
+    _refuse(args, "of schedules", "flops", "tokens_per_step")
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
     plan = best_schedule(
@@ -123,6 +133,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
+    notes = warmup_apart(law, warmup)
     others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {
@@ -139,6 +150,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         *_against_fitted(plan),
         reach_text(plan.extrapolation),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
+        *(f"note: {note}" for note in notes),
         *beside_text(others_said),
         f"hidim {hidim.__version__}",
     ]
@@ -158,6 +170,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
             "distance": plan.distance,
             "gain": plan.gain,
             "regret": plan.regret,
+            "notes": notes,
         },
         text="\n".join(said),
     )

@@ -14,6 +14,8 @@ from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 
+_APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
+
 
 def warmed(reading: Reading, law: FittedLaw) -> Run:
     """The plan with the warm-up of the fitted runs, where nothing says one."""
@@ -40,6 +42,23 @@ def known_warmup(law: FittedLaw) -> float:
             "(0 for none)."
         )
     return law.warmup_steps
+
+
+def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
+    """A note where the warm-up is none that the fitted runs had: no number of reach tells it."""
+    curves = law.provenance.get("curves", ())
+    found = [max(float(c.get(k, 0.0)) for k in ("warmup_steps", "ready_step")) for c in curves]
+    if not found:
+        return ()
+    low, high = min(found), max(found)
+    off = max(low / 1.1 - steps, steps - 1.1 * high)
+    if off <= _APART * law.units.steps:
+        return ()
+    had = f"{low:g}" if high <= 1.1 * low else f"{low:g} to {high:g}"
+    return (
+        f"the warm-up ends at step {steps:g}, in the fitted runs at {had}: they do not say what "
+        "another one changes, and the band leaves it out",
+    )
 
 
 def reach_text(reach: dict[str, float]) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import how_of, tell
+from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
-from hidim.cli.reach import reach_text, warmed
+from hidim.cli.reach import reach_text, warmed, warmup_apart
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -21,6 +22,7 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.fit import fit
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.unfinished import SoFar, so_far
+from hidim.fitting.sizes.law import is_size_law
 
 
 def run_so_far(args: argparse.Namespace) -> int:
@@ -38,8 +40,9 @@ def run_so_far(args: argparse.Namespace) -> int:
     if args.match:
         match = _one(args.match, replace(how, schedule=how.schedule, loss="needed"))
     whole = planned(args.schedule, warmup_steps=args.warmup_steps)
-    law = _law(args, log.run, whole, None if match is None else match.run)
+    law, said = _law(args, log, whole, match)
     plan = whole.run if args.warmup_steps is not None else warmed(whole, law)
+    plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:
@@ -48,6 +51,8 @@ def run_so_far(args: argparse.Namespace) -> int:
         draws = [lambda ax: plot_so_far(found, log.run, ax), lambda ax: plot_departure(found, ax)]
         write_figures(args.plot, draws, size=(6.4, 4.2))
     reach = law.extrapolation(plan)
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
     return hand_back(
         args,
         columns={
@@ -56,7 +61,13 @@ def run_so_far(args: argparse.Namespace) -> int:
             "low": found.low,
             "high": found.high,
         },
-        answer={**asdict(found), "level": args.level, "law": law.law.name, "extrapolation": reach},
+        answer={
+            **asdict(found),
+            "level": args.level,
+            "law": law.law.name,
+            "extrapolation": reach,
+            "notes": plan.notes,
+        },
         text=_text(law, found, plan, reach, args.level),
     )
 
@@ -69,20 +80,36 @@ def _one(path: str, how: How) -> Reading:
     return found[0]
 
 
-def _law(args: argparse.Namespace, log: Run, whole: Reading, match: Run | None) -> FittedLaw:
-    """The law given, or one fitted to the run to match, or to the log itself."""
+def _law(
+    args: argparse.Namespace, log: Reading, whole: Reading, match: Reading | None
+) -> tuple[FittedLaw, tuple[str, ...]]:
+    """The law given, or one fitted to the run to match, or to the log itself; and what to note."""
     if args.law is not None:
-        return FittedLaw.load(args.law)
-    source = log if match is None else match
+        if is_size_law(args.law):
+            raise ValueError(f"{args.law!r} is a law of sizes: --so-far needs one of schedules.")
+        if is_joint_law(args.law):
+            law = joint_at(args.law, args.params)
+            return law, law.warnings
+        if args.params is None:
+            return FittedLaw.load(args.law), ()
+    if args.params is not None:
+        raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
+    reading = log if match is None else match
+    source, warmup = reading.run, whole.run.rate.ready_step
+    said: tuple[str, ...] = ()
+    if args.warmup_steps is None and not reading.warmup_known and 0 < warmup <= source.steps[0]:
+        # Fitted as if it began at its peak, it would lie apart from every run that does not.
+        source = replace(source, warmup_steps=warmup)
+        said = (f"{source.label} is taken to have the schedule's warm-up, to step {warmup:g}",)
     if len(source.rate.events().time):
-        return fit([source], "fsl")
-    later = whole.run.lr[whole.run.steps > log.steps[-1]]
+        return fit([source], "fsl"), said
+    later = whole.run.lr[whole.run.steps > log.run.steps[-1]]
     if len(later) and np.ptp(later) > 0.01 * later.max():
         raise ValueError(
             f"the rate of {source.label} has not changed yet, so nothing says what its change will "
             "bring: give a law, LAW.json of `hidim fit --out`, or a finished run, --match LOG."
         )
-    return fit([source], "intrinsic-time")
+    return fit([source], "intrinsic-time"), said
 
 
 def _text(law: FittedLaw, found: SoFar, plan: Run, reach: dict[str, float], level: float) -> str:

@@ -19,6 +19,7 @@ from hidim.fitting.joint import planning
 from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.joint.law import JointUnits
+from hidim.fitting.joint.order import check_order
 from hidim.fitting.joint.planning import plan_budget
 from hidim.fitting.schedules.laws import schedule_law
 from tests.fitting.conftest import rates
@@ -258,3 +259,28 @@ def test_ladders_of_known_truth(alpha: float, beta: float, noise: float) -> None
         score = law.score(run(1600, name))
         assert score["mean_relative_error"] < 0.004
         assert score["band_coverage"] > 0.85
+
+
+def test_sizes_that_are_not_those_of_the_runs_are_named() -> None:
+    runs, sizes = ladder(25e6, 100e6)
+    assert not check_order(runs, sizes)
+    (said,) = check_order(runs, sizes[::-1])
+    assert "(1e+08 parameters) lies" in said
+    assert "`params`" in said
+
+
+def test_a_run_so_far_is_judged_by_a_law_over_sizes(
+    three: JointLaw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.save(tmp_path / "law.json")
+    run = made(100e6, "cosine", seed=20).until(12_000)
+    rows = np.stack([run.steps, run.lr, run.measured()], 1)
+    np.savetxt(tmp_path / "log.csv", rows, "%.8g", ",", header="step,lr,loss", comments="")
+    command = ["forecast", str(tmp_path / "law.json"), "--so-far", str(tmp_path / "log.csv")]
+    command += ["--schedule", "cosine peak=3e-4 end=10% steps=24000", "--json"]
+    assert main([*command, "--params", "100M"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] == "go on"
+    assert told["loss"] == pytest.approx(made(100e6, "cosine", noise=0).measured()[-1], rel=0.005)
+    assert main(command) == 2
+    assert "--params 400M" in capsys.readouterr().err

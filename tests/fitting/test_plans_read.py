@@ -170,3 +170,40 @@ def test_a_plan_says_how_far_it_extrapolates(
     law.save(tmp_path / "law.json")
     assert main(["plan", str(tmp_path / "law.json"), "--steps", "24000", *more]) == 0
     assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("warmup", "apart"), [(0, True), (1000, False), (1050, False), (4000, True)]
+)
+def test_another_warm_up_than_the_fitted_runs_had_is_noted(
+    warmup: int, apart: bool, law: FittedLaw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    law.save(tmp_path / "law.json")
+    words = f"linear peak=3e-4 end=3e-5 steps=24000 warmup={warmup}"
+    for command in (
+        ["forecast", str(tmp_path / "law.json"), "--schedule", words],
+        ["plan", str(tmp_path / "law.json"), "--steps", "24000", "--warmup-steps", str(warmup)],
+    ):
+        assert main([*command, "--json"]) == 0
+        notes = json.loads(capsys.readouterr().out)["notes"]
+        assert any("in the fitted runs at 1000" in note for note in notes) == apart, notes
+
+
+def test_flags_may_stand_between_the_files(
+    law: FittedLaw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    law.save(tmp_path / "law.json")
+    plan = write(tmp_path / "plan.csv", [1000, 20000, 24000], PEAK * np.array([1, 1, 0.1]))
+    said = []
+    for given in (["--level", "0.8", plan], [plan, "--level", "0.8"]):
+        assert main(["forecast", str(tmp_path / "law.json"), *given]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+
+
+def test_a_warm_up_in_steps_of_a_log_in_tokens_is_named(synthetic: Maker) -> None:
+    runs = [synthetic(n) for n in ("cosine", "stage")]
+    for unit, said in ((1.0, False), (5e5, True)):
+        tokens = [Run(unit * r.steps, r.lr, r.loss, 1000.0, r.label) for r in runs]
+        warned = fit(tokens).warnings
+        assert any("does the log count tokens?" in one for one in warned) == said

@@ -308,3 +308,18 @@ def test_every_sized_form_says_its_exponents() -> None:
     for form in FORMS.values():
         if form.sized:
             assert form.exponents(np.array([1.0, 2.0, 3.0, 0.4, 0.5, 0.1])) is not None
+
+
+def test_parameters_in_millions_and_tokens_in_billions_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n, d, loss = grid()
+    for counts in ((n / 1e6, d / 1e9), (n, np.round(d / 1e8)), (n / 1e6, d)):
+        (said,) = fit_sizes(list(counts), loss, bootstrap=0).warnings
+        assert "counted in millions or billions?" in said
+    law = fit_sizes([n, d], loss, bootstrap=0)
+    assert not law.warnings
+    law.save(tmp_path / "law.json")
+    command = ["plan", str(tmp_path / "law.json"), "--flops", "1e20", "--steps", "300"]
+    assert main(command) == 2  # nor is a flag that means nothing here passed over
+    assert "no use for --steps" in capsys.readouterr().err

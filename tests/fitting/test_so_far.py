@@ -123,3 +123,18 @@ def test_the_command_says_stop_or_go_on(
     assert "has not changed yet" in capsys.readouterr().err
     assert main(["forecast", "--so-far", str(tmp_path / "fine.csv")]) == 2
     assert "needs --schedule" in capsys.readouterr().err
+
+
+def test_a_run_to_match_has_the_warm_up_of_the_schedule(
+    synthetic: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {"match": synthetic("stage", seed=1), "log": synthetic("constant", seed=2).until(7900)}
+    for name, run in runs.items():  # rows after the warm-up, of which they say nothing
+        rows = np.stack([run.steps, run.lr, run.measured()], 1)[1:]
+        np.savetxt(tmp_path / f"{name}.csv", rows, "%.8g", ",", header="step,lr,loss", comments="")
+    command = ["forecast", "--so-far", str(tmp_path / "log.csv")]
+    command += ["--match", str(tmp_path / "match.csv"), "--schedule"]
+    assert main([*command, "constant peak=3e-4 warmup=1000 steps=24000"]) == 0
+    out = capsys.readouterr().out
+    assert "go on: inside its band" in out
+    assert "match is taken to have the schedule's warm-up" in out

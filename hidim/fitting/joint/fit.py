@@ -16,6 +16,7 @@ import numpy as np
 from hidim._version import __version__
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.joint.law import JointLaw, JointUnits
+from hidim.fitting.joint.order import check_order
 from hidim.fitting.joint.search import Sized, prior_means, search_joint
 from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
@@ -96,7 +97,8 @@ def fit_joint(
         errors = [_errors(form, best, run, n, units) for run, n in zip(runs, sizes, strict=True)]
         size = np.abs(np.concatenate([error for _, error in errors]))
         noise = max(RUN_TO_RUN, float(np.quantile(size, 0.9)) / _Z90)
-        warnings = check_fit(runs, errors, noise, schedule, force=force)
+        warnings = check_order(runs, sizes)
+        warnings += check_fit(runs, errors, noise, schedule, force=force)
         replicas = []
         rng = np.random.default_rng(seed)
         for _ in range(refits):

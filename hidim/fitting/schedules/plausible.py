@@ -33,6 +33,7 @@ _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
 _SPAN = 0.6  # share of the intrinsic time that may pass before the first row of every run
 _LATE = 0.05  # and of the steps before what came before deserves a word
+_NOTHING = 1e-5  # of the length of a run: no warm-up is that short
 
 
 def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> list[Run]:
@@ -106,7 +107,7 @@ def check_fit(
     Raises:
         ValueError: a law that sees the schedule does not describe a curve.
     """
-    out = [*_peaks_apart(runs), *_begin_late(runs)]
+    out = [*_peaks_apart(runs), *_warm_in_steps(runs), *_begin_late(runs)]
     for run, (steps, error) in zip(runs, residuals, strict=True):
         missed, explained = _systematic(error), _explained(run, steps, error)
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
@@ -204,6 +205,18 @@ def _first_time(run: Run) -> float:
     """Intrinsic time of the first row, over that of the last."""
     first, last = run.rate.time(run.steps[[0, -1]])
     return float(first / last) if last > 0 else 0.0
+
+
+def _warm_in_steps(runs: Sequence[Run]) -> list[str]:
+    """A warm-up that is nothing beside the run was counted in steps, and the log in tokens."""
+    for run in runs:
+        if 0 < run.warmup_steps < _NOTHING * float(run.steps[-1]):
+            return [
+                f"a warm-up of {run.warmup_steps:g} is nothing beside the {run.steps[-1]:,g} of "
+                f"{run.label}: does the log count tokens? Give the warm-up in its unit, or the "
+                "steps per token, `step_scale`."
+            ]
+    return []
 
 
 def _begin_late(runs: Sequence[Run]) -> list[str]:

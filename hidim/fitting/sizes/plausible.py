@@ -23,6 +23,7 @@ _APART = 0.01  # and at least this fraction of the loss
 _SHIFTED = 0.003  # a size or a class lies apart from this on, where noise does not explain it
 _BENT = 1e-3  # chance below which residuals bend
 _NAMED = 3
+_COUNTED = 1e4  # parameters or tokens below are not counted one by one
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def check_sizes(
         if not force:
             raise ValueError(f"{refusal} (force, --force, fits all the same.)")
         out.append(refusal)
-    out += [_repeats(fit), _far(fit, delta, one_sided=one_sided)]
+    out += [_counted(fit), _repeats(fit), _far(fit, delta, one_sided=one_sided)]
     if not any(refusals):
         out += [*_classes(fit, traits or {}), *_sizes(fit), _bent(fit)]
     return tuple(filter(None, out))
@@ -98,6 +99,22 @@ def _unexplained(fit: Fitted) -> str:
         f"law {fit.form.name!r} explains {max(explained, 0.0):.0%} of the spread of these losses "
         f"(rows lie {fit.noise:.1%} from it): shuffled rows, a wrong column, an accuracy, or runs "
         "of too few sizes for their noise?"
+    )
+
+
+def _counted(fit: Fitted) -> str:
+    """Parameters and tokens in millions and billions fit as well, but no budget counts so."""
+    columns = np.exp(fit.logs) * fit.units
+    few = []
+    for name, x in zip(fit.form.inputs, columns.T, strict=True):
+        broken = np.mean(np.abs(x - np.round(x)) > 1e-6 * x) > 0.1
+        if name in ("params", "tokens") and x.max() < _COUNTED and (broken or name == "tokens"):
+            few.append(f"{name} end at {x.max():.4g}")
+    if not few:
+        return ""
+    return (
+        f"{' and '.join(few)}: counted in millions or billions? Budgets in flops are 6 x "
+        "parameters x tokens, each counted one by one."
     )
 
 
