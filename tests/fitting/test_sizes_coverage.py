@@ -35,10 +35,10 @@ def table(
     return np.stack([n, d]), loss, np.stack([at_n, at_d]), new, truth(at_n, at_d), np.array(best)
 
 
-def coverage(kind: str, form: str, noise: float) -> tuple[float, float, float]:
+def coverage(kind: str, form: str, noise: float) -> tuple[float, float, float, int]:
     """Shares of unseen runs and of true losses inside the band, and of best sizes inside their
-    interval, over all sets."""
-    points, truths, sizes = [], [], []
+    interval, over all sets; and how many best sizes were refused as none."""
+    points, truths, sizes, refused = [], [], [], 0
     for seed in range(SETS):
         runs, loss, at, new, true, best = table(kind, seed, noise)
         law = fit_sizes(list(runs), loss, form, bootstrap=100, seed=seed, progress=False)
@@ -46,9 +46,13 @@ def coverage(kind: str, form: str, noise: float) -> tuple[float, float, float]:
         points.append(np.mean((low <= new) & (new <= high)))
         truths.append(np.mean((low <= true) & (true <= high)))
         for budget, size in zip((1e20, 1e21), best, strict=True):
-            ends = law.optimal(budget)["params_interval"]
+            try:
+                ends = law.optimal(budget)["params_interval"]
+            except ValueError:  # exponents that the noise leaves open put it below one parameter
+                refused += 1
+                continue
             sizes.append(ends[0] <= size <= ends[1])
-    return float(np.mean(points)), float(np.mean(truths)), float(np.mean(sizes))
+    return float(np.mean(points)), float(np.mean(truths)), float(np.mean(sizes)), refused
 
 
 @pytest.mark.slow
@@ -57,7 +61,8 @@ def coverage(kind: str, form: str, noise: float) -> tuple[float, float, float]:
     ("kind", "form"), [("sum", "chinchilla"), ("tied", "tied"), ("coupled", "interaction")]
 )
 def test_coverage(kind: str, form: str, noise: float) -> None:
-    points, truths, sizes = coverage(kind, form, noise)
+    points, truths, sizes, refused = coverage(kind, form, noise)
     assert 0.85 <= points <= 0.97
     assert truths >= 0.9
     assert sizes >= 0.8
+    assert refused <= 0.02 * 2 * SETS
