@@ -14,6 +14,7 @@ from hidim.cli.main import main
 from hidim.fitting import SizeLaw, fit_sizes, isoflop, read_sizes
 from hidim.fitting.sizes.approaches import isoflop_bias, widest_tolerance
 from hidim.fitting.sizes.choose import choose_form
+from hidim.fitting.sizes.doubts import doubted_units
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.fitting.sizes.transformer import body_of, flops_per_token
@@ -308,6 +309,13 @@ def test_every_sized_form_says_its_exponents() -> None:
     for form in FORMS.values():
         if form.sized:
             assert form.exponents(np.array([1.0, 2.0, 3.0, 0.4, 0.5, 0.1])) is not None
+
+
+def test_columns_that_may_be_exchanged_are_named() -> None:
+    n, d, _ = grid()
+    (said,) = doubted_units(d, n, None, None)
+    assert "exchanged?" in said
+    assert not doubted_units(n, d, None, None)
 
 
 def test_parameters_in_millions_and_tokens_in_billions_are_named(

@@ -34,6 +34,12 @@ def doubted_units(
             f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
             "millions or billions, and the other not? Budgets would be wrong by that factor."
         )
+    elif ratio < 1:
+        out.append(
+            f"{ratio:.2g} tokens per parameter in the middle of the runs, less than one: are the "
+            "columns of parameters and tokens exchanged? --columns params=...,tokens=... says which"
+            " is which."
+        )
     if flops is not None:
         each = _SIX * params if cost is None else cost
         count = float(np.median(flops / (each * tokens)))
