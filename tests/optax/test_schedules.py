@@ -127,3 +127,18 @@ def test_serves_optimizers_of_others_and_injection() -> None:
 def test_what_is_no_schedule_is_refused() -> None:
     with pytest.raises(ValueError, match="`schedule`"):
         hx.as_optax_schedule("cosine")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("made", "name"), [(hx.dana_decaying, "c_3"), (hx.adana, "alpha_scale")])
+def test_the_momentum_cools_down_by_a_schedule_in_the_place_of_its_scale(
+    made: Callable[..., Any], name: str
+) -> None:
+    def moved(scale: Any, t: int) -> np.ndarray:
+        optimizer = made(0.1, **{name: scale}, initial_step=t)
+        p = {"w": jnp.ones(3)}
+        found, _ = optimizer.update({"w": jnp.ones(3)}, optimizer.init(p), p)
+        return np.asarray(found["w"])
+
+    cooled = hidim.CoolDown(100)
+    np.testing.assert_allclose(moved(cooled, 60), moved(float(cooled(60)), 60), rtol=1e-6)
+    np.testing.assert_allclose(moved(cooled, 100), moved(0.0, 100), rtol=1e-6)
