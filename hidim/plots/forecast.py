@@ -132,7 +132,7 @@ def plot_departure(found: SoFar, ax: Axes | None = None) -> Axes:
             ax.axvline(step, color=ahead, linewidth=1.0, linestyle=":", label=f"{name} {step:,.0f}")
     ax.axhline(0.0, color="#555555", linewidth=0.8)
     ax.set(xlabel="optimizer steps", ylabel="measured less predicted, % of the loss")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)  # off the points
     return _quiet(ax)
 
 
