@@ -276,7 +276,9 @@ class MomentumSystem(System):
     def resolving(self, faster: float, most: int) -> System:
         """On more nodes of the spectrum's quadrature; not where each mode is shown."""
         known = self.targets or self.given or self.moments
-        other = None if known else self.spectrum.resolving(faster)
+        # Nodes grow nearly as fast: what is far too many is not worked out first.
+        hopeless = len(self.spectrum) * faster > 1.5 * most
+        other = None if known or hopeless else self.spectrum.resolving(faster)
         return self if other is None or len(other) > most else replace(self, spectrum=other)
 
     def as_given(self) -> System:
