@@ -28,6 +28,7 @@ from hidim.fitting import (
     SizeLaw,
     SizeTable,
 )
+from hidim.fitting.written import WrittenLaw
 from hidim.lab.reports import frontiers as reports
 from hidim.lab.reports.groups import Estimate, Group
 from hidim.lab.reports.measured import MeasuredRun
@@ -235,9 +236,8 @@ def test_every_result_of_the_package_is_among_these():
                 importlib.import_module(found.name)
     ours = {name for kind in below(ByContent) if (name := path_of(kind)).startswith("hidim.")}
     # A problem, saved by a format of its own (tests/problems), and what results are made of.
-    assert ours - set(map(path_of, (hidim.Spectrum, ByContent, Saved))) == set(
-        map(path_of, LOADABLE)
-    )
+    made_of = hidim.Spectrum, ByContent, Saved, WrittenLaw
+    assert ours - set(map(path_of, made_of)) == set(map(path_of, LOADABLE))
     tried = {Curve, FittedLaw, Ladder, LadderExponents, MeasuredFrontier}  # in tests of their own
     assert set(LOADABLE) == tried | {kind for kind in RESULTS if isinstance(kind, type)}
 

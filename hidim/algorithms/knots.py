@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from hidim.support.checks import is_number
 from hidim.support.inputs import read_text
 
 _STEP_NAMES = ("step", "steps", "iteration", "iterations", "iter", "global_step", "t")
@@ -30,7 +31,7 @@ def read_knots(path: str) -> tuple[list[float], list[float]]:
         raise ValueError(f"{path!r} is empty: a schedule needs step and lr.")
     names = [name.lower() for name in rows[0][1]]
     at, lr = 0, 1
-    if not all(map(_is_number, names)):
+    if not all(map(is_number, names)):
         at, lr = (_place(path, names, known) for known in (_STEP_NAMES, _RATE_NAMES))
         rows = rows[1:]
     elif len(names) != 2:
@@ -40,7 +41,7 @@ def read_knots(path: str) -> tuple[list[float], list[float]]:
     for n, cells in rows:
         for place, values in ((at, steps), (lr, rates)):
             cell = cells[place] if place < len(cells) else ""
-            if not _is_number(cell):
+            if not is_number(cell):
                 raise ValueError(f"line {n} of {path!r} holds {cell!r}, not a number.")
             values.append(float(cell))
     return steps, rates
@@ -54,11 +55,3 @@ def _place(path: str, names: list[str], known: tuple[str, ...]) -> int:
             "step and lr."
         )
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+from hidim.support.checks import is_number
+
 _RATE = ("--gamma-2", "--algorithm NAME:gamma_2=X")
 _PARAMETER = ("--algorithm NAME:{}=X",)
 # What people type for it elsewhere -> our flags, the first that the command has.
@@ -98,7 +100,7 @@ def join_negative_values(arguments: Sequence[str]) -> list[str]:
     """
     joined: list[str] = []
     for argument in arguments:
-        numbers = all(map(_is_number, argument.split(",")))
+        numbers = all(map(is_number, argument.split(",")))
         if argument.startswith("-") and numbers and joined:
             last = joined[-1]
             if last.startswith("--") and "=" not in last:
@@ -121,11 +123,3 @@ def hyphenate(arguments: Sequence[str]) -> list[str]:
             argument = flag.replace("_", "-") + equals + value
         spelled.append(argument)
     return spelled
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim.support import checks
+from hidim.support.checks import is_number
 
 # How what is missing prints: None, NaN, and the two marks of pandas.
 _MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
@@ -147,7 +148,7 @@ def _refuse_cell(name: str, value: Any, names: list[str] | None) -> None:
     table = Columns(cells.reshape(len(cells), -1), names)
     for column in range(table.values.shape[1]):
         for row, cell in enumerate(table.values[:, column]):
-            if _is_number(cell):
+            if is_number(cell):
                 continue
             where = f"row {row}" + (f", {table.called(column)}" if cells.ndim == 2 else "")
             if str(cell) in _MISSING:
@@ -159,11 +160,3 @@ def _refuse_cell(name: str, value: Any, names: list[str] | None) -> None:
                 f"`{name}` holds {held} in {where}: {checks.shown(cell)}. Write that column as "
                 "numbers, or leave it out."
             )
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True

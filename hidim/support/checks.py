@@ -199,6 +199,19 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
+def is_number(cell: Any) -> bool:
+    """Whether a cell of a table, or a word, reads as a number.
+
+    >>> [is_number(cell) for cell in ("3e-4", "nan", "step", None)]
+    [True, True, False, False]
+    """
+    try:
+        float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool | np.bool_ | complex | np.complexfloating) or (
         isinstance(value, np.ndarray) and value.dtype.kind in "bc"

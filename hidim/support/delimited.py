@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
+from hidim.support.checks import is_number
 from hidim.support.inputs import check_names, encoding_of, read_bytes
 
 _DELIMITERS = (",", "\t", ";")
@@ -84,7 +85,7 @@ def _table(
     delimiter = max(_DELIMITERS, key=before[-1].count)
     rows = csv.reader(itertools.chain(before, stream), delimiter=delimiter)
     names = [name.strip() for name in next(row for row in rows if row)]
-    numbers = [_is_number(name) for name in names]
+    numbers = [is_number(name) for name in names]
     if any(numbers) and not (numbered and _may_be_names(names, numbers)):
         raise ValueError(
             f"{str(path)!r} has no header row: its first line holds numbers. Add one line that "
@@ -192,11 +193,3 @@ def _numbers(path: str | os.PathLike[str], name: str, cells: Sequence[str | None
         if not math.isfinite(values[index]):
             raise ValueError(f"{str(path)!r} holds {cell} for {name!r} in its row {index + 1}.")
     return values
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

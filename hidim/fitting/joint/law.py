@@ -11,7 +11,6 @@ power law through theirs.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +21,10 @@ from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import finite, finite_array, non_negative, positive
-from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
-from hidim.support.results import ByContent, refusing, write_json
+from hidim.support.results import refusing
 
 FORMAT = "hidim-joint-law/1"
 _WHOLE = 0.5  # of the longest run
@@ -80,7 +79,7 @@ class JointUnits:
 
 
 @dataclass(frozen=True, eq=False)
-class JointLaw(ByContent):
+class JointLaw(WrittenLaw):
     """One law over sizes and schedules, and what it was fitted to.
 
     Attributes:
@@ -240,23 +239,6 @@ class JointLaw(ByContent):
             "provenance": encode(self.provenance, "`provenance`"),
             "warnings": list(self.warnings),
         }
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
-        write_json(path, self.to_dict(), indent=1)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> JointLaw:
-        """Read a law written by `save`.
-
-        Raises:
-            ValueError: no such file, or no law over sizes and schedules.
-        """
-        data = read_json(path)
-        try:
-            return cls.from_dict(data)
-        except ValueError as error:
-            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> JointLaw:

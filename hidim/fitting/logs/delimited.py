@@ -17,6 +17,7 @@ import numpy as np
 
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
+from hidim.support.checks import is_number
 from hidim.support.delimited import Table, whole_rows
 
 _DELIMITERS = (",", "\t", ";")
@@ -42,11 +43,11 @@ def looks_delimited(source: Source) -> bool:
         return _delimiter(body[0]) != "" and not _names_a_value(body[0])
     delimiter = _delimiter(body[0])
     names, cells = _cells(body[0], delimiter), _cells(body[1], delimiter)
-    if len(names) < 2 or len(cells) != len(names) or any(map(_is_number, names)):
+    if len(names) < 2 or len(cells) != len(names) or any(map(is_number, names)):
         return False
     if not delimiter:
-        return all(map(_is_number, cells))
-    return any(map(_is_number, cells)) and not _names_a_value(body[0])
+        return all(map(is_number, cells))
+    return any(map(is_number, cells)) and not _names_a_value(body[0])
 
 
 def _names_a_value(line: str) -> bool:
@@ -125,7 +126,7 @@ def read_head(source: Source) -> Head:
     delimiter = _delimiter(line)
     if _numeric(line):
         named = _cells(comment.strip().lstrip("#"), delimiter)
-        if len(named) != len(_cells(line, delimiter)) or any(map(_is_number, named)):
+        if len(named) != len(_cells(line, delimiter)) or any(map(is_number, named)):
             raise ValueError(
                 f"{source} has no header row: its first line holds numbers. Add one line that "
                 "names the columns, such as step,lr,loss."
@@ -140,7 +141,7 @@ def _checked(source: Source, names: list[str]) -> list[str]:
             f"{source} has one column, {names[0][:60]!r}: columns must be parted by commas, tabs, "
             "semicolons or blanks."
         )
-    if any(_is_number(name) for name in names):
+    if any(is_number(name) for name in names):
         raise ValueError(
             f"{source} has no header row: its first line holds numbers. Add one line that names "
             "the columns, such as step,lr,loss."
@@ -186,12 +187,4 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _numeric(line: str) -> bool:
     cells = [cell for cell in _cells(line, _delimiter(line)) if cell]
-    return bool(cells) and all(map(_is_number, cells))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return bool(cells) and all(map(is_number, cells))

@@ -7,7 +7,6 @@ Limits: bands describe schedules of the same model, data and batch size.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,15 +26,14 @@ from hidim.fitting.schedules.bands import (
     slopes_at,
 )
 from hidim.fitting.schedules.laws import ScheduleLaw, Units
+from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import choice, finite
-from hidim.support.inputs import read_json
-from hidim.support.results import ByContent, write_json
 
 _BANDS = ("rows", "curve")
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLaw(ByContent):
+class FittedLaw(WrittenLaw):
     """A schedule-aware law with the parameters that fit some runs, and what it was fitted to.
 
     Attributes:
@@ -206,10 +204,6 @@ class FittedLaw(ByContent):
         """Plain JSON data, from which `from_dict` makes an equal law."""
         return kept.to_dict(self)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
-        write_json(path, self.to_dict(), indent=1)
-
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> FittedLaw:
         """The law behind `to_dict`.
@@ -218,19 +212,6 @@ class FittedLaw(ByContent):
             ValueError: not a fitted law, or a damaged one.
         """
         return cls(**kept.from_dict(data))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FittedLaw:
-        """Read a law written by `save`.
-
-        Raises:
-            ValueError: no such file, not JSON, or no fitted law.
-        """
-        data = read_json(path)
-        try:
-            return cls.from_dict(data)
-        except ValueError as error:
-            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     def _asked(
         self, schedule: Any, steps: Any, warmup_steps: float | None

@@ -17,17 +17,18 @@ import numpy as np
 
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
+from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import choice, finite, finite_array, non_negative, positive
 from hidim.support.inputs import read_json
 from hidim.support.json import decode, encode
-from hidim.support.results import ByContent, refusing, write_json
+from hidim.support.results import refusing
 
 FORMAT = "hidim-size-law/1"
 SIX = (FLOPS_PER_TOKEN, 1.0)  # flops per token = c x parameters^p
 
 
 @dataclass(frozen=True, eq=False)
-class SizeLaw(ByContent):
+class SizeLaw(WrittenLaw):
     """A fitted law of one or two quantities.
 
     Attributes:
@@ -186,23 +187,6 @@ class SizeLaw(ByContent):
             "growth": self.growth,
             "cost": list(self.cost),
         }
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the law as JSON, whole or not at all; `load` gives back an equal one."""
-        write_json(path, self.to_dict(), indent=1)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SizeLaw:
-        """Read a law written by `save`.
-
-        Raises:
-            ValueError: no such file, or no law of sizes.
-        """
-        data = read_json(path)
-        try:
-            return cls.from_dict(data)
-        except ValueError as error:
-            raise ValueError(f"cannot load {str(path)!r}: {error}") from None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SizeLaw:
