@@ -44,7 +44,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_executor_flags(parser, default="processes")
     group = parser.add_argument_group("workers")
     group.add_argument("--save-seconds", type=number, default=60.0, metavar="S", help="(60)")
-    group.add_argument("--dry-run", action="store_true", help="list the runs and train nothing")
+    group.add_argument(
+        "--dry-run", action="store_true", help="list the runs, say what they cost, train none"
+    )
+    group.add_argument(
+        "--tflops",
+        type=number,
+        metavar="X",
+        help="with --dry-run: what a machine sustains in training, 1e12 flops/s (tried out here)",
+    )
     group.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     group.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     add_settings_flags(parser)
@@ -61,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     from hidim.lab.sweeps.sweep import Sweep, expand
 
     check_executor_flags(args, folder=args.out)
+    if args.tflops is not None and not args.dry_run:
+        raise ValueError("`--tflops` says what runs will cost: give --dry-run too.")
     sweep = Sweep(args.out)
     saved = non_negative("save_seconds", args.save_seconds)
     given, grid = settings_given(args), parse_grid(args.grid)
@@ -75,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if given or grid:
         wanted = expand(Settings.from_dict(given), grid)
     if args.dry_run:
-        return _list(sweep, wanted)
+        return _list(sweep, wanted, ladder(args.preset).planned() if stage else None, args.tflops)
     if not wanted and not sweep.settings():
         raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
     cores = os.cpu_count() or 1
@@ -158,11 +168,19 @@ def _say(name: str, result: dict[str, Any]) -> None:
           flush=True)  # fmt: skip
 
 
-def _list(sweep: Any, wanted: list[Settings]) -> int:
+def _list(
+    sweep: Any, wanted: list[Settings], planned: list[Settings] | None, tflops: float | None
+) -> int:
+    """Print the runs, and what those that are left will cost; `planned` are a preset's."""
+    from hidim.lab.sweeps.budget import budget, table
     from hidim.lab.sweeps.sweep import name_of
 
     known, finished = sweep.settings(), sweep.finished()
-    for name in dict.fromkeys([*known, *map(name_of, wanted)]):
+    every = {**known, **{name_of(run): run for run in wanted}}
+    for name in every:
         state = "finished" if name in finished else "wanted" if name in known else "new"
         print(f"{state:>8}  {name}")
+    done = [known[name] for name in finished]
+    lines = budget(every.values() if planned is None else planned, done, tflops=tflops)
+    print("\n" + table(lines) if lines else "\nnothing is left to train")
     return 0

@@ -85,6 +85,23 @@ class Ladder:
             if self.matched and entry.optimizer == "sgd":
                 yield from self._finals(_with_momentum(), width, best * (1 - _MOMENTUM))
 
+    def planned(self) -> list[Settings]:
+        """Every run of the ladder if no rate is widened; that of the last is one of those tried."""
+        tuning = [
+            run for entry in self.entries for width in self.widths
+            for run in self._tuning(entry, width, {})
+        ]  # fmt: skip
+        finals = [
+            run for entry in self._finalists() for width in self.widths
+            for run in self._finals(entry, width, entry.rates[0])
+        ]  # fmt: skip
+        return tuning + finals
+
+    def _finalists(self) -> list[Entry]:
+        """Whose best rates are run, and SGD with momentum again at the rate matched to SGD's."""
+        tuned_sgd = any(entry.optimizer == "sgd" for entry in self.entries)
+        return [*self.entries, *([_with_momentum()] if self.matched and tuned_sgd else [])]
+
     def _tuning(self, entry: Entry, width: int, results: Mapping[str, float]) -> list[Settings]:
         """The rates to try; one more while the best of them is an end, `_WIDEST` times."""
         rates = list(entry.rates)
