@@ -8,6 +8,8 @@ from typing import Any
 
 from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
 from hidim.lab.text.splits import DEDUPS, SPLITS
+from hidim.lab.training.networks.choices import CHOICES
+from hidim.lab.training.networks.shapes import COUNTS
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
 
 # Setting -> (group of flags, what its help says).
@@ -18,11 +20,17 @@ _HELP: dict[str, tuple[str, str]] = {
     "split": ("text", "what is held out: document, file or time"),
     "dedup": ("text", "what counts twice: document, near or line; alone: line"),
     "validation_tokens": ("text", "held-out tokens per evaluation, at most"),
-    "model": ("model", "lstm or transformer"),
+    "model": ("model", "lstm, transformer or modern"),
     "width": ("model", "hidden size"),
     "layers": ("model", "depth"),
     "heads": ("model", "attention heads"),
     "context": ("model", "tokens per window"),
+    "norm": ("modern", "rms or layer"),
+    "positions": ("modern", "rotary or learned"),
+    "qk_norm": ("modern", "queries and keys at unit size, or as they are"),
+    "head": ("modern", "output tied to the embedding, or untied"),
+    "mlp": ("modern", "relu2, swiglu or gelu"),
+    "parametrization": ("modern", "standard, mup (one rate for all widths) or completep (depths)"),
     "steps": ("training", "optimizer steps"),
     "batch_size": ("training", "windows per step, over all processes"),
     "accumulation": ("training", "micro-batches per step"),
@@ -37,17 +45,24 @@ _HELP: dict[str, tuple[str, str]] = {
     "compile": ("training", "torch.compile"),
 }
 _CHOICES = {
-    "model": ("lstm", "transformer"),
+    "model": tuple(COUNTS),
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
     "split": SPLITS,
     "dedup": DEDUPS,
+    **{name: known for name, known in CHOICES.items() if name != "qk_norm"},
+}
+_GROUPS = {
+    "text": "text",
+    "model": "model",
+    "modern": "choices about --model modern",
+    "training": "training",
 }
 
 
 def add_settings_flags(parser: argparse.ArgumentParser) -> None:
     """Add one flag per setting, and --options for the optimizer's own."""
-    groups = {name: parser.add_argument_group(name) for name in ("text", "model", "training")}
+    groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
     for one in dataclasses.fields(Settings):
         if one.name not in _HELP:
             continue
@@ -56,8 +71,13 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         if one.name == "compile":
             groups[group].add_argument(flag, action="store_true", default=None, help=text)
             continue
-        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, one.default)
-        kind: Any = str if isinstance(one.default, str) else count
+        if one.name == "qk_norm":
+            on_or_off = argparse.BooleanOptionalAction
+            groups[group].add_argument(flag, action=on_or_off, default=None, help=f"{text} (on)")
+            continue
+        usual = CHOICES[one.name][0] if one.name in CHOICES else one.default
+        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, usual)
+        kind: Any = str if isinstance(usual, str) else count
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,

@@ -19,7 +19,7 @@ import torch
 from hidim._version import __version__
 from hidim.lab.text.batches import Batches, validation_windows
 from hidim.lab.text.tokens import Tokens
-from hidim.lab.training.models import Shape, build, check_bfloat16_lstm, next_token_loss
+from hidim.lab.training.models import build, check_bfloat16_lstm, next_token_loss, shape_of
 from hidim.lab.training.optimizers import make_optimizer
 from hidim.lab.training.processes import Group
 from hidim.lab.training.result import Result, evaluation_steps, few_evaluations
@@ -41,7 +41,7 @@ class TrainingRun:
     def __init__(self, settings: Settings, folder: RunFolder, group: Group, text: Tokens) -> None:
         self.settings, self.folder, self.group, self.text = settings, folder, group, text
         s = settings
-        self.shape = Shape(s.model, text.vocabulary.size, s.width, s.layers, s.context, s.heads)
+        self.shape = shape_of(s, text.vocabulary.size)
         self.batches = Batches(text.train, context=s.context, seed=s.seed)
         self.rows = group.share_of(s.batch_size, s.accumulation)
         held_out = validation_windows(text.validation, context=s.context, limit=s.validation_tokens)

@@ -17,6 +17,8 @@ from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
 from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.text.tokens import parse_kind
 from hidim.lab.training.names import spelled
+from hidim.lab.training.networks.choices import CHOICES, chosen
+from hidim.lab.training.networks.shapes import COUNTS
 from hidim.support.checks import (
     choice,
     finite,
@@ -29,7 +31,10 @@ from hidim.support.checks import (
 
 SCHEDULES = ("constant", "cosine", "wsd")
 PRECISIONS = ("auto", "float32", "bfloat16")
-_LATER = {"split": "document", "dedup": "document"}
+_MODELS = tuple(COUNTS)
+# Settings that came later, with what was always meant: folders of before keep their names.
+_LATER_TEXT = {"split": "document", "dedup": "document"}
+_LATER = {**_LATER_TEXT, **dict.fromkeys(CHOICES)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Settings:
         tokens: "byte", "char" or "bpe:SIZE".
         split: what is held out: "document", "file" or "time", see `hidim.lab.text.splits`.
         dedup: what counts twice: "document", "near" or "line".
-        model: "lstm" or "transformer"; `width`, `layers`, `heads` are its size.
+        model: "lstm", "transformer" or "modern"; `width`, `layers`, `heads` are its size.
         context: inputs per window, tokens.
         batch_size: windows per optimizer step, over all processes and micro-batches.
         accumulation: micro-batches per step.
@@ -56,6 +61,8 @@ class Settings:
         seed: of the initial weights and of the order of the text.
         precision: "float32", "bfloat16" (autocast) or "auto", bfloat16 where a GPU has it.
         compile: pass the model through torch.compile.
+        norm, positions, qk_norm, head, mlp, parametrization: choices about the model "modern", see
+            `hidim.lab.training.networks.choices`; None takes the usual one.
 
     Raises:
         ValueError: naming the argument, the value and the remedy.
@@ -88,6 +95,12 @@ class Settings:
     compile: bool = False
     split: str = "document"
     dedup: str = "document"
+    norm: str | None = None
+    positions: str | None = None
+    qk_norm: bool | None = None
+    head: str | None = None
+    mlp: str | None = None
+    parametrization: str | None = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -112,13 +125,15 @@ class Settings:
             )
         parse_kind(str(self.tokens))
         for name, known in (
-            ("model", ("lstm", "transformer")),
+            ("model", _MODELS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("split", SPLITS),
             ("dedup", DEDUPS),
         ):
             put(name, choice(name, hyphenated(getattr(self, name)), known))
+        for name, value in chosen(self.model, {key: getattr(self, key) for key in CHOICES}).items():
+            put(name, value)
         for name in ("data", "optimizer"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be a name, got {getattr(self, name)!r}.")
@@ -161,8 +176,11 @@ class Settings:
         return cls(**values)
 
     def replace(self, **changes: Any) -> Settings:
-        """The same with some values changed."""
-        return Settings.from_dict({**self.to_dict(), **changes})
+        """The same with some values changed; of another model with that one's usual choices."""
+        kept = self.to_dict()
+        if changes.get("model", self.model) != self.model:
+            kept |= dict.fromkeys(CHOICES)
+        return Settings.from_dict({**kept, **changes})
 
     @property
     def fingerprint(self) -> str:
@@ -172,12 +190,12 @@ class Settings:
     @property
     def text_fingerprint(self) -> str:
         """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
-        names = ("data", "max_mb", "tokens", *_LATER)
+        names = ("data", "max_mb", "tokens", *_LATER_TEXT)
         return _digest(_as_before({name: getattr(self, name) for name in names}))
 
 
 def _as_before(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what came later and is as it always was: folders keep their names."""
+    """Without what came later and is as it always was."""
     return {key: value for key, value in values.items() if _LATER.get(key, ...) != value}
 
 
