@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
 from hidim.lab.text.splits import DEDUPS, SPLITS
+from hidim.lab.training.depth import at_depth
 from hidim.lab.training.networks.choices import CHOICES
 from hidim.lab.training.networks.shapes import COUNTS
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
@@ -29,10 +31,11 @@ _HELP: dict[str, tuple[str, str]] = {
     "positions": ("modern", "rotary or learned"),
     "qk_norm": ("modern", "queries and keys at unit size, or as they are"),
     "head": ("modern", "output tied to the embedding, or untied"),
-    "mlp": ("modern", "relu2, swiglu or gelu"),
+    "mlp": ("modern", "swiglu, relu2 or gelu"),
     "parametrization": ("modern", "standard, mup (one rate for all widths) or completep (depths)"),
-    "steps": ("training", "optimizer steps"),
+    "steps": ("training", "optimizer steps, or auto: 20 tokens per parameter"),
     "batch_size": ("training", "windows per step, over all processes"),
+    "batch_ramp": ("training", "START:STEPS, double the batch from START windows over STEPS steps"),
     "accumulation": ("training", "micro-batches per step"),
     "optimizer": ("training", "any of hidim.torch's or torch.optim's"),
     "lr": ("training", "peak learning rate"),
@@ -41,17 +44,20 @@ _HELP: dict[str, tuple[str, str]] = {
     "clip": ("training", "largest gradient norm; 0 does not clip"),
     "evaluation_growth": ("training", "evaluate at steps growth^k instead of ten"),
     "seed": ("training", "of weights and order"),
-    "precision": ("training", "float32, bfloat16 or auto"),
+    "log_every": ("training", "also log every so many steps, beside 1.1^k"),
+    "precision": ("training", "float32, bfloat16 or auto: that of autocast"),
     "compile": ("training", "torch.compile"),
 }
 _CHOICES = {
     "model": tuple(COUNTS),
     "schedule": SCHEDULES,
-    "precision": PRECISIONS,
+    "precision": (*PRECISIONS, "bf16", "fp32"),
     "split": SPLITS,
     "dedup": DEDUPS,
     **{name: known for name, known in CHOICES.items() if name != "qk_norm"},
 }
+_ALSO = {"precision": ["--autocast"]}
+_SHOWN = {"max_mb": "all", "evaluation_growth": "ten", "batch_ramp": "none", "log_every": "none"}
 _GROUPS = {
     "text": "text",
     "model": "model",
@@ -76,16 +82,23 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
             groups[group].add_argument(flag, action=on_or_off, default=None, help=f"{text} (on)")
             continue
         usual = CHOICES[one.name][0] if one.name in CHOICES else one.default
-        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, usual)
-        kind: Any = str if isinstance(usual, str) else count
+        kind: Any = str if isinstance(usual, str) or one.name == "batch_ramp" else count
+        kind = _count_or_auto if one.name == "steps" else kind
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,
+            *_ALSO.get(one.name, []),
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
-            help=f"{text} ({shown})",
+            help=f"{text} ({_SHOWN.get(one.name, usual)})",
             **alone,
         )
+    groups["modern"].add_argument(
+        "--depth",
+        type=count,
+        metavar="N",
+        help="one dial: layers; sets --model modern, width, heads, rate and steps",
+    )
     groups["training"].add_argument(
         "--options",
         metavar="NAME=VALUE,...",
@@ -98,7 +111,17 @@ def settings_given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
     if args.options:
         given["options"] = parse_pairs(args.options)
-    return given
+    return given if args.depth is None else at_depth(args.depth, given)
+
+
+def _count_or_auto(text: str) -> float | str:
+    return "auto" if text.strip().lower() == "auto" else count(text)
+
+
+def resolved_apart(given: Mapping[str, Any], grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The grid with what depends on its other names: "auto" steps, and all beside a depth."""
+    apart = given if "depth" in grid else {k: v for k, v in given.items() if v == "auto"}
+    return {**{name: [value] for name, value in apart.items() if name != "options"}, **grid}
 
 
 def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:

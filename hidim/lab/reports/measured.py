@@ -23,7 +23,8 @@ from hidim.support.results import Saved
 
 # What a label need not say: it is said elsewhere, or it is no part of a method.
 _UNNAMED = ("optimizer", "options", "schedule", "lr", "seed", "steps", "width", "layers", "heads",
-            "validation_tokens", "evaluation_growth", "precision", "compile")  # fmt: skip
+            "validation_tokens", "evaluation_growth", "log_every", "precision",
+            "compile")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

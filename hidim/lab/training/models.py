@@ -10,25 +10,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hidim.lab.training.networks.choices import CHOICES
 from hidim.lab.training.networks.lstm import LSTM
 from hidim.lab.training.networks.modern import Modern
 from hidim.lab.training.networks.shapes import Shape as Shape
 from hidim.lab.training.networks.transformer import Transformer
-from hidim.lab.training.settings import Settings
 
 NETWORKS: dict[str, Callable[[Shape], nn.Module]] = {
     "lstm": LSTM,
     "transformer": Transformer,
     "modern": Modern,
 }
-
-
-def shape_of(settings: Settings, vocabulary: int) -> Shape:
-    """The size of the model of a run on a text of so many different tokens."""
-    s = settings
-    choices = {name: getattr(s, name) for name in CHOICES}
-    return Shape(s.model, vocabulary, s.width, s.layers, s.context, s.heads, **choices)
 
 
 def build(shape: Shape, *, seed: int = 0) -> nn.Module:

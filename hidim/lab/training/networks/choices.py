@@ -7,7 +7,7 @@ one; `docs/benchmarks/lab-networks.md` has what each is worth.
     positions        rotary (arXiv 2104.09864), or learned and added to the tokens
     qk_norm          queries and keys at unit rms per head, so that logits of attention are bounded
     head             the output matrix: tied to the embedding, or its own
-    mlp              relu2: relu(x)^2 (arXiv 2109.08668); swiglu (arXiv 2002.05202); gelu
+    mlp              swiglu (arXiv 2002.05202); relu2: relu(x)^2 (arXiv 2109.08668); gelu
     parametrization  standard; mup: rates that hold over widths; completep: over depths as well
 """
 
@@ -23,7 +23,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "positions": ("rotary", "learned"),
     "qk_norm": (True, False),
     "head": ("tied", "untied"),
-    "mlp": ("relu2", "swiglu", "gelu"),
+    "mlp": ("swiglu", "relu2", "gelu"),
     "parametrization": ("standard", "mup", "completep"),
 }
 
@@ -34,8 +34,8 @@ def chosen(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: an unknown value, or a choice about another model.
 
-    >>> chosen("modern", {"mlp": "SwiGLU"})["mlp"], chosen("lstm", {})["mlp"]
-    ('swiglu', None)
+    >>> chosen("modern", {"mlp": "ReLU2"})["mlp"], chosen("lstm", {})["mlp"]
+    ('relu2', None)
     """
     found: dict[str, Any] = {}
     for name, known in CHOICES.items():

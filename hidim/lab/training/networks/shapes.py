@@ -32,7 +32,7 @@ class Shape:
     >>> Shape("lstm", 256, 64).parameters
     99584
     >>> Shape("modern", 256, 64).parameters
-    114688
+    113664
     """
 
     kind: str
