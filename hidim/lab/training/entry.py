@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -264,6 +264,11 @@ def _memory() -> Iterator[None]:
             "the memory of this machine is too small for the run. Use a smaller `width`, `context` "
             "or `batch_size`, or more `accumulation`."
         ) from None
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """As a small model is trained: threads would mostly wait for each other."""
+    return _threads(1)
 
 
 @contextmanager
