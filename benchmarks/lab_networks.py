@@ -37,14 +37,14 @@ BASE = Settings(
     model="transformer",
     heads=2,
     batch_size=16,
-    steps=1000,
+    steps=600,
     warmup=40,
     optimizer="adamw",
     schedule="cosine",
     validation_tokens=32768,
 )
 BUDGET = BASE.steps * BASE.shape(256).flops_per_token  # per token of a step
-RATES = {"transformer": (1e-3, 2e-3, 4e-3), "modern": (8e-3, 1.6e-2, 3.2e-2)}
+RATES = {"transformer": (2e-3, 4e-3, 8e-3), "modern": (8e-3, 1.6e-2, 3.2e-2)}
 TUNING, SEEDS = 1000, (0, 1, 2)
 UNDONE = {
     "mlp relu2": "relu2",

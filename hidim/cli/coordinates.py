@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
         title = f"{settings.model}, {settings.parametrization or 'standard'}, {settings.optimizer}"
         write_figure(
-            args.plot, lambda ax: plot_coordinates(found, ax, title=title), size=(6.4, 4.4)
+            args.plot, lambda ax: plot_coordinates(found, ax, title=title), size=(7.4, 4.2)
         )
         print(f"hidim: wrote {args.plot}", file=sys.stderr)
     verdicts = [found.verdict(site) for site in range(len(found.sites))]

@@ -40,5 +40,6 @@ def plot_coordinates(found: Any, ax: Axes | None = None, *, title: str = "") -> 
     dress(ax, x=found.over, y=f"rms change after {found.steps[-1]} steps", title=title)
     ax.set_xticks(found.values, [str(value) for value in found.values])
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize="small")
+    # Beside the lines, which may lie anywhere inside.
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
