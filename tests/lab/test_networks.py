@@ -10,7 +10,8 @@ import torch
 from test_models import counted
 from torch import nn
 
-from hidim.lab import Settings, Shape, build
+from hidim.lab import Settings, Shape, build, train
+from hidim.lab.reports.measured import consolidate, measured_runs
 from hidim.lab.training.models import next_token_loss
 from hidim.lab.training.networks.choices import CHOICES
 from hidim.lab.training.networks.modern import Rotary, rms
@@ -168,3 +169,21 @@ def test_rotary_heads_of_odd_size_are_refused():
     with pytest.raises(ValueError, match="rotary turn pairs"):
         Shape("modern", 61, 15, heads=5)
     assert isinstance(build(Shape("modern", 61, 15, heads=5, positions="learned")), nn.Module)
+
+
+def test_labels_name_the_model_and_not_all_that_comes_with_it(small, tmp_path):
+    base = small.replace(heads=2, steps=2, optimizer="adamw", lr=0.01)
+    for name, changes in (
+        ("a", {"model": "transformer"}),
+        ("b", {"model": "modern"}),
+        ("c", {"model": "modern", "batch_ramp": "4:1"}),
+    ):
+        train(base.replace(**changes), tmp_path / "runs" / name)
+    labels = {run.name: run.label for run in measured_runs(tmp_path / "runs")}
+    assert labels["b"] == "adamw model=modern batch_ramp=None"
+    pytest.importorskip("pyarrow")
+    table = measured_runs(consolidate(tmp_path / "runs"))
+    assert {run.name: run.label for run in table} == labels
+    assert [run.settings for run in table] == [
+        run.settings for run in measured_runs(tmp_path / "runs")
+    ]
