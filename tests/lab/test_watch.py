@@ -206,3 +206,19 @@ def test_log_every_changes_no_number(small, tmp_path):
     assert often.validation_loss == few.validation_loss
     assert len(RunFolder(tmp_path / "often").rows()) == small.steps + 1
     json.dumps(often.to_dict())
+
+
+def test_momentum_cools_down_by_an_option_also_after_a_stop(small, tmp_path):
+    cooled = small.replace(options={"cooldown": small.steps})
+
+    def terminate(row):
+        if row["step"] == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train(cooled, tmp_path / "cut", loggers=[terminate])
+    train(None, tmp_path / "cut", resume=True)
+    train(cooled, tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    train(small, tmp_path / "warm")
+    last = [rows(tmp_path / name)[-1]["momentum_share"] for name in ("whole", "warm")]
+    assert last[0] < 0.3 * last[1]
