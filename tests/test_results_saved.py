@@ -32,6 +32,7 @@ from hidim.fitting.written import WrittenLaw
 from hidim.lab.reports import frontiers as reports
 from hidim.lab.reports.groups import Estimate, Group
 from hidim.lab.reports.measured import MeasuredRun
+from hidim.lab.training.coordinates import Coordinates
 from hidim.lab.training.result import Result, from_record
 from hidim.lab.training.settings import Settings
 from hidim.measure import Crossing, Exponent, MeasuredFrontier, SaturatingFit
@@ -185,6 +186,9 @@ RESULTS = {
     OptimumLaw: optimum_law,
     "unsure law of sizes": lambda: fitting.fit_sizes(*chinchilla(), bootstrap=0),
     Standing: lambda: standings([hidim.predict(SMALL, DANA, 20)] * 2)[1],
+    Coordinates: lambda: Coordinates(
+        "width", (8, 16), ("logits",), (0, 1), *np.ones((2, 1, 2, 1, 2)), np.ones(1), np.ones(1)
+    ),
     Tail: lambda: Tail("layer", np.array([1.0, 0.5]), (1, 2), 1.0, (0.9, 1.1)),
     Estimate: lambda: Estimate.of([1.0, 2.0, 3.0]),
     "one seed": lambda: Estimate.of([1.0]),
@@ -331,6 +335,7 @@ LOADABLE = [
     hidim.privacy.PairDivergence,
     hidim.privacy.PrivacyFrontier,
     Standing,
+    Coordinates,
     Tail,
     reports.Frontier,
     reports.SharedFloor,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
 from hidim.lab.text.splits import DEDUPS, SPLITS
+from hidim.lab.training.depth import at_depth
+from hidim.lab.training.networks.choices import CHOICES
+from hidim.lab.training.networks.shapes import COUNTS
 from hidim.lab.training.settings import PRECISIONS, SCHEDULES, Settings
 
 # Setting -> (group of flags, what its help says).
@@ -18,13 +22,20 @@ _HELP: dict[str, tuple[str, str]] = {
     "split": ("text", "what is held out: document, file or time"),
     "dedup": ("text", "what counts twice: document, near or line; alone: line"),
     "validation_tokens": ("text", "held-out tokens per evaluation, at most"),
-    "model": ("model", "lstm or transformer"),
+    "model": ("model", "lstm, transformer or modern"),
     "width": ("model", "hidden size"),
     "layers": ("model", "depth"),
     "heads": ("model", "attention heads"),
     "context": ("model", "tokens per window"),
-    "steps": ("training", "optimizer steps"),
+    "norm": ("modern", "rms or layer"),
+    "positions": ("modern", "rotary or learned"),
+    "qk_norm": ("modern", "queries and keys at unit size, or as they are"),
+    "head": ("modern", "output tied to the embedding, or untied"),
+    "mlp": ("modern", "swiglu, relu2 or gelu"),
+    "parametrization": ("modern", "standard, mup (one rate for all widths) or completep (depths)"),
+    "steps": ("training", "optimizer steps, or auto: 20 tokens per parameter"),
     "batch_size": ("training", "windows per step, over all processes"),
+    "batch_ramp": ("training", "START:STEPS, double the batch from START windows over STEPS steps"),
     "accumulation": ("training", "micro-batches per step"),
     "optimizer": ("training", "any of hidim.torch's or torch.optim's"),
     "lr": ("training", "peak learning rate"),
@@ -33,21 +44,31 @@ _HELP: dict[str, tuple[str, str]] = {
     "clip": ("training", "largest gradient norm; 0 does not clip"),
     "evaluation_growth": ("training", "evaluate at steps growth^k instead of ten"),
     "seed": ("training", "of weights and order"),
-    "precision": ("training", "float32, bfloat16 or auto"),
+    "log_every": ("training", "also log every so many steps, beside 1.1^k"),
+    "precision": ("training", "float32, bfloat16 or auto: that of autocast"),
     "compile": ("training", "torch.compile"),
 }
 _CHOICES = {
-    "model": ("lstm", "transformer"),
+    "model": tuple(COUNTS),
     "schedule": SCHEDULES,
-    "precision": PRECISIONS,
+    "precision": (*PRECISIONS, "bf16", "fp32"),
     "split": SPLITS,
     "dedup": DEDUPS,
+    **{name: known for name, known in CHOICES.items() if name != "qk_norm"},
+}
+_ALSO = {"precision": ["--autocast"]}
+_SHOWN = {"max_mb": "all", "evaluation_growth": "ten", "batch_ramp": "none", "log_every": "none"}
+_GROUPS = {
+    "text": "text",
+    "model": "model",
+    "modern": "choices about --model modern",
+    "training": "training",
 }
 
 
 def add_settings_flags(parser: argparse.ArgumentParser) -> None:
     """Add one flag per setting, and --options for the optimizer's own."""
-    groups = {name: parser.add_argument_group(name) for name in ("text", "model", "training")}
+    groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
     for one in dataclasses.fields(Settings):
         if one.name not in _HELP:
             continue
@@ -56,16 +77,28 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         if one.name == "compile":
             groups[group].add_argument(flag, action="store_true", default=None, help=text)
             continue
-        shown = {"max_mb": "all", "evaluation_growth": "ten"}.get(one.name, one.default)
-        kind: Any = str if isinstance(one.default, str) else count
+        if one.name == "qk_norm":
+            on_or_off = argparse.BooleanOptionalAction
+            groups[group].add_argument(flag, action=on_or_off, default=None, help=f"{text} (on)")
+            continue
+        usual = CHOICES[one.name][0] if one.name in CHOICES else one.default
+        kind: Any = str if isinstance(usual, str) or one.name == "batch_ramp" else count
+        kind = _count_or_auto if one.name == "steps" else kind
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,
+            *_ALSO.get(one.name, []),
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
-            help=f"{text} ({shown})",
+            help=f"{text} ({_SHOWN.get(one.name, usual)})",
             **alone,
         )
+    groups["modern"].add_argument(
+        "--depth",
+        type=count,
+        metavar="N",
+        help="one dial: layers; sets --model modern, width, heads, rate and steps",
+    )
     groups["training"].add_argument(
         "--options",
         metavar="NAME=VALUE,...",
@@ -78,7 +111,17 @@ def settings_given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
     if args.options:
         given["options"] = parse_pairs(args.options)
-    return given
+    return given if args.depth is None else at_depth(args.depth, given)
+
+
+def _count_or_auto(text: str) -> float | str:
+    return "auto" if text.strip().lower() == "auto" else count(text)
+
+
+def resolved_apart(given: Mapping[str, Any], grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The grid with what depends on its other names: "auto" steps, and all beside a depth."""
+    apart = given if "depth" in grid else {k: v for k, v in given.items() if v == "auto"}
+    return {**{name: [value] for name, value in apart.items() if name != "options"}, **grid}
 
 
 def parse_grid(texts: list[str] | None) -> dict[str, list[Any]]:

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "sweep": "many training runs in parallel, each once, resumable",
     "report": "a folder of training runs as one table, figures and exponents",
     "spectrum": "tail exponents of a trained model, and the kappa_3 they imply",
+    "coordinates": "does one learning rate hold over widths, or depths, of a network",
     "demo": "the main job on a synthetic and a real problem: tables and figures",
 }
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
-from hidim.cli.lab_flags import add_settings_flags, parse_grid, settings_given
+from hidim.cli.lab_flags import add_settings_flags, parse_grid, resolved_apart, settings_given
 from hidim.cli.numbers import number
 from hidim.lab.text.facts import lines_of
 from hidim.lab.text.streams import is_stream
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("`preset` decides all settings: leave out --grid and the other settings.")
     wanted = list(stage(sweep)) if stage else []
     if given or grid:
-        wanted = expand(Settings.from_dict(given), grid)
+        wanted = expand(Settings.from_dict(given), resolved_apart(given, grid))
     if args.dry_run:
         return _list(sweep, wanted, ladder(args.preset).planned() if stage else None, args.tflops)
     if not wanted and not sweep.settings():

@@ -45,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="ddp",
         help="under torchrun: each process holds the model (ddp) or a part of it (fsdp)",
     )
+    group.add_argument(
+        "--peak-flops",
+        type=_number_or_measure,
+        metavar="N",
+        help="flops per second of the device, or measure: log the share that the model uses",
+    )
     group.add_argument("--tensorboard", metavar="DIR", help="also log to TensorBoard in DIR")
     group.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -83,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
             threads=threads,
             parallel=args.parallel,
             loggers=loggers,
+            peak_flops=args.peak_flops,
             tell=lambda line: print(f"hidim: {line}", file=sys.stderr),
         )
     if os.environ.get("RANK", "0") != "0":
@@ -92,6 +99,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_end(folder, settings, result)
     return 0 if result.signal is None else 128 + result.signal
+
+
+def _number_or_measure(text: str) -> float | str:
+    return "measure" if text.strip().lower() == "measure" else number(text)
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:

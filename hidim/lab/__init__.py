@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = attach(
         "Settings": "training.settings",
         "Result": "training.result",
         "train": "training.entry",
+        "coordinates": "training.coordinates",
+        "Coordinates": "training.coordinates",
         "Shape": "training.models",
         "build": "training.models",
         "make_optimizer": "training.optimizers",

@@ -1,7 +1,9 @@
 """Figures: functions that take curves and an optional ax, and return the ax."""
 
+from hidim.plots.coordinates import plot_coordinates
 from hidim.plots.curves import plot_agreement, plot_curves
 from hidim.plots.planes import plot_plane
 from hidim.plots.style import colour_of, dress, new_ax
 
-__all__ = ["colour_of", "dress", "new_ax", "plot_agreement", "plot_curves", "plot_plane"]
+__all__ = ["colour_of", "dress", "new_ax", "plot_agreement", "plot_coordinates", "plot_curves",
+           "plot_plane"]  # fmt: skip

@@ -27,7 +27,7 @@ OFTEN = "--steps 30 --save-seconds 0.02"
 
 def measured(folder):
     rows = RunFolder(folder).rows()
-    return [(row["step"], row["train_loss"], row["validation_loss"]) for row in rows]
+    return [(row["step"], row["train_loss"], row.get("validation_loss")) for row in rows]
 
 
 def told(*arguments):

@@ -73,7 +73,7 @@ def clipped(small):
     return small.replace(steps=12, width=7, accumulation=2, clip=0.05)
 
 
-@pytest.mark.parametrize("model", ["lstm", "transformer"])
+@pytest.mark.parametrize("model", ["lstm", "transformer", "modern"])
 @pytest.mark.parametrize(
     ("optimizer", "lr"),
     [("dana-decaying", 1.0), ("adamw", 0.01), pytest.param("sgd", 1.0, marks=pytest.mark.slow)],
@@ -82,10 +82,14 @@ def test_a_model_held_in_parts_has_the_losses_of_a_whole_one(
     model, optimizer, lr, clipped, tmp_path
 ):
     settings = clipped.replace(model=model, optimizer=optimizer, lr=lr)
+    if model == "modern":  # rotary turns pairs; the tied matrix is one in parts, too
+        settings = settings.replace(width=10, batch_ramp="4:6", parametrization="mup")
     train(settings, tmp_path / "one")
     assert together(settings, tmp_path / "parts", parallel="fsdp") == [0, 0]
-    # The same gradients, summed in another order in float32.
-    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "one"), rel=2e-6)
+    # The same gradients, summed in another order in float32; Adam takes a whole step also where a
+    # gradient is rounding alone, as behind branches that begin at zero.
+    rel = 2e-4 if (model, optimizer) == ("modern", "adamw") else 2e-6
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "one"), rel=rel)
     train(settings.replace(clip=0.0), tmp_path / "free")
     if optimizer != "adamw":  # which does not see the size of the gradient
         assert losses(tmp_path / "free") != pytest.approx(losses(tmp_path / "one"), rel=1e-2)

@@ -17,13 +17,15 @@ from hidim.lab.reports.tables import run_folders, stored_records
 from hidim.lab.sweeps.sweep import Sweep
 from hidim.lab.text.facts import bits_per_byte
 from hidim.lab.training.curves import label_of
+from hidim.lab.training.networks.choices import CHOICES
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.results import Saved
 
 # What a label need not say: it is said elsewhere, or it is no part of a method.
 _UNNAMED = ("optimizer", "options", "schedule", "lr", "seed", "steps", "width", "layers", "heads",
-            "validation_tokens", "evaluation_growth", "precision", "compile")  # fmt: skip
+            "validation_tokens", "evaluation_growth", "log_every", "precision",
+            "compile")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +137,15 @@ def measured_runs(path: str | os.PathLike[str], *, unfinished: bool = False) -> 
     if not records:
         raise ValueError(f"{str(path)!r} holds no finished run: hidim sweep --out {path}")
     every = [record["settings"].to_dict() for record in records]
-    varied = [
-        name
-        for name in every[0]
-        if name not in _UNNAMED and any(one[name] != every[0][name] for one in every)
-    ]
+    varied = [name for name in every[0] if name not in _UNNAMED and _varies(name, every)]
     varied += _confused(records)
     return [MeasuredRun(label=label_of(record["settings"], varied), **record) for record in records]
+
+
+def _varies(name: str, every: Sequence[dict[str, Any]]) -> bool:
+    """Whether a setting tells runs apart; what only one model has, among its own runs."""
+    values = [one[name] for one in every if one[name] is not None or name not in CHOICES]
+    return any(value != values[0] for value in values)
 
 
 def _confused(records: Sequence[dict[str, Any]]) -> list[str]:

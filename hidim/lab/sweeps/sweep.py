@@ -23,6 +23,7 @@ from typing import Any
 
 from hidim.lab.text.kept import load_npz, save_npz
 from hidim.lab.text.tokens import Tokens
+from hidim.lab.training.depth import at_depth
 from hidim.lab.training.locks import take
 from hidim.lab.training.result import Result
 from hidim.lab.training.settings import Settings
@@ -154,18 +155,21 @@ def expand(base: Settings, grid: Mapping[str, Sequence[Any]]) -> list[Settings]:
         if not values:
             raise ValueError(f"`grid` gives no value for {name!r}.")
     settings = base.to_dict()
-    options = [name for name in grid if name not in settings]
+    options = [name for name in grid if name not in (*settings, "depth")]
     found: dict[str, Settings] = {}
     taken: set[str] = set()
     allowed: set[str] = set()
     for values in product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
-        optimizer = chosen.get("optimizer", base.optimizer)
+        usual = "adamw" if "depth" in chosen else base.optimizer
+        optimizer = chosen.get("optimizer", usual)
         known = option_names(optimizer)
         allowed.update(known)
         own = {name: chosen[name] for name in options if name in known}
         taken.update(own)
         changes = {name: value for name, value in chosen.items() if name in settings}
+        if "depth" in chosen:
+            changes = at_depth(chosen["depth"], changes)
         run = base.replace(**{**changes, "options": {**base.options, **own}})
         if run.fingerprint not in found:
             check_new(run)

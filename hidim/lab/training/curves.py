@@ -6,7 +6,8 @@
     lr              of the step to come
     tokens          trained on so far
     flops           spent so far, forward and backward: tokens x the model's flops per token
-    gradient_norm   of the last gradient, before clipping; where the run logged it
+    gradient_norm   of the last gradient, before clipping; where the run logged it, as are
+    clipped, update_to_weight, momentum_share   see `watch.py`
 
 The validation loss is the risk, since it is measured on the same held-out windows every time, with
 the parameters of that very step; the training loss is an average over the steps before. Where it
@@ -26,7 +27,8 @@ from hidim.curve import Curve
 from hidim.lab.training.settings import Settings
 
 Rows = Sequence[Mapping[str, Any]]
-_READ = {"train": "train_loss", "lr": "lr", "tokens": "tokens", "gradient_norm": "gradient_norm"}
+_OWN = ("lr", "tokens", "gradient_norm", "clipped", "update_to_weight", "momentum_share")
+_READ = {"train": "train_loss", **{name: name for name in _OWN}}
 
 
 def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curve:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from hidim.lab.text.streams import is_stream
 from hidim.lab.text.tokens import Tokens, parse_kind, tokenize
 from hidim.lab.training.optimizers import check_optimizer
 from hidim.lab.training.processes import Group
+from hidim.lab.training.rates import check_rates
 from hidim.lab.training.result import Result, from_record
 from hidim.lab.training.run import Logger, TrainingRun
 from hidim.lab.training.settings import Settings
@@ -65,6 +66,12 @@ def check_new(settings: Settings) -> None:
         ValueError: no such optimizer or option, or a warm-up that never ends.
     """
     check_optimizer(settings.optimizer, settings.lr, settings.options)
+    check_rates(settings.parametrization, settings.optimizer)
+    if settings.batch_at(settings.steps) < settings.batch_size:
+        raise ValueError(
+            f"`batch_ramp` {settings.batch_ramp} is longer than the run of {settings.steps} "
+            "`steps`: its batch would never be reached. Give fewer, such as a tenth of the steps."
+        )
     if settings.warmup > settings.steps:
         raise ValueError(
             f"`warmup` {settings.warmup} is longer than the run of {settings.steps} `steps`: its "
@@ -84,6 +91,7 @@ def train(
     progress: bool | None = None,
     loggers: Sequence[Logger] = (),
     tell: Callable[[str], object] | None = None,
+    peak_flops: float | str | None = None,
 ) -> Result:
     """Train a model, or go on with a run that was stopped, and leave everything in a folder.
 
@@ -104,6 +112,8 @@ def train(
         loggers: called with every new row of the metrics.
         tell: called before a new run trains, with a line each on what its text is worth: the
             overlap of the held-out part with the training part, and what is not as asked.
+        peak_flops: of the device, per second, or "measure": rows with an evaluation then say which
+            share of it the model's flops are.
 
     Raises:
         ValueError: settings, text, vocabulary or checkpoint do not fit; nothing was overwritten.
@@ -119,6 +129,7 @@ def train(
         progress=progress,
         loggers=loggers,
         tell=tell,
+        peak_flops=peak_flops,
     )
     return result
 
@@ -135,6 +146,7 @@ def train_or_read(
     progress: bool | None = None,
     loggers: Sequence[Logger] = (),
     tell: Callable[[str], object] | None = None,
+    peak_flops: float | str | None = None,
 ) -> tuple[Result, bool]:
     """`train`, and whether it trained: of several workers on a sweep one did."""
     folder = RunFolder(out)
@@ -154,7 +166,7 @@ def train_or_read(
                 text = tokens or run_tokens(settings, folder)
                 if not begun["begun"]:
                     check_enough(text, settings.data)
-                run = TrainingRun(settings, folder, group, text)
+                run = TrainingRun(settings, folder, group, text, peak=peak_flops)
                 run.prepare()
             except Exception:
                 if group.first and not begun["claimed"]:
@@ -164,8 +176,15 @@ def train_or_read(
                 told = {**text.facts, "validation_tokens": len(text.validation)}
                 for line in lines_of(told, evaluated=settings.validation_tokens):
                     tell(line)
+            if tell is not None and group.first and (peak := run.watch.peak_flops):
+                tell(f"flops used are shares of {peak / 1e9:,.4g} GFlop/s, {_peak(peak_flops)}.")
             result = run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
             return result, True
+
+
+def _peak(wanted: float | str | None) -> str:
+    by = "measured by the product of two square matrices with the run's threads and precision"
+    return by if wanted == "measure" else "as given"
 
 
 def _begin(
@@ -245,6 +264,11 @@ def _memory() -> Iterator[None]:
             "the memory of this machine is too small for the run. Use a smaller `width`, `context` "
             "or `batch_size`, or more `accumulation`."
         ) from None
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """As a small model is trained: threads would mostly wait for each other."""
+    return _threads(1)
 
 
 @contextmanager

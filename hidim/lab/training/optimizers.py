@@ -37,7 +37,7 @@ def make_optimizer(
 
     Args:
         name: hyphenated or class name; case, hyphens, underscores and spaces do not matter.
-        parameters: of the model.
+        parameters: of the model, or groups of them.
         lr: peak learning rate.
         options: further arguments of the optimizer, such as kappa_3.
 
@@ -52,7 +52,8 @@ def make_optimizer(
         if key not in known:
             choice(f"option of {name}", key, known)
     parameters = list(parameters)
-    in_parts = any(hasattr(p, "full_tensor") for p in parameters)
+    every = [p for one in parameters for p in (one["params"] if isinstance(one, dict) else [one])]
+    in_parts = any(hasattr(p, "full_tensor") for p in every)
     if in_parts and kind.__name__ in _NOT_IN_PARTS:
         raise ValueError(f"`optimizer` {name} cannot update a model held in parts: use DDP.")
     if kind.__name__ in _FUSED and not {"foreach", "fused"} & set(chosen):

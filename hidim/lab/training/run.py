@@ -19,14 +19,16 @@ import torch
 from hidim._version import __version__
 from hidim.lab.text.batches import Batches, validation_windows
 from hidim.lab.text.tokens import Tokens
-from hidim.lab.training.models import Shape, build, check_bfloat16_lstm, next_token_loss
+from hidim.lab.training.models import build, check_bfloat16_lstm, next_token_loss
 from hidim.lab.training.optimizers import make_optimizer
 from hidim.lab.training.processes import Group
+from hidim.lab.training.rates import rate_groups
 from hidim.lab.training.result import Result, evaluation_steps, few_evaluations
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.sharding import gathered, load_model, load_optimizer
 from hidim.lab.training.signals import caught_signals
 from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
+from hidim.lab.training.watch import Watch, peak_flops
 from hidim.support.progress import Progress
 from hidim.support.results import refusing
 
@@ -38,21 +40,43 @@ LOST = 1e3  # a run is given up when its loss exceeds this multiple of guessing,
 class TrainingRun:
     """A claimed run between its first step and its last."""
 
-    def __init__(self, settings: Settings, folder: RunFolder, group: Group, text: Tokens) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder,
+        group: Group,
+        text: Tokens,
+        *,
+        peak: float | str | None = None,
+    ) -> None:
         self.settings, self.folder, self.group, self.text = settings, folder, group, text
         s = settings
-        self.shape = Shape(s.model, text.vocabulary.size, s.width, s.layers, s.context, s.heads)
+        self.shape = s.shape(text.vocabulary.size)
         self.batches = Batches(text.train, context=s.context, seed=s.seed)
-        self.rows = group.share_of(s.batch_size, s.accumulation)
+        group.share_of(s.batch_at(0), s.accumulation)  # refuses what does not divide
         held_out = validation_windows(text.validation, context=s.context, limit=s.validation_tokens)
         self.device = group.device
         self.held_out = torch.from_numpy(held_out)
         self.amp = self._precision()
         self.model = group.place(build(self.shape, seed=s.seed))
-        compiled: Any = torch.compile(self.model) if s.compile else self.model
+        # A program for every size of batch: one for all would depend on where a run was resumed.
+        compiled: Any = torch.compile(self.model, dynamic=False) if s.compile else self.model
         self.network = group.wrap(compiled)
+        groups = rate_groups(self.model, self.shape, s.optimizer)
+        self.factors = [factor for factor, _ in groups]
         self.optimizer = make_optimizer(
-            s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
+            s.optimizer,
+            groups[0][1]
+            if len(groups) == 1
+            else [{"params": own, "lr": s.lr * factor} for factor, own in groups],
+            lr=s.lr,
+            options=s.options,
+        )
+        self.watch = Watch(
+            self.model,
+            self.optimizer,
+            clip=s.clip,
+            peak_flops=peak_flops(peak, self.device, self.amp),
         )
         self.rate = s.rate()
         self.evaluated = set(
@@ -61,7 +85,7 @@ class TrainingRun:
             else evaluation_steps(s.steps, s.evaluation_growth)
         )
         self.marks = self.evaluated | set(evaluation_steps(s.steps, s.evaluation_growth or 1.1))
-        self.gradient_norm: Any = None  # of the last gradient before clipping, on the device
+        self.marks |= set(range(0, s.steps, s.log_every)) if s.log_every else set()
         self.step, self.seconds, self.clock = 0, 0.0, time.perf_counter()
         # Kept on the device, so that a GPU need not be waited for at every step.
         self.loss_sum, self.loss_count = self._number(0.0), 0
@@ -137,6 +161,7 @@ class TrainingRun:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.loss_sum = self._number(state["loss_sum"])
             self.loss_count, self.last = int(state["loss_count"]), dict(state["last"])
+            self.watch.load(state)
 
     def _number(self, value: float) -> torch.Tensor:
         exact = torch.float32 if self.device.type == "mps" else torch.float64
@@ -167,6 +192,7 @@ class TrainingRun:
             "loss_sum": float(self.loss_sum),
             "loss_count": self.loss_count,
             "last": self.last,
+            **self.watch.state(),
             "model": gathered(self.model.state_dict(), keep=self.group.first),
             "optimizer": gathered(self.optimizer.state_dict(), keep=self.group.first),
         }
@@ -237,8 +263,8 @@ class TrainingRun:
         """One optimizer step; says for every wish (to stop, to save) whether any process has it."""
         s = self.settings
         rate = s.lr * float(self.rate(self.step))
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+        for parameters, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
+            parameters["lr"] = rate * factor
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros_like(self.loss_sum)
         for part in range(s.accumulation):
@@ -247,34 +273,21 @@ class TrainingRun:
                 loss = self._loss(self.network, self._windows(part)) / s.accumulation
                 loss.backward()
             total += loss.detach()
-        self._clip()
-        self.optimizer.step()
+        self.watch.clip(self.step + 1 in self.marks)
+        self.watch.step(self.step + 1 in self.evaluated)
         mean, wished = self.group.combine(total, *wishes)
         self.step += 1
         self.loss_sum, self.loss_count = self.loss_sum + mean, self.loss_count + 1
         return wished
 
-    def _clip(self) -> None:
-        """Clip the gradient, and keep the norm that it had if a row will want it."""
-        parameters, clip = list(self.model.parameters()), self.settings.clip
-        if clip:
-            self.gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
-        elif self.step + 1 in self.marks:
-            gradients = [one.grad for one in parameters if one.grad is not None]
-            self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
-
-    def _norm(self) -> float | None:
-        norm = self.gradient_norm
-        if norm is None:
-            return None
-        # Held in parts, every process knows a part of it.
-        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
-
     def _windows(self, part: int) -> torch.Tensor:
         s = self.settings
-        size = s.batch_size // s.accumulation
-        first = self.step * s.batch_size + part * size + self.rows.start
-        windows = self.batches.windows(first, len(self.rows))
+        size, rows = (
+            s.batch_at(self.step),
+            self.group.share_of(s.batch_at(self.step), s.accumulation),
+        )
+        first = s.windows_before(self.step) + part * (size // s.accumulation) + rows.start
+        windows = self.batches.windows(first, len(rows))
         return torch.from_numpy(windows).to(self.device, non_blocking=True)
 
     def _loss(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
@@ -288,16 +301,18 @@ class TrainingRun:
         self.loss_sum, self.loss_count = self._number(0.0), 0
         row = {
             "step": self.step,
-            "tokens": self.step * self.settings.tokens_per_step,
+            "tokens": self.settings.tokens_before(self.step),
             "train_loss": train_loss,
             "lr": self.settings.lr * float(self.rate(self.step)),
-            "gradient_norm": self._norm(),
+            **self.watch.row(),
             "tokens_per_second": self._speed(),
         }
         if self.step in self.evaluated or self._is_lost(train_loss):
             # A model held in parts is computed by all processes or by none.
             ours = self.group.first or self.group.sharded
             row["validation_loss"] = self.evaluate() if ours else None
+            speed = row["tokens_per_second"]
+            row |= self.watch.evaluated(speed and speed * self.shape.flops_per_token)
         # A row without an evaluation knows that of the last one.
         self.last = {"validation_loss": self.last.get("validation_loss"), **row}
         if metrics is not None and metrics.append(row):
@@ -328,14 +343,14 @@ class TrainingRun:
         return float(np.sum(losses)) / len(self.held_out)
 
     def _speed(self) -> float | None:
-        tokens = self.step * self.settings.tokens_per_step
+        tokens = self.settings.tokens_before(self.step)
         return tokens / self.seconds if self.seconds > 0 else None
 
     def _result(self, status: str, number: int | None = None) -> Result:
         return Result(
             status=status,
             step=self.step,
-            tokens=self.step * self.settings.tokens_per_step,
+            tokens=self.settings.tokens_before(self.step),
             train_loss=self.last.get("train_loss"),
             validation_loss=self.last.get("validation_loss"),
             seconds=self.seconds,

@@ -16,7 +16,11 @@ from typing import Any
 from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
 from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.text.tokens import parse_kind
+from hidim.lab.training.depth import TOKENS_PER_PARAMETER
 from hidim.lab.training.names import spelled
+from hidim.lab.training.networks.choices import CHOICES, chosen
+from hidim.lab.training.networks.shapes import COUNTS, Shape
+from hidim.lab.training.ramp import Ramp, parse_ramp
 from hidim.support.checks import (
     choice,
     finite,
@@ -29,7 +33,11 @@ from hidim.support.checks import (
 
 SCHEDULES = ("constant", "cosine", "wsd")
 PRECISIONS = ("auto", "float32", "bfloat16")
-_LATER = {"split": "document", "dedup": "document"}
+_MODELS = tuple(COUNTS)
+# Settings that came later, with what was always meant: folders of before keep their names.
+_LATER_TEXT = {"split": "document", "dedup": "document"}
+_LATER = {**_LATER_TEXT, **dict.fromkeys((*CHOICES, "batch_ramp", "log_every"))}
+_SHORT = {"bf16": "bfloat16", "fp32": "float32"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,11 @@ class Settings:
         tokens: "byte", "char" or "bpe:SIZE".
         split: what is held out: "document", "file" or "time", see `hidim.lab.text.splits`.
         dedup: what counts twice: "document", "near" or "line".
-        model: "lstm" or "transformer"; `width`, `layers`, `heads` are its size.
+        model: "lstm", "transformer" or "modern"; `width`, `layers`, `heads` are its size.
         context: inputs per window, tokens.
         batch_size: windows per optimizer step, over all processes and micro-batches.
         accumulation: micro-batches per step.
-        steps: optimizer steps.
+        steps: optimizer steps; "auto" for 20 tokens per parameter.
         optimizer: name, see `lab.training.optimizers`; `lr` is its peak rate, `options` the rest.
         schedule: "constant", "cosine" (to 0) or "wsd", over `steps`; `warmup` steps from zero.
         clip: largest norm of the whole gradient; 0 does not clip.
@@ -54,8 +62,14 @@ class Settings:
         evaluation_growth: evaluations at steps growth^k, and at the last; None evaluates at ten
             steps, which costs a default run 4 % of its time, and logs the training loss at 1.1^k.
         seed: of the initial weights and of the order of the text.
-        precision: "float32", "bfloat16" (autocast) or "auto", bfloat16 where a GPU has it.
+        precision: "float32", "bfloat16" (autocast, or "bf16") or "auto", bfloat16 where a GPU has
+            it.
         compile: pass the model through torch.compile.
+        norm, positions, qk_norm, head, mlp, parametrization: choices about the model "modern", see
+            `hidim.lab.training.networks.choices`; None takes the usual one.
+        batch_ramp: "START:STEPS", the batch doubles from START windows to `batch_size` over the
+            first STEPS steps.
+        log_every: also log every so many steps, beside 1.1^k.
 
     Raises:
         ValueError: naming the argument, the value and the remedy.
@@ -88,12 +102,20 @@ class Settings:
     compile: bool = False
     split: str = "document"
     dedup: str = "document"
+    norm: str | None = None
+    positions: str | None = None
+    qk_norm: bool | None = None
+    head: str | None = None
+    mlp: str | None = None
+    parametrization: str | None = None
+    batch_ramp: str | None = None
+    log_every: int | None = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        for name in ("width", "layers", "heads", "context", "batch_size", "accumulation", "steps"):
+        for name in ("width", "layers", "heads", "context", "batch_size", "accumulation"):
             put(name, int(whole(name, getattr(self, name), minimum=1)))
         put("warmup", int(whole("warmup", self.warmup)))
         put("seed", given_seed("seed", self.seed))
@@ -111,14 +133,17 @@ class Settings:
                 f"`evaluation_growth` must exceed 1, got {self.evaluation_growth}; 1.1 is usual."
             )
         parse_kind(str(self.tokens))
+        put("precision", _SHORT.get(hyphenated(self.precision), self.precision))
         for name, known in (
-            ("model", ("lstm", "transformer")),
+            ("model", _MODELS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("split", SPLITS),
             ("dedup", DEDUPS),
         ):
             put(name, choice(name, hyphenated(getattr(self, name)), known))
+        for name, value in chosen(self.model, {key: getattr(self, key) for key in CHOICES}).items():
+            put(name, value)
         for name in ("data", "optimizer"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be a name, got {getattr(self, name)!r}.")
@@ -129,11 +154,72 @@ class Settings:
                 f"`accumulation` must divide `batch_size`, got {self.accumulation} micro-batches "
                 f"for {self.batch_size} windows."
             )
+        if self.batch_ramp is not None:
+            self._check_ramp()
+        if self.log_every is not None:
+            put("log_every", int(whole("log_every", self.log_every, minimum=1)))
+        steps: Any = self.steps
+        put("steps", self._auto() if steps == "auto" else int(whole("steps", steps, minimum=1)))
+
+    def _check_ramp(self) -> None:
+        ramp = parse_ramp(str(self.batch_ramp), self.batch_size)
+        object.__setattr__(self, "batch_ramp", f"{ramp.start}:{ramp.over}")
+        if ramp.start % self.accumulation:
+            raise ValueError(
+                f"`accumulation` must divide the first batch of `batch_ramp`, got "
+                f"{self.accumulation} micro-batches for {ramp.start} windows."
+            )
+        if self.compile and ramp.doublings > 7:
+            raise ValueError(
+                f"`batch_ramp` has {ramp.doublings + 1} sizes, and `compile` makes at most eight "
+                "programs. Start the ramp higher."
+            )
+
+    def _auto(self) -> int:
+        """Steps of 20 tokens per parameter, rounded up."""
+        kind, size = parse_kind(str(self.tokens))
+        if kind == "char":
+            raise ValueError(
+                "`steps` 'auto' counts parameters, which depend on the characters of the text: "
+                "give a number, or `tokens` byte or bpe:SIZE."
+            )
+        tokens = TOKENS_PER_PARAMETER * self.shape(size or 256).parameters
+        windows = -(-tokens // self.context)
+        ramp = self._ramp
+        return ramp.steps_for(windows) if ramp else -(-windows // self.batch_size)
+
+    def shape(self, vocabulary: int) -> Shape:
+        """The size of the model on a text of so many different tokens."""
+        choices = {name: getattr(self, name) for name in CHOICES}
+        size = (self.width, self.layers, self.context, self.heads)
+        return Shape(self.model, vocabulary, *size, **choices)
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens trained on in one optimizer step."""
+        """Tokens trained on in one optimizer step, of the whole batch."""
         return self.batch_size * self.context
+
+    @property
+    def _ramp(self) -> Ramp | None:
+        return None if self.batch_ramp is None else parse_ramp(self.batch_ramp, self.batch_size)
+
+    def batch_at(self, step: int) -> int:
+        """Windows of step 0, 1, ..."""
+        ramp = self._ramp
+        return self.batch_size if ramp is None else ramp.at(step)
+
+    def windows_before(self, step: int) -> int:
+        """Windows of all steps before this one.
+
+        >>> Settings(batch_ramp="8:100").windows_before(50)
+        400
+        """
+        ramp = self._ramp
+        return self.batch_size * step if ramp is None else ramp.before(step)
+
+    def tokens_before(self, step: int) -> int:
+        """Tokens trained on before this step."""
+        return self.windows_before(step) * self.context
 
     def rate(self) -> Schedule:
         """The factor on `lr` at step t = 0, 1, ..."""
@@ -161,8 +247,11 @@ class Settings:
         return cls(**values)
 
     def replace(self, **changes: Any) -> Settings:
-        """The same with some values changed."""
-        return Settings.from_dict({**self.to_dict(), **changes})
+        """The same with some values changed; of another model with that one's usual choices."""
+        kept = self.to_dict()
+        if changes.get("model", self.model) != self.model:
+            kept |= dict.fromkeys(CHOICES)
+        return Settings.from_dict({**kept, **changes})
 
     @property
     def fingerprint(self) -> str:
@@ -172,12 +261,12 @@ class Settings:
     @property
     def text_fingerprint(self) -> str:
         """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
-        names = ("data", "max_mb", "tokens", *_LATER)
+        names = ("data", "max_mb", "tokens", *_LATER_TEXT)
         return _digest(_as_before({name: getattr(self, name) for name in names}))
 
 
 def _as_before(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what came later and is as it always was: folders keep their names."""
+    """Without what came later and is as it always was."""
     return {key: value for key, value in values.items() if _LATER.get(key, ...) != value}
 
 

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hidim.lab.training.models import Block
+from hidim.lab.training.networks.modern import ModernBlock
+from hidim.lab.training.networks.transformer import Block
 
 State = dict[str, Any]
 
@@ -34,7 +35,7 @@ def shard(model: nn.Module, device: torch.device, processes: int) -> nn.Module:
         if isinstance(part, nn.LSTM):
             # FSDP2 hooks into the output and warns of views, which batch_first returns.
             part.register_forward_hook(_copied)
-        if isinstance(part, Block | nn.LSTM):
+        if isinstance(part, Block | ModernBlock | nn.LSTM):
             fully_shard(part, mesh=mesh)
     # The root too is given up after its forward: an evaluation has no backward that would do it.
     fully_shard(model, mesh=mesh, reshard_after_forward=True)

@@ -1,0 +1,202 @@
+"""Is the transformer of today better than that of 2019 at equal flops, and by which of its parts?
+
+Both are trained on the stdlib text at width 64 with two layers, AdamW and a cosine, on equal flops;
+the rate of each is tuned at full length with a seed of its own on rates a factor 2 apart, three of
+them and further ones while the best is at an end; then three fresh seeds. With --parts each choice
+of the modern one is also undone alone, at its rate. Differences are paired by seed, with Student's
+95 % interval.
+
+    python benchmarks/lab_networks.py DIR            # train what is missing in DIR, print the page
+    python benchmarks/lab_networks.py DIR --parts    # the parts, too
+    python benchmarks/lab_networks.py DIR --write    # and keep page and table in docs/
+
+Killed and started again it goes on. --minutes stops after so long: start it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shutil
+import signal
+import statistics
+import sys
+import threading
+from pathlib import Path
+
+from scipy import stats
+
+from hidim.lab import Settings
+from hidim.lab.reports.tables import consolidate
+from hidim.lab.sweeps.executors import KEEP_MEMORY
+from hidim.lab.sweeps.sweep import Sweep, work
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+BASE = Settings(
+    model="transformer",
+    heads=2,
+    batch_size=16,
+    steps=600,
+    warmup=40,
+    optimizer="adamw",
+    schedule="cosine",
+    validation_tokens=32768,
+)
+BUDGET = BASE.steps * BASE.shape(256).flops_per_token  # per token of a step
+RATES = {"transformer": (2e-3, 4e-3, 8e-3), "modern": (8e-3, 1.6e-2, 3.2e-2)}
+TUNING, SEEDS = 1000, (0, 1, 2)
+UNDONE = {
+    "mlp relu2": "relu2",
+    "mlp gelu": "gelu",
+    "norm layer": "layer",
+    "positions learned": "learned",
+    "qk_norm off": False,
+    "head untied": "untied",
+}
+
+
+def run_of(model: str, lr: float, seed: int, **choices: object) -> Settings:
+    """A run of the budget."""
+    base = BASE.replace(model=model, **choices)
+    steps = round(BUDGET / base.shape(256).flops_per_token)
+    return base.replace(lr=float(f"{lr:.6g}"), seed=seed, steps=steps)
+
+
+def bits(sweep: Sweep) -> dict[str, float]:
+    """Final bits per byte by the fingerprint of the settings; infinite where a run is lost."""
+    known = sweep.settings()
+    return {
+        known[name].fingerprint: found["validation_loss"] / math.log(2)
+        if found["status"] == "ok"
+        else math.inf
+        for name, found in sweep.finished().items()
+    }
+
+
+def tuning(model: str, done: dict[str, float]) -> tuple[list[Settings], float | None]:
+    """The runs that tune a rate, and the best one once all are there."""
+    rates = sorted(RATES[model])
+    while True:
+        runs = [run_of(model, lr, TUNING) for lr in rates]
+        if any(one.fingerprint not in done for one in runs):
+            return runs, None
+        best = min(runs, key=lambda one: done[one.fingerprint]).lr
+        if best == min(rates):
+            rates.insert(0, best / 2)
+        elif best == max(rates):
+            rates.append(best * 2)
+        else:
+            return runs, best
+
+
+def wanted(sweep: Sweep, parts: bool) -> list[Settings]:
+    """What is to be trained, as far as the results so far say."""
+    done = bits(sweep)
+    found, best = [], {}
+    for model in RATES:
+        runs, best[model] = tuning(model, done)
+        found += runs
+    if None in best.values():
+        return found
+    found += [run_of(model, lr, seed) for seed in SEEDS for model, lr in best.items()]
+    if parts:
+        for seed in SEEDS[:2]:
+            found += [undone(name, best["modern"], seed) for name in UNDONE]
+    return found
+
+
+def undone(name: str, lr: float, seed: int) -> Settings:
+    """A run of the modern network without one of its choices."""
+    return run_of("modern", lr, seed, **{name.split()[0]: UNDONE[name]})
+
+
+def interval(values: list[float]) -> str:
+    """Mean ± Student's 95 % half-width."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.4f}"
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.4f} ± {half:.4f}"
+
+
+def page(sweep: Sweep) -> str:
+    """What was found, in Markdown."""
+    done = bits(sweep)
+    lines = [
+        "# Benchmarks: networks",
+        "",
+        f"Bits per byte on {BASE.validation_tokens:,} held-out bytes of the stdlib text at the end "
+        f"of {BASE.steps:,} steps' flops of the transformer ({BASE.batch_size} windows of "
+        f"{BASE.context} bytes a step), width {BASE.width}, {BASE.layers} layers, AdamW, cosine; "
+        "means over seeds with 95 % intervals.",
+        "Written by `python benchmarks/lab_networks.py DIR --write`; the runs are in "
+        "`docs/results/lab-networks.parquet`.",
+        "",
+        "| model | parameters | flops a token | steps | rate | bits per byte |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    finals, best = {}, {}
+    for model in RATES:
+        best[model] = tuning(model, done)[1]
+        assert best[model] is not None, f"{model} is not tuned"
+        runs = [run_of(model, best[model], seed) for seed in SEEDS]
+        finals[model] = [done[one.fingerprint] for one in runs]
+        shape = runs[0].shape(256)
+        lines.append(
+            f"| {model} | {shape.parameters:,} | {shape.flops_per_token:,} | {runs[0].steps:,} | "
+            f"{best[model]:g} | {interval(finals[model])} |"
+        )
+    gaps = [old - new for old, new in zip(finals["transformer"], finals["modern"], strict=True)]
+    lines += ["", f"The modern one ends {interval(gaps)} bits per byte lower, paired by seed.", ""]
+    lines += ["Rates tried at full length, with a seed of their own:", ""]
+    for model in RATES:
+        cells = [f"{one.lr:g}: {done[one.fingerprint]:.4f}" for one in tuning(model, done)[0]]
+        lines.append(f"- {model}: " + ", ".join(cells))
+    rows = []
+    for name in UNDONE:
+        runs = [undone(name, best["modern"], seed) for seed in SEEDS[:2]]
+        if all(one.fingerprint in done for one in runs):
+            pairs = zip(runs, finals["modern"], strict=False)
+            more = ", ".join(f"{done[one.fingerprint] - whole:+.4f}" for one, whole in pairs)
+            rows.append(f"| {name} | {more} |")
+    if rows:
+        told = "One choice of the modern one undone, at the same rate and flops, seeds 0 and 1:"
+        lines += ["", told, "", "| choice | bits per byte higher by |", "| --- | --- |", *rows]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--minutes", type=float, default=14.0)
+    parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    if not KEEP_MEMORY.keys() & os.environ.keys():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**KEEP_MEMORY, **os.environ})
+    sweep = Sweep(args.folder)
+
+    def stage(sweep: Sweep) -> list[Settings]:
+        return wanted(sweep, args.parts)
+
+    sweep.add(stage(sweep))
+    # A run that is stopped saves and goes on next time.
+    clock = threading.Timer(60 * args.minutes, os.kill, (os.getpid(), signal.SIGTERM))
+    clock.daemon = True
+    clock.start()
+    outcome = work(
+        sweep, stage=stage, report=lambda name, r: print(name, r["validation_loss"], flush=True)
+    )
+    clock.cancel()
+    if outcome.signal is not None or outcome.failed:
+        sys.exit(f"not finished: {outcome.failed or 'start it again'}")
+    text = page(sweep)
+    print(text)
+    if args.write:
+        (DOCS / "benchmarks" / "lab-networks.md").write_text(text, encoding="utf-8")
+        shutil.copyfile(consolidate(args.folder), DOCS / "results" / "lab-networks.parquet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The language models of the lab, one file each."""
