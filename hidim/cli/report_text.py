@@ -19,9 +19,10 @@ def report_text(answer: dict[str, Any]) -> str:
     ]
     if answer["horizons"]:
         parts += [
-            f"horizons: {base} ends where the optimizer ends after T^exponent of its steps; of "
-            "every window\nthat leaves out short ones; no claim where their signs differ",
-            table(_horizons(answer["horizons"])),
+            f"horizons: {base} ends where the optimizer ends after a power of its steps, and after "
+            "so many\ntimes its longest run that counts; the power from every horizon on: no claim "
+            "where its side of\n1 depends on it. The null is the baseline beside its other seeds",
+            table(_horizons(answer["horizons"], base)),
         ]
     if answer["pooled"]:
         parts += [
@@ -84,19 +85,26 @@ def _counted(counts: dict[str, int]) -> str:
     return f"{counts['runs']} runs, {counts['shown']} of them above{rest}"
 
 
-def _horizons(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _horizons(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
     def window(one: dict[str, Any]) -> str:
         return f"{one['from_steps']}: {one['exponent']}"
 
     return {
         "parameters": [f"{row['parameters']:,}" for row in rows],
-        "optimizer": [row["optimizer"] for row in rows],
-        "horizons": [str(row["horizons"]) for row in rows],
-        "seeds": [str(row["seeds"]) for row in rows],
+        "optimizer": [f"null: {base}" if row["null"] else row["optimizer"] for row in rows],
+        "horizons": [f"{row['horizons']} to {row['to_steps']:,}" for row in rows],
         "exponent": [str(row["exponent"]) for row in rows],
-        "sign": ["holds" if row["sign_holds"] else "depends on the window" for row in rows],
+        "by seed": [" ".join(f"{one:.3f}" for one in row["by_seed"].values()) for row in rows],
+        "times": [str(row["gain"]) for row in rows],
+        "sign": [_sign(row) for row in rows],
         "from step": [";  ".join(map(window, row["windows"])) for row in rows],
     }
+
+
+def _sign(row: dict[str, Any]) -> str:
+    if row["null"]:
+        return "-"
+    return "holds" if row["sign_holds"] else "depends on the window"
 
 
 def _pooled(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

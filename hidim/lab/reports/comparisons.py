@@ -43,7 +43,7 @@ def compute_saved(group: Group, baseline: Group) -> Estimate | None:
 
 def finishes(group: Group) -> bool:
     """Whether the rate has a schedule that ends with the run."""
-    return group.runs[0].settings.schedule != "constant"
+    return group.runs[0].settings.schedule in ("cosine", "wsd")
 
 
 def same_scale(loss: float, of: MeasuredRun, to: MeasuredRun) -> float | None:

@@ -40,12 +40,16 @@ from hidim.lab.reports.windows import pooled, window_table
 from hidim.support.checks import choice
 
 
-def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, Any]:
+def report(
+    runs: Sequence[MeasuredRun], *, baseline: str = "sgd", tuned: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything the runs say, as plain data.
 
     Args:
         runs: finished runs.
         baseline: label of the optimizer that the others are compared with.
+        tuned: what `measured_runs` was told; then nothing is said of the baseline's own rate, at
+            which the others were not tuned alike.
 
     Raises:
         ValueError: the baseline was not run; those that were are named.
@@ -67,7 +71,9 @@ def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, A
         "frontiers": _frontier_rows(found, baseline),
         "shared_floor": Estimate.of(shared_floor(found).floors.values()),
         "best_options": _best_options(groups),
-        "at_baseline_rate": [row for one in base.values() for row in at_baseline_rate(runs, one)],
+        "at_baseline_rate": []
+        if tuned
+        else [row for one in base.values() for row in at_baseline_rate(runs, one)],
         "matched_momentum": matched_momentum(runs),
     }
 

@@ -2,7 +2,8 @@
 
 `dana-decaying`, `adana`, ... are hidim.torch's, `sgd`, `adam`, `adamw`, ... torch.optim's; class
 names (`DANADecaying`, `NAdam`) work too. `sgd-momentum` is torch's SGD with momentum 0.9, which
-acts like SGD at lr / (1 - momentum).
+acts like SGD at lr / (1 - momentum), and `muon` torch's Muon with AdamW for what is no hidden
+matrix.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 import hidim.torch
+from hidim.lab.training.muon import Muon
 from hidim.lab.training.names import OURS, PRESETS, spelled
 from hidim.support.checks import choice, positive
 
@@ -22,7 +24,7 @@ _FUSED = ("DANADecaying", "DANAConstant", "SGD", "Adam", "AdamW")
 # These cannot take a plain step: one needs closures, the other sparse gradients.
 _NOT_HERE = ("LBFGS", "SparseAdam", "Optimizer")
 # torch's code of these works in place on what a DTensor cannot do in place.
-_NOT_IN_PARTS = ("Adafactor", "Rprop")
+_NOT_IN_PARTS = ("Adafactor", "Muon", "Rprop")
 
 
 def names() -> list[str]:
@@ -37,7 +39,7 @@ def make_optimizer(
 
     Args:
         name: hyphenated or class name; case, hyphens, underscores and spaces do not matter.
-        parameters: of the model.
+        parameters: of the model, with or without their names; Muon tells its matrices by them.
         lr: peak learning rate.
         options: further arguments of the optimizer, such as kappa_3.
 
@@ -51,8 +53,9 @@ def make_optimizer(
     for key in chosen:
         if key not in known:
             choice(f"option of {name}", key, known)
-    parameters = list(parameters)
-    in_parts = any(hasattr(p, "full_tensor") for p in parameters)
+    named = [one if isinstance(one, tuple) else ("", one) for one in parameters]
+    parameters = named if kind is Muon else [one for _, one in named]
+    in_parts = any(hasattr(p, "full_tensor") for _, p in named)
     if in_parts and kind.__name__ in _NOT_IN_PARTS:
         raise ValueError(f"`optimizer` {name} cannot update a model held in parts: use DDP.")
     if kind.__name__ in _FUSED and not {"foreach", "fused"} & set(chosen):
@@ -93,4 +96,5 @@ def _classes() -> dict[str, Any]:
         and issubclass(value, torch.optim.Optimizer)
         and name not in _NOT_HERE
     }
-    return found | {name: getattr(hidim.torch, known) for name, known in OURS.items()}
+    ours = {name: getattr(hidim.torch, known) for name, known in OURS.items()}
+    return {**found, "muon": Muon, **ours}

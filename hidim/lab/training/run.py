@@ -52,7 +52,7 @@ class TrainingRun:
         compiled: Any = torch.compile(self.model) if s.compile else self.model
         self.network = group.wrap(compiled)
         self.optimizer = make_optimizer(
-            s.optimizer, self.model.parameters(), lr=s.lr, options=s.options
+            s.optimizer, self.model.named_parameters(), lr=s.lr, options=s.options
         )
         self.rate = s.rate()
         self.evaluated = set(
