@@ -23,7 +23,7 @@ EXAMPLE = """example:
 
 
 _ESTIMATES = ("loss", "bits_per_byte", "exponent_tokens", "slope_tokens", "steeper_than_baseline",
-              "compute_saved", "compute_saved_midway")  # fmt: skip
+              "compute_saved", "compute_saved_midway", "compute_saved_by_chance")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

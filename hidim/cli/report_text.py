@@ -63,7 +63,10 @@ def report_text(answer: dict[str, Any]) -> str:
 
 
 def _heading(base: str, midway: bool) -> str:
-    first = f"validation loss in nats per token; compute saved against {base}"
+    first = (
+        f"validation loss in nats per token; compute saved against {base}, null: by its seeds "
+        "against each other"
+    )
     if midway:
         first += (
             "; in brackets where a schedule\nwas read before its end: less than runs of their own "
@@ -209,6 +212,8 @@ def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _saved(row: dict[str, Any]) -> str:
+    if row["compute_saved_by_chance"] is not None:
+        return f"null {row['compute_saved_by_chance']}"
     if row["compute_saved_midway"] is not None:
         return f"({row['compute_saved_midway']})"
     return _or_dash(row["compute_saved"])

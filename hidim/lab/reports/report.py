@@ -21,6 +21,7 @@ from hidim.lab.reports.comparisons import (
     compute_saved,
     finishes,
     matched_momentum,
+    saved_by_chance,
 )
 from hidim.lab.reports.frontiers import Frontier, frontiers, shared_floor
 from hidim.lab.reports.groups import (
@@ -104,6 +105,7 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
         else difference(slopes_by_seed(group), slopes_by_seed(other)),
         "compute_saved": saved,
         "compute_saved_midway": midway,
+        "compute_saved_by_chance": saved_by_chance(group) if group.label == baseline else None,
         "tokens_per_second": float(np.mean(seconds)),
     }
 

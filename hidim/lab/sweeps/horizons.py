@@ -94,33 +94,56 @@ class Horizons:
         """The runs that are wanted given what is finished."""
         known = _Known(self, final_losses(sweep))
         found: dict[str, dict[int, Point]] = {method.name: {} for method in self.methods}
-        for horizon in (*self.horizons, *self.finals):
-            pending = False
-            for method in self._methods(horizon, found, known):
-                own = found[method.name]
-                tried, best = self._tune(method, horizon, own, known)
-                wanted = [(method, horizon, point, _TUNING_SEED) for point in tried]
-                if best is not None:
-                    own[horizon] = best
-                    wanted += [(method, horizon, best, seed) for seed in self.seeds]
-                yield from (known.run(*one) for one in wanted)
-                pending |= any(known.loss(*one) is None for one in wanted)
-                if pending and horizon > self.searched:
-                    return  # long runs: a method is finished before the next one begins
-            if pending:
+        for cells in self._rounds():
+            yield from self._cells(cells, found, known)
+            if known.missing:
                 return
-
-    def _methods(
-        self, horizon: int, found: Mapping[str, Mapping[int, Point]], known: _Known
-    ) -> Sequence[Method]:
-        """All, or of the last horizons the baseline and the best method before them."""
-        if horizon in self.horizons:
-            return self.methods
         last = self.horizons[-1]
+        for horizon in self.finals:
+            for method in self._finalists(lambda one: found[one.name][last], known):
+                yield from self._cells([(horizon, method)], found, known)
+                if known.missing:
+                    return
+
+    def _rounds(self) -> list[list[tuple[int, Method]]]:
+        """What is trained together: a horizon, and beyond `searched` a method of it.
+
+        There the baseline's next horizon comes early: a method's horizon counts only where a
+        longer one of the baseline reaches its loss.
+        """
+        short = [horizon for horizon in self.horizons if horizon <= self.searched]
+        rounds = [[(horizon, method) for method in self.methods] for horizon in short]
+        baseline, *others = self.methods
+        long = self.horizons[len(short) :]
+        for place, horizon in enumerate(long):
+            cells = [(horizon, baseline)] if place == 0 else []
+            cells += [(horizon, method) for method in others[:1]]
+            cells += [(after, baseline) for after in long[place + 1 : place + 2]]
+            cells += [(horizon, method) for method in others[1:]]
+            rounds += [[cell] for cell in cells]
+        return rounds
+
+    def _cells(
+        self,
+        cells: Sequence[tuple[int, Method]],
+        found: Mapping[str, dict[int, Point]],
+        known: _Known,
+    ) -> Iterable[Settings]:
+        for horizon, method in cells:
+            own = found[method.name]
+            tried, best = self._tune(method, horizon, own, known)
+            wanted = [(method, horizon, point, _TUNING_SEED) for point in tried]
+            if best is not None:
+                own[horizon] = best
+                wanted += [(method, horizon, best, seed) for seed in self.seeds]
+            yield from (known.run(*one) for one in wanted)
+
+    def _finalists(self, best: Callable[[Method], Point], known: _Known) -> Sequence[Method]:
+        """The baseline and the method with the lowest mean loss at the last horizon of all."""
 
         def mean(method: Method) -> float:
-            best = found[method.name][last]
-            return float(np.mean([known.loss(method, last, best, seed) for seed in self.seeds]))
+            runs = (known.loss(method, self.horizons[-1], best(method), s) for s in self.seeds)
+            return float(np.mean([loss for loss in runs if loss is not None]))
 
         baseline, *others = self.methods
         return (baseline, min(others, key=mean)) if others else (baseline,)
@@ -130,7 +153,7 @@ class Horizons:
     ) -> tuple[list[Point], Point | None]:
         """The points to try, and the best of them once no more are wanted."""
         searched = horizon <= self.searched
-        if searched:
+        if searched:  # from the best point of the horizon before
             centre, most = before[max(before)] if before else (0, method.start), self.most
         else:
             centre, most = _extrapolated(before, horizon, self.searched, len(method.places)), 3
@@ -171,6 +194,11 @@ class _Known:
     def __init__(self, plan: Horizons, losses: Mapping[str, float]) -> None:
         self.plan, self.losses = plan, losses
         self.runs: dict[tuple[str, int, Point, int], tuple[Settings, float | None]] = {}
+
+    @property
+    def missing(self) -> bool:
+        """Whether a run that was asked for is not finished."""
+        return any(loss is None for _, loss in self.runs.values())
 
     def _find(
         self, method: Method, horizon: int, point: Point, seed: int
@@ -255,14 +283,14 @@ def _beta(memory: float) -> float:
     return round(1 - 1 / memory, 6)
 
 
-_KAPPAS = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
-_MEMORIES = tuple(5 * 2**k for k in range(9))  # steps, 1 / (1 - beta)
+_KAPPAS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
+_MEMORIES = tuple(2.5 * 2**k for k in range(10))  # steps, 1 / (1 - beta)
 _OMEGAS = (0.0, 0.1, 0.3, 1.0, 3.0)
 _LSTM = Settings(batch_size=16, validation_tokens=32768, evaluation_growth=100.0)
 _TRANSFORMER = _LSTM.replace(model="transformer", heads=2)
 _SGD = Method("sgd", 10.0, _sgd)
-_DANA = Method("dana-decaying", 5.0, _dana, "kappa_3", _KAPPAS, 2)
-_ADAMW = Method("adamw", 4e-3, _adamw, "betas", _MEMORIES, 1)
+_DANA = Method("dana-decaying", 5.0, _dana, "kappa_3", _KAPPAS, 3)
+_ADAMW = Method("adamw", 4e-3, _adamw, "betas", _MEMORIES, 2)
 _ADANA = Method("adana", 2.5e-4, _adana, "omega", _OMEGAS, 1)
 
 PLANS: dict[str, Horizons] = {
@@ -272,16 +300,16 @@ PLANS: dict[str, Horizons] = {
         _LSTM,
         (
             _SGD,
-            Method("sgd, warm-up", 10.0, _warmed(_sgd)),
             _DANA,
-            Method("dana-decaying, warm-up", 5.0, _warmed(_dana), "kappa_3", _KAPPAS, 2),
-            Method("dana-decaying, cool-down", 5.0, _dana_cooled, "kappa_3", _KAPPAS, 2),
+            Method("sgd, warm-up", 10.0, _warmed(_sgd)),
+            Method("dana-decaying, warm-up", 5.0, _warmed(_dana), "kappa_3", _KAPPAS, 3),
+            Method("dana-decaying, cool-down", 5.0, _dana_cooled, "kappa_3", _KAPPAS, 3),
         ),
     ),
     "horizons-transformer": Horizons(
         "a transformer of 137 thousand parameters over 0.16 to 10 M tokens: AdamW, Muon and ADANA",
         _TRANSFORMER,
-        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 1)),
+        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 2)),
     ),
     "horizons-lstm-small": Horizons(
         "the first four horizons of SGD and DANA-decaying alone, rates tuned",
