@@ -12,7 +12,7 @@ STORED = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
 def number(word: str) -> float:
-    return float(word.strip("±,()*"))
+    return float(word.strip("±,()*°"))
 
 
 @pytest.mark.parametrize("name", ["lstm-ladder", "transformer-ladder"])

@@ -19,7 +19,8 @@ EXAMPLE = """example:
   hidim report ladder --figures figures
   hidim report ladder --baseline adamw --csv table.csv
   hidim report ladder --sql "select run, min(validation_loss) from metrics group by run"
-± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried"""
+± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried, ° one whose
+neighbours were not tried at the same length"""
 
 
 _ESTIMATES = ("loss", "bits_per_byte", "exponent_tokens", "slope_tokens", "steeper_than_baseline",

@@ -15,7 +15,7 @@ def report_text(answer: dict[str, Any]) -> str:
     parts = [
         _heading(base, midway),
         table(_groups(rows)),
-        _counted(answer["counted"]),
+        _counted(answer["counted"], rows),
     ]
     if answer["horizons"]:
         parts += [
@@ -75,7 +75,7 @@ def _heading(base: str, midway: bool) -> str:
     return first
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _counted(counts: dict[str, int], rows: list[dict[str, Any]]) -> str:
     left = [
         f"{count} {what}"
         for count, what in (
@@ -85,7 +85,16 @@ def _counted(counts: dict[str, int]) -> str:
         if count
     ]
     rest = "; not shown: " + ", ".join(left) if left else ""
-    return f"{counts['runs']} runs, {counts['shown']} of them above{rest}"
+    marked = {_mark(row) for row in rows}
+    rates = [
+        what
+        for mark, what in (
+            ("*", "* a rate at the edge of those tried"),
+            ("°", "° a rate whose neighbours were not tried at this length"),
+        )
+        if mark in marked
+    ]
+    return "\n".join([f"{counts['runs']} runs, {counts['shown']} of them above{rest}", *rates])
 
 
 def _horizons(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
@@ -154,7 +163,7 @@ def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "parameters": [f"{row['parameters']:,}" for row in rows],
         "steps": [f"{row['steps']:,}" for row in rows],
         "optimizer": [row["optimizer"] for row in rows],
-        "lr": [f"{row['lr']:g}{'*' if row['lr_at_edge'] else ''}" for row in rows],
+        "lr": [f"{row['lr']:g}{_mark(row)}" for row in rows],
         "seeds": [_seeds(row) for row in rows],
         "loss": [str(row["loss"]) for row in rows],
         "bits/byte": [_or_dash(row["bits_per_byte"]) for row in rows],
@@ -209,6 +218,10 @@ def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "over SGD": [str(row["loss_over_sgd"]) for row in rows],
         "largest gap": [str(row["largest_gap"]) for row in rows],
     }
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return "*" if row["lr_at_edge"] else "" if row["lr_verified"] else "°"
 
 
 def _saved(row: dict[str, Any]) -> str:

@@ -71,6 +71,7 @@ class Group(Saved, format="hidim-lab-group/1"):
         runs: by seed.
         edge: whether that rate is the lowest or highest that was tried, with these options where
             they were tuned too.
+        verified: whether a lower and a higher rate were tried at this very horizon.
     """
 
     label: str
@@ -78,6 +79,7 @@ class Group(Saved, format="hidim-lab-group/1"):
     lr: float
     runs: tuple[MeasuredRun, ...]
     edge: bool
+    verified: bool = False
 
     @property
     def steps(self) -> int:
@@ -135,7 +137,9 @@ def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
             tried = sorted({run.settings.lr for run in beside if _point(run)[1] == options})
             chosen = tuple(sorted(_fresh(full[best], own), key=lambda run: run.settings.seed))
             edge = len(tried) > 1 and lr in (tried[0], tried[-1])
-            groups.append(Group(label, parameters, lr, chosen, edge))
+            here = {run.settings.lr for run in own if _point(run)[1] == options}
+            verified = min(here) < lr < max(here)
+            groups.append(Group(label, parameters, lr, chosen, edge, verified))
     return sorted(groups, key=lambda group: (group.parameters, group.steps, group.label))
 
 
