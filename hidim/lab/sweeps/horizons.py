@@ -7,14 +7,15 @@ a point is better than its neighbours or `most` points were tried; from `searche
 are tried around the extrapolated optimum. Tuning has a seed of its own and the horizon's full
 length, with schedules that end there; then the best point is trained with three other seeds.
 
-Horizons are finished one by one, for all methods before the next, and beyond `searched` method by
-method, so that a plan that is stopped is a whole study of fewer horizons. The last horizon is for
-finalists: the baseline and the method with the lowest mean loss at the horizon before. What is
-wanted next follows from the results so far.
+Horizons are finished one by one, for all methods before the next (those that lag a doubling later),
+and beyond `searched` method by method, so that a plan that is stopped is a whole study of fewer
+horizons. The last horizon is for finalists: the baseline and the method with the lowest mean loss
+at the horizon before. What is wanted next follows from the results so far.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ class Method:
         dial: name of the second dial's option, "" without one.
         places: its values, in order.
         start: the place that the search begins at.
+        lag: doublings by which its horizons come after those of the others.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Method:
     dial: str = ""
     places: tuple[Any, ...] = (None,)
     start: int = 0
+    lag: int = 0
 
     def settings(self, base: Settings, point: Point, seed: int) -> Settings:
         """The run at a point of the dials."""
@@ -106,21 +109,18 @@ class Horizons:
                     return
 
     def _rounds(self) -> list[list[tuple[int, Method]]]:
-        """What is trained together: a horizon, and beyond `searched` a method of it.
+        """What is trained together, in order: horizons whole, long ones method by method.
 
-        There the baseline's next horizon comes early: a method's horizon counts only where a
-        longer one of the baseline reaches its loss.
+        A method that lags has a horizon beside twice as long ones of the others, after them.
         """
-        short = [horizon for horizon in self.horizons if horizon <= self.searched]
-        rounds = [[(horizon, method) for method in self.methods] for horizon in short]
-        baseline, *others = self.methods
-        long = self.horizons[len(short) :]
-        for place, horizon in enumerate(long):
-            cells = [(horizon, baseline)] if place == 0 else []
-            cells += [(horizon, method) for method in others[:1]]
-            cells += [(after, baseline) for after in long[place + 1 : place + 2]]
-            cells += [(horizon, method) for method in others[1:]]
-            rounds += [[cell] for cell in cells]
+        by_turn: dict[int, list[tuple[int, Method]]] = defaultdict(list)
+        for lag in sorted({method.lag for method in self.methods}):
+            for horizon in self.horizons:
+                cells = [(horizon, method) for method in self.methods if method.lag == lag]
+                by_turn[horizon * 2**lag] += cells
+        rounds = []
+        for turn, cells in sorted(by_turn.items()):
+            rounds += [cells] if turn <= self.searched else [[cell] for cell in cells]
         return rounds
 
     def _cells(
@@ -301,15 +301,15 @@ PLANS: dict[str, Horizons] = {
         (
             _SGD,
             _DANA,
-            Method("sgd, warm-up", 10.0, _warmed(_sgd)),
-            Method("dana-decaying, warm-up", 5.0, _warmed(_dana), "kappa_3", _KAPPAS, 3),
-            Method("dana-decaying, cool-down", 5.0, _dana_cooled, "kappa_3", _KAPPAS, 3),
+            Method("sgd, warm-up", 10.0, _warmed(_sgd), lag=1),
+            Method("dana-decaying, warm-up", 5.0, _warmed(_dana), "kappa_3", _KAPPAS, 3, 1),
+            Method("dana-decaying, cool-down", 5.0, _dana_cooled, "kappa_3", _KAPPAS, 3, 1),
         ),
     ),
     "horizons-transformer": Horizons(
         "a transformer of 137 thousand parameters over 0.16 to 10 M tokens: AdamW, Muon and ADANA",
         _TRANSFORMER,
-        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 2)),
+        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 2, 1)),
     ),
     "horizons-lstm-small": Horizons(
         "the first five horizons of SGD and DANA-decaying alone, rates tuned",
