@@ -163,6 +163,17 @@ def test_tuned_options_and_lengths_of_warm_ups_are_one_method(tuned, capsys):
     assert "adamw betas cosine" in capsys.readouterr().out
 
 
+def test_a_horizon_whose_finals_are_missing_is_tuning(tuned):
+    for lr in (0.25, 0.5):
+        settings = Settings(optimizer="adamw", options={"betas": [0.9, 0.9]}, lr=lr, steps=800,
+                            seed=1000, schedule="cosine", warmup=80)  # fmt: skip
+        plant(tuned / f"800-{lr}", settings, lambda t: 0.1)
+    answer = report(measured_runs(tuned, tuned=["betas", "warmup"]), tuned=["betas"],
+                    baseline="adamw betas cosine")  # fmt: skip
+    assert [row["steps"] for row in answer["groups"]] == [100, 200, 400]
+    assert answer["counted"]["tuning"] == 2
+
+
 def test_a_sweep_goes_on_from_stored_runs(small, tmp_path, monkeypatch, capsys):
     pytest.importorskip("pyarrow")
     runs = [small.replace(steps=10, seed=seed) for seed in (0, 1)]

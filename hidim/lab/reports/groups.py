@@ -3,10 +3,10 @@
 Of every optimizer, size and horizon (the number of steps) the runs count at the learning rate, and
 the values of the options that were tuned with it, of the lowest mean loss among those with the most
 seeds. A seed that ran at three points or more chose between them: the others count where there are
-any. Shorter runs are no horizon but tuning where
-they share no seed with the longest, have fewer seeds and try several rates. Everything is measured
-on each seed by itself and comes with a 95 % interval of Student's t over seeds; with one seed there
-is none.
+any. Runs of another length than those of the most seeds are no horizon but tuning where they have
+none of the seeds that count there, fewer of them, and several rates. Everything is measured on each
+seed by itself and comes with a 95 % interval of Student's t over seeds; with one seed there is
+none.
 """
 
 from __future__ import annotations
@@ -126,8 +126,9 @@ def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
         for run in cell:
             by_steps[run.settings.steps].append(run)
         longest = max(by_steps)
+        fullest = by_steps[max(by_steps, key=lambda steps: (_seeds(by_steps[steps]), steps))]
         for steps, own in by_steps.items():
-            if steps < longest and is_tuning(own, by_steps[longest]):
+            if own is not fullest and is_tuning(own, fullest):
                 continue
             # Rates were tried for the longest runs by the shorter ones, too.
             beside = cell if steps == longest else own
@@ -143,11 +144,19 @@ def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
     return sorted(groups, key=lambda group: (group.parameters, group.steps, group.label))
 
 
-def is_tuning(shorter: Sequence[MeasuredRun], longest: Sequence[MeasuredRun]) -> bool:
-    """Whether shorter runs chose a rate for the longest: other seeds, fewer, at several rates."""
-    seeds, others = ({run.settings.seed for run in own} for own in (shorter, longest))
-    few, many = (max(map(len, _fullest(own).values())) for own in (shorter, longest))
-    return not seeds & others and few < many and len({run.settings.lr for run in shorter}) > 1
+def is_tuning(runs: Sequence[MeasuredRun], counting: Sequence[MeasuredRun]) -> bool:
+    """Whether runs of one length only choose a rate: fewer seeds than those of another length that
+    count, at several rates, and none of the seeds counts there."""
+    seeds = {run.settings.seed for run in runs}
+    points = _fullest(counting).values()
+    others = {run.settings.seed for point in points for run in _fresh(point, counting)}
+    several = len({run.settings.lr for run in runs}) > 1
+    return several and not seeds & others and _seeds(runs) < _seeds(counting)
+
+
+def _seeds(runs: Sequence[MeasuredRun]) -> int:
+    """Of how many seeds the runs are at the point that has the most."""
+    return max(map(len, _fullest(runs).values()))
 
 
 def counted(runs: Sequence[MeasuredRun], groups: Sequence[Group]) -> dict[str, int]:

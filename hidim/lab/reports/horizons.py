@@ -57,6 +57,9 @@ def horizon_exponents(groups: Sequence[Group], baseline: str) -> list[dict[str, 
     ladders: dict[tuple[str, int], list[Group]] = defaultdict(list)
     for group in groups:
         ladders[group.label, group.parameters].append(group)
+    for own in ladders.values():  # a horizon that is under way has fewer seeds
+        most = max(len(group.runs) for group in own)
+        own[:] = [group for group in own if len(group.runs) == most]
     rows = []
     for (label, parameters), own in sorted(ladders.items(), key=lambda one: one[0][::-1]):
         base = ladders.get((baseline, parameters), [])
