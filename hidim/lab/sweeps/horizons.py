@@ -86,8 +86,8 @@ class Horizons:
     base: Settings
     methods: tuple[Method, ...]
     horizons: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    searched: int = 4
-    most: int = 7
+    searched: int = 8
+    most: int = 9
     finals: tuple[int, ...] = (64,)
     seeds: tuple[int, ...] = (0, 1, 2)
     unit: int = _BASE
@@ -309,7 +309,7 @@ PLANS: dict[str, Horizons] = {
     "horizons-transformer": Horizons(
         "a transformer of 137 thousand parameters over 0.16 to 10 M tokens: AdamW, Muon and ADANA",
         _TRANSFORMER,
-        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 3, 1)),
+        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 3, 2)),
     ),
     "horizons-lstm-small": Horizons(
         "the first five horizons of SGD and DANA-decaying alone, rates tuned",
