@@ -19,6 +19,7 @@ _SCHEDULES = (
     "Cosine",
     "WSD",
     "CoolDown",
+    "RiskMatched",
 )
 _ALGORITHMS = (
     "Momentum",

@@ -37,6 +37,7 @@ from hidim.algorithms.schedules import CoolDown as CoolDown
 from hidim.algorithms.schedules import Cosine as Cosine
 from hidim.algorithms.schedules import Forgetting as Forgetting
 from hidim.algorithms.schedules import PowerLaw as PowerLaw
+from hidim.algorithms.schedules import RiskMatched as RiskMatched
 from hidim.algorithms.schedules import Table as Table
 from hidim.algorithms.schedules import WSD as WSD
 from hidim.algorithms.schedules import Warmup as Warmup

@@ -59,6 +59,9 @@ SIMPLE = {
     s.Cosine: st.builds(s.Cosine, count, share),
     s.WSD: wsd(),
     s.CoolDown: st.builds(s.CoolDown, count, st.floats(0.01, 1.0)),
+    s.RiskMatched: st.builds(
+        s.RiskMatched, positive, count, st.floats(0.1, 4.0), st.floats(0.01, 100.0)
+    ),
     s.Table: table(),
     PolynomialDecay: st.builds(PolynomialDecay, positive, count, st.floats(0.0, 4.0)),
     ExponentialDecay: exponential_decay(),

@@ -1,7 +1,8 @@
-"""Claims about docs/results.md: what it prints is what the stored runs say."""
+"""Claims about docs/results.md and results-horizons.md: what they print is what stored runs say."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,38 @@ from hidim.cli.main import main
 STORED = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
-def number(word: str) -> float:
-    return float(word.strip("±,()*"))
+# What `hidim report` is told about a study beside its file.
+TOLD = {
+    "lstm-ladder": [],
+    "transformer-ladder": [],
+    "horizons-lstm": ["--tuned", "kappa_3,cooldown,warmup"],
+    "horizons-transformer": ["--tuned", "betas,momentum,omega,cooldown,t_0,warmup"],
+}
 
 
-@pytest.mark.parametrize("name", ["lstm-ladder", "transformer-ladder"])
+@pytest.mark.parametrize("name", TOLD)
 def test_the_report_of_the_stored_runs_is_the_one_shown(name, capsys):
     pytest.importorskip("torch")
     pytest.importorskip("pyarrow")
-    assert main(["report", str(STORED / f"{name}.parquet")]) == 0
+    assert main(["report", str(STORED / f"{name}.parquet"), *TOLD[name]]) == 0
     shown = (STORED / f"{name}.txt").read_text(encoding="utf-8").split()
     for now, then in zip(capsys.readouterr().out.split(), shown, strict=True):
         # Fits end in the last digit shown where another BLAS rounds otherwise.
         assert now == then or number(now) == pytest.approx(number(then), rel=2e-3, abs=2e-5)
+
+
+def test_every_number_in_the_tables_over_horizons_stands_in_a_report():
+    page = (STORED.parent / "results-horizons.md").read_text(encoding="utf-8")
+    reports = "".join(
+        (STORED / f"horizons-{kind}.txt").read_text(encoding="utf-8")
+        for kind in ("lstm", "transformer")
+    )
+    known = {number(word) for word in re.findall(r"\d[\d.,e-]*", reports) if word[-1].isdigit()}
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "---" not in row]
+    cells = [word for row in rows for word in re.findall(r"(?<![\w₃.])\.?\d[\d.,]*", row)]
+    assert len(cells) > 50
+    assert {word for word in cells if number(word.rstrip(",.")) not in known} == set()
+
+
+def number(word: str) -> float:
+    return float(word.strip("±,()*°;:").replace(",", ""))

@@ -39,7 +39,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "accumulation": ("training", "micro-batches per step"),
     "optimizer": ("training", "any of hidim.torch's or torch.optim's"),
     "lr": ("training", "peak learning rate"),
-    "schedule": ("training", "of the learning rate: constant, cosine or wsd"),
+    "schedule": ("training", "of the rate: constant, cosine, wsd or risk-matched"),
     "warmup": ("training", "steps of linear warm-up"),
     "clip": ("training", "largest gradient norm; 0 does not clip"),
     "evaluation_growth": ("training", "evaluate at steps growth^k instead of ten"),

@@ -19,11 +19,12 @@ EXAMPLE = """example:
   hidim report ladder --figures figures
   hidim report ladder --baseline adamw --csv table.csv
   hidim report ladder --sql "select run, min(validation_loss) from metrics group by run"
-± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried"""
+± is the 95 % interval over seeds; * marks a learning rate at the edge of those tried, ° one whose
+neighbours were not tried at the same length"""
 
 
 _ESTIMATES = ("loss", "bits_per_byte", "exponent_tokens", "slope_tokens", "steeper_than_baseline",
-              "compute_saved", "compute_saved_midway")  # fmt: skip
+              "compute_saved", "compute_saved_midway", "compute_saved_by_chance")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baseline", default="sgd", metavar="NAME", help="compared with (sgd)")
     parser.add_argument(
-        "--figures", metavar="DIR", help="draw tokens.png, flops.png, windows.png and option.png"
+        "--tuned",
+        metavar="A,B",
+        default="",
+        help="options tuned like the rate, or following from a run's length: the best values count",
+    )
+    parser.add_argument(
+        "--figures",
+        metavar="DIR",
+        help="draw tokens.png, flops.png, windows.png, option.png, horizons.png and exponents.png",
     )
     parser.add_argument("--sql", metavar="QUERY", help="ask DuckDB about the table `metrics`")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -49,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args)
     from hidim.lab.reports import measured
     from hidim.lab.reports.frontiers import frontiers
-    from hidim.lab.reports.groups import best_groups
+    from hidim.lab.reports.groups import best_groups, horizon_groups
     from hidim.lab.reports.report import report
     from hidim.lab.reports.tables import query
 
@@ -59,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         names, rows = query(args.folder, args.sql)
         _keep_table(args.folder)
         return _hand_back_query(names, rows, args)
-    runs = measured.measured_runs(args.folder)
+    tuned = [name.strip().replace("-", "_") for name in args.tuned.split(",") if name.strip()]
+    runs = measured.measured_runs(args.folder, tuned=tuned)
     missing = measured.unfinished(args.folder) if Path(args.folder).is_dir() else 0
     if missing:
         print(f"hidim: {missing} run(s) not finished are left out.", file=sys.stderr)
@@ -67,10 +77,11 @@ def run(args: argparse.Namespace) -> int:
     if args.baseline == "sgd" and "sgd" not in known:
         args.baseline = known[0]  # the first by name, where nobody asked for another
     choice("baseline", args.baseline, known)
-    answer = report(runs, baseline=args.baseline)
+    answer = report(runs, baseline=args.baseline, tuned=tuned)
     if args.figures:
         groups = best_groups(runs)
         _draw(args.figures, groups, frontiers(groups), args.baseline, answer["windows"])
+        _draw_horizons(args.figures, horizon_groups(runs), answer["horizons"])
     flat = [_flat(row) for row in answer["groups"]]
     return hand_back(
         args,
@@ -111,6 +122,17 @@ def _draw(folder: str, groups: Any, found: Any, baseline: str, windows: Any) -> 
     if swept_option(groups):
         draw = partial(plot_option, groups, baseline=baseline)
         write_figure(f"{folder}/option.png", draw, size=size)
+
+
+def _draw_horizons(folder: str, groups: Any, rows: Any) -> None:
+    from hidim.lab.reports.figures_horizons import plot_exponents, plot_horizons
+
+    if rows:
+        size = (7.0, 4.6)
+        draw = partial(plot_horizons, groups)
+        write_figure(f"{folder}/horizons.png", draw, size=size)
+        draw = partial(plot_exponents, rows)
+        write_figure(f"{folder}/exponents.png", draw, size=size)
 
 
 def _hand_back_query(

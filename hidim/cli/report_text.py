@@ -15,13 +15,14 @@ def report_text(answer: dict[str, Any]) -> str:
     parts = [
         _heading(base, midway),
         table(_groups(rows)),
-        _counted(answer["counted"]),
+        _counted(answer["counted"], rows),
     ]
     if answer["horizons"]:
         parts += [
-            f"horizons: {base} ends where the optimizer ends after T^exponent of its steps; of "
-            "every window\nthat leaves out short ones; no claim where their signs differ",
-            table(_horizons(answer["horizons"])),
+            f"horizons: {base} ends where the optimizer ends after a power of its steps, and after "
+            "so many\ntimes its longest run that counts; the power from every horizon on: no claim "
+            "where its side of\n1 depends on it. The null is the baseline beside its other seeds",
+            table(_horizons(answer["horizons"], base)),
         ]
     if answer["pooled"]:
         parts += [
@@ -62,7 +63,10 @@ def report_text(answer: dict[str, Any]) -> str:
 
 
 def _heading(base: str, midway: bool) -> str:
-    first = f"validation loss in nats per token; compute saved against {base}"
+    first = (
+        f"validation loss in nats per token; compute saved against {base}, null: by its seeds "
+        "against each other"
+    )
     if midway:
         first += (
             "; in brackets where a schedule\nwas read before its end: less than runs of their own "
@@ -71,7 +75,7 @@ def _heading(base: str, midway: bool) -> str:
     return first
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _counted(counts: dict[str, int], rows: list[dict[str, Any]]) -> str:
     left = [
         f"{count} {what}"
         for count, what in (
@@ -81,22 +85,38 @@ def _counted(counts: dict[str, int]) -> str:
         if count
     ]
     rest = "; not shown: " + ", ".join(left) if left else ""
-    return f"{counts['runs']} runs, {counts['shown']} of them above{rest}"
+    marked = {_mark(row) for row in rows}
+    rates = [
+        what
+        for mark, what in (
+            ("*", "* a rate at the edge of those tried"),
+            ("°", "° a rate whose neighbours were not tried at this length"),
+        )
+        if mark in marked
+    ]
+    return "\n".join([f"{counts['runs']} runs, {counts['shown']} of them above{rest}", *rates])
 
 
-def _horizons(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _horizons(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
     def window(one: dict[str, Any]) -> str:
         return f"{one['from_steps']}: {one['exponent']}"
 
     return {
         "parameters": [f"{row['parameters']:,}" for row in rows],
-        "optimizer": [row["optimizer"] for row in rows],
-        "horizons": [str(row["horizons"]) for row in rows],
-        "seeds": [str(row["seeds"]) for row in rows],
+        "optimizer": [f"null: {base}" if row["null"] else row["optimizer"] for row in rows],
+        "horizons": [f"{row['horizons']} to {row['to_steps']:,}" for row in rows],
         "exponent": [str(row["exponent"]) for row in rows],
-        "sign": ["holds" if row["sign_holds"] else "depends on the window" for row in rows],
+        "by seed": [" ".join(f"{one:.3f}" for one in row["by_seed"].values()) for row in rows],
+        "times": [str(row["gain"]) for row in rows],
+        "sign": [_sign(row) for row in rows],
         "from step": [";  ".join(map(window, row["windows"])) for row in rows],
     }
+
+
+def _sign(row: dict[str, Any]) -> str:
+    if row["null"]:
+        return "-"
+    return "holds" if row["sign_holds"] else "depends on the window"
 
 
 def _pooled(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -143,7 +163,7 @@ def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "parameters": [f"{row['parameters']:,}" for row in rows],
         "steps": [f"{row['steps']:,}" for row in rows],
         "optimizer": [row["optimizer"] for row in rows],
-        "lr": [f"{row['lr']:g}{'*' if row['lr_at_edge'] else ''}" for row in rows],
+        "lr": [f"{row['lr']:g}{_mark(row)}" for row in rows],
         "seeds": [_seeds(row) for row in rows],
         "loss": [str(row["loss"]) for row in rows],
         "bits/byte": [_or_dash(row["bits_per_byte"]) for row in rows],
@@ -200,7 +220,13 @@ def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
+def _mark(row: dict[str, Any]) -> str:
+    return "*" if row["lr_at_edge"] else "" if row["lr_verified"] else "°"
+
+
 def _saved(row: dict[str, Any]) -> str:
+    if row["compute_saved_by_chance"] is not None:
+        return f"null {row['compute_saved_by_chance']}"
     if row["compute_saved_midway"] is not None:
         return f"({row['compute_saved_midway']})"
     return _or_dash(row["compute_saved"])

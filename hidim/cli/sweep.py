@@ -39,7 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="lstm-ladder or transformer-ladder; with -gpu at the size of a GPU",
+        help="lstm-ladder or transformer-ladder, with -gpu at the size of a GPU; horizons-lstm or "
+        "horizons-transformer, with -small in ten minutes",
+    )
+    parser.add_argument(
+        "--from",
+        dest="stored",
+        metavar="FILE",
+        help="a metrics.parquet whose finished runs count as finished here",
     )
     add_executor_flags(parser, default="processes")
     group = parser.add_argument_group("workers")
@@ -76,16 +83,22 @@ def run(args: argparse.Namespace) -> int:
     given, grid = settings_given(args), parse_grid(args.grid)
     if not (args.preset or given or grid):
         args.preset = sweep.preset  # a ladder goes on as one, whoever joins in
-    stage = ladder(args.preset).stage if args.preset else None
+    plan = ladder(args.preset) if args.preset else None
+    stage = plan.stage if plan else None
     if args.worker:
         return _worker(sweep, stage, saved)
+    if args.stored and not args.dry_run:
+        from hidim.lab.reports.restored import restore
+
+        found = restore(args.stored, sweep)
+        print(f"{found} finished runs of {args.stored} are taken over")
     if stage is not None and (given or grid):
         raise ValueError("`preset` decides all settings: leave out --grid and the other settings.")
     wanted = list(stage(sweep)) if stage else []
     if given or grid:
         wanted = expand(Settings.from_dict(given), resolved_apart(given, grid))
     if args.dry_run:
-        return _list(sweep, wanted, ladder(args.preset).planned() if stage else None, args.tflops)
+        return _list(sweep, wanted, plan, args.tflops)
     if not wanted and not sweep.settings():
         raise ValueError(f"{args.out!r} holds no sweep: give --grid, --preset or settings.")
     cores = os.cpu_count() or 1
@@ -168,10 +181,8 @@ def _say(name: str, result: dict[str, Any]) -> None:
           flush=True)  # fmt: skip
 
 
-def _list(
-    sweep: Any, wanted: list[Settings], planned: list[Settings] | None, tflops: float | None
-) -> int:
-    """Print the runs, and what those that are left will cost; `planned` are a preset's."""
+def _list(sweep: Any, wanted: list[Settings], plan: Any, tflops: float | None) -> int:
+    """Print the runs, and what those that are left will cost."""
     from hidim.lab.sweeps.budget import budget, table
     from hidim.lab.sweeps.sweep import name_of
 
@@ -181,6 +192,8 @@ def _list(
         state = "finished" if name in finished else "wanted" if name in known else "new"
         print(f"{state:>8}  {name}")
     done = [known[name] for name in finished]
-    lines = budget(every.values() if planned is None else planned, done, tflops=tflops)
+    lines = budget(every.values() if plan is None else plan.planned(), done, tflops=tflops)
+    if plan is not None and lines:
+        print(f"\nthe whole plan, {plan.extent}, less what is finished:")
     print("\n" + table(lines) if lines else "\nnothing is left to train")
     return 0

@@ -139,3 +139,16 @@ def test_a_script_calls_its_schedules_as_those_do_who_import_it(tmp_path, how):
         [sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.stdout.strip() == "trainer.Ramp", done.stderr
+
+
+@pytest.mark.parametrize("eigenvalue", [0.05, 1.0, 20.0])
+@pytest.mark.parametrize("power", [0.1, 1 / 3, 1.0, 2.0, 2.0000001, 3.9])
+def test_a_risk_matched_rate_injects_the_same_noise_at_every_step(power, eigenvalue):
+    rate = hidim.RiskMatched(0.7, 50, power, eigenvalue)
+    t = np.linspace(0.0, 50.0, 20_001)
+    g = rate(t)
+    tau = np.concatenate([[0.0], np.cumsum((g[1:] + g[:-1]) / 2 * np.diff(t))])
+    noise = g**2 * (1 + eigenvalue * tau) ** -power
+    np.testing.assert_allclose(noise, noise[0], rtol=1e-5)
+    assert g[-1] == pytest.approx(0.7)
+    assert np.all(rate(t + 50) == pytest.approx(0.7))

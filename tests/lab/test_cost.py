@@ -45,7 +45,7 @@ def test_memory_of_a_forward_pass_is_what_it_keeps(shape, near, rows):
         width=shape.width, layers=shape.layers, heads=shape.heads, context=shape.context,
         batch_size=2 * rows, accumulation=2, optimizer="sgd",
     )  # fmt: skip
-    assert cost.shape_of(settings) == shape
+    assert cost.expected_shape(settings) == shape
     weights = 8 * shape.parameters
     logits = 8 * rows * shape.context * shape.vocabulary
     found = cost.cost_of(settings).memory - weights - logits

@@ -50,13 +50,20 @@ def test_every_horizon_is_a_group_and_no_run_is_dropped(tmp_path):
 @pytest.mark.parametrize("exponent", [1.0, 1.2])
 def test_a_planted_exponent_of_the_horizon_comes_back(exponent, tmp_path):
     sweep(tmp_path, exponent)
-    (row,) = report(measured_runs(tmp_path))["horizons"]
+    rows = report(measured_runs(tmp_path))["horizons"]
+    (row,) = (row for row in rows if not row["null"])
     # Between horizons the planted law is followed exactly.
     assert row["exponent"].mean == pytest.approx(exponent, abs=1e-6)
     assert row["seeds"] == 3
     assert row["horizons"] == (5 if exponent == 1.0 else 3)  # 160^1.2 is beyond what SGD ran
     assert row["windows"][0]["from_steps"] == 20
     assert len(row["windows"]) == row["horizons"] - 2
+    assert list(row["by_seed"].values()) == pytest.approx([exponent] * 3)
+    assert row["gain"].mean == pytest.approx(row["to_steps"] ** (exponent - 1))
+    # The baseline's other seeds are a constant factor away.
+    (null,) = (row for row in rows if row["null"])
+    assert (null["optimizer"], null["seeds"]) == ("sgd", 3)
+    assert null["exponent"].mean == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_gain_is_read_between_finished_runs(tmp_path):

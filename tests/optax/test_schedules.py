@@ -45,6 +45,7 @@ SCHEDULES = [
     PowerFall(50, 0.5),
     PowerFall(50, 0.5, until=500),
     hidim.CoolDown(1000),
+    *(hidim.RiskMatched(0.5, 500, power) for power in (1.0, 2.0, 3.0)),
     0.1 * hidim.Warmup(50) * hidim.Cosine(1000),
 ]
 STEPS = [0, 1, 9, 10, 49, 50, 499, 500, 999, 1000, 5000, 2_000_000]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,25 @@ def compute_saved(group: Group, baseline: Group) -> Estimate | None:
     return Estimate.of(shares)
 
 
+def saved_by_chance(group: Group) -> Estimate | None:
+    """`compute_saved` of every seed of a group over every other that it overtakes; None if none.
+
+    What the noise of seeds and of single evaluations makes of two runs that are alike. A seed that
+    never has the other's last loss would be left out of a comparison too.
+    """
+    good = [run for run in group.runs if run.status == "ok" and len(run.loss)]
+    shares = []
+    for run, other in permutations(good, 2):
+        needed = flops_to(run, other.final)
+        if needed is not None:
+            shares.append(1 - needed / float(other.flops[-1]))
+    # The pairs share their seeds: no interval.
+    return Estimate(float(np.mean(shares)), None) if shares else None
+
+
 def finishes(group: Group) -> bool:
     """Whether the rate has a schedule that ends with the run."""
-    return group.runs[0].settings.schedule != "constant"
+    return group.runs[0].settings.schedule in ("cosine", "wsd")
 
 
 def same_scale(loss: float, of: MeasuredRun, to: MeasuredRun) -> float | None:

@@ -1,10 +1,12 @@
 """Which runs speak for an optimizer at a size, and how fast do they fall?
 
-Of every optimizer, size and horizon (the number of steps) the runs count at the learning rate of
-the lowest mean loss among those with the most seeds. Shorter runs are no horizon but tuning where
-they share no seed with the longest, have fewer seeds and try several rates. Everything is measured
-on each seed by itself and comes with a 95 % interval of Student's t over seeds; with one seed there
-is none.
+Of every optimizer, size and horizon (the number of steps) the runs count at the learning rate, and
+the values of the options that were tuned with it, of the lowest mean loss among those with the most
+seeds. A seed that ran at three points or more chose between them: the others count where there are
+any. Runs of another length than those of the most seeds are no horizon but tuning where they have
+none of the seeds that count there, fewer of them, and several rates. Everything is measured on each
+seed by itself and comes with a 95 % interval of Student's t over seeds; with one seed there is
+none.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from hidim.lab.reports.measured import MeasuredRun
 from hidim.measure import measure_exponent, saturating_fit
 from hidim.support.results import Saved
 
+_TUNED = 3  # points of one seed: a choice and both its neighbours
 BURN_IN = 0.02  # of a run's tokens: the first steps follow no power law
 
 
@@ -66,7 +69,9 @@ class Group(Saved, format="hidim-lab-group/1"):
         parameters: size of the model.
         lr: the learning rate that was best.
         runs: by seed.
-        edge: whether that rate is the lowest or highest that was tried.
+        edge: whether that rate is the lowest or highest that was tried, with these options where
+            they were tuned too.
+        verified: whether a lower and a higher rate were tried at this very horizon.
     """
 
     label: str
@@ -74,6 +79,7 @@ class Group(Saved, format="hidim-lab-group/1"):
     lr: float
     runs: tuple[MeasuredRun, ...]
     edge: bool
+    verified: bool = False
 
     @property
     def steps(self) -> int:
@@ -120,24 +126,37 @@ def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
         for run in cell:
             by_steps[run.settings.steps].append(run)
         longest = max(by_steps)
+        fullest = by_steps[max(by_steps, key=lambda steps: (_seeds(by_steps[steps]), steps))]
         for steps, own in by_steps.items():
-            if steps < longest and is_tuning(own, by_steps[longest]):
+            if own is not fullest and is_tuning(own, fullest):
                 continue
             # Rates were tried for the longest runs by the shorter ones, too.
-            tried = sorted({run.settings.lr for run in (cell if steps == longest else own)})
+            beside = cell if steps == longest else own
             full = _fullest(own)
-            lr = min(full, key=lambda rate: float(np.mean([run.final for run in full[rate]])))
-            chosen = tuple(sorted(full[lr], key=lambda run: run.settings.seed))
+            best = min(full, key=lambda point: float(np.mean([run.final for run in full[point]])))
+            lr, options = best
+            tried = sorted({run.settings.lr for run in beside if _point(run)[1] == options})
+            chosen = tuple(sorted(_fresh(full[best], own), key=lambda run: run.settings.seed))
             edge = len(tried) > 1 and lr in (tried[0], tried[-1])
-            groups.append(Group(label, parameters, lr, chosen, edge))
+            here = {run.settings.lr for run in own if _point(run)[1] == options}
+            verified = min(here) < lr < max(here)
+            groups.append(Group(label, parameters, lr, chosen, edge, verified))
     return sorted(groups, key=lambda group: (group.parameters, group.steps, group.label))
 
 
-def is_tuning(shorter: Sequence[MeasuredRun], longest: Sequence[MeasuredRun]) -> bool:
-    """Whether shorter runs chose a rate for the longest: other seeds, fewer, at several rates."""
-    seeds, others = ({run.settings.seed for run in own} for own in (shorter, longest))
-    few, many = (max(map(len, _fullest(own).values())) for own in (shorter, longest))
-    return not seeds & others and few < many and len({run.settings.lr for run in shorter}) > 1
+def is_tuning(runs: Sequence[MeasuredRun], counting: Sequence[MeasuredRun]) -> bool:
+    """Whether runs of one length only choose a rate: fewer seeds than those of another length that
+    count, at several rates, and none of the seeds counts there."""
+    seeds = {run.settings.seed for run in runs}
+    points = _fullest(counting).values()
+    others = {run.settings.seed for point in points for run in _fresh(point, counting)}
+    several = len({run.settings.lr for run in runs}) > 1
+    return several and not seeds & others and _seeds(runs) < _seeds(counting)
+
+
+def _seeds(runs: Sequence[MeasuredRun]) -> int:
+    """Of how many seeds the runs are at the point that has the most."""
+    return max(map(len, _fullest(runs).values()))
 
 
 def counted(runs: Sequence[MeasuredRun], groups: Sequence[Group]) -> dict[str, int]:
@@ -154,13 +173,26 @@ def counted(runs: Sequence[MeasuredRun], groups: Sequence[Group]) -> dict[str, i
     }
 
 
-def _fullest(runs: Sequence[MeasuredRun]) -> dict[float, list[MeasuredRun]]:
-    """The runs by rate, of those rates with the most seeds."""
-    by_rate: dict[float, list[MeasuredRun]] = defaultdict(list)
+def _point(run: MeasuredRun) -> tuple[float, str]:
+    """What was tuned; runs of one label and length differ by it and by their seed alone."""
+    return run.settings.lr, repr(sorted(run.settings.options.items()))
+
+
+def _fresh(chosen: list[MeasuredRun], beside: Sequence[MeasuredRun]) -> list[MeasuredRun]:
+    """The runs whose seed did not tune: it ran at fewer points than `_TUNED`; else all."""
+    points: dict[int, set[tuple[float, str]]] = defaultdict(set)
+    for run in beside:
+        points[run.settings.seed].add(_point(run))
+    return [run for run in chosen if len(points[run.settings.seed]) < _TUNED] or chosen
+
+
+def _fullest(runs: Sequence[MeasuredRun]) -> dict[tuple[float, str], list[MeasuredRun]]:
+    """The runs by rate and tuned options, of those with the most seeds."""
+    by_point: dict[tuple[float, str], list[MeasuredRun]] = defaultdict(list)
     for run in runs:
-        by_rate[run.settings.lr].append(run)
-    most = max(map(len, by_rate.values()))
-    return {lr: own for lr, own in by_rate.items() if len(own) == most}
+        by_point[_point(run)].append(run)
+    most = max(map(len, by_point.values()))
+    return {point: own for point, own in by_point.items() if len(own) == most}
 
 
 def token_exponent(group: Group) -> Estimate:

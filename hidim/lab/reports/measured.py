@@ -20,6 +20,7 @@ from hidim.lab.training.curves import label_of
 from hidim.lab.training.networks.choices import CHOICES
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
+from hidim.support.checks import choice
 from hidim.support.results import Saved
 
 # What a label need not say: it is said elsewhere, or it is no part of a method.
@@ -113,7 +114,9 @@ def unfinished(path: str | os.PathLike[str]) -> int:
     return len(below)
 
 
-def measured_runs(path: str | os.PathLike[str], *, unfinished: bool = False) -> list[MeasuredRun]:
+def measured_runs(
+    path: str | os.PathLike[str], *, unfinished: bool = False, tuned: Sequence[str] = ()
+) -> list[MeasuredRun]:
     """The finished runs below a folder, or in a file that `consolidate` wrote.
 
     A run that is there twice, as a copy or in two sweeps, counts once: it is one seed.
@@ -122,9 +125,11 @@ def measured_runs(path: str | os.PathLike[str], *, unfinished: bool = False) -> 
         path: the folder or the file.
         unfinished: take runs that are under way too, once they have two measurements after the
             first step; of a file, finished ones alone.
+        tuned: options, and settings such as "warmup", that were tuned with the rate or follow from
+            the length of a run; runs that differ by them are one method, whose best point counts.
 
     Raises:
-        ValueError: there is none, or the file is no such file.
+        ValueError: there is none, the file is no such file, or no run has a name in `tuned`.
         MissingExtra: a file is read and pyarrow is not installed.
     """
     if Path(path).is_file():
@@ -137,9 +142,15 @@ def measured_runs(path: str | os.PathLike[str], *, unfinished: bool = False) -> 
     if not records:
         raise ValueError(f"{str(path)!r} holds no finished run: hidim sweep --out {path}")
     every = [record["settings"].to_dict() for record in records]
-    varied = [name for name in every[0] if name not in _UNNAMED and _varies(name, every)]
+    varied = [name for name in every[0] if name not in (*_UNNAMED, *tuned) and _varies(name, every)]
+    known = sorted({*every[0], *(option for one in every for option in one["options"])})
+    for name in tuned:
+        choice("tuned", name, known)
     varied += _confused(records)
-    return [MeasuredRun(label=label_of(record["settings"], varied), **record) for record in records]
+    return [
+        MeasuredRun(label=label_of(record["settings"], varied, tuned=tuned), **record)
+        for record in records
+    ]
 
 
 def _varies(name: str, every: Sequence[dict[str, Any]]) -> bool:

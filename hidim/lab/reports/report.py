@@ -21,6 +21,7 @@ from hidim.lab.reports.comparisons import (
     compute_saved,
     finishes,
     matched_momentum,
+    saved_by_chance,
 )
 from hidim.lab.reports.frontiers import Frontier, frontiers, shared_floor
 from hidim.lab.reports.groups import (
@@ -40,12 +41,16 @@ from hidim.lab.reports.windows import pooled, window_table
 from hidim.support.checks import choice
 
 
-def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, Any]:
+def report(
+    runs: Sequence[MeasuredRun], *, baseline: str = "sgd", tuned: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything the runs say, as plain data.
 
     Args:
         runs: finished runs.
         baseline: label of the optimizer that the others are compared with.
+        tuned: what `measured_runs` was told; then nothing is said of the baseline's own rate, at
+            which the others were not tuned alike.
 
     Raises:
         ValueError: the baseline was not run; those that were are named.
@@ -67,7 +72,9 @@ def report(runs: Sequence[MeasuredRun], *, baseline: str = "sgd") -> dict[str, A
         "frontiers": _frontier_rows(found, baseline),
         "shared_floor": Estimate.of(shared_floor(found).floors.values()),
         "best_options": _best_options(groups),
-        "at_baseline_rate": [row for one in base.values() for row in at_baseline_rate(runs, one)],
+        "at_baseline_rate": []
+        if tuned
+        else [row for one in base.values() for row in at_baseline_rate(runs, one)],
         "matched_momentum": matched_momentum(runs),
     }
 
@@ -86,6 +93,7 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
         "steps": group.steps,
         "lr": group.lr,
         "lr_at_edge": group.edge,
+        "lr_verified": group.verified,
         "seeds": len(group.runs),
         "diverged": sum(run.status != "ok" for run in group.runs),
         "above_guessing": group.above_guessing,
@@ -98,6 +106,7 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
         else difference(slopes_by_seed(group), slopes_by_seed(other)),
         "compute_saved": saved,
         "compute_saved_midway": midway,
+        "compute_saved_by_chance": saved_by_chance(group) if group.label == baseline else None,
         "tokens_per_second": float(np.mean(seconds)),
     }
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,23 @@ def run_folders(path: str | os.PathLike[str]) -> Iterator[RunFolder]:
             yield RunFolder(config.parent)
 
 
-def stored_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The finished runs in a file of `consolidate`: name, settings, curve and speed of each."""
+@dataclass(frozen=True)
+class Stored:
+    """A finished run as a table keeps it: its name, settings, configuration, rows and status."""
+
+    name: str
+    settings: Settings
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    status: str
+
+
+def stored_runs(path: Path) -> Iterator[Stored]:
+    """The finished runs in a file of `consolidate`.
+
+    Raises:
+        ValueError: it is no such file.
+    """
     arrow: Any = require("pyarrow", "lab")
     parquet: Any = require("pyarrow.parquet", "lab")
     try:
@@ -64,17 +79,23 @@ def stored_records(path: Path) -> Iterator[dict[str, Any]]:
             settings = Settings(**known)
             size = {key: last[key] for key in ("parameters", "flops_per_token")}
             config = {"settings": settings.to_dict(), **size, "text": _text_of(last)}
-            yield {
-                "name": name,
-                "settings": settings,
-                "curve": run_curve(config, every, last["status"]),
-                "tokens_per_second": last["tokens_per_second"],
-            }
+            yield Stored(name, settings, config, every, last["status"])
     except (arrow.ArrowInvalid, KeyError) as error:
         raise ValueError(
             f"{str(path)!r} is no table of runs ({str(error).splitlines()[0]}). Give a sweep's "
             "folder or its metrics.parquet."
         ) from None
+
+
+def stored_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Name, settings, curve and speed of each of `stored_runs`."""
+    for one in stored_runs(path):
+        yield {
+            "name": one.name,
+            "settings": one.settings,
+            "curve": run_curve(one.config, one.rows, one.status),
+            "tokens_per_second": one.rows[-1]["tokens_per_second"],
+        }
 
 
 def _text_of(row: dict[str, Any]) -> dict[str, Any]:

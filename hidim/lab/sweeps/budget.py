@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from hidim.lab.training.cost import Cost, cost_of, seconds_per_step, shape_of
+from hidim.lab.training.cost import Cost, cost_of, expected_shape, seconds_per_step
 from hidim.lab.training.settings import Settings
 from hidim.support.checks import positive
 from hidim.support.progress import Progress
@@ -72,8 +72,8 @@ def budget(
 
 def _kind(run: Settings) -> tuple[object, ...]:
     """Equal for runs that cost the same, up to what their optimizers keep."""
-    seen = (shape_of(run), run.tokens_per_step, run.accumulation, run.precision)
-    return (*seen, run.steps)
+    batches = (run.tokens_per_step, run.batch_ramp, run.accumulation)
+    return (expected_shape(run), *batches, run.precision, run.steps)
 
 
 def _line(same: list[Settings], step: float | None, tflops: float | None) -> Line:
@@ -83,7 +83,7 @@ def _line(same: list[Settings], step: float | None, tflops: float | None) -> Lin
     seconds = None if step is None else same[0].steps * step
     if tflops is not None:
         seconds = cost.flops / (tflops * 1e12)
-    shape = shape_of(same[0])
+    shape = expected_shape(same[0])
     name = f"{shape.kind} {shape.width} x {shape.layers}"
     return Line(name, len(same), same[0].steps, cost, seconds)
 

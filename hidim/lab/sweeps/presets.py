@@ -10,12 +10,12 @@ where the theory says that it is SGD.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hidim.lab.sweeps.sweep import Sweep
+from hidim.lab.sweeps.horizons import PLANS, Horizons
+from hidim.lab.sweeps.sweep import Sweep, final_losses
 from hidim.lab.training.settings import Settings
 from hidim.support.checks import choice
 
@@ -69,7 +69,7 @@ class Ladder:
 
     def stage(self, sweep: Sweep) -> Iterable[Settings]:
         """The runs that are wanted given what is finished; all of them once tuning is done."""
-        results = _final_losses(sweep)
+        results = final_losses(sweep)
         tuning = {
             (entry, width): self._tuning(entry, width, results)
             for entry in self.entries
@@ -84,6 +84,11 @@ class Ladder:
             yield from self._finals(entry, width, best)
             if self.matched and entry.optimizer == "sgd":
                 yield from self._finals(_with_momentum(), width, best * (1 - _MOMENTUM))
+
+    @property
+    def extent(self) -> str:
+        """How many runs `planned` lists."""
+        return "if no rate has to be widened"
 
     def planned(self) -> list[Settings]:
         """Every run of the ladder if no rate is widened; that of the last is one of those tried."""
@@ -138,16 +143,6 @@ def _best(tried: Iterable[Settings], results: Mapping[str, float]) -> Settings:
 
 def _with_momentum() -> Entry:
     return Entry("sgd-momentum", _MOMENTUM_RATES, (("momentum", _MOMENTUM),))
-
-
-def _final_losses(sweep: Sweep) -> dict[str, float]:
-    settings = sweep.settings()
-    losses = {}
-    for name, result in sweep.finished().items():
-        loss = result["validation_loss"]
-        good = result["status"] == "ok" and loss is not None
-        losses[settings[name].fingerprint] = loss if good else math.inf
-    return losses
 
 
 def _family() -> tuple[Entry, ...]:
@@ -223,10 +218,11 @@ LADDERS: dict[str, Ladder] = {
 }
 
 
-def ladder(name: str) -> Ladder:
-    """The ladder of that name.
+def ladder(name: str) -> Ladder | Horizons:
+    """The ladder of that name, or the study of horizons.
 
     Raises:
-        ValueError: no such ladder.
+        ValueError: no such preset.
     """
-    return LADDERS[choice("preset", name, LADDERS)]
+    presets: dict[str, Ladder | Horizons] = {**LADDERS, **PLANS}
+    return presets[choice("preset", name, presets)]

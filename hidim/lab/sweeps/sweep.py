@@ -12,6 +12,7 @@ any number of workers on any number of machines may join or leave at any time.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -287,6 +288,17 @@ def name_of(settings: Settings) -> str:
     options = "".join(f"-{key}={value}" for key, value in sorted(s.options.items()))
     name = f"{s.optimizer}{options}-{s.model}{s.width}-lr{s.lr:g}-seed{s.seed}-{s.fingerprint}"
     return "".join(c if c.isalnum() or c in "-_=." else "_" for c in name)
+
+
+def final_losses(sweep: Sweep) -> dict[str, float]:
+    """The last loss of every finished run by its fingerprint; infinite where it diverged."""
+    settings = sweep.settings()
+    losses = {}
+    for name, result in sweep.finished().items():
+        loss = result["validation_loss"]
+        good = result["status"] == "ok" and loss is not None
+        losses[settings[name].fingerprint] = loss if good else math.inf
+    return losses
 
 
 def _drop_half_written(target: Path) -> None:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hidim.lab.text.tokens import parse_kind
-from hidim.lab.training.models import Shape, build, next_token_loss
+from hidim.lab.training.models import build, next_token_loss
+from hidim.lab.training.networks.shapes import Shape
 from hidim.lab.training.optimizers import make_optimizer
 from hidim.lab.training.settings import Settings
 
@@ -49,11 +50,9 @@ class Cost:
     memory: int
 
 
-def shape_of(settings: Settings, vocabulary: int | None = None) -> Shape:
-    """The model of a run; without the text, of the vocabulary that its settings name."""
-    s = settings
-    size = vocabulary or parse_kind(s.tokens)[1] or 256
-    return Shape(s.model, size, s.width, s.layers, s.context, s.heads)
+def expected_shape(settings: Settings) -> Shape:
+    """The model of a run whose text is not read, of the vocabulary that its settings name."""
+    return settings.shape(parse_kind(settings.tokens)[1] or 256)
 
 
 def cost_of(settings: Settings) -> Cost:
@@ -63,8 +62,10 @@ def cost_of(settings: Settings) -> Cost:
     >>> cost.parameters, cost.tokens
     (99584, 204800)
     """
-    shape = shape_of(settings)
+    shape = expected_shape(settings)
     tokens = settings.steps * settings.tokens_per_step
+    if settings.batch_ramp is not None:
+        tokens = settings.context * sum(map(settings.batch_at, range(settings.steps)))
     return Cost(
         shape.parameters, tokens, float(tokens) * shape.flops_per_token, _memory(settings, shape)
     )
@@ -72,7 +73,7 @@ def cost_of(settings: Settings) -> Cost:
 
 def seconds_per_step(settings: Settings) -> float | None:
     """Of an optimizer step on this machine, by a short trial; None where one would take long."""
-    shape = shape_of(settings)
+    shape = expected_shape(settings)
     if settings.tokens_per_step * shape.flops_per_token > _MOST_FLOPS_TRIED:
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -18,7 +18,7 @@ Speed is no part of it: two runs of equal settings have equal curves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,13 +87,18 @@ def run_curve(config: Mapping[str, Any], rows: Rows, status: str | None) -> Curv
     )
 
 
-def label_of(settings: Settings, others: Sequence[str] = ()) -> str:
+def label_of(settings: Settings, others: Sequence[str] = (), *, tuned: Collection[str] = ()) -> str:
     """The optimizer with its options, its schedule unless constant, and `others` of its settings.
+
+    Of the options in `tuned` the name alone is said: runs of several values are one method.
 
     >>> label_of(Settings(optimizer="sgd", options={"momentum": 0.5}, schedule="wsd"), ["width"])
     'sgd momentum=0.5 wsd width=64'
     """
-    options = "".join(f" {key}={_short(value)}" for key, value in settings.options.items())
+    options = "".join(
+        f" {key}" if key in tuned else f" {key}={_short(value)}"
+        for key, value in settings.options.items()
+    )
     schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
     rest = "".join(f" {name}={_short(getattr(settings, name))}" for name in others)
     return f"{settings.optimizer}{options}{schedule}{rest}"

@@ -2,7 +2,8 @@
 
 `dana-decaying`, `adana`, ... are hidim.torch's, `sgd`, `adam`, `adamw`, ... torch.optim's; class
 names (`DANADecaying`, `NAdam`) work too. `sgd-momentum` is torch's SGD with momentum 0.9, which
-acts like SGD at lr / (1 - momentum).
+acts like SGD at lr / (1 - momentum), and `muon` torch's Muon with AdamW for what is no hidden
+matrix.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 import hidim.torch
+from hidim.lab.training.muon import Muon
 from hidim.lab.training.names import OURS, PRESETS, spelled
 from hidim.support.checks import choice, positive
 
@@ -22,7 +24,7 @@ _FUSED = ("DANADecaying", "DANAConstant", "SGD", "Adam", "AdamW")
 # These cannot take a plain step: one needs closures, the other sparse gradients.
 _NOT_HERE = ("LBFGS", "SparseAdam", "Optimizer")
 # torch's code of these works in place on what a DTensor cannot do in place.
-_NOT_IN_PARTS = ("Adafactor", "Rprop")
+_NOT_IN_PARTS = ("Adafactor", "Muon", "Rprop")
 
 
 def names() -> list[str]:
@@ -37,7 +39,8 @@ def make_optimizer(
 
     Args:
         name: hyphenated or class name; case, hyphens, underscores and spaces do not matter.
-        parameters: of the model, or groups of them.
+        parameters: of the model, with or without their names, by which Muon tells its matrices, or
+            groups of them without.
         lr: peak learning rate.
         options: further arguments of the optimizer, such as kappa_3.
 
@@ -51,8 +54,9 @@ def make_optimizer(
     for key in chosen:
         if key not in known:
             choice(f"option of {name}", key, known)
-    parameters = list(parameters)
-    every = [p for one in parameters for p in (one["params"] if isinstance(one, dict) else [one])]
+    listed = list(parameters)
+    bare = [one[1] if isinstance(one, tuple) else one for one in listed]
+    every = [p for one in bare for p in (one["params"] if isinstance(one, dict) else [one])]
     in_parts = any(hasattr(p, "full_tensor") for p in every)
     if in_parts and kind.__name__ in _NOT_IN_PARTS:
         raise ValueError(f"`optimizer` {name} cannot update a model held in parts: use DDP.")
@@ -60,7 +64,7 @@ def make_optimizer(
         # torch's fused kernel of SGD does not take parts; its lists do.
         chosen["foreach" if in_parts and kind is torch.optim.SGD else "fused"] = True
     try:
-        return kind(parameters, lr=positive("lr", lr), **chosen)
+        return kind(listed if kind is Muon else bare, lr=positive("lr", lr), **chosen)
     except TypeError as error:
         raise ValueError(f"`options` of {name} are not accepted: {error}.") from None
 
@@ -94,4 +98,5 @@ def _classes() -> dict[str, Any]:
         and issubclass(value, torch.optim.Optimizer)
         and name not in _NOT_HERE
     }
-    return found | {name: getattr(hidim.torch, known) for name, known in OURS.items()}
+    ours = {name: getattr(hidim.torch, known) for name, known in OURS.items()}
+    return {**found, "muon": Muon, **ours}

@@ -63,15 +63,17 @@ class TrainingRun:
         compiled: Any = torch.compile(self.model, dynamic=False) if s.compile else self.model
         self.network = group.wrap(compiled)
         groups = rate_groups(self.model, self.shape, s.optimizer)
-        self.factors = [factor for factor, _ in groups]
         self.optimizer = make_optimizer(
             s.optimizer,
-            groups[0][1]
+            self.model.named_parameters()
             if len(groups) == 1
             else [{"params": own, "lr": s.lr * factor} for factor, own in groups],
             lr=s.lr,
             options=s.options,
         )
+        # Muon makes groups of its own, at one rate.
+        several = len(self.optimizer.param_groups)
+        self.factors = [1.0] * several if len(groups) == 1 else [factor for factor, _ in groups]
         self.watch = Watch(
             self.model,
             self.optimizer,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hidim.algorithms.schedules import WSD, Constant, Cosine, Schedule, Warmup
+from hidim.algorithms.schedules import WSD, Constant, Cosine, RiskMatched, Schedule, Warmup
 from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.text.tokens import parse_kind
 from hidim.lab.training.depth import TOKENS_PER_PARAMETER
@@ -31,7 +31,10 @@ from hidim.support.checks import (
     whole,
 )
 
-SCHEDULES = ("constant", "cosine", "wsd")
+SCHEDULES = ("constant", "cosine", "wsd", "risk-matched")
+# The loss above its floor (1.1 nats) of SGD at a constant rate falls so with its tokens on the
+# text of `stdlib`, and its best rates are about the reciprocal of the largest curvature.
+_RISK_POWER = 1 / 3
 PRECISIONS = ("auto", "float32", "bfloat16")
 _MODELS = tuple(COUNTS)
 # Settings that came later, with what was always meant: folders of before keep their names.
@@ -56,7 +59,9 @@ class Settings:
         accumulation: micro-batches per step.
         steps: optimizer steps; "auto" for 20 tokens per parameter.
         optimizer: name, see `lab.training.optimizers`; `lr` is its peak rate, `options` the rest.
-        schedule: "constant", "cosine" (to 0) or "wsd", over `steps`; `warmup` steps from zero.
+        schedule: "constant", "cosine" (to 0) or "wsd", over `steps`; `warmup` steps from zero. Or
+            "risk-matched": over the `warmup` steps the rate rises as the risk's root falls
+            (`hidim.RiskMatched` with s = 1/3), and stays.
         clip: largest norm of the whole gradient; 0 does not clip.
         validation_tokens: most held-out tokens per evaluation.
         evaluation_growth: evaluations at steps growth^k, and at the last; None evaluates at ten
@@ -147,6 +152,11 @@ class Settings:
         for name in ("data", "optimizer"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be a name, got {getattr(self, name)!r}.")
+        if self.schedule == "risk-matched" and not self.warmup:
+            raise ValueError(
+                "`schedule` is 'risk-matched' and `warmup` is 0: give the steps over which the "
+                "rate rises, such as a tenth of `steps`."
+            )
         put("optimizer", spelled(self.optimizer))
         put("options", _plain(self.options))
         if self.batch_size % self.accumulation:
@@ -223,6 +233,8 @@ class Settings:
 
     def rate(self) -> Schedule:
         """The factor on `lr` at step t = 0, 1, ..."""
+        if self.schedule == "risk-matched":
+            return RiskMatched(1.0, self.warmup, _RISK_POWER)
         shape: Schedule = Constant(1.0)
         if self.schedule == "cosine":
             shape = Cosine(self.steps)
