@@ -1,13 +1,16 @@
 """What a run is said to cost is what it takes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from hidim.cli.main import main
 from hidim.lab import Settings, Shape
 from hidim.lab.sweeps.budget import budget, table
+from hidim.lab.sweeps.gpu import GPU
 from hidim.lab.sweeps.presets import LADDERS, ladder
-from hidim.lab.sweeps.sweep import Sweep
+from hidim.lab.sweeps.sweep import Sweep, work
 from hidim.lab.training import cost
 from hidim.lab.training.models import build, next_token_loss
 
@@ -119,3 +122,33 @@ def test_a_dry_run_says_what_is_left(text_file, tmp_path, capsys):
     for wrong in (["--tflops", "1"], ["--dry-run", "--tflops", "0"]):
         assert main([*command, *wrong]) == 2
         assert "tflops" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", GPU)
+def test_what_is_meant_for_a_gpu_says_what_it_costs_and_runs_at_toy_scale(
+    name, text_file, tmp_path, capsys
+):
+    command = ["sweep", "--out", str(tmp_path), "--preset", name, "--dry-run", "--tflops", "400"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "123,568,128" in shown
+    assert " h one after another" in shown
+    tiny = {
+        "data": str(text_file), "max_mb": None, "tokens": "byte", "width": 8, "layers": 1,
+        "heads": 1, "context": 8, "batch_size": 4, "accumulation": 1, "precision": "float32",
+        "compile": False, "validation_tokens": 64, "steps": 4, "warmup": 1,
+    }  # fmt: skip
+    plan = GPU[name]
+    toy = replace(plan, base=plan.base.replace(**tiny), seeds=(0,))
+    if name == "gpu-speedrun":
+        toy = replace(toy, widths=(8,))
+    else:
+        toy = replace(toy, horizons=(1, 2), searched=2, most=3, finals=(), unit=10)
+    sweep = Sweep(tmp_path / "toy")
+    while sweep.add(toy.stage(sweep)):
+        assert not work(sweep, save_seconds=60.0).failed
+    methods = {run.optimizer for run in sweep.settings().values()}
+    assert methods == {"adamw", "muon", "adana"}
+    longest = max(run.steps for run in sweep.settings().values())
+    finals = [run for run in sweep.settings().values() if run.seed == 0 and run.steps == longest]
+    assert len(finals) == 3

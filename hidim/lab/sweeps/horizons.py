@@ -271,16 +271,16 @@ def _cosine(base: Settings, optimizer: str, **options: Any) -> Settings:
     return base.replace(schedule="cosine", warmup=_share(base.steps), **own)
 
 
-def _adamw(base: Settings, memory: float) -> Settings:
+def adamw(base: Settings, memory: float) -> Settings:
     beta = _beta(memory)
     return _cosine(base, "adamw", betas=[beta, beta], weight_decay=0.0)
 
 
-def _muon(base: Settings, memory: float) -> Settings:
+def muon(base: Settings, memory: float) -> Settings:
     return _cosine(base, "muon", momentum=_beta(memory))
 
 
-def _adana(base: Settings, omega: float) -> Settings:
+def adana(base: Settings, omega: float) -> Settings:
     return _cosine(
         base,
         "adana",
@@ -297,14 +297,14 @@ def _beta(memory: float) -> float:
 
 
 _KAPPAS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
-_MEMORIES = tuple(1.25 * 2**k for k in range(11))  # steps, 1 / (1 - beta)
-_OMEGAS = (0.0, 0.1, 0.3, 1.0, 3.0)
+MEMORIES = tuple(1.25 * 2**k for k in range(11))  # steps, 1 / (1 - beta)
+OMEGAS = (0.0, 0.1, 0.3, 1.0, 3.0)
 _LSTM = Settings(batch_size=16, validation_tokens=32768, evaluation_growth=100.0)
 _TRANSFORMER = _LSTM.replace(model="transformer", heads=2)
 _SGD = Method("sgd", 10.0, _sgd)
 _DANA = Method("dana-decaying", 5.0, _dana, "kappa_3", _KAPPAS, 3)
-_ADAMW = Method("adamw", 4e-3, _adamw, "betas", _MEMORIES, 3)
-_ADANA = Method("adana", 2.5e-4, _adana, "omega", _OMEGAS, 1)
+_ADAMW = Method("adamw", 4e-3, adamw, "betas", MEMORIES, 3)
+_ADANA = Method("adana", 2.5e-4, adana, "omega", OMEGAS, 1)
 
 PLANS: dict[str, Horizons] = {
     "horizons-lstm": Horizons(
@@ -322,7 +322,7 @@ PLANS: dict[str, Horizons] = {
     "horizons-transformer": Horizons(
         "a transformer of 137 thousand parameters over 0.16 to 10 M tokens: AdamW, Muon and ADANA",
         _TRANSFORMER,
-        (_ADAMW, _ADANA, Method("muon", 1.6e-2, _muon, "momentum", _MEMORIES, 3, 2)),
+        (_ADAMW, _ADANA, Method("muon", 1.6e-2, muon, "momentum", MEMORIES, 3, 2)),
     ),
     "horizons-lstm-small": Horizons(
         "the first five horizons of SGD and DANA-decaying alone, rates tuned",

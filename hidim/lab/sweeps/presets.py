@@ -224,5 +224,7 @@ def ladder(name: str) -> Ladder | Horizons:
     Raises:
         ValueError: no such preset.
     """
-    presets: dict[str, Ladder | Horizons] = {**LADDERS, **PLANS}
+    from hidim.lab.sweeps.gpu import GPU  # made of what stands here
+
+    presets: dict[str, Ladder | Horizons] = {**LADDERS, **PLANS, **GPU}
     return presets[choice("preset", name, presets)]

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from hidim.lab.text.sources import Text
 from hidim.support.checks import whole
 from hidim.support.extras import require
+
+_AT_ONCE = 1024  # documents encoded in one call
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,11 @@ class Vocabulary:
         dtype = np.uint16 if self.size <= 2**16 else np.uint32
         if self.kind == "char":
             return self._characters("".join(documents)).astype(dtype)
-        encoded = self._bpe().encode_batch(list(documents))
-        parts = [np.asarray(one.ids, dtype=dtype) for one in encoded]
+        bpe, left = self._bpe(), iter(documents)
+        parts: list[np.ndarray] = []
+        # A few documents at a time: what the library keeps of a token takes a hundred bytes.
+        while some := list(islice(left, _AT_ONCE)):
+            parts += [np.asarray(one.ids, dtype=dtype) for one in bpe.encode_batch(some)]
         return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
     def decode(self, tokens: Iterable[int]) -> str:

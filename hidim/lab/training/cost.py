@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +124,7 @@ def _kept_by_lstm(shape: Shape, rows: int) -> int:
     return 4 * rows * shape.context * per_token
 
 
+@lru_cache(maxsize=64)
 def _kept(shape: Shape, rows: int, *, half: bool) -> int:
     """Bytes that a forward pass keeps, each storage once; no number is computed."""
     kept: dict[int, tuple[int, object]] = {}
