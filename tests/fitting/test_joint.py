@@ -256,6 +256,19 @@ def test_the_command_line_goes_from_logs_to_a_plan(
     assert main(["plan", out, "--flops", "2e19", "--json"]) == 0
     (plan,) = json.loads(capsys.readouterr().out)["plans"]
     assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    one = ["plan", out, "--params", "100M", "--steps", "24000", "--json"]
+    assert main(one) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"][-1] == 24000
+    assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    for more, told in (
+        (["--steps", "24000"], "--params 400M"),
+        (["--flops", "2e19", "--peak", "1e-3"], "--peak"),
+        (["--flops", "2e19", "--schedule", "constant peak=1"], "--schedule"),
+        (["--flops", "2e19", "--params", "100M"], "--flops"),
+    ):
+        assert main(["plan", out, *more]) == 2
+        assert told in capsys.readouterr().err
     assert main(["fit", *files[:2], "--tokens-per-step", "5e5"]) == 2
     assert "--params" in capsys.readouterr().err
 

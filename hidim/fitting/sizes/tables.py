@@ -18,7 +18,13 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.doubts import doubted_units, exact_cost, of_one_size, repeated_data
+from hidim.fitting.sizes.doubts import (
+    doubted_losses,
+    doubted_units,
+    exact_cost,
+    of_one_size,
+    repeated_data,
+)
 from hidim.fitting.sizes.rows import codes, column_of, matching, traits
 from hidim.support.checks import choice
 from hidim.support.results import Saved
@@ -239,6 +245,7 @@ def _read(
     if not single:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
         warnings += doubted_units(inputs[0], inputs[1], flops, cost)
+        warnings += doubted_losses(inputs[0], inputs[1], loss)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
