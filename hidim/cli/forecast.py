@@ -20,7 +20,7 @@ from hidim.cli.output import (
     table,
     write_figures,
 )
-from hidim.cli.reach import known_warmup, reach_text, warmed, warmup_apart
+from hidim.cli.reach import known_warmup, reach_text, refuse_units, warmed, warmup_apart
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     plan = replace(plan, notes=(*plan.notes, *warmup_apart(law, plan.rate.ready_step)))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))
+    reach = law.extrapolation(plan)
+    refuse_units(law, plan, reach)
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:
@@ -111,7 +113,6 @@ def run(args: argparse.Namespace) -> int:
         if plan.loss is not None:
             draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
         write_figures(args.plot, draws, size=(6.4, 4.2))
-    reach = law.extrapolation(plan)
     if args.params is not None:
         reach["params"] = size_reach(law, args.params)
     answer: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.numbers import number
+from hidim.cli.numbers import amount
 from hidim.cli.output import hand_back, table, write_figure
 from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.fit import fit_joint
@@ -41,7 +41,7 @@ def add_joint_flags(parser: argparse.ArgumentParser) -> None:
         help="parameters: 25M 25M 100M, one per file, or PATTERN=25M (part of a path, or with *)",
     )
     group.add_argument(
-        "--tokens-per-step", type=number, metavar="N", help="batch size in tokens, for plans"
+        "--tokens-per-step", type=amount, metavar="N", help="batch size in tokens, for plans"
     )
     group.add_argument(
         "--prior",

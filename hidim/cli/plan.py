@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import numpy as np
+
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
 from hidim.cli.joint import is_joint_law, joint_at, run_plan
-from hidim.cli.numbers import count, number
+from hidim.cli.numbers import amount, count, number
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -16,7 +18,8 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import beside, beside_text, warmup_apart
+from hidim.cli.reach import beside, beside_text, refuse_units, warmup_apart
+from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
@@ -44,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--flops", "--budget", type=number, nargs="+", metavar="F", help="training budgets"
     )
     group.add_argument(
-        "--tokens-per-step", type=number, metavar="N", help="batch size (law over sizes, schedules)"
+        "--tokens-per-step", type=amount, metavar="N", help="batch size (law over sizes, schedules)"
     )
     group.add_argument(
         "--params", metavar="SIZE", help="plan a schedule for this size: 400M (the same law)"
@@ -52,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
     group.add_argument(
-        "--warmup-steps", type=number, metavar="N", help="warm-up (as in the fitted runs)"
+        "--warmup-steps", type=amount, metavar="N", help="warm-up (as in the fitted runs)"
     )
     group.add_argument(
         "--schedule", nargs="+", metavar="WORDS", help='to set beside it: "cosine peak=3e-4 end=0"'
@@ -145,6 +148,11 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         _refuse(args, "of schedules", "flops", "tokens_per_step")
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
+    peak = law.units.rate if args.peak is None else args.peak
+    if warmup < args.steps and peak > 0:  # else refused with more to say
+        ends, lr = np.array([max(warmup, 1.0), args.steps]), np.array([peak, peak])
+        asked = Run(ends, lr, warmup_steps=warmup, label="the plan")
+        refuse_units(law, asked, law.extrapolation(asked))
     plan = best_schedule(
         law,
         args.steps,

@@ -28,12 +28,32 @@ def of_one_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
 
 
 def doubted_units(
-    params: np.ndarray, tokens: np.ndarray, flops: np.ndarray | None, cost: np.ndarray | None
+    params: np.ndarray,
+    tokens: np.ndarray,
+    flops: np.ndarray | None,
+    cost: np.ndarray | None,
+    *,
+    by_flops: bool = False,
 ) -> tuple[str, ...]:
-    """Complaints about parameters and tokens in different units, or flops of another count."""
+    """Complaints about parameters and tokens in different units, or flops of another count.
+
+    Args:
+        params: shape (n,).
+        tokens: shape (n,).
+        flops: a column of them beside tokens, shape (n,), or None.
+        cost: flops per token where they are not 6 x parameters, shape (n,).
+        by_flops: tokens were worked out from flops.
+    """
     out = []
+    if min(params.min(), tokens.min()) <= 0:
+        return ()  # refused by the fit, with the value
     ratio = float(np.median(tokens / params))
-    if not RATIOS[0] <= ratio <= RATIOS[1]:
+    if ratio < RATIOS[0] and by_flops:
+        out.append(
+            f"flops / (6 x parameters) gives {ratio:.2g} tokens per parameter: flops in another "
+            "unit, PF-days (8.64e19) or zettaflops (1e21)? Budgets would be wrong by that factor."
+        )
+    elif not RATIOS[0] <= ratio <= RATIOS[1]:
         out.append(
             f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
             "millions or billions, and the other not? Budgets would be wrong by that factor."
@@ -57,7 +77,12 @@ def doubted_units(
 
 def doubted_losses(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> tuple[str, ...]:
     """A complaint about losses that are perplexities, sums or percentages by their level."""
-    if not len(loss) or np.median(params) < _LANGUAGE[0] or np.median(tokens) < _LANGUAGE[1]:
+    if (
+        not len(loss)
+        or min(params.min(), tokens.min()) <= 0
+        or np.median(params) < _LANGUAGE[0]
+        or np.median(tokens) < _LANGUAGE[1]
+    ):
         return ()
     if not np.all(np.isfinite(loss)) or np.any(loss <= 1):
         return ()
