@@ -16,9 +16,9 @@ import hidim
 from hidim.cli.joint import size_of, sizes_of
 from hidim.cli.main import main
 from hidim.fitting import JointLaw, Run, fit_joint, read_run
+from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint import planning
 from hidim.fitting.joint.collapse import collapses
-from hidim.fitting.joint.floors import FloorChart
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.joint.law import JointUnits
 from hidim.fitting.joint.order import check_order
@@ -85,7 +85,7 @@ def test_gradient_is_exact() -> None:
 @pytest.mark.parametrize("exponent", [0.05, 0.4, 1.5])
 def test_the_coordinates_of_floors_lead_back_with_exact_slopes(exponent: float) -> None:
     at = (FORM.names.index("floor_limit"), 1, 2)
-    chart = FloorChart(at, UNITS.log_size(25e6), UNITS.log_size(4e8))
+    chart = PowerChart(at, UNITS.log_size(25e6), UNITS.log_size(4e8))
     vector = TRUTH.copy()
     vector[2] = exponent
     found = chart.inside(vector)

@@ -2,7 +2,7 @@
 
 As for one size (hidim.fitting.schedules.search): Huber's loss of log residuals and priors, from a
 grid of starts whose linear parameters come from non-negative least squares; floors in coordinates
-of their own (hidim.fitting.joint.floors).
+of their own (hidim.fitting.charts).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.fitting.joint.floors import FloorChart
+from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.robust import HUBER, minimise
 from hidim.fitting.schedules.search import Points
@@ -55,7 +55,7 @@ def search_joint(
     )
     limit, excess, exponent = (form.names.index(name) for name in FLOOR)
     sizes = [one.size for one in runs]
-    chart = FloorChart((limit, excess, exponent), min(sizes), max(sizes))
+    chart = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
     # No size has a higher floor than the smallest, and half the rows of a run lie above its own.
     highest = min(float(np.exp(np.median(one.points.log_loss))) for one in runs)
     if means is None:
