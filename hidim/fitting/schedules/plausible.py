@@ -178,6 +178,8 @@ def _follows(run: Run, steps: np.ndarray, error: np.ndarray) -> bool:
     log_loss = np.log(run.measured()[np.searchsorted(run.steps, steps)])
     predicted = log_loss + error
     x = predicted - predicted.mean()
+    if np.ptp(x) < 1e-12 * (1.0 + float(np.abs(predicted).max())):
+        return False  # one loss at all steps
     slope = float(x @ log_loss / (x @ x))
     left = log_loss - log_loss.mean() - slope * x
     width = float(np.sqrt(left @ left / (len(x) - 2) / (x @ x)))
