@@ -5,15 +5,15 @@
     file:plan.csv
 
 One kind and its numbers; the rate rises linearly over `warmup` steps and the rest follows from
-there. Shares of the whole run, and of the peak, may be written in percent. A file holds steps and
-rates, straight between them. What a schedule prints as is read too: ``3e-4 * Cosine(steps=100)``.
+there. Shares of the whole run, and of the peak, may be written in percent, steps as 24k. A file
+holds steps and rates, straight between them. Names and spellings of common trainers are known
+(spellings.py). What a schedule prints as is read too: ``3e-4 * Cosine(steps=100)``.
 Limits: steps are optimizer steps, counted from 0.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,20 +23,11 @@ import numpy as np
 from hidim.algorithms.decays import SHAPES, PowerFall, Tail
 from hidim.algorithms.knots import read_knots
 from hidim.algorithms.schedules import Constant, Schedule, Table, Warmup
+from hidim.algorithms.spellings import SHARES, kind_and_rest, number_of, words_of
 from hidim.algorithms.written import read_written
 from hidim.support.checks import choice, nearest
 
 EXAMPLE = "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
-_ALIASES = {
-    **dict.fromkeys(("lr", "max", "rate", "learning_rate", "max_lr", "peak_lr"), "peak"),
-    **dict.fromkeys(("min", "min_lr", "floor", "final", "to", "end_lr"), "end"),
-    **dict.fromkeys(("warmup_steps", "warm", "warm_up", "warmup_iters"), "warmup"),
-    **dict.fromkeys(("decay_steps", "cooldown", "anneal", "tail"), "decay"),
-    **dict.fromkeys(("total", "total_steps", "max_steps", "iters", "length", "horizon"), "steps"),
-    **dict.fromkeys(("milestones", "drops"), "at"),
-    **dict.fromkeys(("gamma", "factors"), "factor"),
-    "power": "exponent",
-}
 
 
 @dataclass(frozen=True)
@@ -83,19 +74,20 @@ def read_words(text: str) -> Words:
     >>> read_words("cosine peak=1e-3 steps=100").warmup is None
     True
     """
-    kind, _, rest = text.strip().partition(" ")
-    if kind.lower().startswith("file:"):
+    if text.strip().lower().startswith("file:"):
         return _from_file(text, text.strip()[len("file:") :].strip())
-    if "(" in text:
+    word, rest = kind_and_rest(text)
+    if "(" in text and word not in KINDS:
         return Words(text, read_written(text), None, 0.0)
-    kind = _kind(kind)
+    kind = _kind(word)
     build, needed, optional = KINDS[kind]
     given = _numbers(text, kind, rest, (*needed, *optional))
     for name in needed:
         if name not in given:
-            raise ValueError(f"a {kind} schedule needs {name}=, as in {_example(kind)!r}.")
+            raise ValueError(f"a {kind} schedule needs '{name}=', as in {_example(kind)!r}.")
     said = given.get("warmup")
-    return Words(text, build(_Said(kind, given)), given.get("steps"), said)
+    meant = _Said(kind, given)
+    return Words(text, build(meant), meant.given.get("steps"), said)
 
 
 def with_warmup(words: Words, given: float) -> tuple[Words, float]:
@@ -128,6 +120,7 @@ class _Said:
     def __init__(self, kind: str, given: Mapping[str, Any]) -> None:
         self.kind, self.given = kind, given
         self.peak = float(given["peak"])
+        self.given = given = _with_tail(kind, given)
         self.steps = float(given.get("steps", math.inf))
         self.warmup = float(given.get("warmup", 0.0))
         self.end = float(given.get("end", 0.0))
@@ -158,7 +151,7 @@ class _Said:
         """Where the tail begins."""
         decay = float(self.given["decay"])
         if not math.isfinite(self.steps):
-            raise ValueError("decay= needs steps=, the length of the whole run.")
+            raise ValueError("'decay=' needs 'steps=', the length of the whole run.")
         start = self.steps - decay
         if decay <= 0 or start < self.warmup:
             raise ValueError(
@@ -168,8 +161,36 @@ class _Said:
         return start
 
 
+def _with_tail(kind: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A `wsd` schedule with its steps and its decay, two of which may come as stable= or start=."""
+    if kind != "wsd":
+        return given
+    out = dict(given)
+    if "stable" in out:
+        out["start"] = out.pop("stable") + out.get("warmup", 0.0)
+        if "start" in given:
+            raise ValueError("'stable=' and 'start=' both say where the decay begins: give one.")
+    if "start" in out and "steps" not in out and "decay" in out:
+        out["steps"] = out["start"] + out["decay"]
+    if "start" in out and "steps" in out and "decay" not in out:
+        out["decay"] = out["steps"] - out["start"]
+    for name in ("steps", "decay"):
+        if name not in out:
+            raise ValueError(f"a wsd schedule needs '{name}=', as in {_example(kind)!r}.")
+    if "start" in out and abs(out["start"] + out["decay"] - out["steps"]) > 0.5:
+        raise ValueError(
+            f"the decay begins at step {out['start']:g} and takes {out['decay']:g} of "
+            f"{out['steps']:g} steps: these do not add up."
+        )
+    return out
+
+
 def _constant(said: _Said) -> Schedule:
     return said.rising(said.fall(said.decay_start()) if "decay" in said.given else None)
+
+
+def _wsd(said: _Said) -> Schedule:
+    return said.rising(said.fall(said.decay_start()))
 
 
 def _cosine(said: _Said) -> Schedule:
@@ -223,7 +244,7 @@ KINDS: dict[str, _Kind] = {
     "constant": (_constant, ("peak",), ("warmup", "steps", "decay", "end", "shape")),
     "cosine": (_cosine, ("peak", "steps"), ("end", "warmup")),
     "linear": (_linear, ("peak", "steps"), ("end", "warmup")),
-    "wsd": (_constant, ("peak", "steps", "decay"), ("end", "warmup", "shape")),
+    "wsd": (_wsd, ("peak",), ("steps", "decay", "stable", "start", "end", "warmup", "shape")),
     "multistep": (_multistep, ("peak", "at"), ("factor", "rates", "warmup", "steps")),
     "inverse-sqrt": (_power, ("peak",), ("warmup", "start", "steps", "decay", "end", "shape")),
     "power": (
@@ -231,18 +252,6 @@ KINDS: dict[str, _Kind] = {
         ("peak", "exponent"),
         ("warmup", "start", "steps", "decay", "end", "shape"),
     ),
-}
-_OTHER_NAMES = {
-    "flat": "constant",
-    "const": "constant",
-    "trapezoid": "wsd",
-    "trapezoidal": "wsd",
-    "warmup-stable-decay": "wsd",
-    "multi-step": "multistep",
-    "step": "multistep",
-    "isqrt": "inverse-sqrt",
-    "rsqrt": "inverse-sqrt",
-    "noam": "inverse-sqrt",
 }
 _SAMPLES = {
     "peak": "peak=3e-4",
@@ -254,10 +263,8 @@ _SAMPLES = {
 
 
 def _kind(word: str) -> str:
-    spelled = word.lower().replace("_", "-").rstrip(":,")
-    spelled = _OTHER_NAMES.get(spelled, spelled)
-    if spelled in KINDS:
-        return spelled
+    if word in KINDS:
+        return word
     if "=" in word or not word:
         raise ValueError(
             f"a schedule begins with its kind, one of {', '.join(KINDS)}, or file:plan.csv, as in "
@@ -267,27 +274,25 @@ def _kind(word: str) -> str:
 
 
 def _example(kind: str) -> str:
-    words = [_SAMPLES.get(name, f"{name}=...") for name in KINDS[kind][1]]
+    needed = ("peak", "steps", "decay") if kind == "wsd" else KINDS[kind][1]
+    words = [_SAMPLES.get(name, f"{name}=...") for name in needed]
     return " ".join([kind, *words])
 
 
 def _numbers(text: str, kind: str, rest: str, known: tuple[str, ...]) -> dict[str, Any]:
     """The NAME=VALUE words of one kind; shares in percent are of the steps, or of the peak."""
-    # Commas may part words too, but not the numbers of one list.
-    words = re.sub(r"\s*=\s*", "=", re.sub(r",\s*(?=[A-Za-z_-]+\s*=)", " ", rest)).split()
     raw: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        name = name.strip().lower().replace("-", "_")
-        name = _ALIASES.get(name, name)
-        if not equals or not value:
-            raise ValueError(f"cannot read {word!r} in the schedule {text!r}: write NAME=VALUE.")
+    shares: set[str] = set()
+    for name, value in words_of(text, rest):
+        if name in SHARES:
+            name = SHARES[name]
+            shares.add(name)
         if name not in known:
             near = nearest(name, known)
-            hint = f" Did you mean {near}=?" if near else f" It takes {', '.join(known)}."
-            raise ValueError(f"a {kind} schedule has no {name}=.{hint}")
+            hint = f" Did you mean '{near}='?" if near else f" It takes {', '.join(known)}."
+            raise ValueError(f"a {kind} schedule has no '{name}='.{hint}")
         if name in raw:
-            raise ValueError(f"{name}= comes twice in the schedule {text!r}.")
+            raise ValueError(f"'{name}=' comes twice in the schedule {text!r}.")
         raw[name] = value
     found: dict[str, Any] = {}
     for name in sorted(raw, key=lambda name: name not in ("peak", "steps")):
@@ -295,26 +300,28 @@ def _numbers(text: str, kind: str, rest: str, known: tuple[str, ...]) -> dict[st
         if name == "shape":
             found[name] = choice("shape", value.lower().replace("1-", ""), SHAPES)
         elif name in ("at", "factor", "rates"):
-            found[name] = [_number(text, name, part, found) for part in value.split(",") if part]
+            parts = [part for part in value.strip("[]()").split(",") if part]
+            found[name] = [_number(text, name, part, found) for part in parts]
         else:
-            found[name] = _number(text, name, value, found)
+            found[name] = _number(text, name, value, found, share=name in shares)
     return found
 
 
-def _number(text: str, name: str, value: str, found: Mapping[str, Any]) -> float:
-    share = value.endswith("%")
-    try:
-        number = float(value.removesuffix("%").replace("_", ""))
-    except ValueError:
-        number = math.nan
+def _number(
+    text: str, name: str, value: str, found: Mapping[str, Any], *, share: bool = False
+) -> float:
+    number, said = number_of(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name}={value} in the schedule {text!r} is no number of 0 or more.")
+    share = share or said
+    if name in ("warmup", "decay", "start") and 0 < number < 1:
+        share = True  # less than one step is a share of the run
     if not share:
         return number
     of = "peak" if name in ("end", "rates") else "steps"
     if name in ("peak", "steps", "factor", "exponent") or of not in found:
-        raise ValueError(f"{name}={value} is a share of {of}=, which the schedule does not say.")
-    part = number / 100 * float(found[of])
+        raise ValueError(f"{name}={value} is a share of '{of}=', which the schedule does not say.")
+    part = number * float(found[of])
     return part if of == "peak" else float(round(part))
 
 

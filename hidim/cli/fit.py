@@ -12,7 +12,7 @@ from typing import Any
 import hidim
 from hidim.cli.fit_sizes import BEST, CHOSEN, ISOFLOP, add_size_flags
 from hidim.cli.joint import add_joint_flags
-from hidim.cli.numbers import count, number, one_of
+from hidim.cli.numbers import amount, count, number, one_of
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -46,8 +46,8 @@ EXAMPLE = """example:
   hidim fit wandb_loss.csv wandb_lr.csv             (two exports of one run are joined)
 logs: tables (CSV, TSV, blanks), JSON lines, trainer_state.json, Parquet, TensorBoard events, what
 programs print (nanoGPT, llm.c, Megatron, torchtitan, Hugging Face, ...), saved curves (.json,
-.npz), the folder of a run; also .gz and .zst; of hidim train's the validation loss (--columns
-loss=train_loss). What was understood is printed in three lines before the fit."""
+.npz), the folder of a run; also .gz, .bz2, .xz and .zst; of hidim train's the validation loss
+(--columns loss=train_loss). What was understood is printed in three lines before the fit."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def add_log_flags(
     )
     group.add_argument(
         "--warmup-steps",
-        type=number,
+        type=amount,
         default=warmup,
         metavar="N",
         help="linear warm-up from zero that the log leaves out, in optimizer steps "
@@ -205,7 +205,7 @@ def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed
 
 def _stem(name: str) -> str:
     path = Path(name)
-    packed = path.suffix.lower() in (".gz", ".zst") and "." in path.stem
+    packed = path.suffix.lower() in (".gz", ".zst", ".bz2", ".xz") and "." in path.stem
     return Path(path.stem).stem if packed else path.stem
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +166,11 @@ def _draw(law: SizeLaw, data: SizeTable, figure: str | None) -> None:
 
 def _trained(folder: str) -> SizeTable:
     """The ends of the finished runs of one optimizer that count, as `hidim report` chooses them."""
-    from hidim.lab.reports.groups import best_groups
+    from hidim.lab.reports.groups import best_groups, taken
     from hidim.lab.reports.measured import measured_runs
 
-    groups = best_groups(measured_runs(folder))
+    measured = measured_runs(folder)
+    groups = best_groups(measured)
     labels = list(dict.fromkeys(group.label for group in groups))
     if len(labels) > 1:
         raise ValueError(
@@ -176,7 +178,8 @@ def _trained(folder: str) -> SizeTable:
             "Give a folder or a table of one."
         )
     runs = [run for group in groups for run in group.runs if run.status == "ok"]
-    return SizeTable.of([run.curve for run in runs])
+    table = SizeTable.of([run.curve for run in runs])
+    return replace(table, notes=(*table.notes, *taken(measured, groups)))
 
 
 def parameter_rows(law: SizeLaw) -> list[dict[str, Any]]:

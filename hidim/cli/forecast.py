@@ -20,12 +20,13 @@ from hidim.cli.output import (
     table,
     write_figures,
 )
-from hidim.cli.reach import known_warmup, reach_text, warmed, warmup_apart
+from hidim.cli.reach import known_warmup, reach_text, refuse_units, warmed, warmup_apart
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.sizes.law import is_size_law
+from hidim.fitting.sizes.optima import is_optimum_law
 
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
@@ -35,6 +36,7 @@ SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far tha
 EXAMPLE = """example:
   hidim forecast law.json --schedule "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
   hidim forecast law.json plan.csv --warmup-steps 2160 --json
+  hidim forecast sizes.json --params 7B --tokens 140B      (a law of sizes, or of best values)
   hidim forecast law.json --so-far log.csv --schedule "cosine peak=3e-4 end=10% steps=24000"
   (plan.csv has columns step, lr; with a column loss too, the errors are reported. --so-far says
   whether to go on with a run: where it will end, and whether it left its band, and since when)"""
@@ -50,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--level", type=number, default=0.9, help="share a band holds (0.9)")
     parser.add_argument("--params", metavar="SIZE", help="of the model, for a law over sizes: 400M")
+    parser.add_argument(
+        "--tokens", metavar="COUNT", help="of the run, beside --params, for a law of sizes: 8B"
+    )
     group = parser.add_argument_group("a run that is not finished")
     group.add_argument("--so-far", metavar="LOG", help="its log; --schedule says how it goes on")
     group.add_argument(
@@ -70,10 +75,16 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--match goes with --so-far LOG.")
     if args.law is None:
         raise ValueError("give LAW.json, a law kept by `hidim fit --out`.")
+    if is_optimum_law(args.law):
+        from hidim.cli.forecast_sizes import forecast_optimum
+
+        return forecast_optimum(args)
     if is_size_law(args.law):
         from hidim.cli.forecast_sizes import forecast_sizes
 
         return forecast_sizes(args)
+    if args.tokens is not None:
+        raise ValueError("--tokens goes with a law of sizes or of best values (`hidim fit --law`).")
     joint = is_joint_law(args.law)
     if args.params is not None and not joint:
         raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
@@ -83,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     plan = replace(plan, notes=(*plan.notes, *warmup_apart(law, plan.rate.ready_step)))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))
+    reach = law.extrapolation(plan)
+    refuse_units(law, plan, reach)
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:
@@ -100,7 +113,6 @@ def run(args: argparse.Namespace) -> int:
         if plan.loss is not None:
             draws.append(lambda ax: plot_residuals(law, [plan], ax, level=args.level))
         write_figures(args.plot, draws, size=(6.4, 4.2))
-    reach = law.extrapolation(plan)
     if args.params is not None:
         reach["params"] = size_reach(law, args.params)
     answer: dict[str, Any] = {}

@@ -1,17 +1,22 @@
-"""What `hidim forecast` does with a law of sizes: the loss of runs of given size and data."""
+"""What `hidim forecast` does with a law of sizes, the loss of runs of given size and data, and with
+the law of a best hyperparameter, its best value there."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import hidim
-from hidim.cli.output import hand_back, table
-from hidim.fitting.logs.readers import parse_columns
+from hidim.cli.joint import size_of
+from hidim.cli.output import hand_back
+from hidim.cli.output import table as table_of
+from hidim.fitting.logs.readers import find_column, numbers, parse_columns
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.tables import ROLES, read_columns, read_sizes
+from hidim.fitting.sizes.optima import OptimumLaw, sentence
+from hidim.fitting.sizes.tables import ALIASES, ROLES, read_columns, read_sizes
 
 
 def forecast_sizes(args: argparse.Namespace) -> int:
@@ -38,7 +43,7 @@ def forecast_sizes(args: argparse.Namespace) -> int:
         k: [f"{x:.4g}" if k in law.form.inputs else f"{x:.4f}" for x in v]
         for k, v in columns.items()
     }
-    lines += [table(cells), ""]
+    lines += [table_of(cells), ""]
     if loss is not None:
         lines += [f"{key.replace('_', ' ')}: {value:.5f}" for key, value in score.items()]
     lines.append(_reach(law, float(beyond.max())))
@@ -58,14 +63,83 @@ def _asked(
     """Inputs, measured loss where the table has one, and notes."""
     columns = parse_columns(args.columns, ROLES) if args.columns else None
     single = not law.form.sized
-    if args.file is None:
+    refuse_log_flags(args, "of sizes")
+    if args.file is None and not single:
+        return _said(args, law.form.inputs), None, ()
+    if args.file is None or args.params or args.tokens:
         raise ValueError(
-            "a law of sizes predicts rows of a table: give FILE with their params and tokens."
+            "a law of sizes predicts rows of a table, FILE with "
+            + ("column x." if single else "params and tokens, or one run, --params 7B --tokens 8B.")
         )
     names = list(read_columns(args.file))
     known = (columns or {}).get("loss") or next((n for n in names if n.lower() == "loss"), None)
     data = read_sizes(args.file, columns=columns, single=single, loss=known is not None)
     return data.inputs, data.loss if known is not None else None, data.notes
+
+
+def refuse_log_flags(args: argparse.Namespace, of: str) -> None:
+    """Flags of logs, which a law without schedules has no use for, are not passed over."""
+    for name in ("schedule", "lr", "warmup_steps", "plot"):
+        if getattr(args, name):
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{args.law!r} is a law {of}, whose forecast has no use for {flag}.")
+
+
+def _said(args: argparse.Namespace, names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """One run, by --params and --tokens."""
+    out = []
+    for name in names:
+        text = getattr(args, name)
+        if text is None:
+            raise ValueError(
+                f"{args.law!r} is a law of {' and '.join(names)}: give FILE with these columns, or "
+                + " ".join(f"--{one} 8B" for one in names)
+                + "."
+            )
+        out.append(np.array([size_of(text, f"--{name}")]))
+    return tuple(out)
+
+
+def forecast_optimum(args: argparse.Namespace) -> int:
+    """The best value at every row of a table of sizes, or at one size, with its interval."""
+    law = OptimumLaw.load(args.law)
+    refuse_log_flags(args, f"of the best {law.name}")
+    if args.level != 0.9:
+        raise ValueError(f"--level: the intervals of a law of the best {law.name} are its own.")
+    notes: tuple[str, ...] = ()
+    if args.file is None:
+        idle = [n for n in ("params", "tokens") if getattr(args, n) and n not in law.inputs]
+        inputs = _said(args, law.inputs)
+        notes = tuple(f"the law does not see {n}: its runs had one for each size" for n in idle)
+    else:
+        given = parse_columns(args.columns, ROLES) if args.columns else {}
+        table = read_columns(args.file)
+        found = [
+            (n, find_column(table, n, given, args.file, aliases=ALIASES) or "") for n in law.inputs
+        ]
+        inputs = tuple(numbers(table[column], column, args.file) for _, column in found)
+    asked = [
+        dict(zip(law.inputs, map(float, row), strict=True)) for row in zip(*inputs, strict=True)
+    ]
+    best = [law.best(**row) for row in asked]
+    columns: dict[str, Any] = dict(zip(law.inputs, inputs, strict=True))
+    for i, name in enumerate((f"best {law.name}", "low", "high")):
+        columns[name] = np.array([row[i] for row in best])
+    columns["beyond"] = np.array([law.beyond(**row) for row in asked])
+    far = float(columns["beyond"].max())
+    lines = [f"best {law.name}, interval of {law.level:.0%}", ""]
+    lines.append(table_of({k: [f"{x:.4g}" for x in v] for k, v in columns.items()}))
+    lines += ["", *sentence(law)]
+    lines.append(
+        "inside what the sweep covers" if far <= 1.005 else f"extrapolates beyond it: {far:.3g} x"
+    )
+    lines += [f"note: {note}" for note in notes]
+    return hand_back(
+        args,
+        columns=columns,
+        answer={"law": f"best:{law.name}", "level": law.level, **columns, "notes": notes},
+        text="\n".join([*lines, f"hidim {hidim.__version__}"]),
+    )
 
 
 def _reach(law: SizeLaw, beyond: float) -> str:

@@ -70,7 +70,7 @@ def _ladders(args: argparse.Namespace) -> Ladders:
 
 def _trained(path: str) -> Ladders:
     """The runs of `hidim train` and `sweep` that count, as `hidim report` chooses them."""
-    from hidim.lab.reports.groups import best_groups
+    from hidim.lab.reports.groups import best_groups, taken
     from hidim.lab.reports.measured import measured_runs
 
     ladders: Ladders = {}
@@ -78,7 +78,10 @@ def _trained(path: str) -> Ladders:
     under_way = sum(run.status == "unfinished" for run in runs)
     if under_way:
         print(f"hidim: {under_way} unfinished run(s) count as far as they are.", file=sys.stderr)
-    for group in best_groups(runs):
+    groups = best_groups(runs)
+    for line in taken(runs, groups):
+        print(f"hidim: {line}.", file=sys.stderr)
+    for group in groups:
         own = ladders.setdefault(group.label, [])
         own += [run.curve for run in group.runs if run.status != "diverged"]
     return ladders

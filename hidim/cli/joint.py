@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hidim
-from hidim.cli.numbers import number
+from hidim.cli.numbers import amount
 from hidim.cli.output import hand_back, table, write_figure
 from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.fit import fit_joint
@@ -41,7 +41,7 @@ def add_joint_flags(parser: argparse.ArgumentParser) -> None:
         help="parameters: 25M 25M 100M, one per file, or PATTERN=25M (part of a path, or with *)",
     )
     group.add_argument(
-        "--tokens-per-step", type=number, metavar="N", help="batch size in tokens, for plans"
+        "--tokens-per-step", type=amount, metavar="N", help="batch size in tokens, for plans"
     )
     group.add_argument(
         "--prior",
@@ -50,8 +50,8 @@ def add_joint_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def size_of(text: str) -> float:
-    """A number of parameters such as 4e8, 400M or 1.3B.
+def size_of(text: str, flag: str = "--params") -> float:
+    """A number of parameters such as 4e8, 400M or 1.3B; `flag` is named in a complaint.
 
     >>> size_of("400M"), size_of("1.3B"), size_of("2e7")
     (400000000.0, 1300000000.0, 20000000.0)
@@ -62,9 +62,9 @@ def size_of(text: str) -> float:
             raise ValueError
         value = float(found.group(1)) * _SUFFIX.get(found.group(2), 1.0)
     except ValueError:
-        raise ValueError(f"--params takes sizes such as 4e8, 400M or 1.3B, got {text!r}.") from None
+        raise ValueError(f"{flag} takes sizes such as 4e8, 400M or 1.3B, got {text!r}.") from None
     if value <= 0:
-        raise ValueError(f"--params must be positive, got {text!r}.")
+        raise ValueError(f"{flag} must be positive, got {text!r}.")
     return value
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 
+_POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
+
+
 def number(text: str) -> float:
     """A float, `inf` included; what only overflows to it is refused.
 
@@ -24,14 +27,14 @@ def number(text: str) -> float:
 
 
 def count(text: str) -> int | float:
-    """A number that stays exact where it is whole, however it is written.
+    """A number that stays exact where it is whole, however it is written: 1e6, 24k, 24_000.
 
     What is not whole comes back as a float: the check that knows what is counted refuses it.
 
-    >>> count("1e6"), count("12345678901234567891"), count("2.5")
-    (1000000, 12345678901234567891, 2.5)
+    >>> count("1e6"), count("12345678901234567891"), count("2.5"), count("2.5k")
+    (1000000, 12345678901234567891, 2.5, 2500)
     """
-    value = _decimal(text)
+    value = _decimal(text, short=True)
     whole = value.is_finite() and value == value.to_integral_value()
     return int(value) if whole else float(value)
 
@@ -152,11 +155,23 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _decimal(text: str) -> Decimal:
+def amount(text: str) -> float:
+    """A float that may be written as 2k, 0.5M or 1.4T: steps or tokens.
+
+    >>> amount("0.5M"), amount("2160")
+    (500000.0, 2160.0)
+    """
+    return float(_decimal(text, short=True))
+
+
+def _decimal(text: str, *, short: bool = False) -> Decimal:
     from decimal import Decimal, InvalidOperation  # on use, so that a command starts sooner
 
+    spelled = text.strip()
+    if short and spelled[-1:].lower() in _POWERS and spelled[:-1].replace(".", "", 1).isdigit():
+        spelled = spelled[:-1] + _POWERS[spelled[-1].lower()]
     try:
-        value = Decimal(text.strip())
+        value = Decimal(spelled)
     except InvalidOperation:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if value.is_finite() and math.isinf(float(value)):

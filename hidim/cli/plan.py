@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import numpy as np
+
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
-from hidim.cli.joint import is_joint_law, run_plan
-from hidim.cli.numbers import count, number
+from hidim.cli.joint import is_joint_law, joint_at, run_plan
+from hidim.cli.numbers import amount, count, number
 from hidim.cli.output import (
     add_output_flags,
     check_outputs,
@@ -16,19 +18,25 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import beside, beside_text, warmup_apart
+from hidim.cli.reach import beside, beside_text, refuse_units, warmup_apart
+from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
+from hidim.fitting.sizes.optima import is_optimum_law
 from hidim.support.checks import whole
 
 SUMMARY = "Compute-optimal size and tokens for a budget, or the best learning-rate schedule."
 EXAMPLE = """example:
   hidim plan sizes.json --flops 1e21 1e22          (sizes.json from fit --law chinchilla)
   hidim plan both.json --flops 1e20 --csv schedule.csv  (size, tokens and schedule: fit --params)
+  hidim plan both.json --params 400M --steps 24000     (a schedule for one size, by the same law)
   hidim plan law.json --steps 24000 --warmup-steps 2160 --csv schedule.csv   (from fit --law fsl)
   hidim plan law.json --steps 24000 --schedule "cosine peak=3e-4" "wsd peak=3e-4 decay=20%"
 """
+
+
+_OF_SCHEDULES = ("steps", "schedule", "peak", "floor", "unbounded")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +47,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--flops", "--budget", type=number, nargs="+", metavar="F", help="training budgets"
     )
     group.add_argument(
-        "--tokens-per-step", type=number, metavar="N", help="batch size (law over sizes, schedules)"
+        "--tokens-per-step", type=amount, metavar="N", help="batch size (law over sizes, schedules)"
+    )
+    group.add_argument(
+        "--params", metavar="SIZE", help="plan a schedule for this size: 400M (the same law)"
     )
     group = parser.add_argument_group("with a law of schedules")
     group.add_argument("--steps", type=count, metavar="N", help="length of the run, in steps")
     group.add_argument(
-        "--warmup-steps", type=number, metavar="N", help="warm-up (as in the fitted runs)"
+        "--warmup-steps", type=amount, metavar="N", help="warm-up (as in the fitted runs)"
     )
     group.add_argument(
         "--schedule", nargs="+", metavar="WORDS", help='to set beside it: "cosine peak=3e-4 end=0"'
@@ -61,16 +72,32 @@ def run(args: argparse.Namespace) -> int:
     """Plan with whichever law the file holds."""
     check_outputs(args)
     if is_joint_law(args.law):
+        if args.params is not None:
+            _refuse(args, "of one size", "flops", "tokens_per_step")
+            return _plan_schedule(args, joint_at(args.law, args.params))
+        if not args.flops and args.steps is not None:
+            raise ValueError(
+                f"{args.law!r} is a law over sizes: say which, --params 400M, to plan "
+                f"{args.steps:g} steps of it, or --flops for size, tokens and schedule."
+            )
+        _refuse(args, "over sizes", *_OF_SCHEDULES)
         return run_plan(args)
+    if is_optimum_law(args.law):
+        raise ValueError(
+            f"{args.law!r} is a law of a best hyperparameter: ask it with hidim forecast "
+            f"{args.law} --params 7B --tokens 140B."
+        )
+    if args.params is not None:
+        raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
     if is_size_law(args.law):
         return _plan_sizes(args)
-    return _plan_schedule(args)
+    return _plan_schedule(args, FittedLaw.load(args.law))
 
 
 def _plan_sizes(args: argparse.Namespace) -> int:
     if not args.flops:
         raise ValueError("a law of sizes plans for budgets: give --flops.")
-    _refuse(args, "of sizes", "steps", "warmup_steps", "schedule", "peak", "floor", "unbounded")
+    _refuse(args, "of sizes", "warmup_steps", *_OF_SCHEDULES)
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
@@ -114,13 +141,18 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _plan_schedule(args: argparse.Namespace) -> int:
-    law = FittedLaw.load(args.law)
+def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     if args.steps is None:
         raise ValueError("a law of schedules plans a run of given length: give --steps.")
-    _refuse(args, "of schedules", "flops", "tokens_per_step")
+    if args.params is None:
+        _refuse(args, "of schedules", "flops", "tokens_per_step")
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
+    peak = law.units.rate if args.peak is None else args.peak
+    if warmup < args.steps and peak > 0:  # else refused with more to say
+        ends, lr = np.array([max(warmup, 1.0), args.steps]), np.array([peak, peak])
+        asked = Run(ends, lr, warmup_steps=warmup, label="the plan")
+        refuse_units(law, asked, law.extrapolation(asked))
     plan = best_schedule(
         law,
         args.steps,
@@ -133,7 +165,7 @@ def _plan_schedule(args: argparse.Namespace) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
-    notes = warmup_apart(law, warmup)
+    notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {

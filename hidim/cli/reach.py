@@ -14,6 +14,9 @@ from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 
+# Beyond these multiples of what was fitted a plan is in another unit, and no extrapolation.
+_LONGEST = 1e4
+_RATES = 100.0
 _APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
 
 
@@ -59,6 +62,31 @@ def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
         f"the warm-up ends at step {steps:g}, in the fitted runs at {had}: they do not say what "
         "another one changes, and the band leaves it out",
     )
+
+
+def refuse_units(law: FittedLaw, plan: Run, reach: dict[str, float]) -> None:
+    """Refuse a plan so far from every fitted run that its steps or rates are in another unit."""
+    longest = law.units.steps
+    if reach["steps"] > _LONGEST:
+        raise ValueError(
+            f"{plan.label} runs to step {plan.steps[-1]:g}, {reach['steps']:.3g} times the "
+            f"{longest:g} of the fitted runs: tokens, where the law counts optimizer steps? "
+            "--step-scale STEPS-PER-TOKEN makes them alike."
+        )
+    if plan.steps[-1] * _LONGEST < longest:
+        raise ValueError(
+            f"{plan.label} ends at step {plan.steps[-1]:g}, and the fitted runs at {longest:g}: "
+            "epochs or optimizer steps, where the law counts tokens? --step-scale makes them alike."
+        )
+    peaks = [rate.peak for rate in law.schedules.values()] or [law.reach["highest_rate"]]
+    if not min(peaks) / _RATES <= plan.rate.peak <= max(peaks) * _RATES:
+        fitted = (
+            f"{min(peaks):g}" if min(peaks) == max(peaks) else f"{min(peaks):g} to {max(peaks):g}"
+        )
+        raise ValueError(
+            f"the rate of {plan.label} has its peak at {plan.rate.peak:g}, that of the fitted runs "
+            f"at {fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
+        )
 
 
 def reach_text(reach: dict[str, float]) -> str:

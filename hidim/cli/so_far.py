@@ -13,7 +13,7 @@ import hidim
 from hidim.cli.fit import how_of, tell
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
-from hidim.cli.reach import reach_text, warmed, warmup_apart
+from hidim.cli.reach import reach_text, refuse_units, warmed, warmup_apart
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -43,6 +43,7 @@ def run_so_far(args: argparse.Namespace) -> int:
     law, said = _law(args, log, whole, match)
     plan = whole.run if args.warmup_steps is not None else warmed(whole, law)
     plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
+    refuse_units(law, plan, law.extrapolation(plan))
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:

@@ -9,10 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 HUBER = 1e-3
+
+
+class Chart(Protocol):
+    """Coordinates in which a search is easier than in the parameters themselves."""
+
+    def inside(self, vector: np.ndarray) -> np.ndarray:
+        """Parameters (p,) in the coordinates of the search, (p,)."""
+
+    def outside(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters (p,) of coordinates (p,), and their slopes in these, (p, p)."""
 
 
 def minimise(
@@ -23,16 +34,18 @@ def minimise(
     *,
     delta: float = HUBER,
     max_evaluations: int = 200,
+    chart: Chart | None = None,
 ) -> np.ndarray:
     """The best of the local minima reached from `starts`, shape (p,).
 
     Args:
         residuals: parameters (p,) to log residuals (n,) and their Jacobian (n, p).
-        starts: points inside the bounds, each (p,).
-        bounds: lowest and highest values, each (p,).
+        starts: parameters, each (p,).
+        bounds: lowest and highest values, each (p,), of the coordinates if there is a chart.
         prior: means and widths, each (p,); an infinite width is no prior.
         delta: Huber scale.
         max_evaluations: per start.
+        chart: coordinates of the search, where not the parameters.
 
     Raises:
         ValueError: no start gives a finite cost.
@@ -48,11 +61,13 @@ def minimise(
         key = vector.tobytes()
         if key not in cache:
             cache.clear()
-            value, jacobian = residuals(vector)
-            extra = (vector - mean)[some] / width[some]
+            known, slope = (vector, None) if chart is None else chart.outside(vector)
+            value, jacobian = residuals(known)
+            extra = (known - mean)[some] / width[some]
+            jacobian = np.concatenate([jacobian / delta, pull])
             cache[key] = (
                 np.concatenate([value / delta, extra]),
-                np.concatenate([jacobian / delta, pull]),
+                jacobian if slope is None else jacobian @ slope,
             )
         return cache[key]
 
@@ -62,6 +77,7 @@ def minimise(
     best = None
     low, high = bounds
     for start in starts:
+        start = start if chart is None else chart.inside(start)
         inside = np.clip(start, low + 1e-6, high - 1e-6)
         if not np.all(np.isfinite(both(inside)[0])):
             continue
@@ -78,7 +94,7 @@ def minimise(
             best = found
     if best is None:
         raise ValueError("the fit found no finite starting point: check the loss and rate columns.")
-    vector: np.ndarray = best.x
+    vector: np.ndarray = best.x if chart is None else chart.outside(best.x)[0]
     return vector
 
 

@@ -126,16 +126,48 @@ def test_a_schedule_in_words_goes_where_schedules_go():
     assert risks[0] == pytest.approx(risks[1], rel=1e-9)
 
 
+TAIL = "peak=3e-4 end=3e-5 warmup=2000"
+
+
+@pytest.mark.parametrize(
+    ("spelled", "plain"),
+    [
+        (f"wsd {TAIL.replace('2000', '2k')} decay=4.8k steps=24k", EXAMPLE),
+        (f"wsd {TAIL.replace('2000', '2,000')}, decay=4,800, steps=24,000", EXAMPLE),
+        (f"wsd({TAIL.replace(' ', ', ')}, decay=4800, steps=24000)", EXAMPLE),
+        ("wsd peak=3e-4 end=0.1x warmup=2000 decay=0.2 steps=24000", EXAMPLE),
+        ("wsd peak=3e-4 end=0.1*peak warmup=2000 decay_ratio=0.2 steps=24000", EXAMPLE),
+        (f"wsd {TAIL} stable=17200 decay=4800", EXAMPLE),
+        (f"Warmup_Stable_Decay {TAIL} decay_start=19200 max_steps=24000", EXAMPLE),
+        ("wsd peak 3e-4 end 3e-5 warmup 2000 decay 4800 steps 24000", EXAMPLE),
+        ("wsd --lr 3e-4 --min-lr 3e-5 --warmup-steps 2000steps --decay 20% --iters 24000", EXAMPLE),
+        ("cosine_with_min_lr lr=3e-4 min_lr_rate=0.1 num_warmup_steps=2000 T_max=24000", "cosine"),
+        ("Cosine annealing: peak=3e-4; eta_min=3e-5; warmup=2000; steps=24000", "cosine"),
+        ("inverse sqrt peak=3e-4 warmup=2000", "inverse-sqrt peak=3e-4 warmup=2000"),
+        ("constant_with_warmup lr=3e-4 warmup=2000", "constant peak=3e-4 warmup=2000"),
+        (
+            "MultiStepLR lr=3e-4 milestones=[8k, 16k] gamma=0.1 warmup=2000",
+            "multistep peak=3e-4 at=8000,16000 factor=0.1 warmup=2000",
+        ),
+    ],
+)
+def test_other_spellings_mean_the_same(spelled: str, plain: str):
+    plain = f"cosine {TAIL} steps=24000" if plain == "cosine" else plain
+    found, meant = read_words(spelled), read_words(plain)
+    assert np.array_equal(found.schedule(T), meant.schedule(T))
+    assert (found.steps, found.warmup) == (meant.steps, meant.warmup)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("", "begins with its kind"),
         ("peak=3e-4", "begins with its kind"),
         ("cosin peak=1 steps=9", "Did you mean 'cosine'"),
-        ("cosine peak=1", "needs steps="),
-        ("wsd peak=1 steps=9", "needs decay="),
-        ("cosine peka=1 steps=9", "Did you mean peak="),
-        ("cosine peak=1 decay=3 steps=9", "has no decay="),
+        ("cosine peak=1", "needs 'steps='"),
+        ("wsd peak=1 steps=9", "needs 'decay='"),
+        ("cosine peka=1 steps=9", "Did you mean 'peak='"),
+        ("cosine peak=1 decay=3 steps=9", "has no 'decay='"),
         ("cosine peak=1 peak=2 steps=9", "twice"),
         ("cosine peak steps=9", "NAME=VALUE"),
         ("cosine peak=x steps=9", "no number"),
@@ -144,14 +176,17 @@ def test_a_schedule_in_words_goes_where_schedules_go():
         ("cosine peak=1 end=2 steps=9", "must not exceed"),
         ("cosine peak=1 warmup=9 steps=9", "must be below"),
         ("wsd peak=1 decay=8 warmup=3 steps=9", "at most 6"),
-        ("constant peak=1 decay=3", "needs steps="),
+        ("constant peak=1 decay=3", "needs 'steps='"),
         ("wsd peak=1 decay=3 steps=9 shape=exponential", "needs end="),
         ("wsd peak=1 decay=3 steps=9 shape=round", "shape"),
         ("multistep peak=1 at=3,5", "factor= or rates="),
         ("multistep peak=1 at=3,5 rates=1,2,3", "3 values for 2"),
         ("multistep peak=1 at=5,3 factor=.1", "ascend"),
         ("inverse-sqrt peak=1", "warmup= or start="),
-        ("constant peak=1 warmup=10%", "share of steps="),
+        ("constant peak=1 warmup=10%", "share of 'steps='"),
+        ("wsd peak=1 stable=5 decay=3 steps=9", "do not add up"),
+        ("wsd peak=1 stable=5 start=5 decay=3", "give one"),
+        ("cosine peak=1 tokens=12B", "has no 'tokens='"),
         ("file:none.csv", "no file"),
         ("3 * Nothing(1)", "no schedule"),
     ],

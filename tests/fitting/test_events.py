@@ -127,3 +127,17 @@ def test_four_million_scalars_are_read_within_a_minute(tmp_path: Path) -> None:
     run = read_run(tmp_path)
     assert time.process_time() - start < 60  # 9 s measured
     assert len(run.steps) == count
+
+
+def test_of_several_folders_the_one_with_a_course_is_read_or_all_are_named(tmp_path: Path) -> None:
+    for name in ("a/hparams", "b", "stopped"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    write(tmp_path / "runs" / "a" / "events.out.tfevents.1.host", STEPS)
+    write(tmp_path / "runs" / "a" / "hparams" / "events.out.tfevents.2.host", [100])
+    write(tmp_path / "runs" / "stopped" / "events.out.tfevents.3.host", STEPS[:2])
+    run = read_run(tmp_path / "runs")
+    check(run)
+    assert any("read from a, the only one of 3" in note for note in run.notes)
+    write(tmp_path / "runs" / "b" / "events.out.tfevents.4.host", STEPS[10:])
+    with pytest.raises(ValueError, match=r"a, steps 100 to 6000.*b, steps 1100 to 6000.*give"):
+        read_run(tmp_path / "runs")

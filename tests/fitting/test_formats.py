@@ -283,6 +283,15 @@ def test_a_resumed_run_keeps_what_it_logged_last(kind: str, tmp_path: Path) -> N
     assert "10 earlier row(s)" in run.notes[0]
 
 
+def test_a_table_upside_down_is_to_be_sorted(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    rows = [f"{step},1e-3,{3 + 1 / step:.6f}" for step in range(4000, 0, -100)]
+    path.write_text("\n".join(["step,lr,loss", *rows]))
+    for resumed in ("refuse", "keep-last"):
+        with pytest.raises(ValueError, match="Sort its rows by step"):
+            read_run(path, resumed=resumed)
+
+
 def test_a_counter_that_starts_again_is_no_resumed_run(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(CSV + lines("{s},{r!r},{y}"))
     with pytest.raises(ValueError, match="starts again"):

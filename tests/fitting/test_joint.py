@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,16 @@ import hidim
 from hidim.cli.joint import size_of, sizes_of
 from hidim.cli.main import main
 from hidim.fitting import JointLaw, Run, fit_joint, read_run
+from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint import planning
 from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.joint.law import JointUnits
 from hidim.fitting.joint.order import check_order
 from hidim.fitting.joint.planning import plan_budget
+from hidim.fitting.joint.search import Sized, prior_means, search_joint
 from hidim.fitting.schedules.laws import schedule_law
+from hidim.fitting.schedules.search import points_of
 from tests.fitting.conftest import rates
 
 FORM = JointForm(schedule_law("mpl"), Prior())
@@ -78,6 +82,47 @@ def test_gradient_is_exact() -> None:
         assert np.allclose(jacobian[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("exponent", [0.05, 0.4, 1.5])
+def test_the_coordinates_of_floors_lead_back_with_exact_slopes(exponent: float) -> None:
+    at = (FORM.names.index("floor_limit"), 1, 2)
+    chart = PowerChart(at, UNITS.log_size(25e6), UNITS.log_size(4e8))
+    vector = TRUTH.copy()
+    vector[2] = exponent
+    found = chart.inside(vector)
+    again, slope = chart.outside(found)
+    assert np.allclose(again, vector, rtol=1e-12)
+    for i in range(len(found)):
+        h = np.zeros(len(found))
+        h[i] = 1e-6
+        high, low = (chart.outside(found + s * h)[0] for s in (1, -1))
+        # central difference: rounding 1e-16 / 1e-6
+        assert np.allclose(slope[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_a_refit_of_two_sizes_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In E, A and a as they stand some took 200 and had not arrived."""
+    runs, sizes = ladder(25e6, 100e6)
+    units = JointUnits.of(runs, sizes)
+    points = [
+        Sized(units.log_size(n), points_of(run, units.at(n)))
+        for run, n in zip(runs, sizes, strict=True)
+    ]
+    best = search_joint(FORM, points)
+    calls: list[float] = []
+    plain = JointForm.evaluate
+
+    def counted(*args: Any) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(1.0)
+        return plain(*args)
+
+    monkeypatch.setattr(JointForm, "evaluate", counted)
+    means = prior_means(FORM)
+    means[FORM.names.index("floor_exponent")] = 0.75
+    moved = search_joint(FORM, points, near=best, means=means)
+    assert moved[2] == pytest.approx(0.75, abs=0.1)
+    assert len(calls) < 40 * len(points)
+
+
 def test_the_start_of_a_larger_model_gives_the_rest(three: JointLaw) -> None:
     for name in ("cosine", "stage", "wsd"):
         score = three.at(4e8).score(made(4e8, name, seed=20))
@@ -89,7 +134,7 @@ def test_the_start_of_a_larger_model_gives_the_rest(three: JointLaw) -> None:
 
 def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     runs, sizes = ladder(25e6, 100e6)
-    law = fit_joint(runs, sizes, "mpl", refits=2)
+    law = fit_joint(runs, sizes, "mpl", refits=12)
     at = law.at(4e8)
     assert any("two sizes" in warning and "prior 0.4 +- 0.2" in warning for warning in at.warnings)
     assert not law.at(5e7).warnings
@@ -97,7 +142,7 @@ def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     low, high = at.band(truth, STEPS[10:])
     assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))
     assert np.all(high / low < 1.1)
-    told = fit_joint(runs, sizes, "mpl", refits=2, prior=Prior((0.3, 0.02))).at(4e8)
+    told = fit_joint(runs, sizes, "mpl", refits=12, prior=Prior((0.3, 0.02))).at(4e8)
     narrow = told.band(truth, STEPS[-1:])
     assert (narrow[1] - narrow[0])[0] < 0.5 * (high - low)[-1]
 
@@ -211,6 +256,19 @@ def test_the_command_line_goes_from_logs_to_a_plan(
     assert main(["plan", out, "--flops", "2e19", "--json"]) == 0
     (plan,) = json.loads(capsys.readouterr().out)["plans"]
     assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    one = ["plan", out, "--params", "100M", "--steps", "24000", "--json"]
+    assert main(one) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"][-1] == 24000
+    assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    for more, told in (
+        (["--steps", "24000"], "--params 400M"),
+        (["--flops", "2e19", "--peak", "1e-3"], "--peak"),
+        (["--flops", "2e19", "--schedule", "constant peak=1"], "--schedule"),
+        (["--flops", "2e19", "--params", "100M"], "--flops"),
+    ):
+        assert main(["plan", out, *more]) == 2
+        assert told in capsys.readouterr().err
     assert main(["fit", *files[:2], "--tokens-per-step", "5e5"]) == 2
     assert "--params" in capsys.readouterr().err
 

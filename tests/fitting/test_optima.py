@@ -86,3 +86,35 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert answer["low"][0] < -0.25 < answer["high"][0]
     assert main(["fit", "--law", "best:batch", str(table)]) == 2
     assert "no column 'batch'" in capsys.readouterr().err
+
+
+def test_the_command_line_asks_a_law_for_its_best_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, law, asked = (str(tmp_path / name) for name in ("sweep.csv", "best.json", "asked.csv"))
+    rows = sweep()
+    np.savetxt(
+        table,
+        np.column_stack(list(rows.values())),
+        delimiter=",",
+        comments="",
+        header=",".join(rows),
+    )
+    assert main(["fit", "--law", "best:lr", table, "--out", law]) == 0
+    capsys.readouterr()
+    Path(asked).write_text("n_params,tokens\n2e8,8e9\n2e10,8e11\n")
+    assert main(["forecast", law, asked, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    x = np.log(100)
+    assert np.allclose(said["best lr"], 3e-3 * np.exp([0.0, -0.25 * x + 0.12 * x]), rtol=0.03)
+    assert np.all(np.array(said["low"]) < said["best lr"])
+    assert said["beyond"] == pytest.approx([1, 10])
+    assert main(["forecast", law, "--params", "20B", "--tokens", "800B", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best lr"] == pytest.approx(said["best lr"][1:])
+    for command, told in (
+        (["forecast", law], "--params 8B --tokens 8B"),
+        (["forecast", law, asked, "--schedule", "constant peak=1"], "--schedule"),
+        (["plan", law, "--flops", "1e20"], "hidim forecast"),
+    ):
+        assert main(command) == 2
+        assert told in capsys.readouterr().err

@@ -13,6 +13,7 @@ import hidim
 from hidim.fitting import FittedLaw, PlannedSchedule, Run, best_schedule, fit, read_run
 
 Maker = Callable[..., Run]
+FEW = np.arange(1000.0, 24_001, 256)  # steps: rows enough for a plan
 SETS = (
     ("cosine",),
     ("two",),
@@ -141,7 +142,7 @@ def test_a_plan_stays_among_fitted_and_usual_shapes(synthetic: Maker) -> None:
 
 
 def test_a_law_that_saw_no_schedules_still_plans(synthetic: Maker) -> None:
-    law = fit([synthetic(name) for name in ("cosine", "stage")])
+    law = fit([synthetic(name, steps=FEW) for name in ("cosine", "stage")])
     old = FittedLaw.from_dict(
         {k: v for k, v in law.to_dict().items() if k not in ("schedules", "members", "covariance")}
     )
@@ -151,7 +152,7 @@ def test_a_law_that_saw_no_schedules_still_plans(synthetic: Maker) -> None:
 
 
 def test_nothing_is_planned_in_the_burn_in(synthetic: Maker) -> None:
-    law = fit([synthetic("cosine"), synthetic("stage")])
+    law = fit([synthetic("stage", steps=FEW)], "mpl")
     with pytest.raises(ValueError, match="burn-in"):
         best_schedule(law, 300)
 

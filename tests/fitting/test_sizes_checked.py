@@ -4,6 +4,7 @@ looks odd is named in warnings."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -331,3 +332,43 @@ def test_parameters_in_millions_and_tokens_in_billions_are_named(
     command = ["plan", str(tmp_path / "law.json"), "--flops", "1e20", "--steps", "300"]
     assert main(command) == 2  # nor is a flag that means nothing here passed over
     assert "no use for --steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [(np.exp, "perplexities"), (lambda nats: 1024 * nats, "summed"), (lambda nats: nats, "")],
+)
+def test_losses_that_text_of_these_sizes_does_not_have_are_named(
+    of: Callable[[np.ndarray], np.ndarray], told: str, tmp_path: Path
+) -> None:
+    n, d = (x.ravel() for x in np.meshgrid([2e7, 1e8, 5e8], [1e9, 4e9, 2e10]))
+    loss = of(1.8 + 480 * n**-0.35 + 2100 * d**-0.37)
+    path = tmp_path / "runs.csv"
+    rows = np.column_stack([n, d, loss])
+    np.savetxt(path, rows, delimiter=",", comments="", header="params,tokens,loss")
+    said = [w for w in read_sizes(path).warnings if "cross-entropy" in w]
+    assert bool(said) == bool(told)
+    assert all(told in one for one in said)
+
+
+def test_a_table_drawn_with_bars_is_read(tmp_path: Path) -> None:
+    rows = [(1e7 * 2**i, 2e8 * 3**j, 3.0 - 0.1 * i - 0.05 * j) for i in range(3) for j in range(3)]
+    body = [[f"{x:.6g}" for x in row] for row in rows]
+    names = ["params", "tokens", "loss"]
+    markdown = [
+        "# Runs",
+        "",
+        *(f"| {' | '.join(r)} |" for r in [names, ["---:"] * 3, *body]),
+        "end",
+    ]
+    grid = "+------+------+------+"
+    framed = [grid, f"| {' | '.join(names)} |", grid, *(f"| {' | '.join(r)} |" for r in body), grid]
+    database = [" | ".join(names), "-----+-----+----", *(" | ".join(r) for r in body), "(9 rows)"]
+    for lines in (markdown, framed, database):
+        path = tmp_path / "runs.md"
+        path.write_text("\n".join(lines))
+        found = read_sizes(path)
+        assert np.allclose(np.column_stack([*found.inputs, found.loss]), rows)
+    path.write_text("\n".join([*markdown[:5], "| 1e7 | 3.0 |"]))
+    with pytest.raises(ValueError, match="2 cells for 3 columns"):
+        read_sizes(path)

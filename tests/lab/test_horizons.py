@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hidim.cli.main import main
 from hidim.cli.report_text import report_text
 from hidim.lab import Settings
 from hidim.lab.reports.frontiers import frontiers
-from hidim.lab.reports.groups import best_groups, horizon_groups
+from hidim.lab.reports.groups import best_groups, horizon_groups, taken
 from hidim.lab.reports.measured import consolidate, measured_runs
 from hidim.lab.reports.report import report
 from hidim.lab.reports.windows import STARTS, pooled, window_table
@@ -131,6 +132,30 @@ def two_powers(tmp_path):
 
                 plant(tmp_path / f"{optimizer}-{width}-{seed}", settings, loss)
     return measured_runs(tmp_path)
+
+
+def test_what_was_taken_of_several_horizons_and_rates_is_said(tmp_path, capsys):
+    for i, width in enumerate((8, 12, 16, 24, 32, 48, 64)):
+        for steps, rates in ((200, (1.0,)), (400 * (1 + i % 3), (0.5, 1.0))):
+            for lr in rates:
+                settings = Settings(optimizer="sgd", width=width, lr=lr, steps=steps)
+
+                def loss(t, lr=lr, width=width):
+                    return lr + 1.0 + 2e3 / t + 5.0 / width
+
+                plant(tmp_path / f"{width}-{steps}-{lr}", settings, loss)
+    runs = measured_runs(tmp_path)
+    horizons, rates = taken(runs, best_groups(runs))
+    longest = "runs of 400, 800, 1,200 steps, the longest of each size (there are 200, 400, 800, "
+    assert horizons == longest + "1,200)"
+    assert rates == "7 of 21 runs: at each size those at its best learning rate"
+    same = [run for run in runs if run.settings.steps == 200]
+    assert not taken(same, best_groups(same))
+    command = ["fit", "--law", "chinchilla", str(tmp_path), "--force", "--bootstrap", "2", "--json"]
+    assert main(command) == 0
+    assert horizons in json.loads(capsys.readouterr().out)["notes"]
+    main(["frontier", "--runs", str(tmp_path)])
+    assert horizons in capsys.readouterr().err
 
 
 def test_every_window_of_an_envelope_is_shown_and_a_sign_that_depends_is_said(two_powers, tmp_path):

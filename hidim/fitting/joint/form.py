@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class JointForm:
     law: ScheduleLaw
     prior: Prior
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters in the order of the joint vector."""
         out: list[Parameter] = []
@@ -78,7 +79,7 @@ class JointForm:
                 out.append(Parameter(f"{p.name}_power", (-2.0, 2.0), (), (0.0, width)))
         return tuple(out)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names in order."""
         return tuple(p.name for p in self.parameters)

@@ -1,7 +1,8 @@
 """Which parameters of a joint law fit runs of several sizes best?
 
 As for one size (hidim.fitting.schedules.search): Huber's loss of log residuals and priors, from a
-grid of starts whose linear parameters come from non-negative least squares.
+grid of starts whose linear parameters come from non-negative least squares; floors in coordinates
+of their own (hidim.fitting.charts).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.fitting.joint.form import JointForm
+from hidim.fitting.charts import PowerChart
+from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.robust import HUBER, minimise
 from hidim.fitting.schedules.search import Points
 
@@ -51,9 +53,11 @@ def search_joint(
         np.array([p.bounds[0] for p in parameters]),
         np.array([p.bounds[1] for p in parameters]),
     )
-    bounds[1][form.names.index("floor_limit")] = min(
-        float(np.exp(np.median(one.points.log_loss))) for one in runs
-    )
+    limit, excess, exponent = (form.names.index(name) for name in FLOOR)
+    sizes = [one.size for one in runs]
+    chart = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
+    # No size has a higher floor than the smallest, and half the rows of a run lie above its own.
+    highest = min(float(np.exp(np.median(one.points.log_loss))) for one in runs)
     if means is None:
         means = prior_means(form)
     prior = (means, np.array([p.prior[1] if p.prior else np.inf for p in parameters]))
@@ -72,7 +76,9 @@ def search_joint(
         return np.concatenate(value), np.concatenate(slope)
 
     starts = [near] if near is not None else _starts(form, runs)
-    return minimise(residuals, starts, bounds, prior, delta=delta)
+    return minimise(
+        residuals, starts, chart.bounds(bounds, highest), prior, delta=delta, chart=chart
+    )
 
 
 def prior_means(form: JointForm) -> np.ndarray:

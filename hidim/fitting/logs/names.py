@@ -44,6 +44,17 @@ _NOT_LOSSES = frozenset(
 _SMOOTH = re.compile(r"(?:^|_)(?:ema|smooth\w*|running|moving)(?:_|$)")
 
 
+_UNITS = {
+    **dict.fromkeys(("thousands", "thousand", "k"), 1e3),
+    **dict.fromkeys(("millions", "million", "mio", "m"), 1e6),
+    **dict.fromkeys(("billions", "billion", "bn", "b", "g"), 1e9),
+    **dict.fromkeys(("trillions", "trillion", "t"), 1e12),
+    **dict.fromkeys(("pf_days", "pfdays", "pflop_days", "pflops_days", "petaflop_days"), 8.64e19),
+    **dict.fromkeys(("exaflops", "ef"), 1e18),
+    **dict.fromkeys(("zettaflops", "zf"), 1e21),
+}
+
+
 def normal(name: str) -> str:
     """A name as it is compared.
 
@@ -62,6 +73,32 @@ def is_rate(name: str) -> bool:
     return bool(_RATE.search(name)) and not _NOT_RATES & set(name.split("_"))
 
 
+def unit_of(name: str) -> float:
+    """What one of a column counts, where its name ends in a unit; else 1.
+
+    >>> unit_of("params_M"), unit_of("Tokens (B)"), unit_of("flops_PF-days"), unit_of("tokens")
+    (1000000.0, 1000000000.0, 8.64e+19, 1.0)
+    """
+    return _UNITS.get(_parted(name)[1], 1.0)
+
+
+def without_unit(name: str) -> str:
+    """A normal name without the unit at its end.
+
+    >>> without_unit("Params [millions]"), without_unit("tokens")
+    ('params', 'tokens')
+    """
+    return _parted(name)[0]
+
+
+def _parted(name: str) -> tuple[str, str]:
+    plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
+    for unit in _UNITS:
+        if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
+            return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit
+    return plain, ""
+
+
 def is_loss(name: str) -> bool:
     """Whether a normal name is that of a training loss.
 
@@ -70,6 +107,16 @@ def is_loss(name: str) -> bool:
     """
     words = name.split("_")
     return words[-1] == "loss" and not _NOT_LOSSES & set(words)
+
+
+def is_perplexity(name: str) -> bool:
+    """Whether a name is that of a perplexity, whose logarithm is the loss in nats.
+
+    >>> is_perplexity("train/ppl"), is_perplexity("Perplexity"), is_perplexity("loss")
+    (True, True, False)
+    """
+    words = normal(name).split("_")
+    return bool({"ppl", "perplexity"} & set(words)) and "loss" not in words
 
 
 def unsmoothed(name: str) -> str:

@@ -14,11 +14,12 @@ import numpy as np
 
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import ALIASES, normal
+from hidim.fitting.logs.names import ALIASES, is_perplexity, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, numbers, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
 
+_COUNTS = {"tokens", "samples", "examples", "epoch"}  # what a log without steps may count
 COUNTED = "(counted)"  # the column of steps that were counted
 
 
@@ -46,12 +47,14 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
             log.columns[COUNTED] = counted
             given = {"step": COUNTED} | given
     found = []
-    parts = parts_of(log.columns, given, source)
+    parts = parts_of(log.columns, given, source, log.known)
     for part in parts:
         names = part.names
         if "step" not in names:
             text = missing(log.known, "step", source)
-            raise ValueError(f"{text} Rows logged every N steps: --step-scale N.")
+            other = next((name for name in log.known if _COUNTS & set(normal(name).split("_"))), "")
+            also = f" Counted by {other!r}, --columns step={other}." if other else ""
+            raise ValueError(f"{text}{also} Rows logged every N steps: --step-scale N.")
         bad: list[int] = []
         values = {
             role: numbers(
@@ -59,6 +62,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
                 name,
                 source,
                 refused=bad if how.drop_nan and role != "step" else None,
+                counts=role == "step",
             )
             for role, name in names.items()
             if role != "run"
@@ -68,6 +72,10 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
         if total == 0:
             raise ValueError(f"{source!r} has a header and no rows.")
         rows.notes.extend(log.repairs)
+        if rows.loss is not None and is_perplexity(names["loss"]):
+            with np.errstate(all="ignore"):
+                rows.loss = np.where(rows.loss > 0, np.log(rows.loss), rows.loss)
+            rows.notes.append(f"the loss is the logarithm of {names['loss']!r}")
         repairs.without_nan(rows, bad, drop=how.drop_nan)
         if part.rows is not None:
             rows.keep(part.rows)
@@ -100,7 +108,9 @@ def _counted(log: Log, how: How) -> np.ndarray | None:
 
 
 def joined(parts: list[Cells], how: How) -> list[Cells]:
-    """Losses without a rate get the rate of their run from another file that has rates alone."""
+    """Losses without a rate get the rate of their run from another file that has rates alone; files
+    of one run, one of which goes on where another ends, are one."""
+    parts = _continued(parts)
     rates = [part for part in parts if part.rows.lr is not None and part.rows.loss is None]
     lone = [part for part in parts if part.rows.loss is not None and part.rows.lr is None]
     if not rates or not lone:
@@ -118,20 +128,55 @@ def joined(parts: list[Cells], how: How) -> list[Cells]:
                 "the columns in one file."
             )
         used.add(id(own[0]))
-        _add_rate(part, own[0])
+        _add_rate(part, own[0], how)
     left = [rate for rate in rates if id(rate) not in used]
     if left and how.loss == "needed":
         raise ValueError(f"{left[0].rows.source!r} has rates and no loss, of no run given here.")
     return [part for part in parts if part.rows.loss is not None]
 
 
-def _add_rate(part: Cells, rate: Cells) -> None:
+def _continued(parts: list[Cells]) -> list[Cells]:
+    """Parts of one name, in several files, whose steps follow one another, put together."""
+    out: list[Cells] = []
+    for part in sorted(parts, key=lambda one: _first(one.rows.step)):
+        before = next((one for one in out if _goes_on(one, part)), None)
+        if before is None:
+            out.append(part)
+            continue
+        for name in ("step", "loss", "lr"):
+            own = getattr(before.rows, name)
+            if own is not None:
+                setattr(before.rows, name, np.concatenate([own, getattr(part.rows, name)]))
+        before.total += part.total
+        before.rows.notes.append(
+            f"goes on in {Path(part.rows.source).name} from step {_first(part.rows.step):g} on"
+        )
+    return [part for part in parts if any(part is one for one in out)]
+
+
+def _goes_on(before: Cells, part: Cells) -> bool:
+    """Whether a part is what came after another, of the same run in another file."""
+    if not part.run or before.run != part.run or before.rows.source == part.rows.source:
+        return False
+    one, two = before.rows, part.rows
+    alike = (one.loss is None, one.lr is None) == (two.loss is None, two.lr is None)
+    return alike and bool(np.nanmax(one.step, initial=-np.inf) < _first(two.step))
+
+
+def _first(step: np.ndarray) -> float:
+    return float(np.nanmin(step, initial=np.inf))
+
+
+def _add_rate(part: Cells, rate: Cells, how: How) -> None:
     for one in (part, rate):
         repairs.without_blank_steps(one.rows)
+        repairs.resumed(one.rows, how.resumed)
         if np.any(np.diff(one.rows.step) < 0):
             raise ValueError(
-                f"{one.rows.source!r} goes back in step: a resumed run cannot be joined."
+                f"{one.rows.source!r} goes back in step: a resumed run is joined to its rates with "
+                "--resumed keep-last."
             )
+    part.rows.notes.extend(note for note in rate.rows.notes if note not in part.rows.notes)
     loss, lr = part.rows.loss, rate.rows.lr
     assert loss is not None
     assert lr is not None

@@ -183,4 +183,13 @@ def _saved_curve(
             f"{str(path)!r} is a saved curve, which knows its steps and rates: `columns` may name "
             "its loss alone."
         )
-    return Run.of(replace(Curve.load(path), label=label), lr=lr, loss=given.get("loss"))
+    try:
+        curve = Curve.load(path)
+    except ValueError as error:
+        if Path(path).suffix.lower() != ".npz":
+            raise
+        raise ValueError(
+            f"{str(error).rstrip('.')}: arrays of your own go into a table with columns step, lr "
+            "and loss, or into fit((steps, lr, loss)) in Python."
+        ) from None
+    return Run.of(replace(curve, label=label), lr=lr, loss=given.get("loss"))

@@ -88,6 +88,8 @@ def _finished(part: Cells, how: How) -> Reading:
         raise ValueError(f"no row of {source!r} has both a step and a loss.")
     if how.step_scale != 1.0:
         rows.step = rows.step * how.step_scale
+    if rows.loss is None:
+        _knots(rows)
     repairs.resumed(rows, how.resumed)
     _ordered(rows)
     repairs.merged(rows, how.resumed)
@@ -105,6 +107,30 @@ def _finished(part: Cells, how: How) -> Reading:
         if how.logged_first and rows.lr is not None:
             words = None
     return _with_rate(part, how, words)
+
+
+def _knots(rows: Rows) -> None:
+    """A plan, which has no losses, is no resumed run where its steps go back or repeat."""
+    step = rows.step
+    if len(step) == 1:
+        raise ValueError(
+            f"{rows.source!r} has 1 row: a plan needs two knots at least, or say it in words, "
+            '--schedule "constant peak=3e-4 steps=24000".'
+        )
+    back = np.flatnonzero(step[1:] < step[:-1])
+    if len(back):
+        raise ValueError(
+            f"the step goes back at row {back[0] + 3} of {rows.source!r} ({step[back[0]]:g} then "
+            f"{step[back[0] + 1]:g}): sort the knots of a plan by step."
+        )
+    twice = np.flatnonzero(step[1:] == step[:-1])
+    if rows.lr is not None and len(twice):
+        i = int(twice[0])
+        if rows.lr[i] != rows.lr[i + 1]:
+            raise ValueError(
+                f"{rows.source!r} has two rates at step {step[i]:g}: for a jump there, put the "
+                f"first at the step before, {step[i] - 1:g},{rows.lr[i]:g}."
+            )
 
 
 def _ordered(rows: Rows) -> None:

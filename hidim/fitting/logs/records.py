@@ -49,9 +49,28 @@ def json_file(source: Source) -> Columns:
         if len({len(v) for v in data.values()}) > 1:
             raise ValueError(f"the columns of {source} have different lengths.")
         return dict(data)
+    if isinstance(data, dict) and data and all(_is_series(v) for v in data.values()):
+        return _by_step(data)
     raise ValueError(
         f"{source} holds no rows: expected a list of records, columns, or `log_history`."
     )
+
+
+def _is_series(value: Any) -> bool:
+    """Whether a metric is kept as its steps and values, as Sacred writes it."""
+    if not isinstance(value, dict):
+        return False
+    steps, values = value.get("steps"), value.get("values")
+    return isinstance(steps, list) and isinstance(values, list) and len(steps) == len(values)
+
+
+def _by_step(data: dict[str, Any]) -> Columns:
+    """Metrics with steps of their own, a row per step of any."""
+    found = {
+        name: dict(zip(one["steps"], one["values"], strict=True)) for name, one in data.items()
+    }
+    every = sorted({step for cells in found.values() for step in cells})
+    return {"step": every} | {name: [c.get(step) for step in every] for name, c in found.items()}
 
 
 def columns_of(records: Iterable[Any], source: Source) -> Columns:

@@ -21,6 +21,9 @@ from hidim.support.checks import positive
 
 _LATE = 0.1  # a first row beyond this share of the run says too little of what was before
 _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
+_AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
+_NEAR = 0.15  # of a power of two
+_ACCUMULATED = 256  # more accumulation steps than this are another thing
 _GUESS = 12.6  # nats: the loss of a guess among 300,000 tokens
 
 
@@ -38,11 +41,19 @@ def plausible_level(rows: Rows, how: How) -> None:
     guess = math.log(positive("vocabulary", how.vocabulary))
     if late <= guess:
         return
-    factor = 2 ** max(round(math.log2(float(rows.loss[0]) / guess)), 1)
+    power = math.log2(float(rows.loss[0]) / guess)
+    factor = 2 ** max(round(power), 1)
+    # A first row that guesses tells the factor; one of later steps does so by luck alone.
+    guessed = rows.step[0] <= _AT_ONCE * rows.step[-1] or abs(power - round(power)) < _NEAR
+    if guessed and factor <= _ACCUMULATED:
+        why = f"multiplied by {factor} accumulation steps, as its first row says?"
+        remedy = f"--loss-scale {1 / factor:.6g}"
+    else:
+        why = "in percent, a perplexity, or summed over accumulation steps or tokens?"
+        remedy = "--loss-scale 1/COUNT makes it a mean; a column called perplexity is read as one"
     raise ValueError(
         f"the last losses of {rows.source!r}, about {late:.3g}, are above {guess:.3g}, the loss of "
-        f"guessing among {how.vocabulary:g} tokens: multiplied by {factor} accumulation steps, as "
-        f"its first row says? --loss-scale {1 / factor:.6g}."
+        f"guessing among {how.vocabulary:g} tokens: {why} {remedy}."
     )
 
 

@@ -17,6 +17,7 @@ _ISOLATED = 3  # NaN rows in a row
 _FEW = 0.05  # share of rows, or of the run, that may be missing
 _RESTART, _LOST = 0.9, 0.3  # shares of the rows before, and of all, that no resumed run repeats
 _SAMPLE = 10_000
+_FALLING = 0.9  # share of rows after which the step falls, in no log that goes forward
 _OFTEN = 0.5  # share of steps logged several times from which on it is the way of the log
 
 
@@ -89,6 +90,11 @@ def resumed(rows: Rows, how: str) -> None:
         ValueError: it starts again, so that more would be lost than kept.
     """
     back = np.flatnonzero(rows.step[1:] < rows.step[:-1])
+    if len(back) > _FALLING * (len(rows.step) - 1):
+        raise ValueError(
+            f"the step goes back from row to row of {rows.source!r}, from {rows.step[0]:g} to "
+            f"{rows.step[-1]:g}: a table upside down, or a wrong column. Sort its rows by step."
+        )
     if how == "refuse" or not len(back):
         return
     after = np.append(np.minimum.accumulate(rows.step[::-1])[::-1][1:], np.inf)

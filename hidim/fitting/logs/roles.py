@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal, unsmoothed
+from hidim.fitting.logs.names import (
+    ALIASES,
+    VALIDATION,
+    is_loss,
+    is_perplexity,
+    is_rate,
+    normal,
+    unsmoothed,
+    without_unit,
+)
 from hidim.fitting.logs.records import Columns
 from hidim.support.checks import choice
 
@@ -24,6 +33,8 @@ _ONE_RUN = (
     "A diverged run has no law; end the file before that row, or leave isolated rows out: "
     "--drop-nan."
 )
+_SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
+_POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
 _BLANK = ("na", "n/a", "null", "none", "-")
 
 
@@ -61,14 +72,16 @@ def parse_columns(text: str, roles: Sequence[str] = ROLES) -> dict[str, str]:
     return pairs
 
 
-def parts_of(columns: Columns, given: Mapping[str, str], source: str) -> list[Part]:
-    """The runs of a file, with the columns of each.
+def parts_of(
+    columns: Columns, given: Mapping[str, str], source: str, known: Sequence[str] = ()
+) -> list[Part]:
+    """The runs of a file, with the columns of each; `known` are all names, for complaints.
 
     Raises:
         ValueError: a name that is not there.
     """
     names = list(columns)
-    shared = {role: name for role in ROLES if (name := _named(names, role, given, source))}
+    shared = {role: name for role in ROLES if (name := _named(names, role, given, source, known))}
     label = shared.pop("run", None)
     if label is not None and "run" not in given and len(_labels(columns[label])) < 2:
         label = None
@@ -105,7 +118,13 @@ def _labels(cells: Any) -> set[str]:
     return {str(cell) for cell in cells if cell is not None}
 
 
-def _named(names: list[str], role: str, given: Mapping[str, str], source: str) -> str | None:
+def _named(
+    names: list[str],
+    role: str,
+    given: Mapping[str, str],
+    source: str,
+    known: Sequence[str] = (),
+) -> str | None:
     name = given.get(role)
     if name == NONE:
         return None
@@ -113,7 +132,8 @@ def _named(names: list[str], role: str, given: Mapping[str, str], source: str) -
         return _alias(names, role)
     found = _spelled(names, name)
     if found is None:
-        raise ValueError(f"{source!r} has no column {name!r}; it has {', '.join(names[:12])}.")
+        every = ", ".join(list(known or names)[:12])
+        raise ValueError(f"{source!r} has no column {name!r}; it has {every}.")
     return found
 
 
@@ -129,8 +149,13 @@ def _alias(
     names: Sequence[str], role: str, aliases: Mapping[str, tuple[str, ...]] = ALIASES
 ) -> str | None:
     if aliases is not ALIASES:
-        lower = {name.lower(): name for name in names}
-        return next((lower[alias] for alias in aliases[role] if alias in lower), None)
+        usual = [normal(alias) for alias in aliases[role]]
+        for spelling in (normal, without_unit):
+            found = {spelling(name): name for name in reversed(names)}
+            for alias in usual:
+                if alias in found:
+                    return found[alias]
+        return None
     spelled = {normal(name): name for name in reversed(names) if " - " not in name}
     for alias in aliases[role]:
         if alias in spelled:
@@ -146,6 +171,11 @@ def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
             near = [name for name in VALIDATION if name in spelled][:1]
         if not near:
             near = [name for name in spelled if is_loss(unsmoothed(name))]
+        if not near:
+            near = sorted(
+                filter(is_perplexity, spelled), key=lambda n: bool(re.search("val|ev", n))
+            )
+            near = near[:1]
         return spelled[near[0]] if len(near) == 1 else None
     if role == "lr":
         groups = sorted(filter(is_rate, spelled))  # of the parameters of one optimizer: the first
@@ -214,6 +244,7 @@ def numbers(
     *,
     remedy: str = _ONE_RUN,
     refused: list[int] | None = None,
+    counts: bool = False,
 ) -> np.ndarray:
     """Cells as float64; blanks become NaN, and any NaN written out is refused with the remedy.
 
@@ -222,6 +253,7 @@ def numbers(
         name: of the column, and `source` of the file, in a complaint.
         remedy: what to do about NaN.
         refused: gets the rows that hold a written NaN or infinity, which are then blank.
+        counts: whether 24k, 70M and 1.4T are numbers here, of steps, parameters or tokens.
     """
     if isinstance(cells, np.ndarray):
         blank = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
@@ -241,11 +273,11 @@ def numbers(
         if isinstance(cell, list) and len(set(map(str, cell))) == 1:
             cell = cell[0]  # of parameter groups alike
         try:
-            out[i] = float(cell)
+            out[i] = _counted(cell) if counts else float(cell)
         except (TypeError, ValueError):
             raise ValueError(
                 f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
-                + (": write decimals with a point." if "," in str(cell) else ".")
+                f"{_slip(cells, i)}."
             ) from None
         if not math.isfinite(out[i]):
             if refused is None:
@@ -253,6 +285,29 @@ def numbers(
             refused.append(i)
             out[i] = np.nan
     return out
+
+
+def _counted(cell: Any) -> float:
+    found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
+    # 1.4T is 1.4e12 to the bit, which a product is not.
+    return float(found[1] + _POWERS[found[2].lower()]) if found else float(cell)
+
+
+def _slip(cells: Any, row: int) -> str:
+    """What a cell that is no number may be instead, to end a complaint with."""
+    cell = str(cells[row]).strip()
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", cell):
+        one = f", or {cell.replace(',', '.')} for a decimal" if cell.count(",") == 1 else ""
+        return f": write {cell.replace(',', '')}{one}"
+    if "," in cell:
+        return ": write decimals with a point"
+    if cell.endswith("%"):
+        return ": write shares as numbers, 0.1 for 10%"
+    if row == 0 and not any(c.isdigit() for c in cell):
+        return ": a row of units? Leave it out"
+    if re.match(r"[-+]?[\d.]+(e[-+]?\d+)? *[A-Za-z]", cell):
+        return ": write it without its unit"
+    return ""
 
 
 def _not_finite(index: int, name: str, cell: Any, source: str, remedy: str) -> str:

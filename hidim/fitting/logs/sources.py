@@ -1,15 +1,17 @@
 """Which text stands in a file, whether it is compressed and however it is encoded?
 
-gzip and zstd are undone, UTF-16 and byte-order marks read, nothing else is changed. A plain table
-of numbers is never read whole for this: `head` is enough to tell what a file is.
+gzip, bzip2, xz and zstd are undone, UTF-16 and byte-order marks read, nothing else is changed. A
+plain table of numbers is never read whole for this: `head` is enough to tell what a file is.
 Limits: zstd needs the package zstandard before Python 3.14; colours of a terminal are left in.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import importlib
 import io
+import lzma
 import os
 import zlib
 from collections.abc import Iterator
@@ -20,8 +22,25 @@ from typing import Any, TextIO
 from hidim.support.extras import require
 from hidim.support.inputs import read_bytes
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_PACKED = (".gz", ".zst", ".zstd", ".gzip")
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+}
+_PACKED = (".gz", ".zst", ".zstd", ".gzip", ".bz2", ".xz")
+_TABLE = "export the rows as CSV with columns step, lr and loss"
+# What else begins so, and what to do with it.
+_OTHERS = {
+    b"PK\x03\x04": f"a ZIP archive or a workbook of a spreadsheet: unpack it, or {_TABLE}",
+    b"\xd0\xcf\x11\xe0": f"a workbook of a spreadsheet: {_TABLE}",
+    b"\x93NUMPY": f"an array of NumPy: {_TABLE}",
+    b"\x80\x04": f"a pickle, which is not read: {_TABLE}",
+    b"SQLite format 3": f"a database of SQLite: {_TABLE}",
+    b"\x89HDF": f"an HDF5 file: {_TABLE}",
+    b"%PDF": f"a PDF: {_TABLE}",
+    b"\x89PNG": f"a picture: {_TABLE}",
+}
 _HEAD = 1 << 18
 
 
@@ -30,13 +49,21 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        start = read_bytes(path, 4)
-        self.packed = "gzip" if start[:2] == _GZIP else "zstd" if start == _ZSTD else ""
+        start = read_bytes(path, 16)
+        self.packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+        if not start.startswith(b"PAR1"):
+            self._refuse_others(start)
         name = self.path.name
         packed = self.packed and name.lower().endswith(_PACKED)
         self.name = name[: name.rfind(".")] if packed else name
         self.suffix = Path(self.name).suffix.lower()
         self._head: str | None = None
+
+    def _refuse_others(self, start: bytes) -> None:
+        """One line for what is plainly no text."""
+        for magic, what in _OTHERS.items():
+            if start.startswith(magic):
+                raise ValueError(f"{str(self.path)!r} is {what}.")
 
     def __str__(self) -> str:
         return repr(str(self.path))
@@ -47,6 +74,14 @@ class Source:
         if self._head is None:
             with self.text() as stream:
                 self._head = stream.read(_HEAD)
+            if self._head[257:262] == "ustar":
+                raise ValueError(f"{self} is a tar archive: unpack it, and give a file of it.")
+            if (
+                self._head.lstrip()[:15]
+                .lower()
+                .startswith(("<!doctype", "<html", "<table", "<?xml"))
+            ):
+                raise ValueError(f"{self} is HTML or XML: {_TABLE}.")
             if "\0" in self._head:
                 raise ValueError(
                     f"{self} is not a text file: it holds zero bytes. If it is UTF-16 without its "
@@ -70,7 +105,7 @@ class Source:
             raise ValueError(
                 f"{self} is not a text file, or not one in UTF-8: save it as UTF-8."
             ) from None
-        except (EOFError, zlib.error, gzip.BadGzipFile):
+        except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError):
             raise ValueError(f"{self} is a damaged or unfinished {self.packed} file.") from None
 
     @contextmanager
@@ -96,6 +131,10 @@ class Source:
     def _bytes(self) -> Any:
         if self.packed == "gzip":
             return gzip.open(self.path, "rb")
+        if self.packed == "bzip2":
+            return bz2.open(self.path, "rb")
+        if self.packed == "xz":
+            return lzma.open(self.path, "rb")
         if self.packed == "zstd":
             try:
                 return importlib.import_module("compression.zstd").open(self.path, "rb")

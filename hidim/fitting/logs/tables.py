@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited
+from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.names import normal
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
@@ -21,6 +22,7 @@ from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
+_ROWS = 4  # steps that are the course of a run
 _TAGS = ("tag", "metric", "key", "metric_name", "metricname")  # columns that name a metric
 
 
@@ -170,6 +172,7 @@ FORMATS: tuple[Format, ...] = (
     Format("JSON", _suffix(".json"), lambda source, _: json_file(source)),
     Format("JSON lines", _suffix(".jsonl", ".ndjson"), lambda source, _: json_lines(source)),
     Format("JSON lines", _begins_records, lambda source, _: json_lines(source)),
+    Format("drawn table", looks_drawn, lambda source, _: read_drawn(source)),
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),
@@ -196,8 +199,7 @@ def _folder(path: Path) -> Log:
         )
     folders = sorted({event.parent for event in events})
     if len(folders) > 1:
-        listing = ", ".join(map(str, folders[:_SEVERAL]))
-        raise ValueError(f"{str(path)!r} holds several TensorBoard runs ({listing}): give one.")
+        return _one_of(path, folders)
     if events:
         return _events(events)
     below = [found for name in ("metrics.csv", "metrics.jsonl") for found in path.glob(f"*/{name}")]
@@ -215,6 +217,39 @@ def _folder(path: Path) -> Log:
 def _checkpoint(path: Path) -> tuple[int, str]:
     digits = path.parent.name.rpartition("-")[2]
     return (int(digits) if digits.isdecimal() else -1, path.parent.name)
+
+
+def _one_of(path: Path, folders: list[Path]) -> Log:
+    """The only TensorBoard run of several folders with more than a few values, else a refusal.
+
+    Programs write settings into folders of their own, and runs that were stopped at once remain.
+    """
+    found: list[tuple[Path, Log]] = []
+    for folder in folders:
+        try:
+            log = _events(sorted(folder.glob("*tfevents*")))
+        except ValueError:
+            continue  # no scalars
+        if len(log.columns["step"]) >= _ROWS:
+            found.append((folder, log))
+    if len(found) == 1:
+        folder, log = found[0]
+        said = f"read from {folder.relative_to(path)}, the only one of {len(folders)} with a course"
+        return replace(log, repairs=(*log.repairs, said))
+    if not found:
+        raise ValueError(
+            f"none of the {len(folders)} TensorBoard folders in {str(path)!r} holds scalars of "
+            f"{_ROWS} steps or more."
+        )
+    listing = ", ".join(
+        f"{folder}, steps {log.columns['step'][0]:g} to {log.columns['step'][-1]:g}"
+        for folder, log in found[:_SEVERAL]
+    )
+    more = f", and {len(found) - _SEVERAL} more" if len(found) > _SEVERAL else ""
+    raise ValueError(
+        f"{str(path)!r} holds several TensorBoard runs ({listing}{more}): give those you mean, one "
+        "folder each. Parts of one run belong into one folder."
+    )
 
 
 def _events(paths: list[Path]) -> Log:

@@ -46,6 +46,16 @@ class Clock:
     events: Events
     level: float
 
+    @cached_property
+    def lag(self) -> np.ndarray:
+        """Intrinsic time since each event at each point, 0 before it, shape (n, events)."""
+        return np.maximum(self.time[:, None] - self.events.time, 0.0)
+
+    @cached_property
+    def lag_steps(self) -> np.ndarray:
+        """Steps since each event at each point, 0 before it, shape (n, events)."""
+        return np.maximum(self.steps[:, None] - self.events.steps, 0.0)
+
     def part(self, which: slice | np.ndarray) -> Clock:
         """The same run at some of the points."""
         return Clock(self.time[which], self.steps[which], self.events, self.level)
@@ -166,13 +176,11 @@ class ScheduleLaw:
         old, new = clock.events.old * clock.level, clock.events.new * clock.level
         rate = math.exp(value["response_rate"])
         if self.response == "exponential":
-            lag = np.maximum(clock.steps[:, None] - clock.events.steps, 0.0)  # (n, events)
-            felt = -np.expm1(-rate * lag)
+            felt = -np.expm1(-rate * clock.lag_steps)
         else:
-            lag = np.maximum(clock.time[:, None] - clock.events.time, 0.0)
             level = clock.events.level * clock.level
             slowed = rate * level ** -value.get("slowing_exponent", 0.0)
-            felt = 1.0 - (1.0 + lag * slowed) ** -math.exp(value["response_exponent"])
+            felt = 1.0 - (1.0 + clock.lag * slowed) ** -math.exp(value["response_exponent"])
         if h:
             seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
             felt = felt * (1.0 - h + h * np.maximum(seen, 1e-12) ** -value["decay_exponent"])
@@ -184,40 +192,61 @@ class ScheduleLaw:
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Sum over rate changes of weight times response, and its slopes, each (n,)."""
         weight, weight_slopes = _weights(value, clock)
-        response, slopes = self._responses(value, clock)
+        share: np.ndarray | float = 1.0
+        signal = None
         if "noise_signal" in value:
-            response, slopes = _shared(value, clock, response, slopes)
-        gain = response @ weight
-        slopes = {name: slope @ weight for name, slope in slopes.items()}
-        slopes |= {name: response @ slope for name, slope in weight_slopes.items()}
+            # What of the noise was left by the signal at the time it was shed, (n, events).
+            signal, log_time = _left_of_signal(value["decay_exponent"], clock)
+            share = 1.0 - value["noise_signal"] + value["noise_signal"] * signal
+        shed = share * weight  # (n, events) or (events,)
+        response, slopes = self._responses(value, clock, shed)
+        felt = response * share
+        gain = felt @ weight
+        slopes |= {name: felt @ slope for name, slope in weight_slopes.items()}
+        if signal is not None:
+            followed = response * signal
+            slopes["noise_signal"] = (followed - response) @ weight
+            slopes["decay_exponent"] = -value["noise_signal"] * ((followed * log_time) @ weight)
         # A run whose peak is below the fit's has shed the noise in between from the start.
         q = value.get("noise_exponent", 1.0)
-        shed = clock.level**q
-        gain = gain + (1.0 - shed)
+        below = clock.level**q
+        gain = gain + (1.0 - below)
         if "noise_exponent" in slopes:
-            slopes["noise_exponent"] = slopes["noise_exponent"] - shed * math.log(clock.level)
+            slopes["noise_exponent"] = slopes["noise_exponent"] - below * math.log(clock.level)
         return gain, {name: slope for name, slope in slopes.items() if name in self.names}
 
     def _responses(
-        self, value: dict[str, float], clock: Clock
+        self, value: dict[str, float], clock: Clock, shed: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Share of each drop felt at each point, (n, events), and its slopes."""
+        """Share of each drop felt at each point, (n, events), and the slopes of its sum with
+        weights `shed`, (n, events) or (events,), each (n,)."""
         rate = math.exp(value["response_rate"])
         if self.response == "exponential":
-            lag = np.maximum(clock.steps[:, None] - clock.events.steps, 0.0)  # (n, events)
-            left = np.exp(-rate * lag)
-            return 1.0 - left, {"response_rate": rate * lag * left}
-        lag = np.maximum(clock.time[:, None] - clock.events.time, 0.0)  # (n, events)
+            x = rate * clock.lag_steps
+            left = np.exp(-x)
+            return 1.0 - left, {"response_rate": np.sum(x * left * shed, axis=1)}
         log_level = np.log(clock.events.level * clock.level)
         g, gamma = math.exp(value["response_exponent"]), value.get("slowing_exponent", 0.0)
-        x = lag * (rate * np.exp(-gamma * log_level))
-        log_1x = np.log1p(x)
+        x = clock.lag * (rate * np.exp(-gamma * log_level))
+        one = 1.0 + x
+        log_1x = np.log(one)
         left = np.exp(-g * log_1x)
-        by_rate = g * left * (x / (1.0 + x))
-        slopes = {"response_rate": by_rate, "response_exponent": g * log_1x * left}
+        moved = left * shed
+        slopes = {"response_exponent": g * np.einsum("ij,ij->i", log_1x, moved)}
+        moved *= x
+        moved /= one
+        slopes["response_rate"] = g * moved.sum(axis=1)
         if "slowing_exponent" in value:
-            slopes["slowing_exponent"] = -by_rate * log_level
+            slopes["slowing_exponent"] = -g * (moved @ log_level)
         return 1.0 - left, slopes
+
+
+def _left_of_signal(s: float, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
+    """T^-s and log T at each event, or at MEMORY of each point if that is later, (n, events)."""
+    log_event = np.log(np.maximum(clock.events.time, 1e-12))
+    log_point = np.log(np.maximum(MEMORY * clock.time, 1e-12))
+    signal = np.minimum(np.exp(-s * log_event), np.exp(-s * log_point)[:, None])
+    return signal, np.maximum(log_event, log_point[:, None])
 
 
 def _weights(value: dict[str, float], clock: Clock) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -229,24 +258,6 @@ def _weights(value: dict[str, float], clock: Clock) -> tuple[np.ndarray, dict[st
     if "noise_exponent" in value:
         slopes["noise_exponent"] = _power_slope(old, q) - _power_slope(new, q)
     return weight, slopes
-
-
-def _shared(
-    value: dict[str, float],
-    clock: Clock,
-    response: np.ndarray,
-    slopes: dict[str, np.ndarray],
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The response times the noise that the signal had left when it was shed, (n, events)."""
-    h, s = value["noise_signal"], value["decay_exponent"]
-    seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
-    log_time = np.log(np.maximum(seen, 1e-12))
-    signal = np.exp(-s * log_time)
-    share = 1.0 - h + h * signal
-    slopes = {name: slope * share for name, slope in slopes.items()}
-    slopes["noise_signal"] = response * (signal - 1.0)
-    slopes["decay_exponent"] = -response * h * signal * log_time
-    return response * share, slopes
 
 
 def _power_slope(x: np.ndarray, q: float) -> np.ndarray:

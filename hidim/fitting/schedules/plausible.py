@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.alike import what_differs
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
 
@@ -25,6 +26,7 @@ _APART = 10  # and this far apart deserve a look
 # noise to 0.002; a wrong column, unit or model leaves 0.02 and more.
 _MISFIT = 0.005  # above which the law is doubtful
 _WRONG = 0.015  # and above which it does not describe the curve
+_WRONG_HOW = "a wrong column or unit, shuffled losses, or a run of another model?"
 _EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
 _BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
 _OUTLIER = 0.05
@@ -115,16 +117,19 @@ def check_fit(
         if (missed > _WRONG or unlike) and law.response != "none":
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
-                f"{max(explained, 0.0):.0%} of its variance: a wrong column or unit, shuffled "
-                "losses, or a run of another model?"
+                f"{max(explained, 0.0):.0%} of its variance: " + (what_differs(runs) or _WRONG_HOW)
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
             out.append(text)
         elif missed > _MISFIT:
             out.append(
-                f"the law misses {run.label} by {missed:.1%} on average: is this the loss column, "
-                "and a run of the same model as the others?"
+                f"the law misses {run.label} by {missed:.1%} on average: "
+                + (
+                    what_differs(runs)
+                    or "is this the loss column, as measured and not smoothed (--averaged), "
+                    "and a run of the same model as the others?"
+                )
             )
         far = np.flatnonzero(np.abs(error) > max(_OUTLIER, 8 * noise))
         if len(far):
@@ -173,6 +178,8 @@ def _follows(run: Run, steps: np.ndarray, error: np.ndarray) -> bool:
     log_loss = np.log(run.measured()[np.searchsorted(run.steps, steps)])
     predicted = log_loss + error
     x = predicted - predicted.mean()
+    if np.ptp(x) < 1e-12 * (1.0 + float(np.abs(predicted).max())):
+        return False  # one loss at all steps
     slope = float(x @ log_loss / (x @ x))
     left = log_loss - log_loss.mean() - slope * x
     width = float(np.sqrt(left @ left / (len(x) - 2) / (x @ x)))

@@ -2,17 +2,20 @@
 
 Huber's loss of log residuals and weak priors, minimised from a grid of starts: for every point
 of the grid the three linear parameters come from non-negative least squares, and the best of
-these starts are polished. Rows right after a warm-up are left out of the fit: the power law
-in intrinsic time does not hold in that transient.
+these starts are polished, in coordinates without the valley of a power law (charts.py). Rows right
+after a warm-up are left out of the fit: the power law in intrinsic time does not hold in that
+transient.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hidim.fitting.charts import PowerChart
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER, efficiency, minimise
 from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
@@ -22,6 +25,7 @@ BURN_IN = 1.25
 _POLISHED = 2
 _EXACT = 3e-4  # no row is taken to be better than this fraction of the loss
 _VAGUE = 1.0 / 10.0**2  # information on a parameter without a prior: its width, in e-folds
+_MOST = 10.0  # times the median loss, for the loss at the peak rate at the end
 _STIFF = 10.0  # weight of what a law must not do, in rows
 
 
@@ -77,7 +81,8 @@ def search(
     )
     # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
     # do not, and neither can one damaged row pull it down.
-    bounds[1][0] = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    highest = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    chart = _chart(law, points)
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),
         np.array([p.prior[1] if p.prior else np.inf for p in law.parameters]),
@@ -91,13 +96,44 @@ def search(
             safe = np.maximum(loss, 1e-3)
             value.append(np.log(safe) - run.log_loss)
             slope.append(jacobian / safe[:, None])
-        if "release" in law.names:
-            excess, slopes = _beyond_all(law, vector)
+        for excess, slopes in (_beyond_bounds(law, vector, highest), _beyond_all(law, vector)):
             value.append(excess)
             slope.append(slopes)
         return np.concatenate(value), np.concatenate(slope)
 
-    return minimise(residuals, starts, bounds, prior, delta=delta)
+    if chart is None:
+        bounds[1][0] = highest
+    else:
+        bounds = chart.bounds(bounds, _MOST * highest)
+    return minimise(residuals, starts, bounds, prior, delta=delta, chart=chart)
+
+
+def _chart(law: ScheduleLaw, points: Sequence[Points]) -> PowerChart | None:
+    """Coordinates between the first and the last point of all runs.
+
+    Exponential responses have several minima, of which others would be found.
+    """
+    if law.response == "exponential":
+        return None
+    x = [p.clock.time if law.clock == "time" else p.clock.steps for p in points]
+    floor, signal, decay = (law.names.index(n) for n in ("floor", "signal", "decay_exponent"))
+    low, high = min(float(t.min()) for t in x), max(float(t.max()) for t in x)
+    return PowerChart((floor, signal, decay), math.log(low), math.log(high))
+
+
+def _beyond_bounds(
+    law: ScheduleLaw, vector: np.ndarray, highest: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the floor exceeds `highest`, and the exponent its bounds, which the coordinates
+    of the search do not know, and the slopes."""
+    floor, decay = law.names.index("floor"), law.names.index("decay_exponent")
+    low, high = law.parameters[decay].bounds
+    excess = _STIFF * np.array(
+        [vector[floor] / highest - 1.0, vector[decay] - high, low - vector[decay]]
+    )
+    slopes = np.zeros((3, len(vector)))
+    slopes[0, floor], slopes[1, decay], slopes[2, decay] = 1.0 / highest, 1.0, -1.0
+    return np.maximum(excess, 0.0), np.where(excess[:, None] > 0, _STIFF * slopes, 0.0)
 
 
 def covariance(
@@ -123,6 +159,8 @@ def _beyond_all(law: ScheduleLaw, vector: np.ndarray) -> tuple[np.ndarray, np.nd
     The noise of the highest rate is a part of the floor, and what of it follows the signal is a
     part of the signal: where data leave that open, losses below zero would be the best plan.
     """
+    if "release" not in law.names:
+        return np.zeros(0), np.zeros((0, len(vector)))
     value = dict(zip(law.names, vector, strict=True))
     release, signal = np.exp(value["release"]), np.exp(value["signal"])
     floor, h = max(value["floor"], 1e-12), value.get("noise_signal", 0.0)

@@ -27,6 +27,7 @@ from hidim.support.checks import finite, finite_array, positive, whole
 from hidim.support.results import Saved
 
 _FEWEST = 4  # sizes of a budget
+_NEIGHBOURS = 1.5  # budgets nearer than this may be one that was not kept to
 _BUDGETS = 3
 _CHAINED = 2.0  # runs whose budgets differ by more are not of one budget
 _WIDEST = 1.3  # and what is taken for one without being told
@@ -274,7 +275,9 @@ def _too_few(
             f"{_BUDGETS}. Lower `tolerance` until budgets stay apart."
         )
     single = sum(len(group) < _FEWEST for group in groups)
-    if single > len(groups) / 2:
+    level = np.sort([float(np.exp(np.mean(np.log(c[group])))) for group in groups])
+    near = len(level) > 1 and float(np.median(level[1:] / level[:-1])) < _NEIGHBOURS
+    if single > len(groups) / 2 and near:
         remedy = "Raise `tolerance` where runs of one budget differ"
     else:
         remedy = "Run more sizes per budget, on both sides of the best"

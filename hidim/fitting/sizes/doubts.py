@@ -1,7 +1,7 @@
 """What of a table of runs deserves a look before a law is fitted to it?
 
-Parameters and tokens in different units, flops of another count, data seen more than once, rows
-that are the course of one run.
+Parameters and tokens in different units, flops of another count, losses that no language model of
+these sizes has, data seen more than once, rows that are the course of one run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import numpy as np
 from hidim.fitting.sizes.transformer import body_of, flops_per_token
 
 _SIX = 6.0  # training flops per token, per parameter
+# Chinchilla's law of text (Hoffmann et al. 2022), as a rule of thumb for losses in nats a token.
+_TEXT = 1.69, 406.4, 0.34, 410.7, 0.28
+_LANGUAGE = 1e6, 1e7  # parameters and tokens from which on a table may be of language models
+_ABOVE = 2.0  # times that rule, from which on a loss is no cross-entropy in nats
 RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
 
 
@@ -24,12 +28,32 @@ def of_one_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
 
 
 def doubted_units(
-    params: np.ndarray, tokens: np.ndarray, flops: np.ndarray | None, cost: np.ndarray | None
+    params: np.ndarray,
+    tokens: np.ndarray,
+    flops: np.ndarray | None,
+    cost: np.ndarray | None,
+    *,
+    by_flops: bool = False,
 ) -> tuple[str, ...]:
-    """Complaints about parameters and tokens in different units, or flops of another count."""
+    """Complaints about parameters and tokens in different units, or flops of another count.
+
+    Args:
+        params: shape (n,).
+        tokens: shape (n,).
+        flops: a column of them beside tokens, shape (n,), or None.
+        cost: flops per token where they are not 6 x parameters, shape (n,).
+        by_flops: tokens were worked out from flops.
+    """
     out = []
+    if min(params.min(), tokens.min()) <= 0:
+        return ()  # refused by the fit, with the value
     ratio = float(np.median(tokens / params))
-    if not RATIOS[0] <= ratio <= RATIOS[1]:
+    if ratio < RATIOS[0] and by_flops:
+        out.append(
+            f"flops / (6 x parameters) gives {ratio:.2g} tokens per parameter: flops in another "
+            "unit, PF-days (8.64e19) or zettaflops (1e21)? Budgets would be wrong by that factor."
+        )
+    elif not RATIOS[0] <= ratio <= RATIOS[1]:
         out.append(
             f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
             "millions or billions, and the other not? Budgets would be wrong by that factor."
@@ -49,6 +73,33 @@ def doubted_units(
                 f"{'6 x parameters' if cost is None else 'exact flops'} x tokens: another count?"
             )
     return tuple(out)
+
+
+def doubted_losses(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> tuple[str, ...]:
+    """A complaint about losses that are perplexities, sums or percentages by their level."""
+    if (
+        not len(loss)
+        or min(params.min(), tokens.min()) <= 0
+        or np.median(params) < _LANGUAGE[0]
+        or np.median(tokens) < _LANGUAGE[1]
+    ):
+        return ()
+    if not np.all(np.isfinite(loss)) or np.any(loss <= 1):
+        return ()
+    floor, scale, exponent, scale_2, exponent_2 = _TEXT
+    text = floor + scale * params**-exponent + scale_2 * tokens**-exponent_2
+    if float(np.median(loss / text)) < _ABOVE:
+        return ()
+    i = int(np.argsort(loss)[len(loss) // 2])
+    about = (
+        "their logarithms would be: are they perplexities? Fit log(perplexity), the loss in nats"
+        if 0.5 < float(np.median(np.log(loss) / text)) < 1.5
+        else "are they summed, in percent, or of something else than text?"
+    )
+    return (
+        f"a loss of {loss[i]:.4g} at {params[i]:.3g} parameters and {tokens[i]:.3g} tokens is no "
+        f"cross-entropy of text in nats a token (about {text[i]:.2g}); {about}",
+    )
 
 
 def repeated_data(column: Any, tokens: np.ndarray) -> tuple[str, ...]:

@@ -201,7 +201,9 @@ def _checked(form: SizeForm, inputs: Sequence[Any], loss: Any) -> tuple[np.ndarr
     stacked = np.stack(arrays, axis=1)
     for name, column in zip(form.inputs, stacked.T, strict=True):
         if len(np.unique(column)) < 3:
-            raise ValueError(f"`{name}` takes fewer than three values: its exponent is open.")
+            raise ValueError(
+                f"`{name}` takes fewer than three values: its exponent is open. Add runs at others."
+            )
     if len(np.unique(stacked, axis=0)) < least:
         raise ValueError(f"law {form.name!r} needs at least {least} different points.")
     return stacked, loss

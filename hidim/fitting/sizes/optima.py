@@ -15,6 +15,7 @@ Limits: a best value at an end of what was tried is a bound and is left out.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 
 from hidim.measure.slopes import student
 from hidim.support.checks import finite, finite_array
+from hidim.support.inputs import read_json
 from hidim.support.results import Saved
 
 _FEWEST = 4  # values tried in a cell
@@ -69,6 +71,14 @@ class OptimumLaw(Saved, format="hidim-optimum-law/1"):
     cells: np.ndarray
     refused: tuple[str, ...]
     covariance: np.ndarray
+
+    def beyond(self, **inputs: float) -> float:
+        """How far a run lies beyond the cells that the law was read off, as a ratio, 1 inside."""
+        out = 1.0
+        for i, name in enumerate(self.inputs):
+            seen = self.cells[:, i]
+            out = max(out, inputs[name] / float(seen.max()), float(seen.min()) / inputs[name])
+        return out
 
     def best(self, **inputs: float) -> tuple[float, float, float]:
         """The best value at `params` and `tokens`, and the ends of its interval.
@@ -259,3 +269,9 @@ def sentence(law: OptimumLaw) -> Sequence[str]:
             said = f"no bend in log {key} that these cells tell"
         out.append(f"{said} (square {bend:+.3f}, {low:+.3f} to {high:+.3f})")
     return out
+
+
+def is_optimum_law(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a law of a best hyperparameter."""
+    data = read_json(path)
+    return isinstance(data, dict) and data.get("format") == OptimumLaw._format

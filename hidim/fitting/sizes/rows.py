@@ -30,7 +30,9 @@ def matching(table: Mapping[str, Any], conditions: Sequence[str], source: str) -
     >>> matching({"set": ["a", "b", "a"], "lr": ["1", "2", "3"]}, ["set=a", "lr>=2"], "t.csv")
     array([False, False,  True])
     """
-    count = len(next(iter(table.values())))
+    count = len(next(iter(table.values()), ()))
+    if not count:
+        raise ValueError(f"{source!r} has a header and no rows.")
     keep = np.ones(count, dtype=bool)
     for condition in conditions:
         found = _CONDITION.match(condition)

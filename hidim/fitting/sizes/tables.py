@@ -16,9 +16,16 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.fitting.logs.names import is_perplexity, unit_of
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.doubts import doubted_units, exact_cost, of_one_size, repeated_data
+from hidim.fitting.sizes.doubts import (
+    doubted_losses,
+    doubted_units,
+    exact_cost,
+    of_one_size,
+    repeated_data,
+)
 from hidim.fitting.sizes.rows import codes, column_of, matching, traits
 from hidim.support.checks import choice
 from hidim.support.results import Saved
@@ -29,7 +36,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "params": ("params", "parameters", "n_params", "model size", "model_size", "num_params"),
     "tokens": ("tokens", "training tokens", "n_tokens", "train_tokens"),
     "flops": ("flops", "training flop", "training flops", "training_flops", "flops_6nd", "compute"),
-    "loss": ("loss", "final_loss", "train_loss", "validation_loss"),
+    "loss": (
+        *("loss", "final_loss", "train_loss", "validation_loss", "final_train_loss", "val_loss"),
+        *("eval_loss", "test_loss", "final_val_loss", "final_validation_loss", "loss_val"),
+        *("perplexity", "ppl", "val_perplexity", "val_ppl"),
+    ),
     "x": ("x",),
     "epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "repeats"),
     "unique_tokens": ("unique_tokens", "unique tokens", "n_unique_tokens"),
@@ -40,6 +51,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
 ROLES = tuple(ALIASES)
+# Roles whose numbers may be written as 70M, or counted in a unit that the column's name says, and
+# what nobody has more of: beyond it the name means something else.
+_LARGEST = {"params": 1e15, "tokens": 1e17, "unique_tokens": 1e17, "flops": 1e30}
+_COUNTED = tuple(_LARGEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +205,7 @@ def _read(
     for role in given:
         choice("columns", role, ROLES)
     used: list[str | None] = [group]
+    said_units: list[str] = []
 
     def column(role: str, *, needed: bool = True, tolerant: bool = False) -> np.ndarray | None:
         name = find_column(table, role, given, source, needed=needed, aliases=ALIASES)
@@ -200,7 +216,7 @@ def _read(
         cells = [cell if kept else None for cell, kept in zip(table[name], keep, strict=True)]
         guessed = (tolerant or role in OPTIONAL) and role not in given
         try:
-            values = numbers(cells, name, source, remedy=REMEDY)
+            values = numbers(cells, name, source, remedy=REMEDY, counts=role in _COUNTED)
         except ValueError:
             if guessed:
                 return None
@@ -209,8 +225,19 @@ def _read(
         if len(blank):
             if guessed:
                 return None
-            raise ValueError(f"row {blank[0] + 2} of {source!r} has no {name!r}.")
-        return values[keep]
+            raise ValueError(
+                f"row {blank[0] + 2} of {source!r} has no {name!r}: fill it, or leave such rows "
+                f"out, --where '{name}>0'."
+            )
+        values = values[keep]
+        scale = unit_of(name) if role in _COUNTED else 1.0
+        if scale != 1.0 and np.max(values, initial=0.0) * scale <= _LARGEST[role]:
+            values = values * scale
+            said_units.append(f"{name!r} counts in {scale:g}")
+        if role == "loss" and is_perplexity(name) and np.all(values > 0):
+            values = np.log(values)
+            said_units.append(f"the loss is the logarithm of {name!r}")
+        return values
 
     loss = column("loss") if measured else np.full(int(keep.sum()), np.nan)
     assert loss is not None
@@ -238,7 +265,9 @@ def _read(
     warnings = repeated_data(column, inputs[-1])
     if not single:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
-        warnings += doubted_units(inputs[0], inputs[1], flops, cost)
+        warnings += doubted_units(inputs[0], inputs[1], flops, cost, by_flops=not by_tokens)
+        warnings += doubted_losses(inputs[0], inputs[1], loss)
+    notes = (*notes, *said_units)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}

@@ -144,6 +144,22 @@ def horizon_groups(runs: Sequence[MeasuredRun]) -> list[Group]:
     return sorted(groups, key=lambda group: (group.parameters, group.steps, group.label))
 
 
+def taken(runs: Sequence[MeasuredRun], groups: Sequence[Group]) -> tuple[str, ...]:
+    """What `best_groups` took of runs at several horizons or rates, a line each; else nothing."""
+    out = []
+    horizons = {run.settings.steps for run in runs}
+    if len(horizons) > 1:
+        used = sorted({group.steps for group in groups})
+        shown = ", ".join(f"{steps:,}" for steps in used)
+        every = ", ".join(f"{steps:,}" for steps in sorted(horizons))
+        out.append(f"runs of {shown} steps, the longest of each size (there are {every})")
+    count = sum(len(group.runs) for group in groups)
+    rates = {(run.label, run.parameters, run.settings.lr) for run in runs}
+    if len(rates) > len({rate[:2] for rate in rates}):
+        out.append(f"{count} of {len(runs)} runs: at each size those at its best learning rate")
+    return tuple(out)
+
+
 def is_tuning(runs: Sequence[MeasuredRun], counting: Sequence[MeasuredRun]) -> bool:
     """Whether runs of one length only choose a rate: fewer seeds than those of another length that
     count, at several rates, and none of the seeds counts there."""

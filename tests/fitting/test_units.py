@@ -1,0 +1,218 @@
+"""What is counted in another unit is read by what its name or its cells say, or is named."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.cli.main import main
+from hidim.fitting import FittedLaw, Run, fit, read_run, read_runs, read_sizes
+from hidim.fitting.logs.names import unit_of
+from hidim.fitting.schedules.alike import what_differs
+
+STEPS = np.arange(1000, 24001, 250).astype(float)
+
+
+@pytest.fixture(scope="module")
+def law(synthetic: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of a law fitted to a constant run and one with a drop, from step 1,000 on."""
+    path = tmp_path_factory.mktemp("law") / "law.json"
+    fit([synthetic(name, steps=STEPS) for name in ("constant", "stage")], "mpl").save(path)
+    return str(path)
+
+
+def table(path: Path, run: Run, cell: Callable[[float], object] = float, **named: str) -> Path:
+    """A log with cells of the step, and names of the columns, as told."""
+    names = {"step": "step", "lr": "lr", "loss": "loss"} | named
+    rows = zip(run.steps, run.lr, run.measured(), strict=True)
+    lines = [f"{cell(x)},{rate:.8g},{loss:.8g}" for x, rate, loss in rows]
+    path.write_text("\n".join([",".join(names.values()), *lines]))
+    return path
+
+
+def test_steps_in_thousands_and_perplexities_are_read(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    short = read_run(table(tmp_path / "a.csv", run, lambda x: f"{x / 1000:g}k"))
+    assert np.array_equal(short.steps, STEPS)
+    other = Run(run.steps, run.lr, np.exp(run.measured()))
+    found = read_run(table(tmp_path / "b.csv", other, loss="train/ppl"))
+    assert np.allclose(found.measured(), run.measured(), rtol=1e-6)
+    assert any("logarithm of 'train/ppl'" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_other_archives_are_read(
+    pack: Callable[[bytes], bytes], synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    path = tmp_path / "run.csv.x"
+    path.write_bytes(pack(table(tmp_path / "run.csv", run).read_bytes()))
+    assert np.allclose(read_run(path).measured(), run.measured())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04" + bytes(300), "ZIP archive or a workbook.*CSV"),
+        (b"\x80\x04\x95" + bytes(300), "pickle.*CSV"),
+        (b"SQLite format 3\0" + bytes(300), "SQLite.*CSV"),
+        (b"<!DOCTYPE html><table><tr><td>1</td></tr></table>", "HTML.*CSV"),
+        (b"run.csv" + bytes(250) + b"ustar" + bytes(300), "tar archive: unpack"),
+        (b"step,lr,loss\n(it),(1),(nats)\n1,1,1\n", "units"),
+        (b'step,lr,loss\n"1,000",1,3\n', "write 1000"),
+        (b"step,lr,loss\n1,10%,3\n", "0.1 for 10%"),
+        (b"step,lr,loss\n1,0.1,3 nats\n", "without its unit"),
+        (b"tokens,lr,loss\n1,0.1,3\n", "--columns step=tokens"),
+    ],
+)
+def test_what_is_no_log_says_what_it_is(content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=told):
+        read_run(path)
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (lambda nats: nats / np.log(2), "bits"),
+        (lambda nats: 100 * nats, "percent"),
+        (lambda nats: 8 * nats, "8 accumulation steps"),
+        (np.exp, "perplexity"),
+        (lambda nats: 1.3 * nats, "another unit"),
+        (lambda nats: nats, ""),
+    ],
+)
+def test_two_runs_of_one_rate_have_one_loss(
+    of: Callable[[np.ndarray], np.ndarray], told: str, synthetic: Callable[..., Run]
+) -> None:
+    one, two = (synthetic(name, steps=STEPS) for name in ("constant", "stage"))
+    said = what_differs([one, Run(two.steps, two.lr, of(two.measured()), 1000.0, "other")])
+    assert bool(said) == bool(told)
+    assert told in said
+    assert not told or "other lies" in said
+
+
+def test_parts_of_one_run_are_put_together(synthetic: Callable[..., Run], tmp_path: Path) -> None:
+    run = synthetic("stage", steps=STEPS)
+    names = {"step": "Step", "lr": "r1 - lr", "loss": "r1 - loss"}
+    parts = [run.until(12_000), Run(*(x[STEPS > 12_000] for x in (STEPS, run.lr, run.measured())))]
+    files = [table(tmp_path / f"{i}.csv", part, **names) for i, part in enumerate(parts)]
+    (found,) = read_runs(files)
+    assert np.array_equal(found.steps, STEPS)
+    assert any("goes on in 1.csv" in note for note in found.notes)
+
+
+def test_a_resumed_export_is_joined_to_its_rates(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    twice = np.r_[0:40, 30 : len(STEPS)]
+    loss = ["Step,r1 - loss", *(f"{STEPS[i]},{run.measured()[i]:.8g}" for i in twice)]
+    rate = ["Step,r1 - lr", *(f"{x},{y:.8g}" for x, y in zip(STEPS, run.lr, strict=True))]
+    for name, lines in (("loss.csv", loss), ("lr.csv", rate)):
+        (tmp_path / name).write_text("\n".join(lines))
+    files = [tmp_path / "loss.csv", tmp_path / "lr.csv"]
+    with pytest.raises(ValueError, match="--resumed keep-last"):
+        read_runs(files)
+    (found,) = read_runs(files, resumed="keep-last")
+    assert np.array_equal(found.steps, STEPS)
+    assert np.allclose(found.lr, run.lr)
+
+
+@pytest.mark.parametrize(
+    ("knots", "told"),
+    [
+        ("1000,3e-4\n19200,3e-4\n24000,3e-5", ""),
+        ("1k,3e-4\n19.2k,3e-4\n24k,3e-5", ""),
+        ("5e8,3e-4\n1.2e10,3e-5", "tokens"),
+        ("1000,3\n24000,0.3", "another unit"),
+        ("1000,1\n24000,0.1", "shares of the peak"),
+        ("1000,3e-8\n24000,3e-9", "another unit"),
+        ("24000,3e-4", "two knots"),
+        ("19200,3e-4\n1000,3e-4\n24000,3e-5", "sort the knots"),
+        ("1000,3e-4\n8000,3e-4\n8000,9e-5\n24000,9e-5", "7999,0.0003"),
+    ],
+)
+def test_a_plan_in_another_unit_is_refused(
+    knots: str, told: str, law: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text(f"step,lr\n{knots}\n")
+    code = main(["forecast", law, str(plan), "--json"])
+    said = capsys.readouterr()
+    assert code == (2 if told else 0)
+    assert told in said.err
+    if not told:
+        meant = "wsd peak=3e-4 end=3e-5 warmup=1000 decay=4800 steps=24000"
+        wanted = FittedLaw.load(law).predict(meant, [24_000])
+        assert json.loads(said.out)["predictions"][-1] == pytest.approx(wanted[0], rel=1e-5)
+
+
+def test_a_schedule_to_plan_is_in_the_unit_of_the_law(
+    law: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, told in (
+        (["--steps", "24000", "--peak", "0.3"], "another unit"),
+        (["--steps", "1.2e10"], "tokens"),
+        (["--steps", "240"], "must be below"),
+    ):
+        assert main(["plan", law, *flags]) == 2
+        assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "scale"),
+    [
+        (("params_M", "tokens_B"), (1e6, 1e9)),
+        (("Params (millions)", "Tokens [in billions]"), (1e6, 1e9)),
+        (("params", "tokens"), (1.0, 1.0)),
+    ],
+)
+def test_sizes_are_counted_as_their_columns_say(
+    names: tuple[str, str], scale: tuple[float, float], tmp_path: Path
+) -> None:
+    path = tmp_path / "runs.csv"
+    body = [f"{10 * 2**i},{1 + i},{3 - 0.1 * i}" for i in range(6)]
+    path.write_text("\n".join([",".join((*names, "val_loss")), *body]))
+    found = read_sizes(path)
+    assert found.inputs[0][1] == pytest.approx(20 * scale[0])
+    assert found.inputs[1][1] == pytest.approx(2 * scale[1])
+    assert len([note for note in found.notes if "counts in" in note]) == 2 * (scale[0] > 1)
+
+
+def test_sizes_in_cells_and_perplexities_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    body = [f"{10 * 2**i}M,1.{i}T,{np.exp(3 - 0.1 * i):.9g}" for i in range(6)]
+    path.write_text("\n".join(["params,tokens,perplexity", *body]))
+    found = read_sizes(path)
+    assert found.inputs[0].tolist() == [10e6 * 2**i for i in range(6)]
+    assert found.inputs[1].tolist() == [float(f"1.{i}e12") for i in range(6)]
+    assert np.allclose(found.loss, [3 - 0.1 * i for i in range(6)])
+    assert unit_of("params_m") == 1e6
+    path.write_text("params,tokens,loss\n")
+    with pytest.raises(ValueError, match="no rows"):
+        read_sizes(path)
+
+
+def test_metrics_with_steps_of_their_own_are_read(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    kept = {
+        "train.loss": {"steps": STEPS.tolist(), "values": run.measured().tolist()},
+        "train.lr": {"steps": STEPS[::2].tolist(), "values": run.lr[::2].tolist()},
+    }
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps(kept))
+    found = read_run(path)
+    assert np.array_equal(found.steps, STEPS)
+    assert np.array_equal(found.lr[::2], run.lr[::2])
