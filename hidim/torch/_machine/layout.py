@@ -104,6 +104,11 @@ def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[A
     return torch.where(torch.isfinite(value), bits.view(torch.float32), value)
 
 
+def on_device(device: torch.device, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The numbers among `values` as they are, tensors (a rate, a measured gain) on `device`."""
+    return tuple([x.to(device) if isinstance(x, Tensor) else x for x in values])
+
+
 def bucket(
     params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], times: list[float]
 ) -> dict[tuple[Any, ...], list[int]]:

@@ -32,13 +32,14 @@ from hidim.torch._machine.layout import (
     as_stored,
     bucket,
     narrow_into,
+    on_device,
     real_view,
     uniform,
     widen,
 )
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.paths import choose_path, slices
-from hidim.torch._machine.plain import to_plain
+from hidim.torch._machine.plain import attached, to_plain
 
 _LOW = frozenset(LOW)
 Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
@@ -105,6 +106,9 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def _complete(self, group: dict[str, Any]) -> None:
         """Fill in what a new group leaves to be computed."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**attached(self), **super().__getstate__()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -267,7 +271,8 @@ class HidimOptimizer(torch.optim.Optimizer):
             cache = {t: self.coefficients(group, t, lr) for t in set(times)}
             for i, t in enumerate(times):
                 one = [tensors[i] for tensors in state]
-                self._update_one(group, params[i], grads[i], one, cache[t], (t, i))
+                c = on_device(params[i].device, cache[t])
+                self._update_one(group, params[i], grads[i], one, c, (t, i))
             return
         if alike and times.count(times[0]) == len(times):
             everything = range(len(times))
@@ -290,7 +295,7 @@ class HidimOptimizer(torch.optim.Optimizer):
         places: Sequence[int],
     ) -> None:
         """Update tensors of one device, dtype and time; `places` are theirs in the group."""
-        c = self.coefficients(group, t, lr)
+        c = on_device(ps[0].device, self.coefficients(group, t, lr))
         if path == "fused" and not group["stochastic_rounding"]:
             left = self.fused(group, ps, gs, bs, c)
             if not left:

@@ -1,4 +1,4 @@
-"""Schedules as plain data in a checkpoint, so that `torch.load(weights_only=True)` reads it.
+"""What of an optimizer goes into a checkpoint, and how: plain data, for `weights_only=True`.
 
 A schedule in a parameter group is saved as {"hidim.schedule": the name of its class, its fields}
 and rebuilt on loading; everything else passes unchanged. Only a class of schedules that this
@@ -60,6 +60,19 @@ def from_plain(value: Any) -> Any:
     if isinstance(old, dict) and len(value) == 1 and isinstance(from_plain(old), Schedule):
         return Complement(from_plain(old))  # its field took the place of its name
     return _each(from_plain, value)
+
+
+def attached(optimizer: Any) -> dict[str, Any]:
+    """What copies and pickles of an optimizer bring along though it is no part of its state.
+
+    Everything public that somebody put on it, the reasons of `from_adamw` for example. Functions
+    stay behind: schedulers and profilers put their own `step` over the optimizer's.
+    """
+    return {
+        name: value
+        for name, value in vars(optimizer).items()
+        if not name.startswith("_") and not callable(value)
+    }
 
 
 def _each(change: Any, value: Any) -> Any:
