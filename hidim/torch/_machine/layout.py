@@ -84,7 +84,8 @@ def narrow_into(
     if seed is None or target.dtype != torch.bfloat16:
         target.copy_(value)
     else:
-        target.copy_(_stochastically_rounded(value, seed, noises))
+        rounded = _stochastically_rounded(value, seed, noises)  # a graph breaks between the two
+        target.copy_(rounded)
 
 
 @outside_graphs
