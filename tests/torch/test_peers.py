@@ -5,7 +5,9 @@ mid-run, averages of weights, state in safetensors, and the wrappers of torch.di
 """
 
 import copy
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -224,3 +226,12 @@ def distributed(rank, folder):
 @pytest.mark.slow
 def test_wrappers_of_torch_distributed_train_as_one(tmp_path):
     torch.multiprocessing.spawn(distributed, (str(tmp_path),), 2)
+
+
+def test_every_line_of_the_page_has_its_test():
+    folder = Path(__file__).parent
+    page = (folder.parents[1] / "docs" / "how-to" / "peers.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./]+\.py)::(\w+)`", page)
+    assert len(named) > 40
+    for file, name in named:
+        assert f"def {name}(" in (folder / file).read_text(encoding="utf-8"), name
