@@ -177,7 +177,6 @@ def test_state_passes_through_safetensors(info, tmp_path):
 def distributed(rank, folder):
     import torch.distributed as dist
     from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
-    from torch.distributed.fsdp import FullyShardedDataParallel
     from torch.distributed.optim import PostLocalSGDOptimizer, ZeroRedundancyOptimizer
 
     warnings.simplefilter("ignore")  # torch's own, of what it deprecates
@@ -203,23 +202,6 @@ def distributed(rank, folder):
             cut = model()
             falls(cut, ZeroRedundancyOptimizer(cut.parameters(), info.optim_cls, lr=0.01, **own), 6)
             assert_same(cut.parameters(), alone.parameters())
-
-        flat = FullyShardedDataParallel(model(), use_orig_params=True)
-        optimizer = info.optim_cls(flat.parameters(), lr=0.01, **own)
-        if "Projected" in info.name:  # pieces of a flat parameter have no norm of their own
-            continue
-        for _ in range(2):
-            for _ in range(3):
-                optimizer.zero_grad()
-                loss = (flat(points()) - 0.3).pow(2).mean()
-                loss.backward()
-                optimizer.step()
-            saved = FullyShardedDataParallel.optim_state_dict(flat, optimizer)
-            optimizer = info.optim_cls(flat.parameters(), lr=0.5, **own)
-            to_load = FullyShardedDataParallel.optim_state_dict_to_load(flat, optimizer, saved)
-            optimizer.load_state_dict(to_load)
-        with FullyShardedDataParallel.summon_full_params(flat):
-            assert_same([p.detach() for p in flat.parameters()], alone.parameters())
     dist.destroy_process_group()
 
 
