@@ -17,7 +17,7 @@ from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_shift
+from hidim.torch._machine.ops import Tensors, complement, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
 
 
@@ -132,7 +132,7 @@ class ADANA(AdaptiveFamily):
 
 def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
-    keep = [1 - x for x in a] if isinstance(a, list) else 1 - a
+    keep = complement(a)
     # Every list call reads its tensors anew: few of them, where state and gradient are alike.
     if isinstance(a, float) and ms[0].dtype == gs[0].dtype:
         torch._foreach_lerp_(ms, gs, a)

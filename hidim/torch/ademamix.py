@@ -18,7 +18,7 @@ from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, foreach_shift
+from hidim.torch._machine.ops import Tensors, as_data, complement, foreach_add_scaled, foreach_shift
 from hidim.torch._machine.optimizer import Params
 
 
@@ -100,14 +100,14 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         """The same on lists."""
         fast, squares, slow = state
         a, a_1, a_2, first, second, alpha, eps = c
-        torch._foreach_mul_(fast, 1 - a_1)
+        torch._foreach_mul_(fast, complement(a_1))
         foreach_add_scaled(fast, gs, a_1)
-        torch._foreach_mul_(squares, 1 - a_2)
-        if isinstance(a_2, Tensor):
+        torch._foreach_mul_(squares, complement(a_2))
+        if isinstance(a_2, Tensor | list):
             foreach_add_scaled(squares, list(torch._foreach_mul(gs, gs)), a_2)
         else:
             torch._foreach_addcmul_(squares, gs, gs, value=a_2)
-        torch._foreach_mul_(slow, [1 - x for x in a] if isinstance(a, list) else 1 - a)
+        torch._foreach_mul_(slow, complement(a))
         foreach_add_scaled(slow, gs, a)
         step = list(torch._foreach_mul(fast, first))
         foreach_add_scaled(step, slow, alpha)

@@ -37,7 +37,8 @@ def from_adamw(
 
     Returns:
         The optimizer; `.reasons` are lines of text, `.transfer` has intervals, the verdict and
-        what to sweep.
+        what to sweep. Copies and pickles keep both, and so does loading a `state_dict`, which
+        holds neither: build the optimizer to load it into with `from_adamw` again.
 
     Raises:
         ValueError: a value outside its range, naming the argument.

@@ -87,7 +87,7 @@ class DANADecaying(MomentumFamily):
         """1, 1, c_3 (1+t)^-kappa_3, delta / (delta + t)."""
         delta = group["delta"]
         factor = group["c_3"] * cooldown_at(group.get("cooldown"), t)
-        decay = gain.ratio(group) if gain.asked(group) else (1 + t) ** -group["kappa_3"]
+        decay = gain.ratio(group, t) if gain.asked(group) else (1 + t) ** -group["kappa_3"]
         return 1.0, 1.0, factor * decay, delta / (delta + t)
 
     def _scale_values(self, group: dict[str, Any]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_clip
+from hidim.torch._machine.ops import Tensors, complement, foreach_add_scaled, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.schedules import cooldown_at
 from hidim.torch.adana import average
@@ -114,7 +114,7 @@ class DanaStar(AdaptiveFamily):
         scale = average(gs, ms, vs, a, eps)
         seen = list(torch._foreach_abs(gs))
         torch._foreach_div_(seen, torch._foreach_add(seen, scale))
-        torch._foreach_mul_(taus, [1 - x for x in a] if isinstance(a, list) else 1 - a)
+        torch._foreach_mul_(taus, complement(a))
         foreach_add_scaled(taus, seen, a)
         hat = list(torch._foreach_clamp_max(taus, 0.5))
         torch._foreach_div_(hat, torch._foreach_add(torch._foreach_neg(hat), 1.0))

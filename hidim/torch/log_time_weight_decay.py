@@ -101,7 +101,8 @@ class LogTimeWeightDecay(Wrapper):
         lr = group["lr"]
         if not torch.compiler.is_compiling() and t.device.type == "cpu":
             t = t.item()
-            lr = float(lr) if isinstance(lr, Tensor) and lr.device.type == "cpu" else lr
+            on_host = isinstance(lr, Tensor) and lr.device.type == "cpu" and not lr.requires_grad
+            lr = float(lr) if on_host else lr
         elif torch.compiler.is_compiling():
             t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
             lr = as_data(lr, t)

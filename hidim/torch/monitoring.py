@@ -223,7 +223,7 @@ def _follow(optimizer: Any, inner: Any, found: dict[str, float]) -> None:
     t = max(steps, default=0.0)
     for group in inner.param_groups:
         if gain.asked(group) and gain.KNOWN in group:
-            ratio = float(gain.ratio(group))
+            ratio = float(gain.ratio(group, None))
             found["effective_dimension"] = float(group[gain.KNOWN][3])
             if t > 0 and ratio > 0:
                 found["kappa_3"] = -math.log(ratio) / math.log1p(t)

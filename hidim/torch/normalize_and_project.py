@@ -80,7 +80,7 @@ class NormalizeAndProject(Wrapper):
         """Rescale what moved."""
         for p, norm in zip(group["params"], group["norms"], strict=True):
             if norm and p.grad is not None:
-                size = _norm(p)
+                size = _norm(p.clone() if group.get("differentiable") else p)  # autograd needs it
                 local_shard(p).mul_(torch.where(size > 0, norm / size, 1.0))
 
 

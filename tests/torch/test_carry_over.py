@@ -1,6 +1,8 @@
 """Numbers that carry over from AdamW and SGD, in Python and at the command line."""
 
+import copy
 import json
+import pickle
 
 import pytest
 import torch
@@ -41,6 +43,19 @@ def test_adana_comes_with_its_numbers_and_reasons_and_groups_keep_their_ratios()
     optimizer.step()
     own = ours.from_adamw(model.parameters(), lr=1e-3, steps=10, kappa=0.8, weight_decay=0)
     assert (own.param_groups[0]["kappa"], own.param_groups[0]["omega"]) == (0.8, 0.0)
+
+
+def test_reasons_survive_copies_pickles_and_the_loading_of_a_checkpoint():
+    def made():
+        return ours.from_adamw(torch.nn.Linear(3, 1).parameters(), lr=1e-3, steps=5000)
+
+    optimizer, loaded = made(), made()
+    torch.optim.lr_scheduler.StepLR(optimizer, 10)  # puts a step of its own over ours
+    loaded.load_state_dict(optimizer.state_dict())
+    for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer)), loaded):
+        assert twin.reasons == optimizer.reasons
+        assert twin.transfer == optimizer.transfer
+        assert "step" not in vars(twin)
 
 
 def test_sgd_with_momentum_becomes_dana_at_half_its_effective_rate():

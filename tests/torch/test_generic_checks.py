@@ -1,7 +1,7 @@
-"""PyTorch's own generic optimizer checks hold for every class.
+"""PyTorch's own generic optimizer checks hold for every class and for the wrappers.
 
-The inputs are declared as torch declares its own optimizers (`OptimizerInfo` of torch's internal
-test module, used from this file alone); the checks are those that torch runs over its database.
+The inputs are declared as torch declares its own optimizers; the checks are those that torch runs
+over its database.
 """
 
 import copy
@@ -11,99 +11,11 @@ import pickle
 
 import pytest
 import torch
-from catalogue import CLASSES
+from generic import assert_same, copies, each, every_input, fill, run, tensors
 from torch.nn import Parameter
-from torch.optim.lr_scheduler import LinearLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import hidim.torch as ours
-
-common = pytest.importorskip(
-    "torch.testing._internal.common_optimizers", reason="torch's internal test module is gone"
-)
-Info, Input = common.OptimizerInfo, common.OptimizerInput
-SPECIFIC = {
-    ours.DANADecaying: {"c_3": 0.5, "kappa_3": 0.7, "weight_decay": 0.1},
-    ours.DANAConstant: {"c_3": 2.0, "decoupled_weight_decay": True, "weight_decay": 0.1},
-    ours.GeneralMomentum: {"gamma_2": 0.0, "gamma_3": 1.0, "forgetting": 0.1},
-    ours.AcceleratedSGD: {"kappa": 100.0, "xi": 5.0},
-    ours.StochasticNesterov: {"initial_step": 3},
-    ours.ADANA: {"omega": 4.0, "t_0": 10.0, "alpha_form": "readme"},
-    ours.DanaMK4: {"clip": 0.5},
-    ours.DanaStar: {"kappa": 0.75},
-    ours.DanaStarMK4: {"clip": 0.5, "omega": 1.0},
-    ours.LogTimeAdEMAMix: {"betas": (0.8, 0.95)},
-    ours.SignSGD: {"initial_step": 3},
-}
-
-
-def inputs(cls):
-    def declared(device, dtype=None):
-        return [
-            Input(params=None, kwargs={}, desc="default"),
-            Input(params=None, kwargs={"lr": 0.01}, desc="non-default lr"),
-            Input(params=None, kwargs={"lr": torch.tensor(0.001)}, desc="tensor lr"),
-            Input(params=None, kwargs={"weight_decay": 0.1}, desc="weight_decay"),
-            Input(params=None, kwargs={"weight_decay": 0.1, "maximize": True}, desc="maximize"),
-            Input(params=None, kwargs=SPECIFIC[cls], desc="specific"),
-        ]
-
-    return declared
-
-
-INFOS = [
-    Info(
-        case.cls,
-        optim_inputs_func=inputs(case.cls),
-        optim_error_inputs_func=common.get_error_inputs_for_all_optims,
-        scheduler_inputs=(
-            [lambda opt: StepLR(opt, gamma=0.9, step_size=10)],
-            [
-                lambda opt: LinearLR(opt, start_factor=0.4, end_factor=0.6, total_iters=4),
-                lambda opt: StepLR(opt, gamma=0.9, step_size=10),
-                lambda opt: ReduceLROnPlateau(opt),
-            ],
-        ),
-        supported_impls=("foreach", "differentiable", "fused"),
-        supports_fused_on=("cpu", "cuda"),
-        has_capturable_arg=True,
-    )
-    for case in CLASSES
-]
-each = pytest.mark.parametrize("info", INFOS, ids=[info.name for info in INFOS])
-
-
-def every_input(info, skip=()):
-    return common._get_optim_inputs_including_global_cliquey_kwargs(
-        "cpu", torch.float32, info, skip=skip
-    )
-
-
-def tensors(dtype=torch.float64, shape=(5, 3), count=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        Parameter(torch.randn(shape[: 2 - i % 2], dtype=dtype, generator=generator))
-        for i in range(count)
-    ]
-
-
-def fill(params, step):
-    generator = torch.Generator().manual_seed(100 + step)
-    for p in params:
-        p.grad = torch.randn(p.shape, dtype=p.dtype, generator=generator)
-
-
-def copies(params):
-    return [Parameter(p.detach().clone()) for p in params]
-
-
-def run(optimizer, params, steps, start=0):
-    for step in range(start, start + steps):
-        fill(params, step)
-        optimizer.step()
-
-
-def assert_same(first, second, **tolerance):
-    torch.testing.assert_close(list(first), list(second), **tolerance)
 
 
 @each
@@ -248,15 +160,17 @@ def test_no_gradient_and_empty_groups_change_nothing(info):
 @each
 def test_zero_gradients_change_nothing_without_decay(info):
     for given in every_input(info, skip=("differentiable",)):
-        if given.kwargs.get("weight_decay") or given.kwargs.get("omega"):
-            continue
         params = tensors()
-        before = copies(params)
         optimizer = info.optim_cls(params, **given.kwargs)
+        (group,) = optimizer.param_groups
+        if group["weight_decay"] or group.get("omega"):
+            continue
+        before = copies(params)
         for p in params:
             p.grad = torch.zeros_like(p)
         optimizer.step()
-        assert_same(params, before, rtol=0, atol=0)
+        # A projection divides by the norm and multiplies with it.
+        assert_same(params, before, rtol=1e-15 if "norms" in group else 0, atol=0)
 
 
 @each
@@ -276,16 +190,16 @@ def test_a_complex_parameter_is_a_pair_of_reals(info, dtype):
     for given in every_input(info, skip=("differentiable",)):
         start = torch.randn(4, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
         whole = Parameter(start.clone())
-        parts = Parameter(start.real.clone()), Parameter(start.imag.clone())
+        parts = Parameter(torch.view_as_real(start).clone())
         one = info.optim_cls([whole], **given.kwargs)
-        two = info.optim_cls(parts, **given.kwargs)
+        two = info.optim_cls([parts], **given.kwargs)
         for step in range(4):
             fill([whole], step)
-            parts[0].grad, parts[1].grad = whole.grad.real.clone(), whole.grad.imag.clone()
+            parts.grad = torch.view_as_real(whole.grad).clone()
             one.step()
             two.step()
-        assert_same([whole.detach().real, whole.detach().imag], [p.detach() for p in parts])
-        for key in info.optim_cls.buffers:
+        assert_same([torch.view_as_real(whole.detach())], [parts.detach()])
+        for key in one.state[whole].keys() - {"step"}:
             assert one.state[whole][key].is_complex()
 
 
@@ -369,9 +283,11 @@ def test_copies_and_pickles_continue_alike(info):
     params = tensors()
     optimizer = info.optim_cls(params, lr=0.01)
     run(optimizer, params, 3)
+    optimizer.note = {"of": "whoever put it there"}
     for clone in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
         public = {key for key in vars(optimizer) if not key.startswith("_")}
         assert public == {key for key in vars(clone) if not key.startswith("_")}
+        assert clone.note == optimizer.note
         theirs = clone.param_groups[0]["params"]
         run(clone, theirs, 2, start=3)
         again = copies(params)
@@ -435,18 +351,23 @@ def test_capturable_matches_the_plain_step(info):
 def test_gradients_flow_through_a_differentiable_step(info):
     if info.optim_cls is ours.SignSGD:
         pytest.skip("the sign has no useful derivative")
-    start = torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    start = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    # Log-time decay follows lr over its peak, which follows lr unless it is given.
+    given = {"peak_lr": 1.0} if issubclass(info.optim_cls, ours.LogTimeWeightDecay) else {}
 
     def two_steps(p, g, lr):
         p = p.clone()
-        optimizer = info.optim_cls([p], lr=lr, differentiable=True)
+        optimizer = info.optim_cls([p], lr=lr, differentiable=True, **given)
+        if "norms" in optimizer.param_groups[0]:  # else they follow the start
+            optimizer.param_groups[0]["norms"] = [1.5]
         for factor in (1.0, 0.7):
             p.grad = g * factor
             optimizer.step()
         return p
 
     with torch.no_grad():
-        g = torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        g = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     arguments = (start.requires_grad_(), g.requires_grad_(), torch.tensor(0.1).double())
     arguments[2].requires_grad_()
     assert torch.autograd.gradcheck(two_steps, arguments)

@@ -316,6 +316,10 @@ def test_a_checkpoint_calls_nothing_but_schedules_and_changes_nothing_when_refus
         ({"hidim.schedule": "Warmup"}, "steps"),
         ({"hidim.schedule": "Warmup", "steps": -5}, "at least 1"),
         ({"hidim.schedule": "Warmup", 7: 5}, "Warmup"),
+        ('{"hidim.schedule": "os.system"}', "os.system"),
+        ('{"hidim.schedule": "Warmup", "steps": 5, "more": 1}', "more"),
+        ('{"hidim.schedule": "Warmup", "st', "cannot be read"),
+        ('{"hidim.schedule": 7}', "must be text"),
         ({"schedule": "Warmup", "steps": "many"}, "steps"),
         ({"schedule": "Unheard", "steps": 5}, "gamma_2"),
     ]:
@@ -343,6 +347,8 @@ VERSION_01 = [
     ),
     # The one class whose field hid its name: version 0.1 wrote this and could not read it.
     ({"schedule": {"schedule": "Warmup", "steps": 4}}, Complement(Warmup(4))),
+    # What was written between the two versions.
+    ({"hidim.schedule": "PowerLaw", "scale": 1.0, "t_exponent": 0.5}, hidim.PowerLaw(1.0, 0.5)),
     # A user's own, never a schedule.
     ({"schedule": "cosine", "steps": 4}, {"schedule": "cosine", "steps": 4}),
 ]

@@ -68,7 +68,7 @@ def _on_device(
     columns: list[Any] = []
     for c in in_tensor_time(optimizer, group, steps):
         if isinstance(c, list):
-            columns.append([x.to(dtype) for x in c])
+            columns.append([x.to(dtype) if isinstance(x, Tensor) else x for x in c])
         elif c is not None:
             columns.append(torch.as_tensor(c, dtype=dtype, device=steps[0].device))
         else:
@@ -77,8 +77,26 @@ def _on_device(
 
 
 def in_tensor_time(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -> list[Any]:
-    """Count the coming update; coefficients with t as data, so that graphs can be captured."""
+    """Count the coming update; coefficients with t as data, so that graphs can be captured.
+
+    Where parameters lie on several devices each has coefficients of its own, on its device.
+    """
     torch._foreach_add_(steps, 1)
+    devices = [step.device for step in steps]
+    if devices.count(devices[0]) == len(devices):
+        return _at_times(optimizer, group, steps)
+    columns: list[Any] = []
+    for device in dict.fromkeys(devices):
+        places = [i for i, other in enumerate(devices) if other == device]
+        found = _at_times(optimizer, group, [steps[i] for i in places])
+        columns = columns or [[None] * len(steps) for _ in found]
+        for column, c in zip(columns, found, strict=True):
+            for number, i in enumerate(places):
+                column[i] = c[number] if isinstance(c, list) else c
+    return [column if isinstance(column[0], Tensor) else column[0] for column in columns]
+
+
+def _at_times(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -> list[Any]:
     exact = torch.float32 if steps[0].device.type == "mps" else torch.float64
     t = torch.stack(steps).to(exact) - (1 - optimizer.first_time)
     lr = group["lr"]

@@ -53,11 +53,15 @@ def asked(group: dict[str, Any]) -> bool:
     return group.get("gain") == "measured" or group.get("kappa_3") == "auto"
 
 
-def ratio(group: dict[str, Any]) -> Any:
-    """gamma_3 / gamma_2 = min(C / N, 1): a float, or a tensor where the step reads nothing back."""
+def ratio(group: dict[str, Any], t: Any) -> Any:
+    """gamma_3 / gamma_2 = min(C / N, 1): a float, or a tensor where the step reads nothing back.
+
+    It lies where the time `t` lies, if that is a tensor.
+    """
     known = group.get(KNOWN, _START)
     if isinstance(known, Tensor):
-        return (known[2].exp() / known[3]).clamp(max=1.0)
+        known = known.to(t.device) if isinstance(t, Tensor) else known
+        return (known.select(0, 2).exp() / known.select(0, 3)).clamp(max=1.0)
     return min(math.exp(known[2]) / known[3], 1.0)
 
 
@@ -80,7 +84,7 @@ def growth(group: dict[str, Any], t: Any) -> Any:
     """
     factor = group["alpha_scale"] * cooldown_at(group.get("cooldown"), t)
     if asked(group):
-        return factor * ratio(group) * (group["delta"] + t) / group["delta"]
+        return factor * ratio(group, t) * (group["delta"] + t) / group["delta"]
     return factor * (1 + t) ** (1 - group["kappa"])
 
 
@@ -115,7 +119,8 @@ def measure(optimizer: Any) -> None:
         known.copy_(new)
         for z, (g, _) in zip(shadows, views, strict=True):
             # A gradient that is not finite has push 0, and 0 times infinity is no number.
-            z.mul_(keep).add_(torch.where(push != 0, g * push, torch.zeros_like(g)))
+            kept, by = keep.to(z.device), push.to(z.device)
+            z.mul_(kept).add_(torch.where(by != 0, g * by, torch.zeros_like(g)))
     else:
         known = new
         if push:
@@ -153,7 +158,8 @@ def _time(entries: list[dict[str, Any]], on_device: bool) -> Any:
     steps = [entry["step"] for entry in entries]
     if not on_device:
         return max(step.item() for step in steps)
-    return torch.stack(steps).to(_exact(steps[0].device)).max()
+    device = steps[0].device
+    return torch.stack([step.to(device) for step in steps]).to(_exact(device)).max()
 
 
 def _sign(t: Any) -> Any:

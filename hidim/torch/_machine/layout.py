@@ -84,7 +84,8 @@ def narrow_into(
     if seed is None or target.dtype != torch.bfloat16:
         target.copy_(value)
     else:
-        target.copy_(_stochastically_rounded(value, seed, noises))
+        rounded = _stochastically_rounded(value, seed, noises)  # a graph breaks between the two
+        target.copy_(rounded)
 
 
 @outside_graphs
@@ -102,6 +103,11 @@ def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[A
     # bfloat16 is float32 without its last 16 bits: add noise below them, then cut.
     bits = (value.contiguous().view(torch.int32) + noise) & -65536
     return torch.where(torch.isfinite(value), bits.view(torch.float32), value)
+
+
+def on_device(device: torch.device, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The numbers among `values` as they are, tensors (a rate, a measured gain) on `device`."""
+    return tuple([x.to(device) if isinstance(x, Tensor) else x for x in values])
 
 
 def bucket(

@@ -87,7 +87,7 @@ class MomentumFamily(HidimOptimizer):
         decay = (1 - forgetting) * s / before
         momentum = None
         rates = frozenset(group.get("rates", _RATES))
-        real = rates == _RATES and not isinstance(t, Tensor)
+        real = rates == _RATES and not isinstance(t, Tensor) and not isinstance(gamma_3, Tensor)
         if real and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
             momentum = gamma_3 / gamma_2 / s
         kept = 1.0
@@ -193,17 +193,19 @@ def _scale_block(member: Any, values: tuple[Any, ...], block: int) -> tuple[floa
 def _scale_tensor(member: Any, values: tuple[Any, ...], t: Tensor) -> Tensor:
     """s_t for a vector of times, without reading them back."""
     back = torch.arange(_WINDOW, dtype=t.dtype, device=t.device)
-    times = t[:, None] - back  # (parameters, window)
+    times = t.unsqueeze(1) - back  # (parameters, window)
     group = dict(zip(member.scale_keys, values, strict=True))
     _, gamma_2, gamma_3, forgetting = (
         x * torch.ones_like(times) for x in member.rule(group, times.clamp(min=0))
     )
-    plain = ~((gamma_2 > 0) & (gamma_3 > 0) & (forgetting <= 1)) | (times < 0)
+    moving = (gamma_2 > 0) & (gamma_3 > 0) & (forgetting <= 1) & (times >= 0)
+    plain = moving.logical_not()
     start = (forgetting >= 1) | (times <= 0)
     log_keep = torch.log1p(-torch.where(start, torch.zeros_like(times), forgetting))
     ratio = torch.where(plain, torch.ones_like(times), gamma_3 / gamma_2)
     term = torch.log(ratio) - log_keep
-    going = torch.cumprod((~(plain | start)).to(t.dtype), dim=1)
-    alive = torch.cat([torch.ones_like(going[:, :1]), going[:, :-1]], dim=1)
+    going = torch.cumprod((plain | start).logical_not().to(t.dtype), dim=1)
+    first = torch.ones_like(t).unsqueeze(1)
+    alive = torch.cat([first, going.narrow(1, 0, _WINDOW - 1)], dim=1)
     kept = torch.where(plain, torch.zeros_like(term), term)
     return torch.exp((kept * alive * 0.5 ** (back + 1)).sum(dim=1))

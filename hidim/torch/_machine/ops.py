@@ -68,3 +68,8 @@ def foreach_shift(xs: Tensors, value: Any) -> None:
 def minus(factor: Any) -> Any:
     """-factor, entry by entry for a list."""
     return [-f for f in factor] if isinstance(factor, list) else -factor
+
+
+def complement(factor: Any) -> Any:
+    """1 - factor, entry by entry for a list."""
+    return [1 - f for f in factor] if isinstance(factor, list) else 1 - factor

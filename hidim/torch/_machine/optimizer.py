@@ -1,23 +1,15 @@
-"""What do all optimizers here share? Groups, counting of updates, path choice, checkpoints.
+"""What do all optimizers here share? Groups, state, counting of updates, steps, checkpoints.
 
-A rule says how its coefficients follow from a group and the time t (`coefficients`) and how one
-update uses them, three times: on one parameter (`single`, the rule as written), on lists
-(`foreach`) and in one pass over memory (`fused`, where there is one). The rest is here:
-
-* state per parameter: `step`, the number of updates so far, and the rule's `buffers`;
-* t is a Python float, one per distinct `step`; under `capturable=True` and `torch.compile` it is
-  a tensor with one entry per parameter, so that time is data and nothing recompiles;
-* complex parameters are updated as pairs of reals, DTensors as their local shards;
-* bfloat16 and float16 are widened to float32 for the arithmetic and rounded once at the end.
+State per parameter is `step`, the number of updates so far, and the rule's `buffers`. How a group
+is updated by a rule is in `rule.py`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,35 +18,21 @@ from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
-from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time
-from hidim.torch._machine.layout import (
-    LOW,
-    as_stored,
-    bucket,
-    narrow_into,
-    real_view,
-    uniform,
-    widen,
-)
+from hidim.torch._machine.compiled import coefficients_as_data
+from hidim.torch._machine.layout import real_view
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
-from hidim.torch._machine.paths import choose_path, slices
-from hidim.torch._machine.plain import to_plain
+from hidim.torch._machine.plain import attached, to_plain
+from hidim.torch._machine.rule import Rule
 
-_LOW = frozenset(LOW)
-Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
 Params = Iterable[Any]
 
 
-class HidimOptimizer(torch.optim.Optimizer):
+class HidimOptimizer(Rule, torch.optim.Optimizer):
     """Base of the optimizers; a rule implements `coefficients`, `single` and `foreach`.
 
     Every argument of the constructor is an entry of each parameter group and can be given per
     group; nothing is read from the optimizer itself.
     """
-
-    buffers: ClassVar[tuple[str, ...]] = ()
-    # The DANA family counts t from 0 (the updates done), the ADANA family from 1.
-    first_time: ClassVar[int] = 0
 
     def __init__(self, params: Params, options: dict[str, Any]) -> None:
         skip = ("self", "params", "__class__")
@@ -62,33 +40,6 @@ class HidimOptimizer(torch.optim.Optimizer):
         check_group(options)  # before the parameters are looked at, as torch does
         self._clocks: dict[int, Clock] = defaultdict(Clock)  # of the groups, by identity
         super().__init__(params, options)
-
-    # --- what a rule implements ---------------------------------------------------------------
-
-    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Coefficient, ...]:
-        """The numbers one update needs; `t` is a float or a tensor with one time per parameter."""
-        raise NotImplementedError
-
-    def single(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
-    ) -> None:
-        """Update one parameter and its buffers in place."""
-        raise NotImplementedError
-
-    def foreach(
-        self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
-    ) -> None:
-        """Update lists of parameters of one device and dtype in place."""
-        raise NotImplementedError
-
-    def fused(
-        self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
-    ) -> list[int]:
-        """Update in one pass what can be; return the positions left for `foreach`."""
-        return list(range(len(ps)))
-
-    def before_group(self, group: dict[str, Any]) -> None:
-        """Called before a group is updated."""
 
     # --- groups -------------------------------------------------------------------------------
 
@@ -105,6 +56,9 @@ class HidimOptimizer(torch.optim.Optimizer):
 
     def _complete(self, group: dict[str, Any]) -> None:
         """Fill in what a new group leaves to be computed."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**attached(self), **super().__getstate__()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -233,154 +187,3 @@ class HidimOptimizer(torch.optim.Optimizer):
         if dtype is None:
             return torch.float32 if p.dtype == torch.float16 else p.dtype
         return dtype.to_complex() if p.is_complex() else dtype
-
-    def _step_group(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        steps: list[Tensor],
-        state: list[list[Tensor]],
-    ) -> None:
-        self.before_group(group)
-        compiling = torch.compiler.is_compiling()
-        alike = not compiling and uniform(params, grads, state)
-        if not alike:
-            if not compiling:
-                params, grads, state = as_stored(
-                    params, grads, state, local=not group["differentiable"]
-                )
-            params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
-            state = [[real_view(b) for b in tensors] for tensors in state]
-        if compiling or group["capturable"]:
-            columns = in_tensor_time(self, group, steps)
-            self._update_by(group, params, grads, state, columns, steps)
-            return
-        before = self.first_time - 1
-        times = [count + before for count in self.clock(group).advance(steps)]
-        path = choose_path(group, params)
-        lr = group["lr"]
-        if isinstance(lr, Tensor):
-            on_host = lr.device.type == "cpu" and not lr.requires_grad
-            lr = lr.item() if on_host else lr.reshape(())
-        if path == "single":
-            cache = {t: self.coefficients(group, t, lr) for t in set(times)}
-            for i, t in enumerate(times):
-                one = [tensors[i] for tensors in state]
-                self._update_one(group, params[i], grads[i], one, cache[t], (t, i))
-            return
-        if alike and times.count(times[0]) == len(times):
-            everything = range(len(times))
-            self._update_bucket(group, path, params, grads, state, times[0], lr, everything)
-            return
-        for (_, _, _, t), indices in bucket(params, grads, state, times).items():
-            ps, gs = [params[i] for i in indices], [grads[i] for i in indices]
-            bs = [[tensors[i] for i in indices] for tensors in state]
-            self._update_bucket(group, path, ps, gs, bs, t, lr, indices)
-
-    def _update_bucket(
-        self,
-        group: dict[str, Any],
-        path: str,
-        ps: list[Tensor],
-        gs: list[Tensor],
-        bs: list[list[Tensor]],
-        t: float,
-        lr: Any,
-        places: Sequence[int],
-    ) -> None:
-        """Update tensors of one device, dtype and time; `places` are theirs in the group."""
-        c = self.coefficients(group, t, lr)
-        if path == "fused" and not group["stochastic_rounding"]:
-            left = self.fused(group, ps, gs, bs, c)
-            if not left:
-                return
-            ps, gs = [ps[i] for i in left], [gs[i] for i in left]
-            bs = [[tensors[i] for i in left] for tensors in bs]
-            places = [places[i] for i in left]
-        self._update_many(group, ps, gs, bs, c, (t, places))
-
-    def _update_by(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        state: list[list[Tensor]],
-        columns: list[Any],
-        steps: list[Tensor],
-    ) -> None:
-        """The same updates by coefficients that are data."""
-        if choose_path(group, params) == "single":
-            for i, p in enumerate(params):
-                c = tuple(column[i] if isinstance(column, list) else column for column in columns)
-                self._update_one(group, p, grads[i], [b[i] for b in state], c, (steps[i], i))
-        else:
-            key = (steps[0], range(len(params)))
-            self._update_many(group, params, grads, state, columns, key)
-
-    def _update_one(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any, key: Any
-    ) -> None:
-        if group["maximize"]:
-            g = -g
-        wide_p, wide_state = widen(p), [widen(b) for b in state]
-        self.single(group, wide_p, widen(g), wide_state, c)
-        self._narrow(group, [p, *state], [wide_p, *wide_state], key, {})
-
-    def _update_many(
-        self,
-        group: dict[str, Any],
-        ps: list[Tensor],
-        gs: list[Tensor],
-        state: list[list[Tensor]],
-        c: Any,
-        key: Any,
-    ) -> None:
-        if torch.compiler.is_compiling():  # which makes loops of its own
-            self._update_piece(group, ps, gs, state, c, key, {})
-            return
-        t, places = key
-        noises: dict[Any, Any] = {}
-        ordered = group["stochastic_rounding"]
-        for which, few_ps, few_gs, few_state in slices(ps, gs, state, ordered=ordered):
-            own = [[x[i] for i in which] if isinstance(x, list) else x for x in c]
-            few_key = (t, [places[i] for i in which])
-            self._update_piece(group, few_ps, few_gs, few_state, own, few_key, noises)
-
-    def _update_piece(
-        self,
-        group: dict[str, Any],
-        ps: list[Tensor],
-        gs: list[Tensor],
-        state: list[list[Tensor]],
-        c: Any,
-        key: Any,
-        noises: dict[Any, Any],
-    ) -> None:
-        if group["maximize"]:
-            gs = list(torch._foreach_neg(gs))
-        if _LOW.isdisjoint([x.dtype for x in chain(ps, gs, *state)]):
-            self.foreach(group, ps, gs, state, c)
-            return
-        wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
-        wide_state = [[widen(b) for b in tensors] for tensors in state]
-        self.foreach(group, wide_ps, wide_gs, wide_state, c)
-        t, places = key
-        for i, place in enumerate(places):
-            old = [ps[i], *(tensors[i] for tensors in state)]
-            new = [wide_ps[i], *(tensors[i] for tensors in wide_state)]
-            self._narrow(group, old, new, (t, place), noises)
-
-    def _narrow(
-        self,
-        group: dict[str, Any],
-        old: list[Tensor],
-        new: list[Tensor],
-        key: tuple[Any, int],
-        noises: dict[Any, Any],
-    ) -> None:
-        """Round widened results back into what is stored, once; nothing to do for float32."""
-        for slot, (target, value) in enumerate(zip(old, new, strict=True)):
-            if value is not target:
-                seed = (*key, slot) if group["stochastic_rounding"] else None
-                narrow_into(target, value, seed, noises)

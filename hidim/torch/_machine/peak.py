@@ -18,8 +18,10 @@ from hidim.torch._machine.options import number
 
 def begin(group: dict[str, Any]) -> None:
     """Note in a new group whether its peak was given; a given peak of 0 is refused."""
-    if group["peak_lr"] is None:
-        group["peak_lr"], group["peak_given"] = number(group["lr"]), False
+    # Always there, since torch.distributed.checkpoint loads no key that is not.
+    group["peak_given"], group["peak_from"] = group["peak_lr"] is not None, None
+    if not group["peak_given"]:
+        group["peak_lr"] = number(group["lr"])
     elif group["omega"] > 0 and group["peak_lr"] == 0:
         raise ValueError(
             "`peak_lr` must be positive when omega > 0: the decay is lr/peak_lr. Leave it out to "

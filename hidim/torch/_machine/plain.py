@@ -1,13 +1,15 @@
-"""Schedules as plain data in a checkpoint, so that `torch.load(weights_only=True)` reads it.
+"""What of an optimizer goes into a checkpoint, and how: plain data, for `weights_only=True`.
 
-A schedule in a parameter group is saved as {"hidim.schedule": the name of its class, its fields}
-and rebuilt on loading; everything else passes unchanged. Only a class of schedules that this
-process has defined is ever called with what a checkpoint says.
+A schedule in a parameter group is saved as the JSON text of {"hidim.schedule": the name of its
+class, its fields} and rebuilt on loading; everything else passes unchanged. Text, since dicts and
+tuples are cut up by torch.distributed.checkpoint, which then cannot load them where a number is.
+Only a class of schedules that this process has defined is ever called with what a checkpoint says.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from hidim.algorithms.schedule_classes import find_known, known_as
 from hidim.algorithms.schedules import Complement, Schedule
 
 _TAG = "hidim.schedule"  # no identifier, so never the name of a field
+_TEXT = f'{{"{_TAG}": '  # such text; dicts of this kind were written for a while
 _OLD_TAG = "schedule"  # of version 0.1, which knew these:
 _OLD_NAMES = {
     "Constant", "PowerLaw", "Forgetting", "NesterovWeight", "AverageWeight", "Warmup", "Cosine",
@@ -25,19 +28,19 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def to_plain(value: Any) -> Any:
-    """`value` with every schedule and NumPy scalar inside replaced by plain data.
+    """`value` with every schedule inside replaced by text, and NumPy scalars by numbers.
 
     Raises:
         ValueError: a schedule that plain data cannot say; the remedy is in the message.
 
     >>> from hidim.algorithms.schedules import PowerLaw
     >>> to_plain(PowerLaw(1.0, 0.5))
-    {'hidim.schedule': 'PowerLaw', 'scale': 1.0, 't_exponent': 0.5}
+    '{"hidim.schedule": "PowerLaw", "scale": 1.0, "t_exponent": 0.5}'
     """
     if isinstance(value, Schedule):
         plain = _described(value)
-        _refuse_changed(value, plain)
-        return plain
+        _refuse_changed(plain)
+        return json.dumps(plain)
     if isinstance(value, np.generic):
         return value.item()
     return _each(to_plain, value)
@@ -50,6 +53,8 @@ def from_plain(value: Any) -> Any:
         ValueError: a schedule of a class that this process does not know, or whose fields do not
             fit it.
     """
+    if isinstance(value, str) and value.startswith(_TEXT):
+        return from_plain(_as_tuples(_read(value)))
     if not isinstance(value, dict):
         return _each(from_plain, value)
     if _TAG in value:
@@ -62,10 +67,37 @@ def from_plain(value: Any) -> Any:
     return _each(from_plain, value)
 
 
+def attached(optimizer: Any) -> dict[str, Any]:
+    """What copies and pickles of an optimizer bring along though it is no part of its state.
+
+    Everything public that somebody put on it, the reasons of `from_adamw` for example. Functions
+    stay behind: schedulers and profilers put their own `step` over the optimizer's.
+    """
+    return {
+        name: value
+        for name, value in vars(optimizer).items()
+        if not name.startswith("_") and not callable(value)
+    }
+
+
 def _each(change: Any, value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(change(item) for item in value)
     return {key: change(item) for key, item in value.items()} if type(value) is dict else value
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"the schedule {text!r} cannot be read: {error}") from None
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists as the tuples they were: a schedule with lists would be refused."""
+    if isinstance(value, list):
+        return tuple(_as_tuples(item) for item in value)
+    return _each(_as_tuples, value)
 
 
 def _made(name: Any, fields: dict[str, Any]) -> Schedule:
@@ -79,6 +111,13 @@ def _made(name: Any, fields: dict[str, Any]) -> Schedule:
         raise ValueError(f"the schedule {name} cannot be made of its fields: {error}") from None
 
 
+def _within(value: Any) -> Any:
+    """A field as plain data, a schedule in it as a dict."""
+    if isinstance(value, Schedule):
+        return _described(value)
+    return value.item() if isinstance(value, np.generic) else _each(_within, value)
+
+
 def _described(schedule: Schedule) -> dict[str, Any]:
     """Name of the class and fields, of which nothing need be looked up or run to be read."""
     kind = type(schedule)
@@ -90,7 +129,7 @@ def _described(schedule: Schedule) -> dict[str, Any]:
     plain: dict[str, Any] = {_TAG: name}
     for field in dataclasses.fields(schedule):
         if field.init:  # the others follow from these
-            value = to_plain(getattr(schedule, field.name))
+            value = _within(getattr(schedule, field.name))
             _refuse_objects(name, field.name, value)
             plain[field.name] = value
     return plain
@@ -106,10 +145,11 @@ def _refuse_objects(name: str, field: str, value: Any) -> None:
         raise _refusal(name, f"its field `{field}` holds a {type(value).__name__}")
 
 
-def _refuse_changed(schedule: Schedule, plain: dict[str, Any]) -> None:
+def _refuse_changed(plain: dict[str, Any]) -> None:
     try:
-        same = _described(from_plain(plain)) == plain
-    except ValueError as error:
+        again = from_plain(_as_tuples(json.loads(json.dumps(plain))))
+        same = _described(again) == _as_tuples(plain)
+    except (TypeError, ValueError) as error:
         raise _refusal(plain[_TAG], f"its fields do not make it again ({error})") from None
     if not same:
         raise _refusal(plain[_TAG], "what is made of its fields has others")

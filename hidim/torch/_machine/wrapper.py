@@ -13,7 +13,7 @@ from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
-from hidim.torch._machine.plain import from_plain, to_plain
+from hidim.torch._machine.plain import attached, from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
 _OPTIONAL = {*FLAGS, *LATER, "amsgrad", "decoupled_weight_decay", "nesterov"}
@@ -119,7 +119,7 @@ class Wrapper(torch.optim.Optimizer):
                 yield group, params
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "base": self.base}
+        return {**attached(self), **super().__getstate__(), "base": self.base}
 
     def state_dict(self) -> dict[str, Any]:
         """The wrapped optimizer's state_dict with the wrapper's options in the groups."""
