@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,27 @@ def test_the_report_of_the_stored_runs_is_the_one_shown(name, capsys):
     for now, then in zip(capsys.readouterr().out.split(), shown, strict=True):
         # Fits end in the last digit shown where another BLAS rounds otherwise.
         assert now == then or number(now) == pytest.approx(number(then), rel=2e-3, abs=2e-5)
+
+
+def test_the_page_on_networks_is_what_its_stored_runs_say():
+    pytest.importorskip("torch")
+    pytest.importorskip("pyarrow")
+    from hidim.lab.reports.measured import measured_runs
+
+    page = (STORED.parent / "benchmarks" / "lab-networks.md").read_text(encoding="utf-8")
+    ends: dict[str, dict[int, float]] = {"transformer": {}, "modern": {}}
+    rates = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if cells[0] in ends and len(cells) == 6:
+            rates[cells[0]] = float(cells[4])
+    usual = {"mlp": "swiglu", "norm": "rms", "positions": "rotary", "qk_norm": True, "head": "tied"}
+    for run in measured_runs(STORED / "lab-networks.parquet"):
+        s = run.settings
+        whole = s.model == "transformer" or all(getattr(s, k) == v for k, v in usual.items())
+        if whole and s.seed < 3 and s.lr == rates[s.model]:
+            ends[s.model][s.seed] = run.final / math.log(2)
+    gaps = [ends["transformer"][seed] - ends["modern"][seed] for seed in range(3)]
+    for values in (*(list(one.values()) for one in ends.values()), gaps):
+        assert f"{statistics.mean(values):.4f} ± " in page
+    assert min(gaps) > 0.03
