@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,27 @@ def test_every_number_in_the_tables_over_horizons_stands_in_a_report():
 
 def number(word: str) -> float:
     return float(word.strip("±,()*°;:").replace(",", ""))
+
+
+def test_the_page_on_networks_is_what_its_stored_runs_say():
+    pytest.importorskip("torch")
+    pytest.importorskip("pyarrow")
+    from hidim.lab.reports.measured import measured_runs
+
+    page = (STORED.parent / "benchmarks" / "lab-networks.md").read_text(encoding="utf-8")
+    ends: dict[str, dict[int, float]] = {"transformer": {}, "modern": {}}
+    rates = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if cells[0] in ends and len(cells) == 6:
+            rates[cells[0]] = float(cells[4])
+    usual = {"mlp": "swiglu", "norm": "rms", "positions": "rotary", "qk_norm": True, "head": "tied"}
+    for run in measured_runs(STORED / "lab-networks.parquet"):
+        s = run.settings
+        whole = s.model == "transformer" or all(getattr(s, k) == v for k, v in usual.items())
+        if whole and s.seed < 3 and s.lr == rates[s.model]:
+            ends[s.model][s.seed] = run.final / math.log(2)
+    gaps = [ends["transformer"][seed] - ends["modern"][seed] for seed in range(3)]
+    for values in (*(list(one.values()) for one in ends.values()), gaps):
+        assert f"{statistics.mean(values):.4f} ± " in page
+    assert min(gaps) > 0.03

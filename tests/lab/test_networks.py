@@ -110,7 +110,10 @@ def test_all_choices_together_build_and_learn():
     generator = torch.Generator().manual_seed(0)
     windows = torch.randint(0, 11, (2, 7), generator=generator)
     for values in itertools.product(*CHOICES.values()):
-        shape = Shape("modern", 11, 8, 1, 6, 2, **dict(zip(CHOICES, values, strict=True)))
+        choices = dict(zip(CHOICES, values, strict=True))
+        if choices["parametrization"] == "mup":
+            continue  # completep is that and more
+        shape = Shape("modern", 11, 8, 1, 6, 2, **choices)
         model = build(shape)
         next_token_loss(model, windows).backward()
         assert all(p.grad is not None for p in model.parameters())

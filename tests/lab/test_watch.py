@@ -137,7 +137,7 @@ def test_a_modern_run_is_killed_and_resumed_to_the_bit(modern, tmp_path):
 
 
 def test_rows_count_tokens_under_a_ramp_and_say_what_was_clipped(modern, tmp_path):
-    bounds = {}
+    modern, bounds = modern.replace(steps=15), {}
     for clip in (1e9, 1e-9, 0.0):
         folder = tmp_path / str(clip)
         result = train(modern.replace(clip=clip), folder)
@@ -152,7 +152,7 @@ def test_rows_count_tokens_under_a_ramp_and_say_what_was_clipped(modern, tmp_pat
         assert (
             ("update_to_weight" in row) == ("validation_loss" in row) == ("momentum_share" in row)
         )
-    assert set(range(7, 40, 7)) <= {row["step"] for row in bounds[0.0]}
+    assert {7, 14} <= {row["step"] for row in bounds[0.0]}
     curve = RunFolder(tmp_path / "1e-09").curve()
     assert curve.columns["clipped"][-1] == 1.0
     assert 0 < curve.columns["update_to_weight"][-1] < 1
@@ -201,6 +201,7 @@ def test_compiled_and_bfloat16_runs_resume_to_the_bit_across_a_ramp(change, mode
 
 
 def test_log_every_changes_no_number(small, tmp_path):
+    small = small.replace(steps=12)
     often = train(small.replace(log_every=1), tmp_path / "often")
     few = train(small, tmp_path / "few")
     assert often.validation_loss == few.validation_loss
