@@ -1,0 +1,293 @@
+"""One run: who computes the gradients, and who counts them? The harness, not the method.
+
+The model, its batches and the held-out data are in this process; the method sits in another
+(seat.py), which sees the weights and gradients alone, and asks. A gradient more than the run has,
+a reach for data, a step without a gradient: refused by name (refusals.py). NaN is no error: the
+run has diverged, and its value is infinite.
+The same task, method, settings and seed give the same value to the last bit on the same type of
+machine: one thread, generators seeded by task, role and index, never by a method's name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from hidim.contest.entries import Reference, Setting, Task, load
+from hidim.contest.refusals import KINDS, Broken, OverBudget, Refused, Silent
+from hidim.contest.seat import arrays
+
+PATIENCE = 120.0  # seconds for one step: a busy machine is no cheat
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a run was, as the harness counted it.
+
+    Attributes:
+        value: on held-out data after the last step; inf if it diverged.
+        status: "ok" or "diverged".
+        gradients: how many were computed.
+        tokens: tokens, rows or images in them.
+        weights: sixteen hexadecimal digits of the last weights.
+        data: fingerprint of the task's data.
+        seconds: CPU time of harness and method.
+    """
+
+    value: float
+    status: str
+    gradients: int
+    tokens: int
+    weights: str
+    data: str
+    seconds: float
+
+
+class Seats:
+    """The process that forks a seat for every run."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(filter(None, [*sys.path, os.getcwd()]))
+        one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hidim.contest.seat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=os.environ | one | {"PYTHONPATH": path},
+            start_new_session=True,
+        )
+        self._buffer = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether it still works."""
+        return self._process.poll() is None
+
+    def tell(self, **message: Any) -> None:
+        """Send a message."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # the next `hear` says so
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    def hear(self, seconds: float) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            Silent: none came in time.
+            Broken: the process has died, or says what is no message.
+        """
+        stream = self._process.stdout
+        assert stream is not None
+        until = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            ready = select.select([stream], [], [], max(until - time.monotonic(), 0.0))[0]
+            if not ready:
+                raise Silent(f"no answer in {seconds:g} s")
+            part = os.read(stream.fileno(), 65536)
+            if not part:
+                raise Broken("its process died")
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            heard = json.loads(line)
+        except ValueError:
+            heard = None
+        if not isinstance(heard, dict):
+            raise Broken("it wrote to the harness's own pipe")
+        return heard
+
+    def close(self) -> None:
+        """End the process and whatever it forked."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+
+_open: list[Seats] = []
+
+
+def _seats() -> Seats:
+    while _open and not _open[0].open:
+        _open.pop().close()
+    if not _open:
+        _open.append(Seats())
+    return _open[0]
+
+
+@atexit.register
+def _leave() -> None:
+    while _open:
+        _open.pop().close()
+
+
+@cache
+def setting_of(place: str) -> Setting:
+    """The data of the task at that place, loaded once in a process."""
+    task: Task = load(place)
+    return task.load()
+
+
+def play(
+    task: Reference,
+    method: Reference,
+    values: Mapping[str, Any],
+    *,
+    steps: int,
+    seed: int,
+    patience: float = PATIENCE,
+) -> Played:
+    """Train once and look at the held-out data once.
+
+    Args:
+        task: what is learned.
+        method: who learns it.
+        values: a point of its space.
+        steps: gradients.
+        seed: of the weights, the batches and the method's own generator.
+        patience: seconds that a step may take.
+
+    Raises:
+        Refused: the method left the rules; the class says how.
+    """
+    begun = time.process_time()
+    torch.set_num_threads(1)
+    entry: Task = task.entry
+    with torch.random.fork_rng(devices=[]):
+        setting = setting_of(task.place)
+        torch.manual_seed(seed)
+        model = setting.model()
+        job = {
+            "place": method.place,
+            "values": dict(values),
+            "steps": steps,
+            "seed": int(hashlib.sha256(f"method {seed}".encode()).hexdigest()[:8], 16),
+            **_described(model, entry.output),
+        }
+        try:
+            lost, count, used = _train(model, setting, job, seed, patience)
+        except Refused as refusal:
+            raise type(refusal)(f"method {method.name} on {task.name}: {refusal}") from None
+        value = math.inf
+        if not lost:
+            model.eval()
+            with torch.no_grad():
+                value = setting.value(model)
+    fine = math.isfinite(value)
+    return Played(
+        value if fine else math.inf,
+        "ok" if fine else "diverged",
+        count,
+        count * setting.tokens,
+        _fingerprint(model),
+        setting.fingerprint,
+        time.process_time() - begun + used,
+    )
+
+
+def _described(model: nn.Module, output: Sequence[str]) -> dict[str, Any]:
+    tables = {
+        id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)
+    }
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+
+    def kind(name: str, p: nn.Parameter) -> str:
+        if p.ndim < 2:
+            return "vector"
+        return "output" if name in output else "embedding" if id(p) in tables else "matrix"
+
+    return {
+        "names": [name for name, _ in named],
+        "kinds": [kind(name, p) for name, p in named],
+        "shapes": [list(p.shape) for _, p in named],
+    }
+
+
+def _train(
+    model: nn.Module, setting: Setting, job: dict[str, Any], seed: int, patience: float
+) -> tuple[bool, int, float]:
+    """Whether it diverged, gradients, CPU seconds of the seat."""
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    handle, path = tempfile.mkstemp(prefix="hidim-contest-", dir=shared)
+    os.close(handle)
+    seats = _seats()
+    try:
+        _share(model, path, job["shapes"])
+        seats.tell(path=path, **job)
+        if "seated" not in seats.hear(patience):
+            raise Broken("it did not sit down")
+    except Refused:
+        _leave()
+        raise
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+    try:
+        return _answer(model, setting, job["steps"], seats, seed, patience)
+    except BaseException:
+        _leave()  # whatever it still does ends here
+        raise
+
+
+def _share(model: nn.Module, path: str, shapes: Sequence[Sequence[int]]) -> None:
+    """Move weights and gradients into the arrays that the seat sees too."""
+    values, grads = arrays(path, shapes)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for p, value, grad in zip(learned, values, grads, strict=True):
+            value.copy_(p)
+            p.data, p.grad = value, grad
+
+
+def _answer(
+    model: nn.Module, setting: Setting, steps: int, seats: Seats, seed: int, patience: float
+) -> tuple[bool, int, float]:
+    generator = torch.Generator().manual_seed(seed + 1)
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    count, lost, done = 0, False, False
+    while True:
+        heard = seats.hear(patience)
+        if "exit" in heard:
+            if not (done or lost):
+                raise Broken(f"its process ended by itself (exit code {heard['exit']})")
+            return lost, count, float(heard["seconds"])
+        if "refused" in heard:
+            raise KINDS.get(str(heard["refused"]), Broken)(str(heard.get("reason"))[:300])
+        if "done" in heard:
+            done = True
+        elif count == steps or done:
+            raise OverBudget(f"asked for gradient {count + 1} of {steps}")
+        elif not lost:
+            torch._foreach_zero_(grads)
+            loss = setting.loss(model, generator)
+            loss.backward()
+            count += 1
+            lost = not math.isfinite(loss.item())
+            seats.tell(**({"stop": "diverged"} if lost else {"loss": loss.item()}))
+
+
+def _fingerprint(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for p in model.parameters():
+        digest.update(p.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
