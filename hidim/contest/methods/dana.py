@@ -1,7 +1,7 @@
 """The DANA and ADANA families, hidim.torch's.
 
 Centres are the sources': kappa .85, delta 8, omega 4, t_0 a tenth of the run (arXiv 2505.16098,
-2602.05298). Log-time decay is on where the name says so, and for MK4 and Star, whose authors use
+2602.05298), and AdamW's range of rates. Log-time decay is on where the name says so, and for MK4 and Star, whose authors use
 it; DANA-decaying takes SGD's range of rates, moved up by three since it has no heavy ball.
 """
 
@@ -14,7 +14,7 @@ import hidim.torch as optimizers
 from hidim.contest.entries import Method, Weight
 from hidim.contest.spaces import Linear, Log, Range
 
-_SPACE: dict[str, Range] = {"lr": Log(1e-5, 1e-2), "kappa": Linear(0.7, 1.0)}
+_SPACE: dict[str, Range] = {"lr": Log(3e-5, 3e-2), "kappa": Linear(0.7, 1.0)}
 _LOG_TIME: dict[str, Range] = {**_SPACE, "omega": Log(1.0, 16.0)}
 
 

@@ -9,5 +9,10 @@ TASKS = Table(
     Task,
     {
         "least-squares": f"{_HERE}.least_squares:TASK",
+        "rows-mlp": f"{_HERE}.rows:TASK",
+        "words-zipf": f"{_HERE}.words:TASK",
+        "images-cnn": f"{_HERE}.images:TASK",
+        "text-lstm": f"{_HERE}.text:LSTM",
+        "text-transformer": f"{_HERE}.text:TRANSFORMER",
     },
 )
