@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hidim.cli.numbers import count
+from hidim.cli.numbers import count, number
 from hidim.cli.output import add_output_flags, check_outputs, hand_back, step_text, table
 from hidim.support.checks import whole
 from hidim.support.extras import require
@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--store", metavar="FILE", help="also write all rows to FILE, in Parquet")
     group.add_argument("--page", metavar="FILE", help="also write the leaderboard, with figures")
     group.add_argument("--workers", type=count, default=1, metavar="N", help="processes (1)")
-    group.add_argument("--scale", type=float, default=1.0, help=argparse.SUPPRESS)
+    group.add_argument(
+        "--scale", type=number, default=1.0, metavar="X", help="times every task's steps, to try"
+    )
     add_output_flags(parser, plot=False)
 
 
@@ -154,7 +156,7 @@ def _report(
 
     answer = answer_of(rows, plan)
     if args.page is not None:
-        write_page(Path(args.page), rows, answer)
+        write_page(Path(args.page), answer)
     keys = ("task", "method", "mean", "stderr", "score", "meets", "tuned", "diverged", "seconds")
     return hand_back(
         args,

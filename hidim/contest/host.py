@@ -64,6 +64,8 @@ class Seats:
     """The process that forks a seat for every run."""
 
     def __init__(self) -> None:
+        if not hasattr(os, "fork"):
+            raise ValueError("a contest needs Linux or macOS: every run is a forked process.")
         path = os.pathsep.join(filter(None, [*sys.path, os.getcwd()]))
         one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
@@ -113,6 +115,19 @@ class Seats:
         if not isinstance(heard, dict):
             raise Broken("it wrote to the harness's own pipe")
         return heard
+
+    def pushed_back(self, message: dict[str, Any]) -> None:
+        """Hear it once more."""
+        self._buffer = json.dumps(message).encode() + b"\n" + self._buffer
+
+    def left(self) -> bool:
+        """Whether the one who was refused has left by itself, and another may sit."""
+        try:
+            while "exit" not in self.hear(1.0):
+                pass
+        except Refused:
+            return False
+        return True
 
     def close(self) -> None:
         """End the process and whatever it forked."""
@@ -234,19 +249,14 @@ def _train(
     try:
         _share(model, path, job["shapes"])
         seats.tell(path=path, **job)
-        if "seated" not in seats.hear(patience):
-            raise Broken("it did not sit down")
-    except Refused:
-        _leave()
+        return _answer(model, setting, job["steps"], seats, seed, patience)
+    except BaseException as error:
+        if not (isinstance(error, Refused) and seats.left()):
+            _leave()  # whatever it still does ends here
         raise
     finally:
         with suppress(FileNotFoundError):
             os.unlink(path)
-    try:
-        return _answer(model, setting, job["steps"], seats, seed, patience)
-    except BaseException:
-        _leave()  # whatever it still does ends here
-        raise
 
 
 def _share(model: nn.Module, path: str, shapes: Sequence[Sequence[int]]) -> None:
@@ -269,13 +279,17 @@ def _answer(
         heard = seats.hear(patience)
         if "exit" in heard:
             if not (done or lost):
+                seats.pushed_back(heard)
                 raise Broken(f"its process ended by itself (exit code {heard['exit']})")
             return lost, count, float(heard["seconds"])
         if "refused" in heard:
             raise KINDS.get(str(heard["refused"]), Broken)(str(heard.get("reason"))[:300])
         if "done" in heard:
             done = True
+        elif "seated" in heard:
+            continue
         elif count == steps or done:
+            seats.tell(stop="OverBudget")
             raise OverBudget(f"asked for gradient {count + 1} of {steps}")
         elif not lost:
             torch._foreach_zero_(grads)

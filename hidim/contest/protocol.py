@@ -18,7 +18,7 @@ from typing import Any
 from hidim.contest.entries import Reference
 from hidim.contest.rows import Run, compute, seed_of
 from hidim.contest.spaces import points
-from hidim.support.checks import whole
+from hidim.support.checks import positive, whole
 from hidim.support.stores import Store
 from hidim.support.tasks import run_tasks
 
@@ -50,6 +50,7 @@ class Protocol:
     def __post_init__(self) -> None:
         points({}, self.points)
         whole("seeds", self.seeds, minimum=2)
+        positive("scale", self.scale)
         if not self.lengths or self.lengths[0] != 1 or not all(0 < x <= 1 for x in self.lengths):
             raise ValueError(f"`lengths` must be shares that begin with 1, got {self.lengths}.")
 

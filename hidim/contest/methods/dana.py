@@ -1,8 +1,9 @@
 """The DANA and ADANA families, hidim.torch's.
 
 Centres are the sources': kappa .85, delta 8, omega 4, t_0 a tenth of the run (arXiv 2505.16098,
-2602.05298), and AdamW's range of rates. Log-time decay is on where the name says so, and for MK4 and Star, whose authors use
-it; DANA-decaying takes SGD's range of rates, moved up by three since it has no heavy ball.
+2602.05298), and AdamW's range of rates. Log-time decay is on where the name says so, and for MK4
+and Star, whose authors use it; DANA-decaying takes SGD's range of rates, moved up by three since
+it has no heavy ball.
 """
 
 from __future__ import annotations
