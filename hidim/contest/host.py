@@ -77,6 +77,7 @@ class Seats:
             start_new_session=True,
         )
         self._buffer = b""
+        self.hear(PATIENCE)  # that it is ready
 
     @property
     def open(self) -> bool:
@@ -242,13 +243,17 @@ def _train(
     model: nn.Module, setting: Setting, job: dict[str, Any], seed: int, patience: float
 ) -> tuple[bool, int, float]:
     """Whether it diverged, gradients, CPU seconds of the seat."""
+    seats = _seats()
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     handle, path = tempfile.mkstemp(prefix="hidim-contest-", dir=shared)
     os.close(handle)
-    seats = _seats()
     try:
         _share(model, path, job["shapes"])
         seats.tell(path=path, **job)
+        heard = seats.hear(patience)
+        os.unlink(path)  # both have it: a harness that is killed leaves nothing behind
+        if "seated" not in heard:
+            seats.pushed_back(heard)
         return _answer(model, setting, job["steps"], seats, seed, patience)
     except BaseException as error:
         if not (isinstance(error, Refused) and seats.left()):
@@ -286,8 +291,6 @@ def _answer(
             raise KINDS.get(str(heard["refused"]), Broken)(str(heard.get("reason"))[:300])
         if "done" in heard:
             done = True
-        elif "seated" in heard:
-            continue
         elif count == steps or done:
             seats.tell(stop="OverBudget")
             raise OverBudget(f"asked for gradient {count + 1} of {steps}")

@@ -8,13 +8,14 @@ gradients, and asks for every gradient over a pipe; model, batches and held-out 
 harness's process (host.py), which counts. Lines of JSON both ways:
 
     harness: {"place": ..., "values": ..., ...}   {"loss": 2.3}   {"stop": "OverBudget"}
-    seat:    {"seated": true}   {"ask": true}   {"done": true}   {"refused": "Idle", "reason": ...}
+    seat:    {"ready": true}, once   {"seated": true}   {"ask": true}   {"done": true}   {"refused": "Idle", "reason": ...}
              {"exit": 0, "seconds": 1.2}, from the process that forked it
 Limits: needs a system with fork, Linux or macOS.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import linecache
 import math
@@ -162,6 +163,9 @@ def serve() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     _warm()
+    gc.collect()
+    gc.freeze()  # or every fork copies the pages that its collector visits
+    line.tell(ready=True)
     while True:
         job = line.hear()
         child = os.fork()

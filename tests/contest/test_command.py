@@ -100,6 +100,20 @@ def test_alarms_are_further_seeds_of_the_tuned_baseline(rows, line, tmp_path, mo
     assert len(read_folder(tmp_path)) == len(rows) + 3
 
 
+def test_a_package_brings_a_method_by_an_entry_point(monkeypatch):
+    import importlib.metadata
+
+    point = importlib.metadata.EntryPoint("theirs", "hidim.contest.methods.sgd:SGD_M", "group")
+
+    def entry_points(*, group):
+        return [point] if group == "hidim.contest.methods" else []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    assert "theirs" in METHODS.names()
+    assert METHODS.find("theirs").entry.name == "sgd-m"
+    assert "theirs" not in TASKS.names()
+
+
 REFUSED = [
     (["--tasks", "imagse"], "'images-cnn'"),
     (["--methods", ","], "needs a task and a method"),
