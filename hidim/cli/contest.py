@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     args.workers = int(whole("workers", args.workers, minimum=1))
     require("torch", "contest")
     from hidim.contest import rows as kept
-    from hidim.contest.protocol import Protocol, hold, progress_of, raise_alarms
+    from hidim.contest.protocol import Protocol, hold, of_this, progress_of, raise_alarms
 
     tasks, methods = _entrants(args)
     protocol = Protocol(scale=args.scale)
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     store = kept.rows_of(args.out)
     if args.dry_run:
         rows = before or (kept.read_folder(args.out) if store.folder.is_dir() else [])
+        rows = of_this(protocol, tasks, methods, rows)
         return _plan(args, progress_of(protocol, tasks, methods, rows), len(methods))
     if before:
         kept.seed_folder(args.out, before)
@@ -82,9 +84,12 @@ def run(args: argparse.Namespace) -> int:
         raise_alarms(protocol, tasks, baseline, store, workers=args.workers)
     elif not args.report:
         hold(protocol, tasks, methods, store, workers=args.workers, told=_say)
-    rows = kept.read_folder(args.out)
+    every = kept.read_folder(args.out)
     if args.store is not None:
-        kept.write_parquet(args.store, rows)
+        kept.write_parquet(args.store, every)
+    rows = of_this(protocol, tasks, methods, every)
+    if len(rows) < len(every):
+        _say(f"{len(every) - len(rows)} rows of other tasks, methods or lengths are left out")
     return _report(args, rows, progress_of(protocol, tasks, methods, rows))
 
 
@@ -150,7 +155,7 @@ def _plan_table(plan: list[dict[str, Any]]) -> str:
 
 
 def _report(
-    args: argparse.Namespace, rows: list[dict[str, Any]], plan: list[dict[str, Any]]
+    args: argparse.Namespace, rows: Sequence[Mapping[str, Any]], plan: list[dict[str, Any]]
 ) -> int:
     from hidim.contest.page import answer_of, board_text, write_page
 

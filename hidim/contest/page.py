@@ -47,7 +47,8 @@ def answer_of(rows: Board, plan: Board) -> dict[str, Any]:
         plan: of `progress_of`.
 
     Returns:
-        c, baseline, leaderboard (verdict.py), profile, false_alarms by task, plan, provenance.
+        c, baseline, leaderboard (verdict.py), profile, false_alarms by task, plan, mixed (tasks
+        whose rows are of several data), provenance.
     """
     board = leaderboard(rows, baseline=BASELINE)
     complete = complete_tasks(plan)
@@ -63,6 +64,7 @@ def answer_of(rows: Board, plan: Board) -> dict[str, Any]:
         "profile": profile([one for one in board if one["task"] in complete]),
         "false_alarms": alarms,
         "plan": list(plan),
+        "mixed": _mixed(rows),
         "provenance": _provenance(rows),
     }
 
@@ -85,6 +87,7 @@ def board_text(answer: Mapping[str, Any]) -> str:
         ]
     for task, alarm in answer["false_alarms"].items():
         lines.append(f"false alarms on {task}: {_alarm(alarm)}")
+    lines += _warnings(answer)
     return "\n".join(lines)
 
 
@@ -101,7 +104,7 @@ def write_page(path: Path, answer: Mapping[str, Any]) -> None:
         )
     for task in dict.fromkeys(one["task"] for one in board):
         parts.append(_task(task, [one for one in board if one["task"] == task], task in complete))
-    parts += [_alarms(answer["false_alarms"]), LIMITS, _machines(answer["provenance"])]
+    parts += [_alarms(answer["false_alarms"]), LIMITS, _machines(answer)]
     write_text(path, "\n".join(parts))
 
 
@@ -196,14 +199,23 @@ def _alarms(alarms: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _machines(provenance: Board) -> str:
+def _warnings(answer: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Rows of {task} are of {many} different data sets, such as the library of two versions of "
+        "Python: they do not compare."
+        for task, many in answer["mixed"].items()
+    ]
+
+
+def _machines(answer: Mapping[str, Any]) -> str:
     lines = ["## Where it was run\n"]
-    for one in provenance:
+    for one in answer["provenance"]:
         lines.append(
             f"- hidim {one['hidim']}, torch {one['torch']}, NumPy {one['numpy']}, Python "
             f"{one['python']}, {one['cpu']}, {one['threads']} thread: {one['rows']} runs, "
             f"{one['hours']:.2f} CPU hours, the longest {one['longest']:.1f} s"
         )
+    lines += ["", *_warnings(answer)]
     lines.append("\n`hidim contest --rerun ROW --from docs/results/contest.parquet` computes any "
                  "of them again, to the last bit on the same type of machine.\n")  # fmt: skip
     return "\n".join(lines)
@@ -255,6 +267,13 @@ def _alarm(alarm: Mapping[str, Any]) -> str:
         f"{alarm['low']:.1%} to {alarm['high']:.1%} for these runs; ± {alarm['spread']:.1%}, one "
         "standard error, over runs)"
     )
+
+
+def _mixed(rows: Board) -> dict[str, int]:
+    several: dict[str, set[str]] = {}
+    for row in rows:
+        several.setdefault(row["task"], set()).add(row["data"])
+    return {task: len(data) for task, data in several.items() if len(data) > 1}
 
 
 def _provenance(rows: Board) -> list[dict[str, Any]]:

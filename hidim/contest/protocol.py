@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hidim.contest.entries import Reference
-from hidim.contest.rows import Run, compute, seed_of
+from hidim.contest.rows import PROTOCOL, Run, compute, seed_of
 from hidim.contest.spaces import points
 from hidim.support.checks import positive, whole
 from hidim.support.stores import Store
@@ -183,18 +183,36 @@ def raise_alarms(
     return rows
 
 
+def of_this(
+    protocol: Protocol,
+    tasks: Sequence[Reference],
+    methods: Sequence[Reference],
+    rows: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The rows that belong to this contest: its entries in their versions, its steps."""
+    steps = {task.name: (task.version, task.entry.steps * protocol.scale) for task in tasks}
+    versions = {method.name: method.version for method in methods}
+    none = (None, 0.0)
+    return [
+        row
+        for row in rows
+        if versions.get(row["method"]) == row["method_version"]
+        and steps.get(row["task"], none)[0] == row["task_version"]
+        and row["steps"] == max(round(steps[row["task"]][1] * row["length"]), 1)
+        and row["protocol"] == PROTOCOL
+    ]
+
+
 def progress_of(
     protocol: Protocol,
     tasks: Sequence[Reference],
     methods: Sequence[Reference],
     rows: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """For each task: runs done and wanted, and CPU hours done and left (estimated)."""
+    """For each task, of rows of this contest: runs done and wanted, CPU hours done and left."""
     listed = []
     for task in tasks:
-        names = {method.name for method in methods}
-        own = [row for row in rows if row["task"] == task.name and row["method"] in names
-               and row["role"] in ("tune", "final")]  # fmt: skip
+        own = [row for row in rows if row["task"] == task.name and row["role"] != "alarm"]
         wanted = protocol.runs * len(methods)
         full = [row["seconds"] for row in own if row["length"] == 1 and row["status"] == "ok"]
         each = sum(full) / len(full) if full else task.entry.seconds * protocol.scale

@@ -8,8 +8,8 @@ gradients, and asks for every gradient over a pipe; model, batches and held-out 
 harness's process (host.py), which counts. Lines of JSON both ways:
 
     harness: {"place": ..., "values": ..., ...}   {"loss": 2.3}   {"stop": "OverBudget"}
-    seat:    {"ready": true}, once   {"seated": true}   {"ask": true}   {"done": true}   {"refused": "Idle", "reason": ...}
-             {"exit": 0, "seconds": 1.2}, from the process that forked it
+    seat:    {"seated": true}   {"ask": true}   {"done": true}   {"refused": "Idle", "reason": ...}
+             {"ready": true}, {"exit": 0, "seconds": 1.2} from the process that forks
 Limits: needs a system with fork, Linux or macOS.
 """
 

@@ -10,7 +10,14 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.contest.methods import METHODS
-from hidim.contest.protocol import Protocol, best_point, hold, raise_alarms
+from hidim.contest.protocol import (
+    Protocol,
+    best_point,
+    hold,
+    of_this,
+    progress_of,
+    raise_alarms,
+)
 from hidim.contest.rows import (
     again,
     differences,
@@ -90,6 +97,17 @@ def test_rows_go_through_parquet_unchanged_and_are_rerun(rows, line, tmp_path):
     (tmp_path / "bad.parquet").write_text("no", encoding="utf-8")
     with pytest.raises(ValueError, match="no file of contest rows"):
         read_parquet(tmp_path / "bad.parquet")
+
+
+def test_rows_of_another_length_or_version_are_left_out(rows, line):
+    adamw = METHODS.find("adamw")
+    own = of_this(SMALL, [line], [adamw], rows)
+    assert {row["method"] for row in own} == {"adamw"}
+    assert progress_of(SMALL, [line], [adamw], own)[0]["finished"] == SMALL.runs
+    for changed in ({"method_version": "r0"}, {"task_version": "r0"}, {"protocol": 0}):
+        assert of_this(SMALL, [line], [adamw], [own[0] | changed]) == []
+    half = Protocol(points=4, seeds=2, lengths=(1.0, 0.5), scale=0.5)
+    assert of_this(half, [line], [adamw], rows) == []
 
 
 def test_alarms_are_further_seeds_of_the_tuned_baseline(rows, line, tmp_path, monkeypatch):

@@ -84,6 +84,7 @@ TASK = Task(
     "images-cnn",
     "digits of 8 x 8 pixels, moved and noised, four-layer CNN",
     steps=1200,
+    seconds=3.4,
     load=Digits,
     output=("7.weight",),
 )

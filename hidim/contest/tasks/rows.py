@@ -76,6 +76,7 @@ TASK = Task(
     "rows-mlp",
     "a pixel of a photograph from 24 numbers before it, three-layer MLP",
     steps=2000,
+    seconds=2.2,
     load=Pixels,
     output=("4.weight",),
 )

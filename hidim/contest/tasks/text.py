@@ -72,6 +72,7 @@ LSTM = Task(
     "text-lstm",
     "next byte of Python source, two-layer LSTM of width 64",
     steps=600,
+    seconds=3.4,
     load=partial(NextByte, Shape("lstm", 256, 64, context=32), 16),
     output=("output.weight",),
 )
@@ -79,6 +80,7 @@ TRANSFORMER = Task(
     "text-transformer",
     "next byte of Python source, two-layer transformer of width 64",
     steps=350,
+    seconds=3.6,
     load=partial(NextByte, Shape("transformer", 256, 64, context=64, heads=4), 8),
     output=("output.weight",),
 )
