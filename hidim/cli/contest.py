@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -165,10 +166,14 @@ def _report(
     keys = ("task", "method", "mean", "stderr", "score", "meets", "tuned", "diverged", "seconds")
     return hand_back(
         args,
-        columns={key: [one[key] for one in answer["leaderboard"]] for key in keys},
+        columns={key: [_cell(one[key]) for one in answer["leaderboard"]] for key in keys},
         answer=answer,
         text=f"{board_text(answer)}\n\n{_plan_table(plan)}",
     )
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _rerun(

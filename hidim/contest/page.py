@@ -183,7 +183,7 @@ def _task(task: str, board: Board, complete: bool) -> str:
     ]
     for one in board:
         means = [_number(one["lengths"][length]) for length in lengths]
-        chosen = ", ".join(f"{k} {v:g}" for k, v in json.loads(one["tuned"]).items())
+        chosen = ", ".join(f"{k} {v:g}" for k, v in one["tuned"].items())
         score = "" if one["score"] is None else f"{one['score']:+.1f}"
         lines.append(
             f"| {one['method']} | {_value(one)} | {' | '.join(means)} | {score} | {_mark(one)} | "

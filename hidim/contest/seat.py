@@ -168,6 +168,8 @@ def serve() -> None:
     line.tell(ready=True)
     while True:
         job = line.hear()
+        if "place" not in job:  # an answer to one who has left
+            continue
         child = os.fork()
         if child == 0:
             _limit()

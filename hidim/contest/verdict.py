@@ -16,6 +16,7 @@ stricter where the correlation is positive. A diverged seed makes a mean infinit
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -109,7 +110,7 @@ def leaderboard(
                 "lengths": {length: float(np.mean(by[length])) for length in sorted(by)},
                 "score": score(target, by[1.0]) if held and target is not None else None,
                 "meets": shortest(target, by) if held and target is not None else None,
-                "tuned": first[task, method]["values"],
+                "tuned": json.loads(first[task, method]["values"]),
                 "diverged": sum(r["role"] == "tune" and r["status"] != "ok" for r in own),
                 "seconds": float(np.mean([r["seconds"] for r in own if r["length"] == 1])),
             }
