@@ -14,7 +14,7 @@ from typing import Any
 # Packages through which data sets, and the contest's own, can be read.
 _DATA = ("sklearn", "statsmodels", "datasets", "torchvision", "tensorflow_datasets", "urllib",
          "http", "requests", "scipy.datasets", "hidim.lab", "hidim.contest.tasks",
-         "hidim.contest.host", "multiprocessing.shared_memory")  # fmt: skip
+         "hidim.contest.host", "hidim.contest.seats", "multiprocessing.shared_memory")  # fmt: skip
 _FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn",
               "os.spawn", "os.kill", "os.remove", "os.rename", "shutil.", "sqlite3.",
               "ctypes.dlopen", "ctypes.string_at", "urllib.", "ftplib.", "pty.spawn")  # fmt: skip

@@ -10,19 +10,13 @@ machine: one thread, generators seeded by task, role and index, never by a metho
 
 from __future__ import annotations
 
-import atexit
 import hashlib
-import json
 import math
 import os
-import select
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,10 +25,9 @@ import torch
 from torch import nn
 
 from hidim.contest.entries import Reference, Setting, Task, load
-from hidim.contest.refusals import KINDS, Broken, OverBudget, Refused, Silent
+from hidim.contest.refusals import KINDS, Broken, OverBudget, Refused
 from hidim.contest.seat import arrays
-
-PATIENCE = 120.0  # seconds for one step: a busy machine is no cheat
+from hidim.contest.seats import PATIENCE, Seats, leave, seats_here
 
 
 @dataclass(frozen=True)
@@ -58,103 +51,6 @@ class Played:
     weights: str
     data: str
     seconds: float
-
-
-class Seats:
-    """The process that forks a seat for every run."""
-
-    def __init__(self) -> None:
-        if not hasattr(os, "fork"):
-            raise ValueError("a contest needs Linux or macOS: every run is a forked process.")
-        path = os.pathsep.join(filter(None, [*sys.path, os.getcwd()]))
-        one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hidim.contest.seat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=os.environ | one | {"PYTHONPATH": path},
-            start_new_session=True,
-        )
-        self._buffer = b""
-        self.hear(PATIENCE)  # that it is ready
-
-    @property
-    def open(self) -> bool:
-        """Whether it still works."""
-        return self._process.poll() is None
-
-    def tell(self, **message: Any) -> None:
-        """Send a message."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # the next `hear` says so
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-
-    def hear(self, seconds: float) -> dict[str, Any]:
-        """The next message.
-
-        Raises:
-            Silent: none came in time.
-            Broken: the process has died, or says what is no message.
-        """
-        stream = self._process.stdout
-        assert stream is not None
-        until = time.monotonic() + seconds
-        while b"\n" not in self._buffer:
-            ready = select.select([stream], [], [], max(until - time.monotonic(), 0.0))[0]
-            if not ready:
-                raise Silent(f"no answer in {seconds:g} s")
-            part = os.read(stream.fileno(), 65536)
-            if not part:
-                raise Broken("its process died")
-            self._buffer += part
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        try:
-            heard = json.loads(line)
-        except ValueError:
-            heard = None
-        if not isinstance(heard, dict):
-            raise Broken("it wrote to the harness's own pipe")
-        return heard
-
-    def pushed_back(self, message: dict[str, Any]) -> None:
-        """Hear it once more."""
-        self._buffer = json.dumps(message).encode() + b"\n" + self._buffer
-
-    def left(self) -> bool:
-        """Whether the one who was refused has left by itself, and another may sit."""
-        try:
-            while "exit" not in self.hear(1.0):
-                pass
-        except Refused:
-            return False
-        return True
-
-    def close(self) -> None:
-        """End the process and whatever it forked."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
-
-
-_open: list[Seats] = []
-
-
-def _seats() -> Seats:
-    while _open and not _open[0].open:
-        _open.pop().close()
-    if not _open:
-        _open.append(Seats())
-    return _open[0]
-
-
-@atexit.register
-def _leave() -> None:
-    while _open:
-        _open.pop().close()
 
 
 @cache
@@ -186,9 +82,8 @@ def play(
     Raises:
         Refused: the method left the rules; the class says how.
     """
-    torch.set_num_threads(1)
     entry: Task = task.entry
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         setting = setting_of(task.place)  # once: it counts for no run
         begun = time.process_time()
         torch.manual_seed(seed)
@@ -221,6 +116,16 @@ def play(
     )
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _described(model: nn.Module, output: Sequence[str]) -> dict[str, Any]:
     tables = {
         id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)
@@ -243,7 +148,7 @@ def _train(
     model: nn.Module, setting: Setting, job: dict[str, Any], seed: int, patience: float
 ) -> tuple[bool, int, float]:
     """Whether it diverged, gradients, CPU seconds of the seat."""
-    seats = _seats()
+    seats = seats_here()
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     handle, path = tempfile.mkstemp(prefix="hidim-contest-", dir=shared)
     os.close(handle)
@@ -257,7 +162,7 @@ def _train(
         return _answer(model, setting, job["steps"], seats, seed, patience)
     except BaseException as error:
         if not (isinstance(error, Refused) and seats.left()):
-            _leave()  # whatever it still does ends here
+            leave()  # whatever it still does ends here
         raise
     finally:
         with suppress(FileNotFoundError):

@@ -16,7 +16,7 @@ from typing import Any
 
 from hidim.support.checks import finite, positive
 
-_GENERATORS = (1, 5, 3, 7, 4, 9)
+_GENERATORS = (1, 5, 3, 7, 4, 2)  # none is another's, or minus another's, mod 13
 
 
 @dataclass(frozen=True)

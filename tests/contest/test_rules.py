@@ -12,7 +12,7 @@ from scipy import stats
 from hidim.contest.methods import METHODS
 from hidim.contest.methods.ademamix import AdEMAMix, slow_beta
 from hidim.contest.methods.schedule_free import ScheduleFreeAdamW
-from hidim.contest.spaces import Log, points
+from hidim.contest.spaces import Linear, Log, points
 from hidim.contest.verdict import C, false_alarms, leaderboard, meets, profile, score, shortest
 
 
@@ -74,6 +74,13 @@ def test_every_space_is_met_in_twelve_even_places(name):
     for key, one in space.items():
         found = sorted(setting[key] for setting in settings)
         assert found == pytest.approx([one.at((k + 0.5) / 12) for k in range(12)])
+
+
+def test_no_two_dimensions_of_a_design_rise_or_fall_together():
+    names = "abcdef"
+    settings = points({name: Linear(0.0, 1.0) for name in names}, 12)
+    columns = np.array([[setting[name] for setting in settings] for name in names])
+    assert np.abs(np.corrcoef(columns) - np.eye(6)).max() < 0.4
 
 
 def test_a_space_that_cannot_be_met_is_refused():
