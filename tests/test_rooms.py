@@ -17,7 +17,7 @@ import hidim
 from hidim._moved import MOVED
 
 PACKAGES = ["hidim", "hidim.measure", "hidim.fitting", "hidim.studies"]
-PACKAGES += ["hidim.plots", "hidim.lab", "hidim.torch", "hidim.optax"]
+PACKAGES += ["hidim.plots", "hidim.lab", "hidim.torch", "hidim.optax", "hidim.contest"]
 
 NEEDS = {"hidim.torch": "torch", "hidim.lab": "torch", "hidim.optax": "optax"}
 

@@ -24,6 +24,7 @@ PACKAGES = {
     "hidim.torch": "Optimizers for PyTorch",
     "hidim.optax": "Optimizers for JAX",
     "hidim.lab": "The training lab",
+    "hidim.contest": "The contest",
 }
 
 

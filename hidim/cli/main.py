@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "plane": "exact curves and exponents over a plane of problems, here or on a cluster",
     "train": "a language model on real text, with any optimizer, resumable",
     "sweep": "many training runs in parallel, each once, resumable",
+    "contest": "optimizers against tuned AdamW under one budget, any row rerun",
     "report": "a folder of training runs as one table, figures and exponents",
     "spectrum": "tail exponents of a trained model, and the kappa_3 they imply",
     "coordinates": "does one learning rate hold over widths, or depths, of a network",
