@@ -83,9 +83,10 @@ def run(args: argparse.Namespace) -> int:
         _draw(args.figures, groups, frontiers(groups), args.baseline, answer["windows"])
         _draw_horizons(args.figures, horizon_groups(runs), answer["horizons"])
     flat = [_flat(row) for row in answer["groups"]]
+    columns = dict.fromkeys(name for row in flat for name in row)
     return hand_back(
         args,
-        columns={name: [row[name] for row in flat] for name in flat[0]},
+        columns={name: [row.get(name) for row in flat] for name in columns},
         answer=_data(answer),
         text=report_text(answer),
     )
@@ -151,7 +152,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Every estimate as two columns."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if name in _ESTIMATES:
+        if name == "tuned":
+            flat |= {f"tuned_{option}": str(best) for option, best in value.items()}
+        elif name in _ESTIMATES:
             flat[name] = getattr(value, "mean", None)
             flat[f"{name}_half_width"] = getattr(value, "half_width", None)
         else:

@@ -116,6 +116,8 @@ def _horizons(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
 def _sign(row: dict[str, Any]) -> str:
     if row["null"]:
         return "-"
+    if len(row["windows"]) == 1:
+        return "one window"
     return "holds" if row["sign_holds"] else "depends on the window"
 
 
@@ -164,6 +166,7 @@ def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "steps": [f"{row['steps']:,}" for row in rows],
         "optimizer": [row["optimizer"] for row in rows],
         "lr": [f"{row['lr']:g}{_mark(row)}" for row in rows],
+        **_tuned(rows),
         "seeds": [_seeds(row) for row in rows],
         "loss": [str(row["loss"]) for row in rows],
         "bits/byte": [_or_dash(row["bits_per_byte"]) for row in rows],
@@ -217,6 +220,21 @@ def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "loss": [str(row["loss"]) for row in rows],
         "over SGD": [str(row["loss_over_sgd"]) for row in rows],
         "largest gap": [str(row["largest_gap"]) for row in rows],
+    }
+
+
+def _tuned(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """A column for every option that was tuned with the rate."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, list):
+            return " ".join(map(shown, value))
+        return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+    names = list(dict.fromkeys(name for row in rows for name in row["tuned"]))
+    return {
+        name: [shown(row["tuned"][name]) if name in row["tuned"] else "-" for row in rows]
+        for name in names
     }
 
 

@@ -38,6 +38,7 @@ def plot_horizons(groups: Sequence[Group], ax: Axes) -> Axes:
     dress(ax, x="steps of the run", y="last validation loss, nats per token",
           title=f"{largest:,} parameters")  # fmt: skip
     _plain_numbers(ax)
+    _ticks_at(ax, [group.steps for own in lines.values() for group in own])
     ax.legend(frameon=False, fontsize="x-small")
     return ax
 
@@ -62,6 +63,7 @@ def plot_exponents(rows: Sequence[Mapping[str, Any]], ax: Axes) -> Axes:
     ax.axhline(1.0, color="0.3", linewidth=0.8)
     dress(ax, x="first horizon of the window, steps", y="exponent of the baseline's horizon")
     ax.set_yscale("linear")
+    _ticks_at(ax, [one["from_steps"] for row in rows for one in row["windows"]])
     ax.legend(frameon=False, fontsize="x-small")
     return ax
 
@@ -79,6 +81,13 @@ def _styles(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
         fmt = f"{_MARKERS[alike % len(_MARKERS)]}{('-', '--', '-.')[alike % 3]}"
         styles[label] = {"color": colour, "fmt": fmt, "alpha": max(1 - 0.2 * alike, 0.4)}
     return styles
+
+
+def _ticks_at(ax: Axes, steps: Sequence[int]) -> None:
+    """The horizons themselves on the axis of steps."""
+    every = sorted(set(steps))
+    ax.set_xticks(every, [f"{one:,}" for one in every])
+    ax.set_xticks([], minor=True)
 
 
 def _plain_numbers(ax: Axes) -> None:

@@ -49,8 +49,9 @@ def report(
     Args:
         runs: finished runs.
         baseline: label of the optimizer that the others are compared with.
-        tuned: what `measured_runs` was told; then nothing is said of the baseline's own rate, at
-            which the others were not tuned alike.
+        tuned: what `measured_runs` was told; the values that were best are in every row. Then
+            nothing is said of best options, and of the baseline's own rate, at which the others
+            were not tuned alike.
 
     Raises:
         ValueError: the baseline was not run; those that were are named.
@@ -64,14 +65,17 @@ def report(
     return {
         "baseline": baseline,
         "counted": counted(runs, every),
-        "groups": [_group_row(group, every, baseline) for group in every],
+        "groups": [
+            {**_group_row(group, every, baseline), "tuned": _values(group, tuned)}
+            for group in every
+        ],
         "horizons": horizon_exponents(every, baseline),
         "pooled": pooled(groups, baseline),
         "windows": window_table(groups, found, baseline),
         "texts": _texts(runs),
         "frontiers": _frontier_rows(found, baseline),
         "shared_floor": Estimate.of(shared_floor(found).floors.values()),
-        "best_options": _best_options(groups),
+        "best_options": [] if tuned else _best_options(groups),
         "at_baseline_rate": []
         if tuned
         else [row for one in base.values() for row in at_baseline_rate(runs, one)],
@@ -109,6 +113,12 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
         "compute_saved_by_chance": saved_by_chance(group) if group.label == baseline else None,
         "tokens_per_second": float(np.mean(seconds)),
     }
+
+
+def _values(group: Group, tuned: Sequence[str]) -> dict[str, Any]:
+    """The tuned options of a group."""
+    options = group.runs[0].settings.options
+    return {name: options[name] for name in tuned if name in options}
 
 
 def _saved(
