@@ -15,7 +15,8 @@ from forks import fork
 
 from hidim.cli.main import main
 from hidim.lab import RunFolder, Settings, train
-from hidim.lab.sweeps.presets import LADDERS, Ladder, ladder
+from hidim.lab.sweeps.ladders import Ladder
+from hidim.lab.sweeps.presets import LADDERS, ladder
 from hidim.lab.sweeps.sweep import Sweep, expand, work
 from hidim.lab.text.kept import load_npz
 

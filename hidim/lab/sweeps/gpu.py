@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from hidim.lab.sweeps.horizons import MEMORIES, OMEGAS, Horizons, Method, adamw, adana, muon
-from hidim.lab.sweeps.presets import Entry, Ladder
+from hidim.lab.sweeps.ladders import Entry, Ladder
 from hidim.lab.training.settings import Settings
 
 _BYTES_PER_TOKEN = 4.8  # of English in such a vocabulary, and some to spare
