@@ -2,9 +2,9 @@
 
 Both are trained on the stdlib text at width 64 with two layers, AdamW and a cosine, on equal flops;
 the rate of each is tuned at full length with a seed of its own on rates a factor 2 apart, three of
-them and further ones while the best is at an end; then three fresh seeds. With --parts N each choice
-of the modern one is also undone alone, at its rate, on N of them. Differences are paired by seed, with Student's
-95 % interval.
+them and further ones while the best is at an end; then three fresh seeds. With --parts N each
+choice of the modern one is also undone alone, at its rate, on N of them. Differences are paired by
+seed, with Student's 95 % interval.
 
     python benchmarks/lab_networks.py DIR            # train what is missing in DIR, print the page
     python benchmarks/lab_networks.py DIR --parts 1  # the parts, too

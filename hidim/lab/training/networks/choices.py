@@ -1,7 +1,7 @@
 """What may be chosen about the modern transformer, and what is meant where nothing is said?
 
 Torch-free, so that settings can be made and compared without torch. The first of each is the usual
-one; `docs/benchmarks/lab-networks.md` has what each is worth.
+one; `benchmarks/lab_networks.py --parts 3` measures what each is worth.
 
     norm             rms: x / rms(x), no learned gain; layer: torch's LayerNorm
     positions        rotary (arXiv 2104.09864), or learned and added to the tokens
