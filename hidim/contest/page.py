@@ -26,7 +26,7 @@ value of one tuning seed, then five fresh seeds at length 1, .75 and .5, the sch
 each. The harness computes and counts every gradient; the method sees the weights and gradients
 alone. A method *meets* tuned {BASELINE} at a length if
 (target − mean)·√5 ≥ {C} σ, with σ² the sum of both groups' variances: fixed before any run, and
-derived in [the module](how-to/contest.md#the-rule). ± is one standard error over seeds, "σ" the
+derived [there](how-to/contest.md#the-rule). ± is one standard error over seeds, "σ" the
 left side over σ at equal steps; values are held-out losses, lower is better.
 """
 LIMITS = """## What this does not say

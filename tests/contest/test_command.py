@@ -29,6 +29,7 @@ from hidim.contest.rows import (
 )
 from hidim.contest.tasks import TASKS
 
+pytest.importorskip("pyarrow")
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Protocol(points=4, seeds=2, lengths=(1.0, 0.5))
 SAME = ("value", "weights", "gradients", "tokens", "seed", "values", "steps", "point", "index")
