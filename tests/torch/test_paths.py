@@ -137,40 +137,6 @@ def test_a_compiled_step_follows_the_plain_rule(case, dtype):
     follows_the_rule(case, dtype, [1, 17, 1000], "plain", {}, None, False, compiled=True)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_compiled_step_follows_the_plain_rule_whatever_lies_together(case):
-    """All dtypes, sizes, layouts, dtypes of state and both roundings in one graph per group."""
-    torch._dynamo.reset()
-    rest = list(itertools.product(DTYPES, LAYOUTS, [None, *REAL], [False, True]))
-    rng, options = np.random.default_rng(0), {**case.options, "lr": 0.05}
-    # A graph is compiled tensor by tensor: every second size of every eighth combination.
-    rows = [(*row, SIZES[i % len(SIZES)]) for i, row in enumerate(rest) if i % 8 in (0, 3)]
-    groups, rules, expected = {}, [], []
-    for dtype, layout, state_dtype, stochastic, size in rows:
-        p = Parameter(laid_out(drawn(rng, size, dtype), layout))
-        groups.setdefault((state_dtype, stochastic), []).append(p)
-    optimizer = case.cls(
-        [
-            {"params": params, "state_dtype": state_dtype, "stochastic_rounding": stochastic}
-            for (state_dtype, stochastic), params in groups.items()
-        ],
-        **options,
-    )
-    step = torch.compile(optimizer.step)
-    pairs = [(group, p) for group in optimizer.param_groups for p in group["params"]]
-    rules, expected = [case.reference(**options) for _ in pairs], [plain(p) for _, p in pairs]
-    for _ in range(STEPS):
-        for i, (_, p) in enumerate(pairs):
-            g = drawn(rng, len(p), p.dtype)
-            p.grad = g.reshape(-1, 1).expand(p.shape).clone() if p.dim() == 2 else g
-            expected[i] = rules[i].step(expected[i], plain(p.grad))
-        step()
-    for (group, p), q in zip(pairs, expected, strict=True):
-        within_rounding(p, q, group["state_dtype"], group["stochastic_rounding"])
-
-
 # --- which path ----------------------------------------------------------------------------------
 
 
