@@ -56,6 +56,7 @@ def test_what_cannot_take_a_plain_step_is_no_optimizer(name):
 
 
 def test_what_an_optimizer_itself_refuses_is_one_line():
+    vector = [torch.nn.Parameter(torch.zeros(2))]
     with pytest.raises(ValueError) as caught:
-        make_optimizer("muon", [torch.nn.Parameter(torch.zeros(2))], lr=0.1)
+        make_optimizer("adamw", vector, lr=0.1, options={"betas": [2.0, 2.0]})
     assert "\n" not in str(caught.value)
