@@ -101,8 +101,8 @@ def test_a_plan_costs_what_it_says_and_a_dry_run_prints_it(tmp_path, capsys):
     assert (
         sum(PLANS[f"horizons-{kind}"].cost()["core_hours"] for kind in ("lstm", "transformer")) < 5
     )
-    # Ten minutes on two cores.
-    assert all(PLANS[name].cost()["core_hours"] * 60 <= 20 for name in small)
+    # Ten minutes of one core, at the speed of an idle one.
+    assert all(PLANS[name].cost()["core_hours"] * 60 <= 10 for name in small)
     assert main(["sweep", "--out", str(tmp_path), "--preset", small[0], "--dry-run"]) == 0
     assert "the whole plan, with as many points tried as may be" in capsys.readouterr().out
 

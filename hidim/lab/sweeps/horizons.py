@@ -325,11 +325,11 @@ PLANS: dict[str, Horizons] = {
         (_ADAMW, _ADANA, Method("muon", 1.6e-2, muon, "momentum", MEMORIES, 3, 2)),
     ),
     "horizons-lstm-small": Horizons(
-        "the first five horizons of SGD and DANA-decaying alone, rates tuned",
-        _LSTM, (_SGD, _DANA), (1, 2, 4, 8, 16), most=3, finals=(),
+        "the first four horizons of SGD and DANA-decaying alone, rates tuned",
+        _LSTM, (_SGD, _DANA), (1, 2, 4, 8), most=3, finals=(),
     ),
     "horizons-transformer-small": Horizons(
-        "the first five horizons of AdamW and ADANA alone, rates tuned",
-        _TRANSFORMER, (_ADAMW, _ADANA), (1, 2, 4, 8, 16), most=3, finals=(),
+        "the first four horizons of AdamW and ADANA alone, rates tuned",
+        _TRANSFORMER, (_ADAMW, _ADANA), (1, 2, 4, 8), most=3, finals=(),
     ),
 }  # fmt: skip
