@@ -18,7 +18,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Protocol
 
-from hidim.contest.spaces import Range, points
+from hidim.contest.refusals import KINDS, Broken
+from hidim.contest.seats import PATIENCE, seats_here
+from hidim.contest.spaces import Range, from_plain, points
 from hidim.support.checks import choice, positive, whole
 
 SCHEDULES = ("linear", "cosine", "constant")
@@ -136,11 +138,19 @@ class Reference:
         name: in tables.
         place: "module:NAME" or "/path/file.py:NAME".
         version: changes with what it does: its revision, or a hash of its file.
+        declared: the space of a method whose file only its own process executes.
     """
 
     name: str
     place: str
     version: str
+    declared: Mapping[str, Range] | None = field(default=None, compare=False)
+
+    @property
+    def space(self) -> Mapping[str, Range]:
+        """What a method tunes; of one that came as a file, as its own process declared it."""
+        found: Mapping[str, Range] = self.entry.space if self.declared is None else self.declared
+        return found
 
     @property
     def entry(self) -> Any:
@@ -165,10 +175,11 @@ class Table:
     added: dict[str, Reference] = field(default_factory=dict)
 
     def add_file(self, path: str) -> list[Reference]:
-        """The entries of a file.
+        """The entries of a file; that of a method is executed in a seat, never here.
 
         Raises:
-            ValueError: it cannot be loaded, holds none, or is too large to be only code.
+            ValueError: it cannot be loaded, holds none, is too large to be only code, or has the
+                name of a built-in one.
         """
         file = Path(path).resolve()
         if not file.is_file():
@@ -177,17 +188,21 @@ class Table:
         if len(content) > _LARGEST_FILE:
             raise ValueError(f"`{self.kind}` {path!r} has more than {_LARGEST_FILE} bytes.")
         version = f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
-        module = _file_module(str(file))
-        found = [
-            Reference(value.name, f"{file}:{name}", version)
-            for name, value in vars(module).items()
-            if isinstance(value, self.cls)
-        ]
-        if not found:
-            raise ValueError(
-                f"{path!r} holds no {self.cls.__name__}: write NAME = {self.cls.__name__}(...) "
-                "at its top level."
-            )
+        if self.cls is Method:
+            found = [
+                Reference(str(name), f"{file}:{attribute}", version, from_plain(space))
+                for attribute, (name, space) in declared_by(str(file)).items()
+            ]
+        else:
+            found = [
+                Reference(value.name, f"{file}:{name}", version)
+                for name, value in _of_file(str(file), self.cls).items()
+            ]
+        for one in found:
+            if one.name in self.places:
+                raise ValueError(
+                    f"{self.kind} {one.name!r} of {path!r} has a built-in one's name: rename it."
+                )
         self.added.update({one.name: one for one in found})
         return found
 
@@ -213,6 +228,41 @@ class Table:
 
         group = entry_points(group=f"hidim.contest.{self.kind}s")
         return {point.name: point.value for point in group}
+
+
+def declared_by(path: str) -> dict[str, Any]:
+    """Name and space of every method in a file, by its attribute.
+
+    Raises:
+        Refused: it cannot be loaded, holds none, or leaves the rules as it is loaded.
+    """
+    seats = seats_here()
+    seats.tell(declare=path)
+    found: dict[str, Any] | None = None
+    while "exit" not in (heard := seats.hear(PATIENCE)):
+        if "refused" in heard:
+            found = {"": heard}
+        elif "declared" in heard:
+            found = dict(heard["declared"])
+    if not found or "" in found:
+        told = found[""] if found else {"reason": "its process ended"}
+        kind = KINDS.get(str(told.get("refused")), Broken)
+        raise kind(f"the file of methods {path!r}: {str(told['reason'])[:300]}")
+    return found
+
+
+def methods_in(path: str) -> dict[str, Method]:
+    """The methods at the top level of a file, executed here."""
+    return _of_file(path, Method)
+
+
+def _of_file(path: str, cls: type[Any]) -> dict[str, Any]:
+    found = {k: v for k, v in vars(_file_module(path)).items() if isinstance(v, cls)}
+    if not found:
+        raise ValueError(
+            f"{path!r} holds no {cls.__name__}: write NAME = {cls.__name__}(...) at its top level."
+        )
+    return found
 
 
 def load(place: str) -> Any:

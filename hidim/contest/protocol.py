@@ -66,7 +66,7 @@ class Protocol:
 
     def tuning(self, task: Reference, method: Reference) -> list[Run]:
         """The runs that choose a point."""
-        settings = points(method.entry.space, self.points)
+        settings = points(method.space, self.points)
         return [
             self._run(task, method, "tune", 0, 1.0, k, values) for k, values in enumerate(settings)
         ]
@@ -75,7 +75,7 @@ class Protocol:
         self, task: Reference, method: Reference, point: int, *, role: str = "final"
     ) -> list[Run]:
         """The runs that count, or those for the false alarms."""
-        values = points(method.entry.space, self.points)[point]
+        values = points(method.space, self.points)[point]
         lengths = self.lengths if role == "final" else (1.0,)
         count = self.seeds if role == "final" else ALARMS
         return [

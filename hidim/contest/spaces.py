@@ -81,6 +81,34 @@ class Options:
 Range = Log | Linear | Options
 
 
+def plain(space: Mapping[str, Range]) -> dict[str, list[Any]]:
+    """A space as JSON holds it.
+
+    >>> plain({"lr": Log(1e-4, 1e-2)})
+    {'lr': ['Log', 0.0001, 0.01]}
+    """
+    return {name: [type(one).__name__, *vars(one).values()] for name, one in space.items()}
+
+
+def from_plain(given: Any) -> dict[str, Range]:
+    """The space again.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> from_plain({"lr": ["Log", 0.0001, 0.01]})
+    {'lr': Log(low=0.0001, high=0.01)}
+    """
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (Log, Linear, Options)}
+    try:
+        return {
+            str(name): kinds[kind](*(tuple(x) if isinstance(x, list) else x for x in values))
+            for name, (kind, *values) in given.items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"a space of Log, Linear and Options is wanted, got {given!r}") from error
+
+
 def points(space: Mapping[str, Range], count: int) -> list[dict[str, Any]]:
     """The settings that are tried.
 
