@@ -88,6 +88,7 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         groups[group].add_argument(
             flag,
             *_ALSO.get(one.name, []),
+            action=_Once,
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
             help=f"{text} ({_SHOWN.get(one.name, usual)})",
@@ -106,6 +107,19 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Once(argparse.Action):
+    """Keeps a value, and refuses another one."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not None and before != values:
+            flags = "/".join(self.option_strings)
+            raise ValueError(f"{flags} is given twice, {before!r} and {values!r}: leave one out.")
+        setattr(namespace, self.dest, values)
+
+
 def settings_given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that were asked for on the command line, and no others."""
     given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
@@ -115,7 +129,12 @@ def settings_given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _count_or_auto(text: str) -> float | str:
-    return "auto" if text.strip().lower() == "auto" else count(text)
+    if text.strip().lower() == "auto":
+        return "auto"
+    try:
+        return count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"give a number of steps or auto, not {text!r}") from None
 
 
 def resolved_apart(given: Mapping[str, Any], grid: dict[str, list[Any]]) -> dict[str, list[Any]]:

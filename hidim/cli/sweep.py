@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         die_with_parent()  # before torch is there, which takes seconds
     require("torch", "lab")
     from hidim.lab.sweeps.presets import ladder
-    from hidim.lab.sweeps.sweep import Sweep, expand
+    from hidim.lab.sweeps.sweep import Sweep
 
     check_executor_flags(args, folder=args.out)
     if args.tflops is not None and not args.dry_run:
@@ -87,16 +90,20 @@ def run(args: argparse.Namespace) -> int:
     stage = plan.stage if plan else None
     if args.worker:
         return _worker(sweep, stage, saved)
-    if args.stored and not args.dry_run:
-        from hidim.lab.reports.restored import restore
-
-        found = restore(args.stored, sweep)
-        print(f"{found} finished runs of {args.stored} are taken over")
     if stage is not None and (given or grid):
         raise ValueError("`preset` decides all settings: leave out --grid and the other settings.")
-    wanted = list(stage(sweep)) if stage else []
-    if given or grid:
-        wanted = expand(Settings.from_dict(given), resolved_apart(given, grid))
+    if args.stored:
+        from hidim.lab.reports.restored import restore
+
+        if args.dry_run:  # what would be left is asked of a copy
+            with tempfile.TemporaryDirectory() as place:
+                copy = Sweep(_copied(sweep, place))
+                found = restore(args.stored, copy)
+                print(f"{found} finished runs of {args.stored} would be taken over")
+                return _list(copy, _wanted(copy, stage, given, grid), plan, args.tflops)
+        found = restore(args.stored, sweep)
+        print(f"{found} finished runs of {args.stored} are taken over")
+    wanted = _wanted(sweep, stage, given, grid)
     if args.dry_run:
         return _list(sweep, wanted, plan, args.tflops)
     if not wanted and not sweep.settings():
@@ -104,6 +111,26 @@ def run(args: argparse.Namespace) -> int:
     cores = os.cpu_count() or 1
     sweep.add(wanted, preset=args.preset)
     return _train(sweep, stage, args.workers or cores, saved, args)
+
+
+def _wanted(
+    sweep: Any, stage: Any, given: dict[str, Any], grid: dict[str, list[Any]]
+) -> list[Settings]:
+    """The runs that are asked for, given what is finished."""
+    from hidim.lab.sweeps.sweep import expand
+
+    if given or grid:
+        return expand(Settings.from_dict(given), resolved_apart(given, grid))
+    return list(stage(sweep)) if stage else []
+
+
+def _copied(sweep: Any, place: str) -> Path:
+    """A copy of a sweep in a folder, without what only training needs."""
+    copy = Path(place) / "sweep"
+    if sweep.path.is_dir():
+        left = shutil.ignore_patterns("checkpoint*", "text-*", "lock")
+        shutil.copytree(sweep.path, copy, ignore=left)
+    return copy
 
 
 def _train(sweep: Any, stage: Any, count: int, saved: float, args: argparse.Namespace) -> int:

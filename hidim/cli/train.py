@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -102,7 +103,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _number_or_measure(text: str) -> float | str:
-    return "measure" if text.strip().lower() == "measure" else number(text)
+    if text.strip().lower() == "measure":
+        return "measure"
+    try:
+        return number(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"give flops a second or measure, not {text!r}") from None
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:
@@ -171,3 +177,10 @@ def _print_end(folder: RunFolder, settings: Settings, result: Any) -> None:
         f" per token{per_byte}, {result.parameters:,} parameters, "
         f"{result.tokens_per_second:,.0f} tokens/s"
     )
+    size = folder.read_config()["text"]["vocabulary"]
+    if result.status == "ok" and not (result.validation_loss or 0.0) <= math.log(size):
+        print(
+            f"hidim: that is above guessing among {size} tokens, {math.log(size):.4f} nats: `lr` "
+            f"{settings.lr:g} suits another optimizer or model, or the run is too short.",
+            file=sys.stderr,
+        )

@@ -174,6 +174,8 @@ def read_parquet(path: str | Path) -> list[dict[str, Any]]:
     """
     arrow: Any = require("pyarrow", "contest")
     parquet: Any = require("pyarrow.parquet", "contest")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {str(path)!r} of contest rows.")
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
         for row in rows:

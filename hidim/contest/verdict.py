@@ -79,7 +79,8 @@ def leaderboard(
 
     Returns:
         dicts of task, method, mean, stderr, lengths (mean by length), score (at length 1), meets
-        (shortest length or None), tuned (settings), diverged (tuning runs that did) and seconds;
+        (shortest length or None), tuned (settings), edges (those of them that are the lowest or
+        highest tried), diverged (tuning runs that did) and seconds;
         in the order of the tasks, the best mean first.
     """
     groups: dict[tuple[str, str], dict[float, list[float]]] = {}
@@ -111,12 +112,25 @@ def leaderboard(
                 "score": score(target, by[1.0]) if held and target is not None else None,
                 "meets": shortest(target, by) if held and target is not None else None,
                 "tuned": json.loads(first[task, method]["values"]),
+                "edges": _edges(json.loads(first[task, method]["values"]), own),
                 "diverged": sum(r["role"] == "tune" and r["status"] != "ok" for r in own),
                 "seconds": float(np.mean([r["seconds"] for r in own if r["length"] == 1])),
             }
         )
     order = list(dict.fromkeys(row["task"] for row in rows))
     return sorted(listed, key=lambda one: (order.index(one["task"]), one["mean"]))
+
+
+def _edges(chosen: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the chosen numbers that are the lowest or highest tried."""
+    tried = [json.loads(row["values"]) for row in rows if row["role"] == "tune"]
+    found = []
+    for name, value in chosen.items():
+        if isinstance(value, (int, float)) and tried:
+            every = [one[name] for one in tried]
+            if value in (min(every), max(every)):
+                found.append(name)
+    return found
 
 
 def profile(board: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:

@@ -1,6 +1,8 @@
 """What a run is said to cost is what it takes."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,3 +154,21 @@ def test_what_is_meant_for_a_gpu_says_what_it_costs_and_runs_at_toy_scale(
     longest = max(run.steps for run in sweep.settings().values())
     finals = [run for run in sweep.settings().values() if run.seed == 0 and run.steps == longest]
     assert len(finals) == 3
+
+
+def test_a_dry_run_says_what_a_stored_study_leaves(tmp_path, capsys):
+    stored = Path(__file__).parents[2] / "docs" / "results" / "horizons-lstm.parquet"
+    command = ["sweep", "--out", str(tmp_path / "s"), "--preset", "horizons-lstm", "--dry-run"]
+    assert main([*command, "--tflops", "0.01"]) == 0
+    whole = capsys.readouterr().out
+    assert main([*command, "--tflops", "0.01", "--from", str(stored)]) == 0
+    left = capsys.readouterr().out
+    assert "would be taken over" in left
+
+    def runs(text):
+        return int(re.findall(r"^(\d+) runs, ", text, re.M)[0])
+
+    assert 0 < runs(left) < runs(whole) - 100
+    assert not (tmp_path / "s").exists()
+    assert main([*command, "--from", str(tmp_path / "none.parquet")]) == 2
+    assert "there is no file" in capsys.readouterr().err

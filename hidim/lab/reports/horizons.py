@@ -13,8 +13,8 @@ claimed. Each seed has its own exponent; the interval is Student's over seeds, w
 independent ones: sizes and horizons share theirs. With three seeds a bootstrap over seeds would
 give the span of the three, which covers the truth three times in four, and no 95 %.
 
-The null is the baseline against itself, every seed against the next one: what the noise of seeds
-alone makes of the same measurement.
+The null is the baseline against itself, every seed against the next one in a circle: its mean is
+near 1 by that, and its spread is what the noise of seeds alone makes of the measurement.
 """
 
 from __future__ import annotations
