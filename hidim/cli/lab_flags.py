@@ -88,7 +88,7 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         groups[group].add_argument(
             flag,
             *_ALSO.get(one.name, []),
-            action=_Once,
+            action=_OneSpelling,
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
             metavar="NAME" if kind is str else "N",
             help=f"{text} ({_SHOWN.get(one.name, usual)})",
@@ -107,17 +107,19 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Once(argparse.Action):
-    """Keeps a value, and refuses another one."""
+class _OneSpelling(argparse.Action):
+    """Keeps the last value, as usual, and refuses another one under the setting's other name."""
 
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
     ) -> None:
-        before = getattr(namespace, self.dest)
-        if before is not None and before != values:
-            flags = "/".join(self.option_strings)
-            raise ValueError(f"{flags} is given twice, {before!r} and {values!r}: leave one out.")
+        flag, before = getattr(namespace, f"{self.dest}_flag", None), getattr(namespace, self.dest)
+        if flag not in (None, option_string) and before != values:
+            raise ValueError(
+                f"{flag} {before} and {option_string} {values} are one setting: leave one out."
+            )
         setattr(namespace, self.dest, values)
+        setattr(namespace, f"{self.dest}_flag", option_string)
 
 
 def settings_given(args: argparse.Namespace) -> dict[str, Any]:
