@@ -410,7 +410,7 @@ class RiskMatched(Schedule):
         if abs(span) > _LARGEST_LOG_SPAN:
             raise ValueError(
                 f"`eigenvalue` times cap times length must lie in [1e-280, 1e280], got "
-                f"{self.eigenvalue!r} * {self.cap!r} * {self.length!r}; bring `eigenvalue` nearer 1."
+                f"{self.eigenvalue!r} * {self.cap!r} * {self.length!r}; bring them nearer 1."
             )
         return span
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
@@ -103,6 +104,7 @@ class Wrapper(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
+            refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
