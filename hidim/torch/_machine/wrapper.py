@@ -62,6 +62,8 @@ class Wrapper(torch.optim.Optimizer):
                 )
         super().__init__(self.base.param_groups, own)
         self._share()
+        for name, value in attached(self.base).items():  # such as the reasons of `from_adamw`
+            vars(self).setdefault(name, value)
 
     def _share(self) -> None:
         self.state, self.param_groups = self.base.state, self.base.param_groups
