@@ -94,6 +94,19 @@ def test_what_was_seen_is_no_part_of_a_copy_or_checkpoint(case):
     assert "_seen" not in optimizer.state_dict()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, in its compiler
+@pytest.mark.parametrize("name", ["lr", "kappa"])
+def test_a_compiled_step_refuses_too(name):
+    optimizer, p = stepped(ours.ADANA)
+    step = torch.compile(optimizer.step, backend="eager")
+    step()
+    optimizer.param_groups[0][name] = -1.0
+    kept = p.detach().clone()
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        step()
+    assert torch.equal(p, kept)
+
+
 def test_options_that_do_not_go_together_are_refused_too():
     optimizer, _ = stepped(ours.ADANA)
     optimizer.param_groups[0].update(foreach=True, fused=True)
