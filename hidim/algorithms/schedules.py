@@ -399,8 +399,20 @@ class RiskMatched(Schedule):
         object.__setattr__(self, "s", checks.positive("s", self.s))
         object.__setattr__(self, "eigenvalue", checks.positive("eigenvalue", self.eigenvalue))
         # Kept, so that a compiled step need not solve for it: no field, as it follows from them.
-        span = self.eigenvalue * self.cap * float(self.length)
-        object.__setattr__(self, "_rise", _risk_matched_rise(self.s, span))
+        object.__setattr__(self, "_rise", _risk_matched_rise(self.s, self._log_span()))
+
+    def _log_span(self) -> float:
+        """log(eigenvalue cap length), in the range in which every rate is a number."""
+        if not 1e-12 <= self.s <= 1e12:
+            raise ValueError(f"`s` must lie in [1e-12, 1e12], got {self.s!r}; 1 is usual.")
+        factors = (self.eigenvalue, self.cap, float(self.length))
+        span = sum(math.log(factor) for factor in factors)  # the product itself may overflow
+        if abs(span) > _LARGEST_LOG_SPAN:
+            raise ValueError(
+                f"`eigenvalue` times cap times length must lie in [1e-280, 1e280], got "
+                f"{self.eigenvalue!r} * {self.cap!r} * {self.length!r}; bring them nearer 1."
+            )
+        return span
 
     def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
         bend, rise = 2.0 / self.s - 1.0, self._rise
@@ -417,13 +429,16 @@ class RiskMatched(Schedule):
         return (float(self.length),)
 
 
-def _risk_matched_rise(s: float, span: float) -> float:
+_LARGEST_LOG_SPAN = 280.0 * math.log(10.0)
+
+
+def _risk_matched_rise(s: float, log_span: float) -> float:
     """log(cap / first rate), z of (exp(z b) - 1) exp(z) = span (1 - s / 2), b = 2 / s - 1."""
     half, bend = 1.0 - s / 2.0, 2.0 / s - 1.0
 
     def over(z: float) -> bool:
         steep = z if bend == 0 else math.expm1(min(z * bend, 700.0)) / half
-        return steep > 0 and math.log(steep) + z > math.log(span)
+        return steep > 0 and math.log(steep) + z > log_span
 
     high = 1.0
     while not over(high):

@@ -33,6 +33,7 @@ PER_SIZE = (
 _SMALLEST, _LARGEST = 45.7e6, 664e6
 _LONG = 20_000  # updates; three small tasks of 600 and 1500 wanted AdamW's own rate
 _SHORT = 600  # updates: of shorter runs nothing was measured, and the power law would go on rising
+_MEANT = 2000  # updates: below, AdamW is the safer choice (docs/how-to/which-optimizer.md)
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
 
 
@@ -109,8 +110,10 @@ def adana_from_adamw(
     >>> found.verdict, round(found.options["lr"], 6), found.options["t_0"]
     ('meant', 0.000169, 3800.0)
     """
+    _refuse_text(lr=lr, steps=steps, parameters=parameters, weight_decay=weight_decay)
     lr = checks.positive("lr", lr)
     steps = int(checks.whole("steps", steps, minimum=1))
+    betas = _two_betas(betas)
     parameters = checks.positive("parameters", parameters)
     weight_decay = checks.non_negative("weight_decay", weight_decay)
     if batch_tokens is not None:
@@ -168,9 +171,11 @@ def dana_from_sgd(
     >>> dana_from_sgd(0.1, steps=10_000).options["lr"]
     0.5
     """
+    _refuse_text(lr=lr, steps=steps, momentum=momentum, weight_decay=weight_decay)
     lr = checks.positive("lr", lr)
     steps = int(checks.whole("steps", steps, minimum=1))
-    if not 0 <= checks.finite("momentum", momentum) < 1:
+    momentum = checks.finite("momentum", momentum)
+    if not 0 <= momentum < 1:
         raise ValueError(f"`momentum` must lie in [0, 1), got {momentum!r}.")
     weight_decay = checks.non_negative("weight_decay", weight_decay)
     factor = 0.5 / (1 - momentum) if momentum >= 0.5 else 1.0
@@ -186,7 +191,8 @@ def dana_from_sgd(
         "c_3 = 1, delta = 8: the paper's recipe",
         f"weight_decay = {weight_decay / factor:g}: the same lr x weight_decay",
         f"cooldown = {steps}: less momentum near the end",
-        "DANA gains on long runs: a few thousand updates at least",
+        "DANA gains on long runs: a few thousand updates at least"
+        + ("" if steps >= _MEANT else f"; at {steps} SGD is the safer choice"),
     )
     sweep: tuple[dict[str, float], ...] = (
         {"lr": options["lr"], "kappa_3": 0.85},
@@ -194,10 +200,31 @@ def dana_from_sgd(
         {"lr": options["lr"] / 3, "kappa_3": 0.6},
     )
     band = (options["lr"] / 3, options["lr"] * 3)
-    verdict = "meant" if steps >= 2000 else "doubtful"
+    verdict = "meant" if steps >= _MEANT else "doubtful" if steps >= _SHORT else "not meant"
     return Transfer(
         "dana-decaying", options, band, max(steps // 50, 1), 1.0, verdict, reasons, sweep
     )
+
+
+def _refuse_text(**named: Any) -> None:
+    """Text that reads as a number is none: what it came from may say more, such as a unit."""
+    for name, value in named.items():
+        if isinstance(value, str):
+            raise ValueError(f"`{name}` must be a number, got {value!r}; drop the quotation marks.")
+
+
+def _two_betas(betas: Any) -> tuple[float, float]:
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ValueError(
+            f"`betas` must be two numbers, got {checks.shown(betas)}; for example (0.9, 0.999)."
+        )
+    for beta in betas:
+        _refuse_text(betas=beta)
+        if not 0 <= checks.finite("betas", beta) < 1:
+            raise ValueError(
+                f"`betas` must lie in [0, 1), got {checks.shown(betas)}; for example (0.9, 0.999)."
+            )
+    return float(betas[0]), float(betas[1])
 
 
 def _reach(steps: float) -> float:
@@ -221,11 +248,17 @@ def _verdict(steps: int, parameters: float, batch_tokens: float | None) -> tuple
             "million parameters (4.435 to 4.225 at 46 million, 3.475 to 3.497 at 141): AdamW, or a "
             "smaller batch and more updates"
         )
-    if steps < 2000 or (batch_tokens is not None and batch_tokens >= 5e5):
+    if steps < _SHORT:
+        return "not meant", (
+            f"not meant for {steps} updates: its gain grows with their number, and of fewer than "
+            f"{_SHORT} nothing was measured: AdamW, which is the safer choice below {_MEANT:,}"
+        )
+    if steps < _MEANT or (batch_tokens is not None and batch_tokens >= 5e5):
         return "doubtful", (
             f"doubtful at {steps} updates"
             + ("" if batch_tokens is None else f" of {batch_tokens:g} tokens")
-            + ": its gain grows with the number of updates, and few or large batches leave little"
+            + ": its gain grows with the number of updates, and few or large batches leave little; "
+            "AdamW is the safer choice"
         )
     return "meant", (
         "meant: many updates of small batches. Published gains in compute over AdamW are 1.23 at "

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
+from hidim.support import checks
 from hidim.torch._machine.optimizer import Params
+from hidim.torch._machine.options import check_option
 from hidim.torch.adana import ADANA
 from hidim.torch.dana import DANADecaying
 
@@ -29,8 +33,8 @@ def from_adamw(
         params: parameters, named parameters or groups, as for AdamW. A group's own lr is moved by
             the same factor; one that says `"weight_decay": 0` has no log-time decay.
         lr: AdamW's peak learning rate.
-        steps: updates of the run.
-        betas, weight_decay: AdamW's.
+        steps: updates of the run; below 2,000 AdamW is the safer choice.
+        betas, weight_decay: AdamW's. Of groups they are left out, as the reasons say.
         model_parameters: of the whole model; by default those given here.
         batch_tokens: tokens per update, for the verdict among the reasons.
         options: further options of `ADANA`, which win.
@@ -53,13 +57,19 @@ def from_adamw(
         "kappa = 0.85: the authors' value; .75 to .9 differ little once lr is tuned"
     """
     given, total = _listed(params)
+    if model_parameters is None:
+        model_parameters = total
+    elif isinstance(model_parameters, str):
+        raise ValueError(f"`model_parameters` must be a number, got {model_parameters!r}.")
+    else:
+        model_parameters = checks.positive("model_parameters", model_parameters)
     found = adana_from_adamw(
-        lr, steps=steps, parameters=model_parameters or total, betas=betas,
+        lr, steps=steps, parameters=model_parameters, betas=betas,
         weight_decay=weight_decay, batch_tokens=batch_tokens,
     )  # fmt: skip
-    factor = found.options["lr"] / lr
-    optimizer: Any = ADANA(_moved(given, factor, True), **{**found.options, **options})
-    return _explained(optimizer, found)
+    moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=True)
+    optimizer: Any = ADANA(moved, **{**found.options, **options})
+    return _explained(optimizer, found, left_out)
 
 
 def from_sgd(
@@ -94,9 +104,9 @@ def from_sgd(
     """
     given, _ = _listed(params)
     found = dana_from_sgd(lr, steps=steps, momentum=momentum, weight_decay=weight_decay)
-    factor = found.options["lr"] / lr
-    optimizer: Any = DANADecaying(_moved(given, factor, False), **{**found.options, **options})
-    return _explained(optimizer, found)
+    moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=False)
+    optimizer: Any = DANADecaying(moved, **{**found.options, **options})
+    return _explained(optimizer, found, left_out)
 
 
 def _listed(params: Params) -> tuple[list[Any], float]:
@@ -110,25 +120,39 @@ def _listed(params: Params) -> tuple[list[Any], float]:
     return given, max(float(total), 1.0)
 
 
-def _moved(given: list[Any], factor: float, adaptive: bool) -> list[Any]:
-    """Groups with their own learning rates and weight decays carried over too."""
-    moved = []
-    for item in given:
+_REPLACED = ("betas", "amsgrad", "momentum", "dampening", "nesterov")  # by the memory t / delta
+
+
+def _moved(given: list[Any], factor: float, *, adaptive: bool) -> tuple[list[Any], list[str]]:
+    """Groups with their own learning rates and weight decays carried over, and what was not."""
+    moved: list[Any] = []
+    left_out = []
+    for number, item in enumerate(given):
         if isinstance(item, dict):
             item = dict(item)
+            for name in ("lr", "weight_decay"):
+                if name in item and not isinstance(item[name], Tensor):
+                    check_option(name, item[name])
             if "lr" in item:
                 item["lr"] = item["lr"] * factor
+            gone = [name for name in _REPLACED if name in item]
             if item.get("weight_decay"):
-                if adaptive:  # log-time decay takes its place
-                    del item["weight_decay"]
+                if adaptive:
+                    left_out.append(
+                        f"group {number}: weight_decay = {item.pop('weight_decay')} is left out: "
+                        "omega takes its place"
+                    )
                 else:
                     item["weight_decay"] = item["weight_decay"] / factor
-            for name in ("betas", "amsgrad", "momentum", "dampening", "nesterov"):
-                item.pop(name, None)
+            left_out += [
+                f"group {number}: {name} = {item.pop(name)} is left out: the memory is t/delta in "
+                "every group"
+                for name in gone
+            ]
         moved.append(item)
-    return moved
+    return moved, left_out
 
 
-def _explained(optimizer: Any, found: Transfer) -> Any:
-    optimizer.reasons, optimizer.transfer = list(found.reasons), found
+def _explained(optimizer: Any, found: Transfer, left_out: list[str]) -> Any:
+    optimizer.reasons, optimizer.transfer = [*found.reasons, *left_out], found
     return optimizer

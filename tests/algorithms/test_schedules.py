@@ -1,5 +1,6 @@
 """Schedules multiply, print and describe themselves as they evaluate, whichever they are."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import hidim
 import hidim.algorithms
 from hidim.algorithms import schedule_classes
 from hidim.algorithms.schedules import Constant, PowerLaw, Product, Schedule, Warmup
+from hidim.algorithms.words import read_schedule
 
 STEPS = np.concatenate([np.arange(0.0, 12.0), np.geomspace(12.5, 1e6, 20)])
 
@@ -152,3 +154,26 @@ def test_a_risk_matched_rate_injects_the_same_noise_at_every_step(power, eigenva
     np.testing.assert_allclose(noise, noise[0], rtol=1e-5)
     assert g[-1] == pytest.approx(0.7)
     assert np.all(rate(t + 50) == pytest.approx(0.7))
+
+
+EXTREME = [1e-300, 1e-200, 1e-12, 1.0, 1e12, 1e200, 1e300]
+
+
+@pytest.mark.parametrize("s", [5e-324, *EXTREME, 1.9999999999999998, 2.0, 2.0000000000000004])
+def test_a_risk_matched_rate_of_extreme_numbers_is_a_number_or_refused_in_one_line(s):
+    for cap, length, eigenvalue in itertools.product(EXTREME, [1, 10**9, 1e300], EXTREME):
+        log_span = sum(map(np.log10, (cap, length, eigenvalue)))
+        if not 1e-12 <= s <= 1e12 or abs(log_span) > 280:
+            with pytest.raises(ValueError, match=r"`(s|eigenvalue)` .*must lie in .*, got .*; "):
+                hidim.RiskMatched(cap, length, s, eigenvalue)
+            continue
+        rate = hidim.RiskMatched(cap, length, s, eigenvalue)
+        values = rate(np.array([0.0, 0.25, 0.5, 1.0, 2.0]) * float(length))
+        assert np.all(np.diff(values) >= -1e-9 * cap)
+        assert np.all((values >= 0) & (values <= 1.000001 * cap))
+        assert values[-1] == pytest.approx(cap, rel=1e-6)
+
+
+def test_a_written_risk_matched_rate_of_extreme_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"`eigenvalue` times cap times length .*1e\+200"):
+        read_schedule("RiskMatched(1e200,100,1.0,1e200)")

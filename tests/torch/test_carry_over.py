@@ -83,6 +83,8 @@ def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against
 
     assert verdict(20_000, 124e6, 65_536) == "meant"
     assert verdict(1000, 124e6, 65_536) == "doubtful"
+    assert verdict(10, 124e6, 65_536) == verdict(10, 1e9, None) == "not meant"
+    assert transfer.dana_from_sgd(0.1, steps=10).verdict == "not meant"
     assert verdict(5000, 100e6, 2**20) == "not meant"
     assert verdict(50_000, 1e9, 2**20) == "doubtful"
 
@@ -96,13 +98,66 @@ def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"batch_tokens": 0}, "batch_tokens"),
         ({"kappa": -1.0}, "kappa"),
+        ({"model_parameters": 0}, "model_parameters"),
+        ({"model_parameters": -5}, "model_parameters"),
+        ({"model_parameters": "1e6"}, "model_parameters"),
+        ({"betas": (0.9,)}, "betas"),
+        ({"betas": (1.0, 0.9)}, "betas"),
+        ({"betas": (0.9, "x")}, "betas"),
+        ({"betas": "x"}, "betas"),
+        ({"betas": None}, "betas"),
+        ({"lr": "6e-4"}, "lr"),
+        ({"lr": None}, "lr"),
+        ({"steps": "100"}, "steps"),
+        ({"weight_decay": "0.1"}, "weight_decay"),
     ],
 )
 def test_bad_values_are_named(options, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=rf"^`{words}` [^\n]*$"):
         ours.from_adamw(
             [torch.nn.Parameter(torch.ones(3))], **{"lr": 1e-3, "steps": 100, **options}
         )
+
+
+@pytest.mark.parametrize("name", ["lr", "steps", "momentum", "weight_decay"])
+@pytest.mark.parametrize("value", ["0.5", "x", None])
+def test_bad_values_from_sgd_are_named(name, value):
+    with pytest.raises(ValueError, match=rf"^`{name}` must be a number, got [^\n]*$"):
+        ours.from_sgd(
+            [torch.nn.Parameter(torch.ones(3))], **{"lr": 1e-3, "steps": 100, name: value}
+        )
+
+
+@pytest.mark.parametrize("build", [ours.from_adamw, ours.from_sgd])
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+def test_a_bad_value_of_a_group_is_named(build, name):
+    groups = [{"params": [torch.nn.Parameter(torch.ones(3))], name: "6e-4"}]
+    with pytest.raises(ValueError, match=f"^`{name}` must be a number"):
+        build(groups, lr=1e-3, steps=5000)
+
+
+@pytest.mark.parametrize("build", [ours.from_adamw, ours.from_sgd])
+def test_what_a_group_says_and_is_not_carried_over_has_a_reason(build):
+    said = {"betas": (0.8, 0.9), "momentum": 0.7}
+    groups = [
+        {"params": [torch.nn.Parameter(torch.ones(3))]},
+        {"params": [torch.nn.Parameter(torch.ones(3))], **said},
+    ]
+    optimizer = build(groups, lr=1e-3, steps=5000)
+    for name, value in said.items():
+        assert name not in optimizer.param_groups[1]
+        (line,) = [x for x in optimizer.reasons if x.startswith(f"group 1: {name} = {value}")]
+        assert "left out" in line
+    assert not [x for x in optimizer.reasons if x.startswith("group 0")]
+
+
+@pytest.mark.parametrize("wrapper", [ours.NormalizeAndProject, ours.LogTimeWeightDecay])
+def test_a_wrapper_has_the_reasons_of_what_it_wraps(wrapper):
+    base = ours.from_sgd(torch.nn.Linear(3, 1).parameters(), lr=1e-3, steps=5000)
+    wrapped = wrapper(base)
+    for twin in (wrapped, copy.deepcopy(wrapped), pickle.loads(pickle.dumps(wrapped))):
+        assert twin.reasons == base.reasons
+        assert twin.transfer == base.transfer
 
 
 def test_the_command_line_gives_the_same_numbers(capsys):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.compat import outside_graphs
+from hidim.torch._machine.edited import refuse_edits
 
 
 @outside_graphs
@@ -22,6 +23,7 @@ def coefficients_as_data(optimizer: Any) -> list[list[Any]]:
     A coefficient is a 0-D tensor, a list with one for each parameter where their times differ, or
     None.
     """
+    refuse_edits(optimizer)
     columns: list[Any] = []
     for group in optimizer.param_groups:
         params = [p for p in group["params"] if p.grad is not None]

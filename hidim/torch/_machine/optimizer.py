@@ -19,6 +19,7 @@ from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import coefficients_as_data
+from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.layout import real_view
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import attached, to_plain
@@ -103,6 +104,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
 
         Raises:
             RuntimeError: a gradient is sparse; no parameter has been changed.
+            ValueError: an option was changed to a bad value since; no parameter has been changed.
         """
         loss = None
         if closure is not None:
@@ -110,6 +112,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
+            refuse_edits(self)
         gain.measure(self)
         # A graph breaks here, and only here.
         data = coefficients_as_data(self) if self._graphed() else None

@@ -51,6 +51,11 @@ def check_group(group: dict[str, Any]) -> None:
     """Refuse a bad value of a hyperparameter or flag in `group`, naming it."""
     for name, value in group.items():
         check_option(name, value)
+    check_together(group)
+
+
+def check_together(group: dict[str, Any]) -> None:
+    """Refuse options of `group` that do not go with each other."""
     if group.get("foreach") and group.get("fused"):
         raise ValueError("`fused` and `foreach` cannot both be True; give one of them.")
     if group.get("differentiable") and group.get("fused"):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
@@ -61,6 +62,8 @@ class Wrapper(torch.optim.Optimizer):
                 )
         super().__init__(self.base.param_groups, own)
         self._share()
+        for name, value in attached(self.base).items():  # such as the reasons of `from_adamw`
+            vars(self).setdefault(name, value)
 
     def _share(self) -> None:
         self.state, self.param_groups = self.base.state, self.base.param_groups
@@ -103,6 +106,7 @@ class Wrapper(torch.optim.Optimizer):
                 loss = closure()
         if not torch.compiler.is_compiling():
             refuse_sparse(self)
+            refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
