@@ -18,6 +18,8 @@ from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.optima import OptimumLaw, sentence
 from hidim.fitting.sizes.tables import ALIASES, ROLES, read_columns, read_sizes
 
+_LARGE = 1e6  # from where on digits after the point say nothing
+
 
 def forecast_sizes(args: argparse.Namespace) -> int:
     """Predict every row of a table of sizes, with bands and the errors of rollouts that far."""
@@ -40,13 +42,15 @@ def forecast_sizes(args: argparse.Namespace) -> int:
         }
         answer |= {"loss": loss, **score}
     cells = {
-        k: [f"{x:.4g}" if k in law.form.inputs else f"{x:.4f}" for x in v]
+        k: [f"{x:.4g}" if k in law.form.inputs or x >= _LARGE else f"{x:.4f}" for x in v]
         for k, v in columns.items()
     }
     lines += [table_of(cells), ""]
     if loss is not None:
         lines += [f"{key.replace('_', ' ')}: {value:.5f}" for key, value in score.items()]
-    lines.append(_reach(law, float(beyond.max())))
+    farthest = int(np.argmax(beyond))
+    low_end = law.below(*inputs)[farthest] >= beyond[farthest]
+    lines.append(_reach(law, float(beyond[farthest]), below=bool(low_end)))
     lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     lines += [f"note: {note}" for note in notes]
     return hand_back(
@@ -142,10 +146,12 @@ def forecast_optimum(args: argparse.Namespace) -> int:
     )
 
 
-def _reach(law: SizeLaw, beyond: float) -> str:
+def _reach(law: SizeLaw, beyond: float, *, below: bool) -> str:
     """How far the rows lie beyond the fitted runs, and what rollouts as far were off by."""
     if beyond <= 1.005:
         return "inside what the fitted runs cover"
+    if below:  # rollouts go to larger runs alone
+        return f"extrapolates below the fitted runs: {beyond:.3g} x"
     text = f"extrapolates beyond the fitted runs: {beyond:.3g} x"
     far = [row for row in law.rollout if row["predicted_up_to"] >= 1.5 * row["up_to"]]
     if not far:

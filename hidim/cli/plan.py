@@ -108,8 +108,10 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     lines = [table({key: [_cell(row[key]) for row in flat] for key in flat[0]}), ""]
     lines.append(f"parameters grow as flops^{rows[0]['params_exponent']:.3f}; intervals hold 90 %")
     beyond = max(row["beyond_largest_run"] for row in rows)
-    if beyond > 1:
-        lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    below = max(law.reach["flops"][0] / row["flops"] for row in rows)
+    for side, far in (("beyond", beyond), ("below", below)):
+        if far > 1:
+            lines.append(f"extrapolates {side} the fitted runs: flops {far:.3g} x")
     lines.append(f"flops = {law.provenance.get('flops', '6 x parameters x tokens')}")
     lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     return hand_back(

@@ -273,6 +273,20 @@ def test_forecast_takes_a_law_of_sizes(tmp_path: Path, capsys: pytest.CaptureFix
     assert "were missed by" in capsys.readouterr().out
     assert main(["forecast", out, table, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_relative_error"] < 0.005
+    law = SizeLaw.load(out)
+    least, fewest = n.min(), d.min()
+    assert law.beyond(n, d) == pytest.approx(1)
+    assert law.beyond(least / 5, fewest * 5) == pytest.approx(5)
+    assert law.below(least * 5, fewest / 7) == pytest.approx(7)
+    assert law.below(n.max() * 5, d.max()) == 1
+    for said, told in (
+        (("1", "1"), f"below the fitted runs: {least * fewest:.3g} x"),
+        (("1e30", "1e30"), "beyond the fitted runs: "),
+    ):
+        assert main(["forecast", out, "--params", said[0], "--tokens", said[1]]) == 0
+        text = capsys.readouterr().out
+        assert told in text
+        assert max(map(len, text.split())) < 20
 
 
 def test_budgets_that_chain_are_refused_the_right_way() -> None:
