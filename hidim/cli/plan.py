@@ -9,7 +9,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
-from hidim.cli.joint import is_joint_law, joint_at, run_plan
+from hidim.cli.joint import is_joint_law, joint_at, run_plan, size_of, size_reach
 from hidim.cli.numbers import amount, count, number
 from hidim.cli.output import (
     add_output_flags,
@@ -167,6 +167,11 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
+    reach = dict(plan.extrapolation)
+    sized = {}
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
+        sized = {"params": size_of(args.params)}
     notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
@@ -182,7 +187,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         f"predicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})",
         f"other shapes of the same peak and floor: {others}",
         *_against_fitted(plan),
-        reach_text(plan.extrapolation),
+        reach_text(reach),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
         *(f"note: {note}" for note in notes),
         *beside_text(others_said),
@@ -193,6 +198,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         columns={"step": plan.steps, "lr": plan.lr},
         answer={
             "law": law.law.name,
+            **sized,
             "steps": plan.steps,
             "lr": plan.lr,
             "warmup_steps": plan.warmup_steps,
@@ -200,7 +206,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
             "band": plan.band,
             "compared": plan.compared,
             "schedules": others_said,
-            "extrapolation": plan.extrapolation,
+            "extrapolation": reach,
             "distance": plan.distance,
             "gain": plan.gain,
             "regret": plan.regret,

@@ -261,6 +261,12 @@ def test_the_command_line_goes_from_logs_to_a_plan(
     plan = json.loads(capsys.readouterr().out)
     assert plan["steps"][-1] == 24000
     assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    assert (plan["law"], plan["params"], plan["extrapolation"]["params"]) == ("mpl", 1e8, 1)
+    for size in ("400M", "6.25M"):
+        assert main(["plan", out, "--params", size, "--steps", "24000"]) == 0
+        text = capsys.readouterr().out
+        assert "fitted runs: size of the model 4 x" in text
+        assert "inside what" not in text
     for more, told in (
         (["--steps", "24000"], "--params 400M"),
         (["--flops", "2e19", "--peak", "1e-3"], "--peak"),
