@@ -9,6 +9,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
+from hidim.cli.idle import given
 from hidim.cli.joint import is_joint_law, joint_at, run_plan, size_of, size_reach
 from hidim.cli.numbers import amount, count, number
 from hidim.cli.output import (
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan_sizes(args: argparse.Namespace) -> int:
     if not args.flops:
         raise ValueError("a law of sizes plans for budgets: give --flops.")
-    _refuse(args, "of sizes", "warmup_steps", *_OF_SCHEDULES)
+    _refuse(args, "of sizes", "tokens_per_step", "warmup_steps", *_OF_SCHEDULES)
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
@@ -124,10 +125,9 @@ def _plan_sizes(args: argparse.Namespace) -> int:
 
 def _refuse(args: argparse.Namespace, of: str, *names: str) -> None:
     """Flags that a law has no use for are not passed over in silence."""
-    for name in names:
-        if getattr(args, name):
-            flag = "--" + name.replace("_", "-")
-            raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {flag}.")
+    found = given(args, names, {})
+    if found is not None:
+        raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {found}.")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

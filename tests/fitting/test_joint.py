@@ -348,3 +348,9 @@ def test_a_run_so_far_is_judged_by_a_law_over_sizes(
     assert told["loss"] == pytest.approx(made(100e6, "cosine", noise=0).measured()[-1], rel=0.005)
     assert main(command) == 2
     assert "--params 400M" in capsys.readouterr().err
+    assert main([*command, "--params", "100M", "--tokens", "8B"]) == 2
+    assert "no use for --tokens" in capsys.readouterr().err
+    words = [*command[:2], "--params", "100M", *command[4:6]]
+    for more in (["--lr", "0.5"], ["--step-scale", "2"], ["--columns", "loss=y"]):
+        assert main([*words, *more]) == 2
+        assert f"no use for {more[0]}" in capsys.readouterr().err

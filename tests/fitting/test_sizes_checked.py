@@ -273,6 +273,18 @@ def test_forecast_takes_a_law_of_sizes(tmp_path: Path, capsys: pytest.CaptureFix
     assert "were missed by" in capsys.readouterr().out
     assert main(["forecast", out, table, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_relative_error"] < 0.005
+    one = ["forecast", out, "--params", "1B", "--tokens", "20B"]
+    for command, told in (
+        ([*one, "--step-scale", "2"], "no use for --step-scale"),
+        ([*one, "--drop-nan"], "no use for --drop-nan"),
+        ([*one, "--resumed", "keep-last"], "no use for --resumed"),
+        ([*one, "--columns", "loss=y"], "no use for --columns"),
+        (["forecast", out, asked, "--averaged", "no"], "no use for --averaged"),
+        (one[:4], "give --tokens 8B too."),
+        (["plan", out, "--flops", "1e20", "--tokens-per-step", "1"], "use for --tokens-per-step"),
+    ):
+        assert main(command) == 2
+        assert told in capsys.readouterr().err
     law = SizeLaw.load(out)
     least, fewest = n.min(), d.min()
     assert law.beyond(n, d) == pytest.approx(1)
