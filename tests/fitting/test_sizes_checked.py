@@ -395,6 +395,21 @@ def test_a_table_drawn_with_bars_is_read(tmp_path: Path) -> None:
         path.write_text("\n".join(lines))
         found = read_sizes(path)
         assert np.allclose(np.column_stack([*found.inputs, found.loss]), rows)
+    other = ["| optimizer | note |", "|---|---|", "| adamw | a |"]
+    for more in (["", *markdown[2:]], ["", *other], markdown[2:], ["and", *framed[:5]]):
+        path.write_text("\n".join([*markdown[:-1], *more]))
+        with pytest.raises(ValueError, match=r"two tables, the second from line 1[3-6] on: leave"):
+            read_sizes(path)
+    path.write_text("\n".join([*other, "", *markdown, "a | b"]))
+    assert len(read_sizes(path).loss) == len(rows)
+    united = ["| Params (M) | Tokens [B] | val ppl |", "|--:|--:|--:|"]
+    path.write_text("\n".join([*united, "| 1,176 | 2 | 20.0 |", "| 2,176.5 | 1,004 | 18 |"]))
+    found = read_sizes(path)
+    assert np.allclose(found.inputs, [[1.176e9, 2.1765e9], [2e9, 1.004e12]])
+    assert np.allclose(found.loss, np.log([20, 18]))
+    path.write_text("\n".join([*markdown[:4], "| 1e7 | 1e9 | 3,012 |"]))
+    with pytest.raises(ValueError, match=r"3\.012 for a decimal"):
+        read_sizes(path)
     path.write_text("\n".join([*markdown[:5], "| 1e7 | 3.0 |"]))
     with pytest.raises(ValueError, match="2 cells for 3 columns"):
         read_sizes(path)
