@@ -11,6 +11,7 @@ from typing import Any
 
 import hidim
 from hidim.cli.fit_sizes import BEST, CHOSEN, ISOFLOP, add_size_flags
+from hidim.cli.idle import refuse_in_fit
 from hidim.cli.joint import add_joint_flags
 from hidim.cli.numbers import amount, count, number, one_of
 from hidim.cli.output import (
@@ -238,6 +239,8 @@ def run(args: argparse.Namespace) -> int:
                 f"--out keeps a law as JSON: its name must end in .json, got {args.out!r}."
             )
     given_seed("seed", args.seed)
+    if args.law.startswith(BEST) or args.law in (*FORMS, CHOSEN, ISOFLOP):
+        refuse_in_fit(args)
     joint = {"tokens_per_step": args.tokens_per_step, "prior": args.prior}
     for name, value in joint.items():
         if value is not None and not args.params:

@@ -10,6 +10,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import add_log_flags, read_logs, tell
+from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.numbers import number
 from hidim.cli.output import (
@@ -179,6 +180,7 @@ def _plan(args: argparse.Namespace) -> Reading:
                 'give FILE, the step and lr of the run to predict, or --schedule "wsd peak=3e-4 '
                 'end=3e-5 warmup=2000 decay=4800 steps=24000".'
             )
+        refuse_in_forecast(args, "of schedules", "a schedule")
         return planned(args.schedule, warmup_steps=args.warmup_steps)
     found = read_logs(args, [args.file], loss="optional")
     if len(found) > 1:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import hidim
+from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import size_of
 from hidim.cli.output import hand_back
 from hidim.cli.output import table as table_of
@@ -17,6 +18,8 @@ from hidim.fitting.logs.readers import find_column, numbers, parse_columns
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.optima import OptimumLaw, sentence
 from hidim.fitting.sizes.tables import ALIASES, ROLES, read_columns, read_sizes
+
+_LARGE = 1e6  # from where on digits after the point say nothing
 
 
 def forecast_sizes(args: argparse.Namespace) -> int:
@@ -40,13 +43,15 @@ def forecast_sizes(args: argparse.Namespace) -> int:
         }
         answer |= {"loss": loss, **score}
     cells = {
-        k: [f"{x:.4g}" if k in law.form.inputs else f"{x:.4f}" for x in v]
+        k: [f"{x:.4g}" if k in law.form.inputs or x >= _LARGE else f"{x:.4f}" for x in v]
         for k, v in columns.items()
     }
     lines += [table_of(cells), ""]
     if loss is not None:
         lines += [f"{key.replace('_', ' ')}: {value:.5f}" for key, value in score.items()]
-    lines.append(_reach(law, float(beyond.max())))
+    farthest = int(np.argmax(beyond))
+    low_end = law.below(*inputs)[farthest] >= beyond[farthest]
+    lines.append(_reach(law, float(beyond[farthest]), below=bool(low_end)))
     lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     lines += [f"note: {note}" for note in notes]
     return hand_back(
@@ -63,47 +68,39 @@ def _asked(
     """Inputs, measured loss where the table has one, and notes."""
     columns = parse_columns(args.columns, ROLES) if args.columns else None
     single = not law.form.sized
-    refuse_log_flags(args, "of sizes")
     if args.file is None and not single:
+        refuse_in_forecast(args, "of sizes", "one size")
         return _said(args, law.form.inputs), None, ()
     if args.file is None or args.params or args.tokens:
         raise ValueError(
             "a law of sizes predicts rows of a table, FILE with "
             + ("column x." if single else "params and tokens, or one run, --params 7B --tokens 8B.")
         )
+    refuse_in_forecast(args, "of sizes", "a table")
     names = list(read_columns(args.file))
     known = (columns or {}).get("loss") or next((n for n in names if n.lower() == "loss"), None)
     data = read_sizes(args.file, columns=columns, single=single, loss=known is not None)
     return data.inputs, data.loss if known is not None else None, data.notes
 
 
-def refuse_log_flags(args: argparse.Namespace, of: str) -> None:
-    """Flags of logs, which a law without schedules has no use for, are not passed over."""
-    for name in ("schedule", "lr", "warmup_steps", "plot"):
-        if getattr(args, name):
-            flag = "--" + name.replace("_", "-")
-            raise ValueError(f"{args.law!r} is a law {of}, whose forecast has no use for {flag}.")
-
-
 def _said(args: argparse.Namespace, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     """One run, by --params and --tokens."""
-    out = []
-    for name in names:
-        text = getattr(args, name)
-        if text is None:
-            raise ValueError(
-                f"{args.law!r} is a law of {' and '.join(names)}: give FILE with these columns, or "
-                + " ".join(f"--{one} 8B" for one in names)
-                + "."
-            )
-        out.append(np.array([size_of(text, f"--{name}")]))
-    return tuple(out)
+    missing = [name for name in names if getattr(args, name) is None]
+    if missing:
+        asked = " ".join(f"--{name} 8B" for name in missing)
+        file = "FILE with these columns, or " if len(missing) == len(names) else ""
+        too = " too" if not file else ""
+        raise ValueError(
+            f"{args.law!r} is a law of {' and '.join(names)}: give {file}{asked}{too}."
+        )
+    return tuple(np.array([size_of(getattr(args, name), f"--{name}")]) for name in names)
 
 
 def forecast_optimum(args: argparse.Namespace) -> int:
     """The best value at every row of a table of sizes, or at one size, with its interval."""
     law = OptimumLaw.load(args.law)
-    refuse_log_flags(args, f"of the best {law.name}")
+    asked_of = "one size" if args.file is None else "a table"
+    refuse_in_forecast(args, f"of the best {law.name}", asked_of)
     if args.level != 0.9:
         raise ValueError(f"--level: the intervals of a law of the best {law.name} are its own.")
     notes: tuple[str, ...] = ()
@@ -142,10 +139,12 @@ def forecast_optimum(args: argparse.Namespace) -> int:
     )
 
 
-def _reach(law: SizeLaw, beyond: float) -> str:
+def _reach(law: SizeLaw, beyond: float, *, below: bool) -> str:
     """How far the rows lie beyond the fitted runs, and what rollouts as far were off by."""
     if beyond <= 1.005:
         return "inside what the fitted runs cover"
+    if below:  # rollouts go to larger runs alone
+        return f"extrapolates below the fitted runs: {beyond:.3g} x"
     text = f"extrapolates beyond the fitted runs: {beyond:.3g} x"
     far = [row for row in law.rollout if row["predicted_up_to"] >= 1.5 * row["up_to"]]
     if not far:

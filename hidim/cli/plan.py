@@ -9,7 +9,8 @@ import numpy as np
 
 import hidim
 from hidim.cli.forecast import known_warmup, reach_text
-from hidim.cli.joint import is_joint_law, joint_at, run_plan
+from hidim.cli.idle import given
+from hidim.cli.joint import is_joint_law, joint_at, run_plan, size_of, size_reach
 from hidim.cli.numbers import amount, count, number
 from hidim.cli.output import (
     add_output_flags,
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan_sizes(args: argparse.Namespace) -> int:
     if not args.flops:
         raise ValueError("a law of sizes plans for budgets: give --flops.")
-    _refuse(args, "of sizes", "warmup_steps", *_OF_SCHEDULES)
+    _refuse(args, "of sizes", "tokens_per_step", "warmup_steps", *_OF_SCHEDULES)
     law = SizeLaw.load(args.law)
     rows = [law.optimal(flops) for flops in args.flops]
     flat = [_flat(row) for row in rows]
@@ -108,8 +109,10 @@ def _plan_sizes(args: argparse.Namespace) -> int:
     lines = [table({key: [_cell(row[key]) for row in flat] for key in flat[0]}), ""]
     lines.append(f"parameters grow as flops^{rows[0]['params_exponent']:.3f}; intervals hold 90 %")
     beyond = max(row["beyond_largest_run"] for row in rows)
-    if beyond > 1:
-        lines.append(f"extrapolates beyond the fitted runs: flops {beyond:.3g} x")
+    below = max(law.reach["flops"][0] / row["flops"] for row in rows)
+    for side, far in (("beyond", beyond), ("below", below)):
+        if far > 1:
+            lines.append(f"extrapolates {side} the fitted runs: flops {far:.3g} x")
     lines.append(f"flops = {law.provenance.get('flops', '6 x parameters x tokens')}")
     lines += [f"warning of the fit: {warning}" for warning in law.warnings]
     return hand_back(
@@ -122,10 +125,9 @@ def _plan_sizes(args: argparse.Namespace) -> int:
 
 def _refuse(args: argparse.Namespace, of: str, *names: str) -> None:
     """Flags that a law has no use for are not passed over in silence."""
-    for name in names:
-        if getattr(args, name):
-            flag = "--" + name.replace("_", "-")
-            raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {flag}.")
+    found = given(args, names, {})
+    if found is not None:
+        raise ValueError(f"{args.law!r} is a law {of}, whose plan has no use for {found}.")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +167,11 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         from hidim.plots.forecast import plot_planned_schedule
 
         write_figure(args.plot, lambda ax: plot_planned_schedule(plan, ax), size=(7.0, 4.6))
+    reach = dict(plan.extrapolation)
+    sized = {}
+    if args.params is not None:
+        reach["params"] = size_reach(law, args.params)
+        sized = {"params": size_of(args.params)}
     notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
@@ -180,7 +187,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         f"predicted final loss {plan.loss:.4f} (90 % band {low:.4f} to {high:.4f})",
         f"other shapes of the same peak and floor: {others}",
         *_against_fitted(plan),
-        reach_text(plan.extrapolation),
+        reach_text(reach),
         *([f"linear warm-up of {warmup:g} steps before the first row"] if warmup else []),
         *(f"note: {note}" for note in notes),
         *beside_text(others_said),
@@ -191,6 +198,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         columns={"step": plan.steps, "lr": plan.lr},
         answer={
             "law": law.law.name,
+            **sized,
             "steps": plan.steps,
             "lr": plan.lr,
             "warmup_steps": plan.warmup_steps,
@@ -198,7 +206,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
             "band": plan.band,
             "compared": plan.compared,
             "schedules": others_said,
-            "extrapolation": plan.extrapolation,
+            "extrapolation": reach,
             "distance": plan.distance,
             "gain": plan.gain,
             "regret": plan.regret,

@@ -9,7 +9,7 @@ from typing import Any
 from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
 from hidim.cli import common
 from hidim.cli.numbers import count, number, one_of
-from hidim.support.checks import whole
+from hidim.support.checks import positive, whole
 
 SUMMARY = "ADANA's or DANA's numbers from an AdamW or SGD run that works, with reasons."
 
@@ -76,8 +76,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(args: argparse.Namespace) -> Transfer:
     steps = args.steps
-    if steps is None and args.tokens is not None and args.batch_tokens is not None:
-        steps = max(round(args.tokens / args.batch_tokens), 1)
+    if args.tokens is not None and args.batch_tokens is not None:
+        batch = positive("batch_tokens", args.batch_tokens)
+        updates = positive("tokens", args.tokens) / batch
+        if steps is None:
+            steps = max(round(updates), 1)
+        elif abs(steps - updates) > 1:
+            raise ValueError(
+                f"--steps {steps:g} is not --tokens / --batch-tokens = {updates:.6g}: leave one of "
+                "the three out."
+            )
     if steps is None:
         raise ValueError("`steps` is not known: give steps=20000, or tokens and batch_tokens.")
     steps = int(whole("steps", steps, minimum=1))

@@ -11,6 +11,7 @@ import numpy as np
 
 import hidim
 from hidim.cli.fit import how_of, tell
+from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
 from hidim.cli.reach import reach_text, refuse_units, warmed, warmup_apart
@@ -34,6 +35,7 @@ def run_so_far(args: argparse.Namespace) -> int:
         )
     if args.file is not None:
         raise ValueError("--so-far LOG stands in the place of FILE: give one of them.")
+    refuse_in_forecast(args, "of schedules", "a log")
     how = replace(how_of(args), logged_first=True)
     log = _one(args.so_far, how)
     match = None

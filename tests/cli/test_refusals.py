@@ -32,6 +32,24 @@ PREDICT = ("predict", *PROBLEM, "--d", "100")
         (("forecast", "other.json", "run.csv"), "cannot load 'other.json'"),
         (("fit", "run.csv", "--seed", "-1"), "`seed`"),
         (("fit", "run.csv", "--drop-highest", "3"), "--drop-highest goes with a law of sizes"),
+        *(
+            (("fit", "run.csv", "--law", law, *flags), f"no use for {flags[0]}")
+            for law in ("chinchilla", "sizes", "isoflop", "best:lr")
+            for flags in (("--params", "4e8"), ("--schedule", "constant"), ("--warmup-steps", "9"))
+        ),
+        (("fit", "run.csv", "--law", "sizes", "--step-scale", "2"), "no use for --step-scale"),
+        (("fit", "run.csv", "--law", "sizes", "--drop-nan"), "no use for --drop-nan"),
+        (
+            ("recommend", "--parameters", "1e8", "--adamw-lr", "1e-3", "--tokens", "1e9"),
+            "`steps` is not known",
+        ),
+        (
+            (
+                *("recommend", "--parameters", "1e8", "--adamw-lr", "1e-3", "--tokens", "1e9"),
+                *("--batch-tokens", "1e5", "--steps", "10002"),
+            ),
+            "--steps 10002 is not --tokens / --batch-tokens = 10000: leave one",
+        ),
         (("fit", "run.csv", "--out", "l.txt"), "must end in .json"),
         (("fit", "comma.csv"), "write decimals with a point"),
         (("predict", "--spectrum", "bare.csv"), "such as eigenvalues,error_sq"),

@@ -261,6 +261,12 @@ def test_the_command_line_goes_from_logs_to_a_plan(
     plan = json.loads(capsys.readouterr().out)
     assert plan["steps"][-1] == 24000
     assert plan["band"][0] < plan["loss"] < plan["band"][1]
+    assert (plan["law"], plan["params"], plan["extrapolation"]["params"]) == ("mpl", 1e8, 1)
+    for size in ("400M", "6.25M"):
+        assert main(["plan", out, "--params", size, "--steps", "24000"]) == 0
+        text = capsys.readouterr().out
+        assert "fitted runs: size of the model 4 x" in text
+        assert "inside what" not in text
     for more, told in (
         (["--steps", "24000"], "--params 400M"),
         (["--flops", "2e19", "--peak", "1e-3"], "--peak"),
@@ -342,3 +348,9 @@ def test_a_run_so_far_is_judged_by_a_law_over_sizes(
     assert told["loss"] == pytest.approx(made(100e6, "cosine", noise=0).measured()[-1], rel=0.005)
     assert main(command) == 2
     assert "--params 400M" in capsys.readouterr().err
+    assert main([*command, "--params", "100M", "--tokens", "8B"]) == 2
+    assert "no use for --tokens" in capsys.readouterr().err
+    words = [*command[:2], "--params", "100M", *command[4:6]]
+    for more in (["--lr", "0.5"], ["--step-scale", "2"], ["--columns", "loss=y"]):
+        assert main([*words, *more]) == 2
+        assert f"no use for {more[0]}" in capsys.readouterr().err

@@ -113,7 +113,14 @@ def test_the_command_line_asks_a_law_for_its_best_value(
     assert json.loads(capsys.readouterr().out)["best lr"] == pytest.approx(said["best lr"][1:])
     for command, told in (
         (["forecast", law], "--params 8B --tokens 8B"),
+        (["forecast", law, "--params", "8B"], "give --tokens 8B too."),
+        (["forecast", law, asked, "--params", "8B"], "no use for --params"),
         (["forecast", law, asked, "--schedule", "constant peak=1"], "--schedule"),
+        (["forecast", law, asked, "--step-scale", "2"], "no use for --step-scale"),
+        *(
+            (["forecast", law, "--params", "8B", "--tokens", "8B", *more], f"no use for {more[0]}")
+            for more in (["--columns", "loss=y"], ["--drop-nan"], ["--resumed", "keep-last"])
+        ),
         (["plan", law, "--flops", "1e20"], "hidim forecast"),
     ):
         assert main(command) == 2

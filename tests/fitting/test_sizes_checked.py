@@ -273,6 +273,32 @@ def test_forecast_takes_a_law_of_sizes(tmp_path: Path, capsys: pytest.CaptureFix
     assert "were missed by" in capsys.readouterr().out
     assert main(["forecast", out, table, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_relative_error"] < 0.005
+    one = ["forecast", out, "--params", "1B", "--tokens", "20B"]
+    for command, told in (
+        ([*one, "--step-scale", "2"], "no use for --step-scale"),
+        ([*one, "--drop-nan"], "no use for --drop-nan"),
+        ([*one, "--resumed", "keep-last"], "no use for --resumed"),
+        ([*one, "--columns", "loss=y"], "no use for --columns"),
+        (["forecast", out, asked, "--averaged", "no"], "no use for --averaged"),
+        (one[:4], "give --tokens 8B too."),
+        (["plan", out, "--flops", "1e20", "--tokens-per-step", "1"], "use for --tokens-per-step"),
+    ):
+        assert main(command) == 2
+        assert told in capsys.readouterr().err
+    law = SizeLaw.load(out)
+    least, fewest = n.min(), d.min()
+    assert law.beyond(n, d) == pytest.approx(1)
+    assert law.beyond(least / 5, fewest * 5) == pytest.approx(5)
+    assert law.below(least * 5, fewest / 7) == pytest.approx(7)
+    assert law.below(n.max() * 5, d.max()) == 1
+    for said, told in (
+        (("1", "1"), f"below the fitted runs: {least * fewest:.3g} x"),
+        (("1e30", "1e30"), "beyond the fitted runs: "),
+    ):
+        assert main(["forecast", out, "--params", said[0], "--tokens", said[1]]) == 0
+        text = capsys.readouterr().out
+        assert told in text
+        assert max(map(len, text.split())) < 20
 
 
 def test_budgets_that_chain_are_refused_the_right_way() -> None:
@@ -369,6 +395,21 @@ def test_a_table_drawn_with_bars_is_read(tmp_path: Path) -> None:
         path.write_text("\n".join(lines))
         found = read_sizes(path)
         assert np.allclose(np.column_stack([*found.inputs, found.loss]), rows)
+    other = ["| optimizer | note |", "|---|---|", "| adamw | a |"]
+    for more in (["", *markdown[2:]], ["", *other], markdown[2:], ["and", *framed[:5]]):
+        path.write_text("\n".join([*markdown[:-1], *more]))
+        with pytest.raises(ValueError, match=r"two tables, the second from line 1[3-6] on: leave"):
+            read_sizes(path)
+    path.write_text("\n".join([*other, "", *markdown, "a | b"]))
+    assert len(read_sizes(path).loss) == len(rows)
+    united = ["| Params (M) | Tokens [B] | val ppl |", "|--:|--:|--:|"]
+    path.write_text("\n".join([*united, "| 1,176 | 2 | 20.0 |", "| 2,176.5 | 1,004 | 18 |"]))
+    found = read_sizes(path)
+    assert np.allclose(found.inputs, [[1.176e9, 2.1765e9], [2e9, 1.004e12]])
+    assert np.allclose(found.loss, np.log([20, 18]))
+    path.write_text("\n".join([*markdown[:4], "| 1e7 | 1e9 | 3,012 |"]))
+    with pytest.raises(ValueError, match=r"3\.012 for a decimal"):
+        read_sizes(path)
     path.write_text("\n".join([*markdown[:5], "| 1e7 | 3.0 |"]))
     with pytest.raises(ValueError, match="2 cells for 3 columns"):
         read_sizes(path)

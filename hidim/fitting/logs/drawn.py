@@ -5,22 +5,34 @@
     |  100 | 4.21 |        +------+------+          100 | 4.21
 
 Lines without bars before and after it are not its own.
-Limits: one table a file; bars inside cells are none.
+Limits: one table a file, a second is refused; bars inside cells are none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
-from hidim.fitting.logs.names import ALIASES, is_loss, is_rate, normal
+from hidim.fitting.logs.names import (
+    ALIASES,
+    VALIDATION,
+    is_loss,
+    is_perplexity,
+    is_rate,
+    normal,
+    without_unit,
+)
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 
 _BARS = re.compile(r"(?<!\\)[|│┃]")
 _RULE = re.compile(r"[-+=|:\s│┃┌┬┐├┼┤└┴┘─━┏┳┓┡╇┩┗┻┛╞╪╡═]+")
-_SIZES = ("params", "parameters", "tokens", "flops", "x")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_SIZES = (
+    *("params", "parameters", "n_params", "num_params", "model_size", "tokens", "n_tokens"),
+    *("training_tokens", "train_tokens", "flops", "training_flop", "training_flops", "compute"),
+    "x",
+)
 _LOOKED_AT = 400  # lines
 
 
@@ -31,46 +43,64 @@ def looks_drawn(source: Source) -> bool:
 
 
 def read_drawn(source: Source) -> Columns:
-    """The columns of the first such table.
+    """The columns of the one such table.
 
     Raises:
-        ValueError: a row with more or fewer cells than names.
+        ValueError: a row with more or fewer cells than names, or a second table after the first.
     """
+    names: list[str] = []
+    columns: Columns = {}
+    parted = ended = False  # from its rows by a blank line; by a line without bars, for good
+    before = 0
     with source.text() as stream:
         lines = ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
-        names = _names(lines)
-        columns: Columns = {name: [] for name in names}
-        for number, line in lines:
-            if _is_rule(line):
-                continue
-            if not _BARS.search(line):
-                break
-            cells = _cells(line)
-            if len(cells) != len(names):
-                raise ValueError(
-                    f"line {number} of {source} has {len(cells)} cells for {len(names)} columns."
-                )
-            for name, cell in zip(names, cells, strict=True):
-                columns[name].append(cell or None)
+        for (number, line), (_, after) in pairwise(chain(lines, [(0, "")])):
+            parted = parted or ended or number > before + 1
+            before = number
+            if _is_header(line, after) if not (names and parted) else _heads(line, after):
+                if names:
+                    raise ValueError(
+                        f"{source} holds two tables, the second from line {number} on: leave one "
+                        "table in the file."
+                    )
+                names, parted = _cells(line), False
+                columns = {name: [] for name in names}
+            elif names and not _BARS.search(line) and not _is_rule(line):
+                ended = True
+            elif names and not ended and not _is_rule(line):
+                cells = _cells(line)
+                if len(cells) != len(names):
+                    raise ValueError(
+                        f"line {number} of {source} has {len(cells)} cells for {len(names)} "
+                        "columns."
+                    )
+                parted = False
+                for name, cell in zip(names, cells, strict=True):
+                    columns[name].append(_plain(name, cell))
     return columns
 
 
-def _names(lines: Iterable[tuple[int, str]]) -> list[str]:
-    before = ""
-    for _, line in lines:
-        if _is_header(before, line):
-            return _cells(before)
-        before = line
-    return []
+def _plain(name: str, cell: str) -> str | None:
+    """A cell without commas between thousands; in a loss or a rate one may be a decimal comma."""
+    name = normal(name)
+    if _THOUSANDS.fullmatch(cell) and "loss" not in name.split("_") and not is_rate(name):
+        return cell.replace(",", "")
+    return cell or None
+
+
+def _heads(line: str, after: str) -> bool:
+    """Whether a line of bars above a rule begins a table, whatever its names."""
+    return bool(_BARS.search(line)) and not _is_rule(line) and _is_rule(after)
 
 
 def _is_header(line: str, after: str) -> bool:
-    if _is_rule(line) or not _is_rule(after) or not _BARS.search(line):
+    if not _heads(line, after):
         return False
     names = [normal(name) for name in _cells(line)]
-    known = {*ALIASES["step"], *_SIZES}
+    known = {*ALIASES["step"], *VALIDATION, *_SIZES}
     return len(names) == len(set(names)) > 1 and any(
-        name in known or is_loss(name) or is_rate(name) for name in names
+        known & {name, without_unit(name)} or is_loss(name) or is_rate(name) or is_perplexity(name)
+        for name in names
     )
 
 

@@ -106,14 +106,24 @@ class SizeLaw(WrittenLaw):
         return np.exp(middle - half), np.exp(middle + half)
 
     def beyond(self, *inputs: Any) -> np.ndarray:
-        """How far beyond the largest fitted runs each point lies, as a ratio, at least 1: in the
-        quantity, flops included, in which it is farthest; shape (n,)."""
-        x = np.exp(self._logs(inputs)) * self.units  # (n, inputs)
-        ratios = [x[:, i] / self.reach[n][1] for i, n in enumerate(self.form.inputs)]
-        if self.form.sized:
-            ratios.append(self._per_token(x[:, 0]) * x[:, 1] / self.reach["flops"][1])
-        farthest: np.ndarray = np.maximum(np.max(ratios, axis=0), 1.0)
+        """How far beyond the largest or below the smallest fitted runs each point lies, as a ratio,
+        1 inside: in the quantity, flops included, in which it is farthest; shape (n,)."""
+        farthest: np.ndarray = np.maximum(self._past(inputs, 1), self._past(inputs, 0))
         return farthest
+
+    def below(self, *inputs: Any) -> np.ndarray:
+        """How far below the smallest fitted runs each point lies, as a ratio, 1 where no quantity
+        is below them; shape (n,)."""
+        return self._past(inputs, 0)
+
+    def _past(self, inputs: Sequence[Any], end: int) -> np.ndarray:
+        x = np.exp(self._logs(inputs)) * self.units  # (n, inputs)
+        ratios = [x[:, i] / self.reach[n][end] for i, n in enumerate(self.form.inputs)]
+        if self.form.sized:
+            ratios.append(self._per_token(x[:, 0]) * x[:, 1] / self.reach["flops"][end])
+        farthest = np.max(ratios, axis=0) if end else 1 / np.min(ratios, axis=0)
+        past: np.ndarray = np.maximum(farthest, 1.0)
+        return past
 
     def optimal(self, flops: float, *, level: float = 0.9) -> dict[str, Any]:
         """Compute-optimal parameters and tokens for a budget, flops = 6 x parameters x tokens
