@@ -348,6 +348,18 @@ def test_rows_without_steps_are_counted_where_a_scale_says_what_a_row_is(tmp_pat
     check(read_run(tmp_path / "a.log", step_scale=400, averaged="no"))
 
 
+def test_printed_epochs_stand_for_steps_where_a_scale_says_how_many(tmp_path: Path) -> None:
+    told = "".join(
+        f"{{'loss': {y:.6f}, 'learning_rate': {r!r}, 'epoch': {s / 1000}}}\n" for s, r, y in ROWS
+    )
+    (tmp_path / "a.log").write_text(told)
+    (tmp_path / "a.jsonl").write_text(told.replace("'", '"'))
+    for name in ("a.log", "a.jsonl"):
+        with pytest.raises(ValueError, match=r"epoch.* --columns step=epoch --step-scale STEPS"):
+            read_run(tmp_path / name)
+        check(read_run(tmp_path / name, columns={"step": "epoch"}, step_scale=1000, averaged="no"))
+
+
 @pytest.mark.parametrize("per", ["", "/step"])
 def test_a_moving_average_is_undone(per: str, tmp_path: Path) -> None:
     each = 50

@@ -231,6 +231,12 @@ def find_column(
 def missing(names: Sequence[str], role: str, source: str) -> str:
     """What to say where no column plays a role."""
     what = {"step": "optimizer step", "lr": "learning rate"}.get(role, role)
+    epoch = next((name for name in names if normal(name) == "epoch"), None)
+    if role == "step" and epoch is not None:
+        return (
+            f"{source!r} has no column for the {what}; it has {', '.join(list(names)[:12])}. Name "
+            f"it, or its epochs: --columns step={epoch} --step-scale STEPS-PER-EPOCH."
+        )
     return (
         f"{source!r} has no column for the {what}; it has {', '.join(list(names)[:12])}. "
         f"Name it: --columns {role}=NAME."

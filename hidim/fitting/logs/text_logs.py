@@ -114,6 +114,7 @@ def read_printed(source: Source) -> Columns:
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
+    epochs: list[str | None] = []  # beside the rows
     bars, sure = 0, False
     step: str | None = None
     for line in re.split(r"[\r\n]+", source.read()):
@@ -121,6 +122,7 @@ def read_printed(source: Source) -> Columns:
         if not only.search(line):
             continue
         found: dict[str, str] = {}
+        epoch: str | None = None
         own, rank = None, len(ALIASES["step"]) + 1
         for name, value in _pairs(line):
             name = renamed.get(name, name)
@@ -129,6 +131,8 @@ def read_printed(source: Source) -> Columns:
                 own, rank = value, _rank(name)
             elif role and role != "step":
                 found.setdefault(name, value)
+            elif name == "epoch":
+                epoch = value
         bar = _BAR.search(line)
         if bar and bar[2] and own is None:  # a count in brackets is a step like any other
             own, bar = bar[2], None
@@ -141,11 +145,14 @@ def read_printed(source: Source) -> Columns:
         if found:
             row = {"step": step, **found}
             rows.append(row)
+            epochs.append(epoch)
             bars += not sure
             inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
             open_rows = [] if sure or inside else [row]
         elif bar or own is not None:
             open_rows = []
+    if all(row["step"] is None for row in rows) and None not in epochs:
+        rows = [{**row, "epoch": epoch} for row, epoch in zip(rows, epochs, strict=True)]
     if bars:
         _snap(rows)
     rows = _without_settings(_from_first_loss(rows))
@@ -174,7 +181,7 @@ def _without_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         name for name in rates if sum(name in row for row in known) < max(3, _SELDOM * losses)
     }
     kept = [{name: cell for name, cell in row.items() if name not in seldom} for row in known]
-    return [row for row in kept if len(row) > 1] if losses else known
+    return [row for row in kept if set(row) - {"step", "epoch"}] if losses else known
 
 
 def _is_loss(name: str) -> bool:
