@@ -354,7 +354,8 @@ def test_printed_epochs_stand_for_steps_where_a_scale_says_how_many(tmp_path: Pa
     )
     (tmp_path / "a.log").write_text(told)
     (tmp_path / "a.jsonl").write_text(told.replace("'", '"'))
-    for name in ("a.log", "a.jsonl"):
+    (tmp_path / "b.log").write_text("loss: 9.5\n" + told)  # a line of its own, without an epoch
+    for name in ("a.log", "b.log", "a.jsonl"):
         with pytest.raises(ValueError, match=r"epoch.* --columns step=epoch --step-scale STEPS"):
             read_run(tmp_path / name)
         check(read_run(tmp_path / name, columns={"step": "epoch"}, step_scale=1000, averaged="no"))

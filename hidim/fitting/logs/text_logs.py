@@ -151,7 +151,7 @@ def read_printed(source: Source) -> Columns:
             open_rows = [] if sure or inside else [row]
         elif bar or own is not None:
             open_rows = []
-    if all(row["step"] is None for row in rows) and None not in epochs:
+    if all(row["step"] is None for row in rows) and 2 * epochs.count(None) < len(epochs):
         rows = [{**row, "epoch": epoch} for row, epoch in zip(rows, epochs, strict=True)]
     if bars:
         _snap(rows)
