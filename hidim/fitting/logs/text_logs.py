@@ -30,6 +30,7 @@ _PAIR = re.compile(
 # Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000], [batch=100/10000].
 _BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[(?:\w+=)? *(\d+)/ *\d+\]")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
 # Words that make a count of steps another thing.
 _NOT_STEPS = frozenset(
     (
@@ -131,7 +132,7 @@ def read_printed(source: Source) -> Columns:
                 own, rank = value, _rank(name)
             elif role and role != "step":
                 found.setdefault(name, value)
-            elif name == "epoch":
+            elif name == "epoch" and _EPOCH.search(line):
                 epoch = value
         bar = _BAR.search(line)
         if bar and bar[2] and own is None:  # a count in brackets is a step like any other
