@@ -16,6 +16,7 @@ Limits: needs a system with fork, Linux or macOS.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import linecache
 import math
@@ -168,6 +169,7 @@ def serve() -> None:
     """Fork a process for every job that comes, until nobody sends one."""
     import signal
 
+    fork, wait = (getattr(os, name) for name in ("fork", "wait4"))  # asked for by `Seats`
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to answer
     line = Line(os.dup(0), os.dup(1))
     os.dup2(2, 1)  # what a method prints is no message
@@ -183,19 +185,18 @@ def serve() -> None:
         job = line.hear()
         if not {"place", "declare"} & job.keys():  # an answer to one who has left
             continue
-        child = os.fork()
+        child = fork()
         if child == 0:
             _limit()
             sit(job, line) if "place" in job else declare(job["declare"], line)
             os._exit(0)
-        _, status, used = os.wait4(child, 0)
+        _, status, used = wait(child, 0)
         line.tell(exit=os.waitstatus_to_exitcode(status), seconds=used.ru_utime + used.ru_stime)
 
 
 def _limit() -> None:
     """A method that hangs is ended even if the harness was killed, and no file can grow."""
-    import resource
-
+    resource: Any = importlib.import_module("resource")  # where there is fork, there is this
     silent = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(silent, number)

@@ -90,8 +90,9 @@ class Seats:
 
     def close(self) -> None:
         """End the process and whatever it forked."""
+        end, kill = getattr(os, "killpg", os.kill), getattr(signal, "SIGKILL", signal.SIGTERM)
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            end(self._process.pid, kill)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
