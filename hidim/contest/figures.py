@@ -26,8 +26,20 @@ def plot_profile(profile: Mapping[str, Sequence[float]], ax: Axes) -> Axes:
         xlabel="mean held-out value / best mean of the task",
         ylabel="share of the tasks",
     )
+    _plain(ax)
     ax.legend(fontsize=7)
     return ax
+
+
+def _plain(ax: Axes) -> None:
+    """Ratios as people write them: 1, 1.2, 1.5, 2 and not powers of ten."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = ax.get_xlim()
+    marks = (0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 6, 10, 20, 50, 100)
+    ax.xaxis.set_major_locator(FixedLocator([mark for mark in marks if low <= mark <= high]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def plot_task(board: Sequence[Mapping[str, Any]], task: str, ax: Axes) -> Axes:
@@ -48,4 +60,5 @@ def plot_task(board: Sequence[Mapping[str, Any]], task: str, ax: Axes) -> Axes:
     ax.set(xlabel="held-out value / tuned AdamW's", title=task)
     if max(one["mean"] for one in own) > 2 * base:
         ax.set_xscale("log")
+        _plain(ax)
     return ax
