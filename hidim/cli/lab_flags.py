@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hidim.cli.numbers import count, one_of, parse_pairs, parse_value
+from hidim.cli.numbers import count, one_of, or_word, parse_pairs, parse_value
 from hidim.lab.text.splits import DEDUPS, SPLITS
 from hidim.lab.training.depth import at_depth
 from hidim.lab.training.networks.choices import CHOICES
@@ -58,6 +58,7 @@ _CHOICES = {
 }
 _ALSO = {"precision": ["--autocast"]}
 _SHOWN = {"max_mb": "all", "evaluation_growth": "ten", "batch_ramp": "none", "log_every": "none"}
+_STEPS = or_word("auto", count, "a number of steps")
 _GROUPS = {
     "text": "text",
     "model": "model",
@@ -83,7 +84,7 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
             continue
         usual = CHOICES[one.name][0] if one.name in CHOICES else one.default
         kind: Any = str if isinstance(usual, str) or one.name == "batch_ramp" else count
-        kind = _count_or_auto if one.name == "steps" else kind
+        kind = _STEPS if one.name == "steps" else kind
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,
@@ -128,15 +129,6 @@ def settings_given(args: argparse.Namespace) -> dict[str, Any]:
     if args.options:
         given["options"] = parse_pairs(args.options)
     return given if args.depth is None else at_depth(args.depth, given)
-
-
-def _count_or_auto(text: str) -> float | str:
-    if text.strip().lower() == "auto":
-        return "auto"
-    try:
-        return count(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"give a number of steps or auto, not {text!r}") from None
 
 
 def resolved_apart(given: Mapping[str, Any], grid: dict[str, list[Any]]) -> dict[str, list[Any]]:

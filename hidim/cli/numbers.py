@@ -104,6 +104,24 @@ def names(text: str) -> list[str]:
     return found
 
 
+def or_word(word: str, read: Callable[[str], float], what: str) -> Callable[[str], float | str]:
+    """Reads a number, or `word` in any case; `what` says in a complaint what the number is.
+
+    >>> or_word("auto", count, "a number of steps")("Auto")
+    'auto'
+    """
+
+    def given(text: str) -> float | str:
+        if text.strip().lower() == word:
+            return word
+        try:
+            return read(text)
+        except argparse.ArgumentTypeError:
+            raise argparse.ArgumentTypeError(f"give {what} or {word}, not {text!r}") from None
+
+    return given
+
+
 def one_of(what: str, names: Iterable[str]) -> Callable[[str], str]:
     """Reads one of `names` in any case; a near miss is answered with the nearest.
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
-from hidim.cli.numbers import count, number
+from hidim.cli.numbers import count, number, or_word
 from hidim.cli.output import print_json
 from hidim.lab.text.facts import bits_per_byte
 from hidim.lab.training.settings import Settings
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--peak-flops",
-        type=_number_or_measure,
+        type=or_word("measure", number, "flops a second"),
         metavar="N",
         help="flops per second of the device, or measure: log the share that the model uses",
     )
@@ -100,15 +100,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_end(folder, settings, result)
     return 0 if result.signal is None else 128 + result.signal
-
-
-def _number_or_measure(text: str) -> float | str:
-    if text.strip().lower() == "measure":
-        return "measure"
-    try:
-        return number(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"give flops a second or measure, not {text!r}") from None
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:
