@@ -53,8 +53,9 @@ def test_shares_of_momentum_decay_and_clip_are_those_of_the_formula():
     old = p.detach().clone()
     optimizer.step()  # y = g + weight_decay p, and gamma_3 y is half of gamma_2 g
     found = monitor(optimizer)
-    assert found["momentum_noise"] == pytest.approx(1.0, rel=0.9)
-    assert 0.2 < found["momentum_share"] < 0.5
+    # |y|^2 = 1.6^2 + 1.2^2 = 4 and |g|^2 = 5, so R = 2 x 1/2 x 4/5.
+    assert found["momentum_noise"] == pytest.approx(0.8)
+    assert found["momentum_share"] == pytest.approx(0.2**0.5 / (1 + 0.2**0.5))
     assert found["decay_share"] == pytest.approx(
         (0.02 * p.norm() / (0.02 * p.norm() + found["update_norm"])).item()
     )
