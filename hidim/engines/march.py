@@ -37,6 +37,8 @@ NEAR_ROOT = 1e-3
 SHORTEST_BLOCK = 128
 # Modes up to which every one is solved by itself.
 FEW_MODES = 300
+# Share taken of the length of a block that would just meet the error allowed.
+_SAFETY = 0.9
 # Single steps behind a breakpoint: so many, or fewer of a short stretch.
 _BEHIND_EDGE = 96
 # Numbers that a stretch of single steps may hold at once.
@@ -143,6 +145,7 @@ class Walk:
         self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
         self.patience, self.shortest = SHORTEST_BLOCK, self._worthwhile_block()
         self.length = float(SHORTEST_BLOCK) if discrete else 1e-2
+        self.fitting = math.nan  # the length that the last block could have had
         smooth = system.affine and len(self.systems) == 1 and not self.watched
         self.growth = Growth(looks_ahead=smooth, read=self._reader)
         self.end = math.inf
@@ -241,6 +244,7 @@ class Walk:
         }
         self.record.single_steps(self.time, seen, paths[-1][: made + 1])
         self.record.effort["single_steps"] += made
+        self.fitting = math.nan
         if self.observer is not None:
             self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
         self.states = [path[made] for path in paths]
@@ -281,19 +285,34 @@ class Walk:
     def _take(self, blocks: list[Block], span: Span) -> None:
         """Go on from a block, or come back with a shorter one."""
         length, error, tolerance = span.length, blocks[-1].error, self.resolution.tolerance
-        factor = 0.9 * (tolerance / max(error, 1e-300)) ** (1.0 / self.scheme.stages)
+        fitting = length * (tolerance / max(error, 1e-300)) ** (1.0 / self.scheme.stages)
         if not error <= tolerance:
             self.record.effort["rejected"] += 1
-            self.length = length * min(max(factor, 0.1), 0.8)
+            self.length = min(max(_SAFETY * fitting, 0.1 * length), 0.8 * length)
             if self.length < SHORTEST_TIME:
                 self.record.crossed_at = self.record.stopped_at = self.time
             return
         if self.few is not None and not self.few.sleep(blocks[-1].end):
             self._follow(self.few.wake(self._whole))  # and over the block again
             return
-        self.length = length * min(max(factor, 0.5), 4.0)
+        self.length = self._next_length(length, fitting)
         self.patience = SHORTEST_BLOCK
         self._accept(blocks, span)
+
+    def _next_length(self, length: float, fitting: float) -> float:
+        """Of the block behind one that was accepted, from the length that it could have had.
+
+        Where time scales are shares of the time that has passed, such lengths grow from block to
+        block; a length that only follows them stays behind at a fraction of the error allowed.
+        Source: Gustafsson's predictive control (Hairer and Wanner, Solving Ordinary Differential
+        Equations II, IV.8), which expects the last change again; no more of it than time grows by.
+        """
+        change = fitting / self.fitting
+        self.fitting = fitting
+        if not math.isfinite(change):  # the first block of a stretch, or one without any error
+            change = 1.0
+        change = min(max(change, 0.5), 1.0 + length / max(self.time, length))
+        return min(max(_SAFETY * change * fitting, 0.5 * length), 4.0 * length)
 
     def _accept(self, blocks: list[Block], span: Span) -> None:
         self.record.effort["blocks"] += 1

@@ -47,7 +47,7 @@ def test_a_looser_promise_is_cheaper():
         hidim.predict(SPECTRUM, RUNS["dana"], 10**8, rtol=rtol).provenance["effort"]["blocks"]
         for rtol in (1e-4, 1e-8)
     ]
-    assert efforts[0] < 0.6 * efforts[1]
+    assert efforts[0] < 0.7 * efforts[1]
 
 
 def test_what_cannot_be_kept_is_said():
