@@ -243,18 +243,25 @@ class _Control:
     def _rounding(self, record: Record) -> float:
         """What rounding may do: a step rounds a few times, at random, and the steps add up.
 
-        Just below the edge noise feeds itself for long, and so do they.
+        Just below the edge noise feeds itself for long, and so do they. Just above it, what
+        rounding makes of the gain changes the rate of growth, for as long as the curve has grown.
         """
         steps = record.effort["single_steps"] + 100 * record.effort["blocks"]
-        return 12.0 * _EPS * (1.0 + math.sqrt(steps)) * self._lasting
+        excess, once = self._gain - 1.0, 12.0 * _EPS
+        if not 0.0 < excess < math.inf:
+            lasting = 1.0 / math.sqrt(-excess) if -1.0 < excess < 0.0 else 1.0
+            return once * (1.0 + math.sqrt(steps)) * lasting
+        risk = np.abs(record.columns[self.shown].reshape(len(self.grid), -1))
+        grown = float(np.max(np.log((risk[-1] + _NOTHING) / (risk.min(axis=0) + _NOTHING))))
+        grown = once * min((1.0 + grown) / excess, self.last) if math.isfinite(grown) else 0.0
+        return once * (1.0 + math.sqrt(steps)) + grown
 
     @cached_property
-    def _lasting(self) -> float:
-        """How much longer what is added lasts for being fed back."""
+    def _gain(self) -> float:
+        """By how much noise feeds itself where the curve ends; nan where that is not one number."""
         if not self.system.affine or self.system.driver is not None:
-            return 1.0
-        gain = float(self.system.loop_gain(np.array([self.last]))[0])
-        return 1.0 / math.sqrt(1.0 - gain) if 0.0 < gain < 1.0 else 1.0
+            return math.nan
+        return float(self.system.loop_gain(np.array([self.last]))[0])
 
     def _said(self, record: Record, error: float) -> Controlled:
         # A run that grows passes its errors on undamped.
