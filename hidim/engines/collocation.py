@@ -236,13 +236,19 @@ def _affine(
     loop = parts[:, n:] if fed else np.zeros((len(parts), len(parts)))
     q = closed_orders(system.offset, parts[:, :n], loop)
     matrix.loop = loop
-    kept = answer[..., :n] + answer[..., n:] @ q if fed else answer
-    full = matrix.completed(kept, free, q)
+    full = matrix.completed(_combined(answer, q) if fed else answer, free, q)
     later = full.transpose(2, 3, 1, 0).reshape(stages, *targets, *shape)
     orders = q.reshape(len(system.orders), stages, n).transpose(1, 2, 0)
     orders = orders.reshape(stages, *targets, len(system.orders))
     before = np.asarray(system.order(state))[None]
     return np.concatenate([state[None], later]), np.concatenate([before, orders]), matrix
+
+
+def _combined(answer: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Free answers and those to units of the orders, (..., n + units), with orders q (units, n)."""
+    both = np.concatenate([np.eye(q.shape[-1]), q])
+    found = answer.reshape(-1, len(both)) @ both  # one product, however many modes
+    return found.reshape(*answer.shape[:-1], -1)
 
 
 def _taking_in(

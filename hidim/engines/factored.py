@@ -38,7 +38,7 @@ class FactoredMatrix(BlockMatrix):
             moving.append(factors.source[..., None])
         # What moves a kind: other kinds, a unit of each order, the source.
         self._moving = length * np.concatenate(moving, axis=3).transpose(0, 2, 3, 1)
-        self.gone = kinds_to_eliminate(factors.change, seen, _same)
+        self.gone = kinds_to_eliminate(_own(factors.change), seen)
         self.kept = [k for k in range(self.kinds) if k not in self.gone]
         self._eliminate()
 
@@ -61,6 +61,14 @@ class FactoredMatrix(BlockMatrix):
         whole = self._all
         return whole[:, :, -1] if whole.shape[2] > self.kinds + self.orders else None
 
+    @cached_property
+    def _entering(self) -> np.ndarray:  # type: ignore[override]
+        """What reaches the kinds gone, (modes, gone, kept + orders, stages)."""
+        columns = [*self.kept, *range(self.kinds, self.kinds + self.orders)]
+        part = self._moving[:, self.gone][:, :, columns]
+        found = self._features @ part.reshape(len(part), -1)
+        return found.reshape(self.modes, *part.shape[1:])
+
     @property
     def fed_back(self) -> bool:
         """Whether orders move anything."""
@@ -71,12 +79,18 @@ class FactoredMatrix(BlockMatrix):
         """Whether what eliminating brings in stays near the size of what it meets."""
         if not self.gone:
             return True
-        sizes = np.abs(self._features)
-        into, back = (np.abs(x).max(axis=(1, 2, 3)) for x in (self._into, self._back))
-        largest = sizes.max(axis=0)
+        parts = len(self._into)
+        into = np.abs(self._into).reshape(parts, -1).max(axis=1)
+        back = np.abs(self._back).reshape(parts, -1).max(axis=1)
+        largest = self._factors.largest
         if self._tame(largest @ into, largest @ back):
-            return True  # as nearly always, without asking every mode
+            return True  # as mostly, without asking every mode
+        sizes = np.abs(self._features)
         return self._tame(sizes @ into, sizes @ back)
+
+    def _met(self) -> np.ndarray:
+        part = self._moving[:, self.kept][:, :, self.kept]
+        return np.asarray(np.abs(self._features @ part.reshape(len(part), -1)).max(axis=1))
 
     def _eliminate(self) -> None:
         """Work out the combinations, and write the matrices."""
@@ -174,5 +188,6 @@ class FactoredMatrix(BlockMatrix):
         return np.asarray(found).transpose(0, 2, 1)
 
 
-def _same(values: np.ndarray) -> bool:
-    return not values[1:].any()
+def _own(change: np.ndarray) -> np.ndarray:
+    """Which changes, (kinds, kinds), some mode has for itself: those of features beside the 1."""
+    return np.asarray(change[1:].any(axis=(0, 1)))

@@ -9,8 +9,6 @@ where what it brings in stays tame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 # Largest entry that eliminating may bring in, relative to those it meets.
@@ -53,7 +51,7 @@ class BlockMatrix:
         self._gains = np.ascontiguousarray((length * gains).transpose(1, 2, 3, 0))
         self._source = None if source is None else (length * source).transpose(1, 2, 0)
         self._inverse: np.ndarray | None = None
-        self.gone = kinds_to_eliminate(change.swapaxes(0, 1), seen)
+        self.gone = kinds_to_eliminate(differs(change.swapaxes(0, 1)), seen)
         if not (self.gone and self._eliminated()):
             self.gone, self.kept = [], list(range(self.kinds))
             self.matrix, self.units = self._between(self.kept), self._unit_columns(self.kept)
@@ -99,6 +97,7 @@ class BlockMatrix:
         sizes = (np.abs(part).max(axis=(1, 2, 3)) for part in (into, back[:, :, : len(self.kept)]))
         if not self._tame(*sizes):
             return False
+        self._entering = back
         width = back.shape[2]
         through = np.zeros(())
         for g in range(len(gone)):
@@ -129,9 +128,12 @@ class BlockMatrix:
         most, derivative = float(np.abs(self._resolvent).max()), np.abs(self._shift).max()
         brought = most * into * back
         if brought.max() <= _TAME * derivative:
-            return True  # as nearly always, without asking every mode
-        met = np.abs(self._pulls[:, self.kept][:, :, self.kept]).max(axis=(1, 2, 3))
-        return bool(np.all(brought <= _TAME * (derivative + met)))
+            return True  # as mostly, without asking every mode
+        return bool(np.all(brought <= _TAME * (derivative + self._met())))
+
+    def _met(self) -> np.ndarray:
+        """The largest change of the kinds kept among themselves, (modes,)."""
+        return np.asarray(np.abs(self._pulls[:, self.kept][:, :, self.kept]).max(axis=(1, 2, 3)))
 
     @property
     def fed_back(self) -> bool:
@@ -262,15 +264,17 @@ class BlockMatrix:
         """The same, from right-hand sides of the kinds gone alone, (modes, gone, stages, n)."""
         full = np.empty((self.modes, self.kinds, *kept.shape[2:]))
         full[:, self.kept] = kept
-        fed = "joi,oic->jic" if q.ndim == 2 else "joi,jic->jic"
-        orders = q.reshape(-1, self.stages, kept.shape[-1])
-        rest = []
-        for i, m in enumerate(self.gone):
-            total = np.einsum("jai,jaic->jic", self._pulls[:, m, self.kept], kept)
-            total += np.einsum(fed, self._gains[:, m], orders)
-            rest.append(total if right is None else total + right[:, i])
-        both = np.stack(rest, axis=1).reshape(self.modes, -1, kept.shape[-1])
-        full[:, self.gone] = (self._resolvent @ both).reshape(full[:, self.gone].shape)
+        count, n = len(self.kept), kept.shape[-1]
+        orders = q.reshape(-1, self.stages, n)
+        fed = "jgoi,oic->jgic" if q.ndim == 2 else "jgoi,jic->jgic"
+        rest = np.einsum("jgai,jaic->jgic", self._entering[:, :, :count], kept)
+        rest += np.einsum(fed, self._entering[:, :, count:], orders)
+        if right is not None:
+            rest += right
+        # One product for all modes, which a product of many small matrices would not be.
+        rows = rest.reshape(self.modes, -1, n).transpose(1, 0, 2)
+        solved = (self._resolvent @ rows.reshape(len(rows), -1)).reshape(rows.shape)
+        full[:, self.gone] = solved.transpose(1, 0, 2).reshape(rest.shape)
         return full
 
     def _reduced(self, right: np.ndarray) -> np.ndarray:
@@ -295,25 +299,27 @@ class BlockMatrix:
         return np.asarray(right[:, self.kept] + passed).reshape(self.modes, -1, n)
 
 
-def alike(values: np.ndarray) -> bool:
-    """Whether all modes (modes, ...) have the same; the last first, which mostly tells."""
-    return bool(np.array_equal(values[0], values[-1]) and (values == values[:1]).all())
+def differs(change: np.ndarray) -> np.ndarray:
+    """Which changes, (kinds, kinds), are not the same for all modes, from (modes, stages, ...)."""
+    found = (change[0] != change[-1]).any(axis=0)  # mostly tells
+    same = np.argwhere(~found)
+    for a, b in same:
+        found[a, b] = bool((change[:, :, a, b] != change[:1, :, a, b]).any())
+    return np.asarray(found)
 
 
-def kinds_to_eliminate(
-    change: np.ndarray, seen: np.ndarray, same: Callable[[np.ndarray], bool] = alike
-) -> list[int]:
+def kinds_to_eliminate(own: np.ndarray, seen: np.ndarray) -> list[int]:
     """Kinds that no order reads and whose changes among one another no mode has for itself.
 
     Args:
-        change: (modes or other parts, stages, kinds, kinds).
+        own: (kinds, kinds), whether some mode has a change for itself.
         seen: (kinds,), whether an order reads a kind.
-        same: whether one entry of it, (parts, stages), is the same for every mode.
     """
     gone: list[int] = []
     candidates = np.flatnonzero(~seen).tolist() if len(seen) > 1 else []
+    held = own.tolist()
     for kind in candidates[: len(seen) - 1]:
         among = [*gone, kind]
-        if all(same(change[:, :, a, b]) for a in among for b in among if kind in (a, b)):
+        if not any(held[kind][k] or held[k][kind] for k in among):
             gone.append(kind)
     return gone

@@ -30,6 +30,11 @@ class Factors:
     gains: np.ndarray
     source: np.ndarray | None
 
+    @property
+    def largest(self) -> np.ndarray:
+        """The largest size of every feature, (parts,)."""
+        return np.abs(self.features).max(axis=0)
+
     def of_modes(self, part: np.ndarray) -> np.ndarray:
         """One of the three, of every mode: (parts, times, ...) to (times, modes, ...).
 
