@@ -45,6 +45,9 @@ _ALIKE = 0.023
 # Error of a quadrature over what it differs from a coarser one: .25 to .9 along whole curves, and
 # 1.9 at one step of a run that rings on.
 _NODES = 2.0
+# Beyond so many blocks a run rings on, and its nodes are first looked at cheaply, with so much more
+# error; what exceeds that by this factor is the nodes'.
+_RINGS_ON, _CHEAPLY, _CLEARLY = 150, 25.0, 30.0
 _ROUNDS = 4
 # Single steps that the first walk may take, half a minute of them, and any tighter one.
 _MANY_STEPS, _FEW_STEPS = 2_000_000, 200_000
@@ -221,6 +224,13 @@ class _Control:
     def _node_error(self, found: Record) -> float:
         """What fewer nodes make of nearly the same walk: cruder ones would not ring as far."""
         resolution = _fine(self.rtol, self.tightness) if self.tightness else _beside(self.rtol)
+        if not self.tightness and found.effort["blocks"] > _RINGS_ON:
+            # Nodes that are by far too few show beside a cheap walk too.
+            cheap = replace(resolution, tolerance=_CHEAPLY * resolution.tolerance)
+            again = self.walked(self.coarser, self.grid, cheap)
+            error = _NODES * self._difference(again, found)
+            if error > _CLEARLY * cheap.tolerance:
+                return error
         again = self.walked(self.coarser, self.grid, resolution)
         return _NODES * self._difference(again, found)
 
