@@ -344,15 +344,27 @@ class MomentumSystem(System):
     ) -> Array:
         """By the chain rule through the scalars, so that many parameters cost little more."""
         parts = self._recursion.slopes(Coefficients.at(self.followed, t), x, q[:, 0])
-        rates = np.stack([self._scalar_rates(name, t) for name in names])  # (names, 4, times)
-        return np.einsum("nct,ctaj->ntaj", rates, parts)
+        rates = np.stack([self._scalar_rates(name, t) for name in names], axis=1)  # (t, names, 4)
+        flat = parts.reshape(*parts.shape[:2], -1).swapaxes(0, 1)
+        return np.asarray((rates @ flat).swapaxes(0, 1).reshape(len(names), *x.shape))
 
     def _scalar_rates(self, name: str, t: Array) -> Array:
-        (above, up), (below, down) = (moved(self.algorithm, name, by) for by in (1e-5, -1e-5))
-        a, b = (Coefficients.at(replace(self, algorithm=x).followed, t) for x in (above, below))
-        pairs = ((a.gamma_1, b.gamma_1), (a.gamma_3, b.gamma_3), (a.total, b.total))
-        rates = [(high - low) / (up - down) for high, low in pairs]
-        return np.stack([*rates, (b.forget - a.forget) / (up - down)])
+        """Derivatives of gamma_1, gamma_3, G and D, (times, 4)."""
+        if name not in self._beside:
+            both = (moved(self.algorithm, name, by) for by in (1e-5, -1e-5))
+            (above, up), (below, down) = (
+                (replace(self, algorithm=a).followed, by) for a, by in both
+            )
+            self._beside[name] = above, below, up - down
+        above, below, size = self._beside[name]
+        a, b = Coefficients.at(above, t), Coefficients.at(below, t)
+        gaps = [a.gamma_1 - b.gamma_1, a.gamma_3 - b.gamma_3, a.total - b.total]
+        return np.stack([*gaps, b.forget - a.forget], axis=1) / size
+
+    @cached_property
+    def _beside(self) -> dict[str, tuple[Momentum, Momentum, float]]:
+        """The algorithm with a parameter a little higher and lower, and how far apart these are."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
