@@ -3,7 +3,16 @@
 from hypothesis import strategies as st
 
 from hidim.algorithms import schedules as s
-from hidim.algorithms.decays import SHAPES, ExponentialDecay, PolynomialDecay, PowerFall, Tail
+from hidim.algorithms.decays import (
+    RISES,
+    SHAPES,
+    ExponentialDecay,
+    PolynomialDecay,
+    PowerFall,
+    PowerTail,
+    Rise,
+    Tail,
+)
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
 amount = st.floats(0.0, 10.0, allow_subnormal=False)
@@ -49,6 +58,13 @@ def power_fall(draw):
     return PowerFall(start, draw(st.floats(0.1, 2.0)), until)
 
 
+@st.composite
+def power_tail(draw):
+    steps = draw(count)
+    start = draw(st.floats(0.0, 0.9 * steps))
+    return PowerTail(start, steps, draw(share), draw(st.floats(0.1, 4.0)))
+
+
 SIMPLE = {
     s.Constant: st.builds(s.Constant, amount),
     s.PowerLaw: st.builds(s.PowerLaw, amount, st.floats(-2.0, 2.0)),
@@ -67,6 +83,8 @@ SIMPLE = {
     ExponentialDecay: exponential_decay(),
     Tail: tail(),
     PowerFall: power_fall(),
+    PowerTail: power_tail(),
+    Rise: st.builds(Rise, positive, share, st.sampled_from(RISES)),
 }
 simple = st.one_of(*SIMPLE.values())
 BUILT_IN = SIMPLE | {

@@ -16,6 +16,7 @@ from hidim.algorithms.schedules import Schedule
 from hidim.support.checks import choice, non_negative, positive
 
 SHAPES = ("linear", "cosine", "exponential", "sqrt")
+RISES = ("cosine", "linear")
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,70 @@ class Tail(Schedule):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return (self.start, self.steps) if self.start else (self.steps,)
+
+
+@dataclass(frozen=True)
+class PowerTail(Schedule):
+    """A factor that is 1 until `start`, then final + (1 - final) (1 - share)^power until `steps`.
+
+    >>> PowerTail(50, 100, final=0.0, power=2.0)([0, 75, 100])
+    array([1.  , 0.25, 0.  ])
+    """
+
+    start: float
+    steps: float
+    final: float = 0.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        Tail(self.start, self.steps, self.final)  # the same checks
+        for name in ("start", "steps", "final"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "power", positive("power", self.power))
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        left = xp.clip((self.steps - as_time(t, xp)) / (self.steps - self.start), 0.0, 1.0)
+        return self.final + (1.0 - self.final) * left**self.power
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (self.start, self.steps) if self.start else (self.steps,)
+
+    @property
+    def roots(self) -> tuple[float, ...]:
+        return () if self.power == int(self.power) else (self.steps,)
+
+
+@dataclass(frozen=True)
+class Rise(Schedule):
+    """A factor that rises from `first` at step 0 to 1 at `steps`, and stays: how a cycle begins.
+
+    `shape` is "cosine" or "linear".
+
+    >>> Rise(100, first=0.5)([0, 50, 100])
+    array([0.5 , 0.75, 1.  ])
+    """
+
+    steps: float
+    first: float = 0.0
+    shape: str = "cosine"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", positive("steps", self.steps))
+        object.__setattr__(self, "first", non_negative("first", self.first))
+        choice("shape", self.shape, RISES)
+        if self.first > 1:
+            raise ValueError(f"`first` must be at most 1, a share of the peak; got {self.first:g}.")
+
+    def __call__(self, t: Any, xp: Any = np) -> np.ndarray:
+        share = xp.clip(as_time(t, xp) / self.steps, 0.0, 1.0)
+        if self.shape == "cosine":
+            share = xp.sin(0.5 * math.pi * share) ** 2
+        return self.first + (1.0 - self.first) * share
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (self.steps,)
 
 
 @dataclass(frozen=True)

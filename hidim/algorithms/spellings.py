@@ -1,8 +1,7 @@
 """In which spellings do people and trainers write the kind and the numbers of a schedule?
 
-    wsd(peak=3e-4, warmup=1k, decay=20%, steps=24,000)
     cosine_with_min_lr lr=3e-4 min_lr_rate=0.1 num_warmup_steps=1000 num_training_steps=24000
-    cosine --lr 3e-4 --min-lr 0.1x --steps 24k
+    --lr-decay-style cosine --lr 3e-4 --min-lr 3e-5 --lr-warmup-iters 2000 --lr-decay-iters 24000
 
 Every spelling here means one thing; what could mean two is left to be refused.
 """
@@ -11,95 +10,143 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
-_ALIASES = {
-    **dict.fromkeys(("lr", "max", "rate", "learning_rate", "max_lr", "peak_lr", "base_lr"), "peak"),
-    **dict.fromkeys(("min", "min_lr", "floor", "final", "to", "end_lr", "final_lr"), "end"),
-    **dict.fromkeys(("eta_min", "lr_end", "min_learning_rate"), "end"),
-    **dict.fromkeys(("warmup_steps", "warm", "warm_up", "warmup_iters"), "warmup"),
-    **dict.fromkeys(("num_warmup_steps", "lr_warmup_steps", "lr_warmup_iters"), "warmup"),
-    **dict.fromkeys(("decay_steps", "cooldown", "anneal", "tail"), "decay"),
-    **dict.fromkeys(("num_decay_steps", "cooldown_steps", "cooldown_iters"), "decay"),
-    **dict.fromkeys(("total", "total_steps", "max_steps", "iters", "length", "horizon"), "steps"),
-    **dict.fromkeys(("num_training_steps", "t_max", "max_iters", "train_iters"), "steps"),
-    **dict.fromkeys(("lr_decay_iters", "train_steps", "training_steps"), "steps"),
-    **dict.fromkeys(("stable_steps", "num_stable_steps", "flat", "hold"), "stable"),
-    **dict.fromkeys(("decay_start", "start_decay", "decay_from", "cooldown_start"), "start"),
-    **dict.fromkeys(("milestones", "drops"), "at"),
-    **dict.fromkeys(("gamma", "factors"), "factor"),
-    "power": "exponent",
+from hidim.support.checks import nearest
+
+# Spelling -> the number meant.
+_NUMBERS = {
+    "peak": "lr max rate learning_rate max_lr peak_lr base_lr peak_value peak_learning_rate "
+    "max_learning_rate initial_lr from",
+    "end": "min min_lr floor final to end_lr final_lr eta_min lr_end min_learning_rate end_value "
+    "end_learning_rate min_value",
+    "warmup": "warmup_steps warm warm_up warmup_iters warmup_iterations num_warmup_steps "
+    "lr_warmup_steps lr_warmup_iters linear_warmup warm_up_steps t_warmup lr_warmup warmup_length",
+    "decay": "decay_steps cooldown anneal tail num_decay_steps cooldown_steps cooldown_iters "
+    "anneal_steps decay_iters lr_wsd_decay_iters lr_wsd_decay_steps wsd_decay_iters",
+    "steps": "total total_steps max_steps iters iterations length horizon num_training_steps "
+    "t_max max_iters train_iters train_steps training_steps total_iters max_step num_steps "
+    "transition_steps num_iterations total_training_steps total_iterations total_num_steps",
+    "until": "lr_decay_iters lr_decay_steps",
+    "stable": "stable_steps num_stable_steps flat hold",
+    "start": "decay_start start_decay decay_from cooldown_start",
+    "at": "milestones drops",
+    "factor": "gamma factors",
+    "exponent": "power",
+    "shape": "decay_shape decay_type lr_decay_type lr_wsd_decay_style wsd_decay_style "
+    "anneal_strategy cooldown_type",
+    "initial": "initial_value start_lr",
+    "rates": "",
+    "div_factor": "",
+    "final_div_factor": "",
 }
-# Names of shares, whatever their size.
-SHARES = {
-    **dict.fromkeys(("min_lr_ratio", "min_lr_rate", "end_ratio", "final_ratio"), "end"),
-    **dict.fromkeys(("lr_ratio", "final_lr_ratio", "end_fraction", "final_fraction"), "end"),
-    **dict.fromkeys(("warmup_ratio", "warmup_fraction", "warmup_frac", "warmup_share"), "warmup"),
-    **dict.fromkeys(("decay_ratio", "decay_fraction", "decay_frac", "cooldown_fraction"), "decay"),
-    **dict.fromkeys(("cooldown_frac", "cooldown_ratio"), "decay"),
+# The same for names of shares, whatever their size.
+_OF_SHARES = {
+    "end": "min_lr_ratio min_lr_rate end_ratio final_ratio lr_ratio final_lr_ratio end_fraction "
+    "final_fraction min_lr_factor alpha_f min_lr_fraction min_lr_frac",
+    "warmup": "warmup_ratio warmup_fraction warmup_frac warmup_share lr_warmup_fraction pct_start",
+    "decay": "decay_ratio decay_fraction decay_frac cooldown_fraction cooldown_frac cooldown_ratio",
 }
-_KINDS = {
-    **dict.fromkeys(("flat", "const", "constant-with-warmup", "constantlr"), "constant"),
-    **dict.fromkeys(("cos", "cosine-decay", "cosine-annealing", "cosineannealing"), "cosine"),
-    **dict.fromkeys(("cosineannealinglr", "cosine-with-warmup", "cosine-warmup"), "cosine"),
-    **dict.fromkeys(("cosine-with-min-lr", "cosine-schedule"), "cosine"),
-    **dict.fromkeys(("linear-decay", "linear-with-warmup", "polynomial"), "linear"),
-    **dict.fromkeys(
-        ("trapezoid", "trapezoidal", "warmup-stable-decay", "warmup-hold-decay"), "wsd"
-    ),
-    **dict.fromkeys(("multi-step", "step", "steps", "multisteplr", "step-decay"), "multistep"),
-    **dict.fromkeys(("isqrt", "rsqrt", "noam", "inverse-sqrt-decay", "inv-sqrt"), "inverse-sqrt"),
-    **dict.fromkeys(("inverse-square-root", "inversesqrt"), "inverse-sqrt"),
+_WORDED_KINDS = {
+    "constant": "flat const constant-with-warmup constantlr get-constant-schedule "
+    "get-constant-schedule-with-warmup",
+    "cosine": "cos cosine-decay cosine-annealing cosineannealing cosineannealinglr "
+    "cosine-with-warmup cosine-warmup cosine-with-min-lr cosine-schedule cosine-annealing-lr "
+    "cosine-warmup-with-min-lr get-cosine-schedule-with-warmup warmup-cosine "
+    "get-cosine-with-min-lr-schedule-with-warmup warmup-cosine-decay-schedule",
+    "linear": "linear-decay linear-with-warmup get-linear-schedule-with-warmup",
+    "polynomial": "poly polynomial-decay polynomiallr polynomial-with-warmup "
+    "get-polynomial-decay-schedule-with-warmup polynomial-decay-with-warmup",
+    "wsd": "trapezoid trapezoidal warmup-stable-decay warmup-hold-decay get-wsd-schedule",
+    "multistep": "multi-step step steps multisteplr step-decay",
+    "inverse-sqrt": "isqrt rsqrt noam inverse-sqrt-decay inv-sqrt inverse-square-root inversesqrt "
+    "get-inverse-sqrt-schedule",
+    "onecycle": "one-cycle 1cycle onecyclelr one-cycle-lr onecycle-lr",
+}
+
+
+def _turned(groups: dict[str, str]) -> dict[str, str]:
+    return {spelling: name for name, many in groups.items() for spelling in many.split()}
+
+
+ALIASES = _turned(_NUMBERS)
+SHARES = _turned(_OF_SHARES)
+KINDS = _turned(_WORDED_KINDS)
+NAMES = {*_NUMBERS, *ALIASES, *SHARES}
+# Names whose value is a kind.
+_OF_KIND = (
+    "lr_scheduler_type lr_decay_style lr_scheduler scheduler scheduler_type schedule schedule_type "
+    "lr_schedule decay_style kind lr_policy"
+)
+OF_KIND = frozenset(_turned({"": _OF_KIND}))
+# Numbers of trainers that change nothing at these values, and are refused at others.
+NEUTRAL = {
+    "init_value": ("0", "0.0"),
+    "lr_warmup_init": ("0", "0.0"),
+    "warmup_init_lr": ("0", "0.0"),
+    "start_factor": ("0", "0.0"),
+    "num_cycles": ("0.5", ".5"),
+    "last_epoch": ("-1",),
+    "last_step": ("-1",),
+    "warmup_type": ("linear",),
+    "warmup_style": ("linear",),
+    "decay_lr": ("true", "1"),
+    "verbose": ("false", "true"),
+    "cycle_momentum": ("false", "true"),
+    "three_phase": ("false",),
+}
+# Of some kinds a name means something else than elsewhere.
+_OWN = {"warmup-cosine-decay-schedule": {"decay_steps": "steps"}}
+_SHAPES = {
+    "cos": "cosine",
+    "lin": "linear",
+    "exp": "exponential",
+    **dict.fromkeys(("1-sqrt", "minus-sqrt", "one-minus-sqrt", "1-sqrt-decay"), "sqrt"),
 }
 _SUFFIX = {"k": 1e3, "m": 1e6, "b": 1e9}
+UNITS = frozenset(("step", "steps", "iter", "iters", "iterations", "updates"))
 
 
-def kind_and_rest(text: str) -> tuple[str, str]:
-    """The kind, in its own spelling where it is a known one, and the words after it.
+def spelled(text: str) -> str:
+    """A kind as tables write it: `SchedulerType.COSINE_WITH_MIN_LR` as cosine-with-min-lr."""
+    return text.strip("\"' :,").rpartition(".")[2].lower().replace("_", "-")
 
-    >>> kind_and_rest("Cosine decay: peak=1 steps=10")
-    ('cosine', 'peak=1 steps=10')
-    >>> kind_and_rest("wsd(peak=1, steps=10)")
-    ('wsd', 'peak=1, steps=10')
+
+def named(text: str) -> str:
+    """A name as tables write it: `--lr-scheduler.warmup-steps` as warmup_steps."""
+    return text.strip("\"'").lstrip("-").rpartition(".")[2].lower().replace("-", "_")
+
+
+def kind_of(text: str) -> str:
+    """The kind behind a spelling, in lower case; what is no known spelling as it is."""
+    return KINDS.get(spelled(text), spelled(text))
+
+
+def no_kind(text: str, kinds: Iterable[str]) -> str:
+    """What to say of a word that should be a kind and is none."""
+    said = f"{text!r} is no kind of schedule that is known: {', '.join(kinds)}, or file:plan.csv."
+    if "restart" in text.lower() or "cyclic" in text.lower():
+        return f"{said} Give the knots of its cycles, steps and rates in a file."
+    near = nearest(spelled(text), [*kinds, *KINDS])
+    return f"{said} Did you mean {near!r}?" if near else said
+
+
+def meaning(name: str, kind: str = "") -> tuple[str, bool]:
+    """The number that a name means, in a kind of this spelling, and whether it is a share.
+
+    >>> meaning("min_lr"), meaning("pct_start"), meaning("decay_steps")
+    (('end', False), ('warmup', True), ('decay', False))
     """
-    line = text.strip()
-    call = re.fullmatch(r"([A-Za-z_-]+)\s*\((.*)\)", line, re.DOTALL)
-    if call and re.match(r"\s*[A-Za-z_]+\s*=", call[2]) and call[1][:1].islower():
-        line = f"{call[1]} {call[2]}"
-    first, _, rest = line.partition(" ")
-    kind = first.lower().replace("_", "-").rstrip(":,")
-    second, _, after = rest.strip().partition(" ")
-    both = f"{kind}-{second.lower().replace('_', '-').rstrip(':,')}"
-    if both in _KINDS or both == "inverse-sqrt":
-        return _KINDS.get(both, both), after.strip()
-    if f"{both}-{after.strip().partition(' ')[0].lower()}" in _KINDS:
-        return kind_and_rest(f"{both}-{after.strip()}")
-    known = _KINDS.get(kind, kind)
-    return (known if kind in _KINDS or "=" not in first else first), rest
+    own = _OWN.get(spelled(kind), {})
+    if name in own:
+        return own[name], False
+    return SHARES.get(name, ALIASES.get(name, name)), name in SHARES
 
 
-def words_of(text: str, rest: str) -> list[tuple[str, str]]:
-    """The pairs of name and value, names in their own spelling.
-
-    Raises:
-        ValueError: a word without a value.
-
-    >>> words_of("", "--lr 3e-4 warmup=1,000, at=8000,16000")
-    [('peak', '3e-4'), ('warmup', '1,000'), ('at', '8000,16000')]
-    """
-    # Commas may part words too, but not the numbers of one list.
-    line = re.sub(r"\s*[=:]\s*(?=[^\s=:])", "=", rest)
-    line = re.sub(r"[,;]\s*(?=-{0,2}[A-Za-z_][\w-]*\s*[= ])", " ", line)
-    line = re.sub(r",\s+(?=[\d.\[])", ",", line).rstrip(" ,;")
-    # `peak 3e-4` and `--peak 3e-4` name their value as well.
-    line = re.sub(r"(?<![\w=.-])-{0,2}([A-Za-z_][\w-]*)\s+(?=[\d.])", r"\1=", line)
-    out = []
-    for word in line.split():
-        name, equals, value = word.partition("=")
-        name = name.lstrip("-").lower().replace("-", "_")
-        if not equals or not value or not name:
-            raise ValueError(f"cannot read {word!r} in the schedule {text!r}: write NAME=VALUE.")
-        out.append((_ALIASES.get(name, name), value.strip("\"'")))
-    return out
+def shape_of(value: str) -> str:
+    """The shape of a tail, `1-sqrt` being sqrt."""
+    shape = spelled(value)
+    return _SHAPES.get(shape, shape)
 
 
 def number_of(name: str, value: str) -> tuple[float, bool]:
@@ -111,12 +158,12 @@ def number_of(name: str, value: str) -> tuple[float, bool]:
     text, share, scale = value.strip().lower(), False, 1.0
     if text.endswith("%"):
         text, share, scale = text[:-1], True, 0.01
-    elif name in ("end", "rates") and (
+    elif name in ("end", "rates", "initial") and (
         found := re.fullmatch(r"([\d.e+-]+) ?[x*] ?(peak|lr)?", text)
     ):
         text, share = found[1], True
-    elif name in ("steps", "warmup", "decay", "at", "start", "stable"):
-        text = re.sub(r" ?(steps?|iters?)$", "", text)
+    elif name in ("steps", "warmup", "decay", "at", "start", "stable", "until"):
+        text = re.sub(r" ?(steps?|iters?|ba)$", "", text)
         if re.fullmatch(r"\d{1,3}(,\d{3})+", text):
             text = text.replace(",", "")
         if text[-1:] in _SUFFIX:

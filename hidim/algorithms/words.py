@@ -14,19 +14,29 @@ Limits: steps are optimizer steps, counted from 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from hidim.algorithms.decays import SHAPES, PowerFall, Tail
+from hidim.algorithms.decays import SHAPES
 from hidim.algorithms.knots import read_knots
-from hidim.algorithms.schedules import Constant, Schedule, Table, Warmup
-from hidim.algorithms.spellings import SHARES, kind_and_rest, number_of, words_of
+from hidim.algorithms.phrases import Phrases, phrases_of
+from hidim.algorithms.schedules import Schedule, Table
+from hidim.algorithms.spellings import (
+    NAMES,
+    NEUTRAL,
+    kind_of,
+    meaning,
+    no_kind,
+    number_of,
+    shape_of,
+)
+from hidim.algorithms.word_kinds import KINDS, Said, example
 from hidim.algorithms.written import read_written
 from hidim.support.checks import choice, nearest
 
+_ALL = frozenset(KINDS)
 EXAMPLE = "wsd peak=3e-4 end=3e-5 warmup=2000 decay=4800 steps=24000"
 
 
@@ -39,12 +49,20 @@ class Words:
         schedule: what they mean.
         steps: length of the run that they say, or None.
         warmup: the linear warm-up that they say, in steps; None where they say nothing of one.
+        meant: how they were read, kind and NAME=VALUE with what was taken for granted; "" of knots
+            and of what a schedule prints as.
     """
 
     text: str
     schedule: Schedule
     steps: float | None
     warmup: float | None
+    meant: str = ""
+
+    @property
+    def read_as(self) -> str:
+        """`meant`, or "" where the words say the same in so many words."""
+        return "" if not self.meant or _plain(self.text) == _plain(self.meant) else self.meant
 
 
 def read_schedule(text: str) -> Schedule:
@@ -52,11 +70,13 @@ def read_schedule(text: str) -> Schedule:
 
     Args:
         text: a kind and its numbers, as NAME=VALUE apart by spaces: `constant`, `cosine`, `linear`,
-            `wsd`, `multistep` (at=8000,16000 factor=0.1), `inverse-sqrt` or `power` (exponent=0.5,
-            from the end of the warm-up on), each with peak=, warmup= and steps=, the falling ones
-            with end=; `constant`, `inverse-sqrt` and `power` may end in a tail, decay=STEPS end=,
-            whose shape= is linear, cosine, exponential or sqrt. Or `file:plan.csv`, knots of step
-            and lr; or what a schedule prints as.
+            `polynomial` (exponent=2), `wsd`, `multistep` (at=8000,16000 factor=0.1),
+            `inverse-sqrt` or `power` (exponent=0.5, from the end of the warm-up on), each with
+            peak=, warmup= and steps=, the falling ones with end= and, where the fall ends before
+            the run, until=; `constant`, `inverse-sqrt` and `power` may end in a tail, decay=STEPS
+            end=, whose shape= is linear, cosine, exponential or sqrt; `onecycle` rises from
+            initial= over warmup=. Or `file:plan.csv`, knots of step and lr; or what a schedule
+            prints as.
 
     Raises:
         ValueError: an unknown word, a missing number, or numbers that do not fit together.
@@ -68,26 +88,87 @@ def read_schedule(text: str) -> Schedule:
     return read_words(text).schedule
 
 
-def read_words(text: str) -> Words:
+def read_words(text: str, *, steps: float | None = None) -> Words:
     """The same, with the length and the warm-up that the words say.
+
+    Args:
+        text: the words.
+        steps: length of the run where the words say none.
 
     >>> read_words("cosine peak=1e-3 steps=100").warmup is None
     True
     """
     if text.strip().lower().startswith("file:"):
         return _from_file(text, text.strip()[len("file:") :].strip())
-    word, rest = kind_and_rest(text)
-    if "(" in text and word not in KINDS:
+    if "(" in text and not _of_words(text):
         return Words(text, read_written(text), None, 0.0)
-    kind = _kind(word)
+    said = phrases_of(text, _ALL)
+    kind = _kind(kind_of(said.kind))
     build, needed, optional = KINDS[kind]
-    given = _numbers(text, kind, rest, (*needed, *optional))
+    given = _numbers(text, kind, said, (*needed, *optional))
+    _length(kind, given, steps)
     for name in needed:
         if name not in given:
-            raise ValueError(f"a {kind} schedule needs '{name}=', as in {_example(kind)!r}.")
-    said = given.get("warmup")
-    meant = _Said(kind, given)
-    return Words(text, build(meant), meant.given.get("steps"), said)
+            raise ValueError(f"a {kind} schedule needs '{name}=', as in {example(kind)!r}.")
+    if said.key and kind == "wsd" and "shape" not in given:
+        raise ValueError(
+            f"the tail of {said.key}={said.kind} is a cosine with some trainers and exponential "
+            "with others: say shape=linear, cosine, exponential or sqrt."
+        )
+    whole = Said(kind, given)
+    schedule = build(whole)
+    warmup = whole.given.get("warmup") if kind == "onecycle" else given.get("warmup")
+    return Words(text, schedule, whole.given.get("steps"), warmup, _meant(kind, whole.given))
+
+
+def _of_words(text: str) -> bool:
+    """Whether a line with brackets is words, and not what a schedule prints as."""
+    try:
+        return kind_of(phrases_of(text, _ALL).kind) in KINDS
+    except ValueError:
+        return bool(re.match(r"\s*[a-z-]", text)) and kind_of(re.split(r"[\s(]", text)[0]) in KINDS
+
+
+def _length(kind: str, given: dict[str, Any], steps: float | None) -> None:
+    """The length of the run, where another number or the caller says it."""
+    ended = "decay" in given and ("start" in given or "stable" in given)
+    if "until" in given:
+        given.setdefault("steps", given["until"])
+    elif steps is not None and not (kind == "wsd" and ended):
+        given.setdefault("steps", steps)
+
+
+_ORDER = ("peak", "initial", "end", "warmup", "start", "decay", "shape", "at", "factor", "rates")
+
+
+def _meant(kind: str, given: Mapping[str, Any]) -> str:
+    """The words in one spelling."""
+    left = {k: v for k, v in given.items() if not (kind == "wsd" and k == "start")}
+    if left.get("until") == left.get("steps"):
+        left.pop("until", None)
+    if "decay" in left:
+        left.setdefault("shape", "linear")
+    names = sorted(left, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER))
+    return " ".join([kind, *(f"{name}={_shown(left[name])}" for name in names)])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_shown, value))
+    return value if isinstance(value, str) else f"{value:.12g}"
+
+
+def _plain(text: str) -> tuple[str, frozenset[tuple[str, str]]] | str:
+    """A line that says kind and NAME=VALUE in plain numbers, in any order; another as it is."""
+    kind, *words = text.split()
+    pairs = [word.partition("=") for word in words if word != "shape=linear"]
+    try:
+        return kind, frozenset(
+            (name, value if name == "shape" else _shown([float(v) for v in value.split(",")]))
+            for name, _, value in pairs
+        )
+    except ValueError:
+        return text
 
 
 def with_warmup(words: Words, given: float) -> tuple[Words, float]:
@@ -109,202 +190,68 @@ def with_warmup(words: Words, given: float) -> tuple[Words, float]:
                 "say it once."
             )
         return words, 0.0
-    if not given or words.text.lower().startswith("file:") or "(" in words.text:
+    if not given or not words.meant:
         return words, given
-    return read_words(f"{words.text.rstrip(' ,')} warmup={given:.12g}"), 0.0
-
-
-class _Said:
-    """The numbers of one schedule, with the checks that all kinds share."""
-
-    def __init__(self, kind: str, given: Mapping[str, Any]) -> None:
-        self.kind, self.given = kind, given
-        self.peak = float(given["peak"])
-        self.given = given = _with_tail(kind, given)
-        self.steps = float(given.get("steps", math.inf))
-        self.warmup = float(given.get("warmup", 0.0))
-        self.end = float(given.get("end", 0.0))
-        if not self.peak > 0 or not math.isfinite(self.peak):
-            raise ValueError(f"peak={self.peak:g} must be a positive rate.")
-        if self.end > self.peak:
-            raise ValueError(f"end={self.end:g} must not exceed peak={self.peak:g}.")
-        if not self.steps >= 1:
-            raise ValueError(f"steps={self.steps:g} must be at least 1.")
-        if self.warmup >= self.steps:
-            raise ValueError(f"warmup={self.warmup:g} must be below steps={self.steps:g}.")
-
-    def rising(self, factor: Schedule | None = None) -> Schedule:
-        """Peak, warm-up and what follows it."""
-        found: Schedule = Constant(self.peak)
-        if self.warmup >= 1:
-            found = found * Warmup(round(self.warmup))
-        return found if factor is None else found * factor
-
-    def fall(self, start: float, *, level: float = 1.0, shape: str = "linear") -> Schedule:
-        """A tail from `start` to the end, from `level` times the peak down to the end rate."""
-        shape = str(self.given.get("shape", shape))
-        if shape == "exponential" and self.end == 0:
-            raise ValueError("shape=exponential needs end=, a positive rate.")
-        return Tail(start, self.steps, min(self.end / (level * self.peak), 1.0), shape)
-
-    def decay_start(self) -> float:
-        """Where the tail begins."""
-        decay = float(self.given["decay"])
-        if not math.isfinite(self.steps):
-            raise ValueError("'decay=' needs 'steps=', the length of the whole run.")
-        start = self.steps - decay
-        if decay <= 0 or start < self.warmup:
-            raise ValueError(
-                f"decay={decay:g} must be positive and begin after the warm-up: at most "
-                f"{self.steps - self.warmup:g} of {self.steps:g} steps."
-            )
-        return start
-
-
-def _with_tail(kind: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A `wsd` schedule with its steps and its decay, two of which may come as stable= or start=."""
-    if kind != "wsd":
-        return given
-    out = dict(given)
-    if "stable" in out:
-        out["start"] = out.pop("stable") + out.get("warmup", 0.0)
-        if "start" in given:
-            raise ValueError("'stable=' and 'start=' both say where the decay begins: give one.")
-    if "start" in out and "steps" not in out and "decay" in out:
-        out["steps"] = out["start"] + out["decay"]
-    if "start" in out and "steps" in out and "decay" not in out:
-        out["decay"] = out["steps"] - out["start"]
-    for name in ("steps", "decay"):
-        if name not in out:
-            raise ValueError(f"a wsd schedule needs '{name}=', as in {_example(kind)!r}.")
-    if "start" in out and abs(out["start"] + out["decay"] - out["steps"]) > 0.5:
-        raise ValueError(
-            f"the decay begins at step {out['start']:g} and takes {out['decay']:g} of "
-            f"{out['steps']:g} steps: these do not add up."
-        )
-    return out
-
-
-def _constant(said: _Said) -> Schedule:
-    return said.rising(said.fall(said.decay_start()) if "decay" in said.given else None)
-
-
-def _wsd(said: _Said) -> Schedule:
-    return said.rising(said.fall(said.decay_start()))
-
-
-def _cosine(said: _Said) -> Schedule:
-    return said.rising(said.fall(said.warmup, shape="cosine"))
-
-
-def _linear(said: _Said) -> Schedule:
-    return said.rising(said.fall(said.warmup))
-
-
-def _multistep(said: _Said) -> Schedule:
-    at = list(said.given["at"])
-    factors, rates = said.given.get("factor"), said.given.get("rates")
-    if (factors is None) == (rates is None):
-        raise ValueError("a multistep schedule needs factor= or rates=, and one of them.")
-    if rates is not None:
-        levels = [rate / said.peak for rate in rates]
-    else:
-        each = list(factors or ())
-        each = each * len(at) if len(each) == 1 else each
-        levels = np.cumprod(each).tolist()
-    if len(levels) != len(at):
-        what = "factor" if rates is None else "rates"
-        raise ValueError(f"{what}= has {len(levels)} values for {len(at)} steps in at=.")
-    if at != sorted(set(at)) or at[0] <= said.warmup or at[-1] >= said.steps:
-        raise ValueError("at= must ascend, after the warm-up and before the last step.")
-    return said.rising(Table((0.0, *at), (1.0, *levels), "previous"))
-
-
-def _power(said: _Said) -> Schedule:
-    exponent = float(said.given.get("exponent", 0.5))
-    start = float(said.given.get("start", said.warmup))
-    if not start >= 1:
-        raise ValueError(f"a {said.kind} schedule needs warmup= or start=, from where it falls.")
-    if "decay" not in said.given:
-        if "end" in said.given:
-            raise ValueError("end= needs decay=, the steps of the tail that leads there.")
-        return said.rising(PowerFall(start, exponent))
-    until = said.decay_start()
-    if until <= start:
-        raise ValueError(f"the tail begins at step {until:g}, before the fall at {start:g}.")
-    level = (until / start) ** -exponent
-    if said.end > level * said.peak:
-        raise ValueError(f"end={said.end:g} lies above the rate where the tail begins.")
-    return said.rising(PowerFall(start, exponent, until) * said.fall(until, level=level))
-
-
-_Kind = tuple[Callable[[_Said], Schedule], tuple[str, ...], tuple[str, ...]]
-# Kind -> how it is built, the numbers it needs, and those it may have.
-KINDS: dict[str, _Kind] = {
-    "constant": (_constant, ("peak",), ("warmup", "steps", "decay", "end", "shape")),
-    "cosine": (_cosine, ("peak", "steps"), ("end", "warmup")),
-    "linear": (_linear, ("peak", "steps"), ("end", "warmup")),
-    "wsd": (_wsd, ("peak",), ("steps", "decay", "stable", "start", "end", "warmup", "shape")),
-    "multistep": (_multistep, ("peak", "at"), ("factor", "rates", "warmup", "steps")),
-    "inverse-sqrt": (_power, ("peak",), ("warmup", "start", "steps", "decay", "end", "shape")),
-    "power": (
-        _power,
-        ("peak", "exponent"),
-        ("warmup", "start", "steps", "decay", "end", "shape"),
-    ),
-}
-_SAMPLES = {
-    "peak": "peak=3e-4",
-    "steps": "steps=24000",
-    "decay": "decay=4800",
-    "at": "at=8000,16000 factor=0.3",
-    "exponent": "exponent=0.5 warmup=2000",
-}
+    text = f"{words.text.rstrip(' ,')} warmup={given:.12g}"
+    return replace(read_words(f"{words.meant} warmup={given:.12g}"), text=text), 0.0
 
 
 def _kind(word: str) -> str:
     if word in KINDS:
         return word
-    if "=" in word or not word:
+    if not word:
         raise ValueError(
             f"a schedule begins with its kind, one of {', '.join(KINDS)}, or file:plan.csv, as in "
             f"{EXAMPLE!r}."
         )
-    return choice("schedule", word, KINDS)
+    raise ValueError(no_kind(word, KINDS))
 
 
-def _example(kind: str) -> str:
-    needed = ("peak", "steps", "decay") if kind == "wsd" else KINDS[kind][1]
-    words = [_SAMPLES.get(name, f"{name}=...") for name in needed]
-    return " ".join([kind, *words])
-
-
-def _numbers(text: str, kind: str, rest: str, known: tuple[str, ...]) -> dict[str, Any]:
-    """The NAME=VALUE words of one kind; shares in percent are of the steps, or of the peak."""
+def _numbers(text: str, kind: str, said: Phrases, known: tuple[str, ...]) -> dict[str, Any]:
+    """The numbers of one kind; shares in percent are of the steps, or of the peak."""
     raw: dict[str, str] = {}
     shares: set[str] = set()
-    for name, value in words_of(text, rest):
-        if name in SHARES:
-            name = SHARES[name]
-            shares.add(name)
+    for spelling, value in said.pairs:
+        if spelling in NEUTRAL:
+            _neutral(kind, spelling, value)
+            continue
+        name, share = meaning(spelling, said.kind)
         if name not in known:
-            near = nearest(name, known)
-            hint = f" Did you mean '{near}='?" if near else f" It takes {', '.join(known)}."
-            raise ValueError(f"a {kind} schedule has no '{name}='.{hint}")
+            raise ValueError(_unknown(kind, spelling, known))
         if name in raw:
             raise ValueError(f"'{name}=' comes twice in the schedule {text!r}.")
         raw[name] = value
+        if share:
+            shares.add(name)
     found: dict[str, Any] = {}
-    for name in sorted(raw, key=lambda name: name not in ("peak", "steps")):
+    for name in sorted(raw, key=lambda name: name not in ("peak", "steps", "until")):
         value = raw[name]
         if name == "shape":
-            found[name] = choice("shape", value.lower().replace("1-", ""), SHAPES)
+            found[name] = choice("shape", shape_of(value), SHAPES)
         elif name in ("at", "factor", "rates"):
             parts = [part for part in value.strip("[]()").split(",") if part]
             found[name] = [_number(text, name, part, found) for part in parts]
         else:
             found[name] = _number(text, name, value, found, share=name in shares)
     return found
+
+
+def _neutral(kind: str, name: str, value: str) -> None:
+    """A setting of a trainer that changes nothing at its usual value."""
+    if value.lower() not in NEUTRAL[name]:
+        raise ValueError(
+            f"a {kind} schedule is known with {name}={NEUTRAL[name][0]} alone, got {value}: give "
+            "its knots, file:plan.csv."
+        )
+
+
+def _unknown(kind: str, name: str, known: tuple[str, ...]) -> str:
+    """What to say of a number that this kind does not take."""
+    if any(unit in name for unit in ("sample", "token", "epoch")):
+        return f"a {kind} schedule has no '{name}=': it counts optimizer steps, so say it in these."
+    near = nearest(name, known) or nearest(name, {n for n in NAMES if meaning(n)[0] in known})
+    hint = f" Did you mean '{near}='?" if near else f" It takes {', '.join(known)}."
+    return f"a {kind} schedule has no '{name}='.{hint}"
 
 
 def _number(
@@ -314,12 +261,12 @@ def _number(
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name}={value} in the schedule {text!r} is no number of 0 or more.")
     share = share or said
-    if name in ("warmup", "decay", "start") and 0 < number < 1:
+    if name in ("warmup", "decay", "start", "stable", "until") and 0 < number < 1:
         share = True  # less than one step is a share of the run
     if not share:
         return number
-    of = "peak" if name in ("end", "rates") else "steps"
-    if name in ("peak", "steps", "factor", "exponent") or of not in found:
+    of = "peak" if name in ("end", "rates", "initial") else "until" if "until" in found else "steps"
+    if name in ("peak", "steps", "until", "factor", "exponent") or of not in found:
         raise ValueError(f"{name}={value} is a share of '{of}=', which the schedule does not say.")
     part = number * float(found[of])
     return part if of == "peak" else float(round(part))

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))
     reach = law.extrapolation(plan)
-    refuse_units(law, plan, reach)
+    refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import hidim
+from hidim.cli.beside import beside, beside_text
 from hidim.cli.forecast import known_warmup, reach_text
 from hidim.cli.idle import given
 from hidim.cli.joint import is_joint_law, joint_at, run_plan, size_of, size_reach
@@ -19,8 +20,8 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import beside, beside_text, refuse_units, warmup_apart
-from hidim.fitting.logs.runs import Run
+from hidim.cli.reach import refuse_units, warmup_apart
+from hidim.fitting.logs.rates import Rate
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
@@ -153,8 +154,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     peak = law.units.rate if args.peak is None else args.peak
     if warmup < args.steps and peak > 0:  # else refused with more to say
         ends, lr = np.array([max(warmup, 1.0), args.steps]), np.array([peak, peak])
-        asked = Run(ends, lr, warmup_steps=warmup, label="the plan")
-        refuse_units(law, asked, law.extrapolation(asked))
+        refuse_units(law, "the plan", Rate(ends, lr, lr, warmup), float(args.steps))
     plan = best_schedule(
         law,
         args.steps,
@@ -173,7 +173,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
         reach["params"] = size_reach(law, args.params)
         sized = {"params": size_of(args.params)}
     notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
-    others_said = beside(law, args.schedule or (), args.steps, warmup)
+    others_said = beside(law, args.schedule or (), args.steps, warmup, peak)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {
         "step": [f"{x:,.0f}" for x in plan.steps[rows]],

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from hidim.algorithms.words import read_words, with_warmup
 from hidim.fitting.logs.planned import planned
-from hidim.fitting.logs.rates import rate_from_schedule
+from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
@@ -64,28 +62,28 @@ def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
     )
 
 
-def refuse_units(law: FittedLaw, plan: Run, reach: dict[str, float]) -> None:
+def refuse_units(law: FittedLaw, label: str, rate: Rate, last: float) -> None:
     """Refuse a plan so far from every fitted run that its steps or rates are in another unit."""
     longest = law.units.steps
-    if reach["steps"] > _LONGEST:
+    if last > _LONGEST * longest:
         raise ValueError(
-            f"{plan.label} runs to step {plan.steps[-1]:g}, {reach['steps']:.3g} times the "
-            f"{longest:g} of the fitted runs: tokens, where the law counts optimizer steps? "
-            "--step-scale STEPS-PER-TOKEN makes them alike."
+            f"{label} runs to step {last:g}, {last / longest:.3g} times the {longest:g} of the "
+            "fitted runs: tokens, where the law counts optimizer steps? --step-scale "
+            "STEPS-PER-TOKEN makes them alike."
         )
-    if plan.steps[-1] * _LONGEST < longest:
+    if last * _LONGEST < longest:
         raise ValueError(
-            f"{plan.label} ends at step {plan.steps[-1]:g}, and the fitted runs at {longest:g}: "
-            "epochs or optimizer steps, where the law counts tokens? --step-scale makes them alike."
+            f"{label} ends at step {last:g}, and the fitted runs at {longest:g}: epochs or "
+            "optimizer steps, where the law counts tokens? --step-scale makes them alike."
         )
-    peaks = [rate.peak for rate in law.schedules.values()] or [law.reach["highest_rate"]]
-    if not min(peaks) / _RATES <= plan.rate.peak <= max(peaks) * _RATES:
+    peaks = [one.peak for one in law.schedules.values()] or [law.reach["highest_rate"]]
+    if not min(peaks) / _RATES <= rate.peak <= max(peaks) * _RATES:
         fitted = (
             f"{min(peaks):g}" if min(peaks) == max(peaks) else f"{min(peaks):g} to {max(peaks):g}"
         )
         raise ValueError(
-            f"the rate of {plan.label} has its peak at {plan.rate.peak:g}, that of the fitted runs "
-            f"at {fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
+            f"the rate of {label} has its peak at {rate.peak:g}, that of the fitted runs at "
+            f"{fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
         )
 
 
@@ -95,43 +93,18 @@ def reach_text(reach: dict[str, float]) -> str:
         "steps": "optimizer steps",
         "time": "intrinsic time",
         "peak_rate": "peak learning rate",
+        "low_peak": "peak learning rate below theirs",
         "lowest_rate": "depth of decay",
+        "size_steps": "optimizer steps of the runs of this size",
+        "size_lowest_rate": "depth of decay of the runs of this size",
         "params": "size of the model",
     }
+    more = {"size_steps": "steps", "size_lowest_rate": "lowest_rate"}  # said where they say more
     beyond = [
         "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"
         for k, v in reach.items()
-        if v > 1.005
+        if v > 1.005 and v > 1.005 * reach.get(more.get(k, ""), 0.0)
     ]
     if not beyond:
         return "inside what the fitted runs cover"
     return "extrapolates beyond the fitted runs: " + ", ".join(beyond)
-
-
-def beside(
-    law: FittedLaw, texts: Sequence[str], steps: float, warmup: float
-) -> dict[str, dict[str, float]]:
-    """Final loss and band of schedules in words, each to the same last step.
-
-    Those that do not say how long they are, or their warm-up, have those of the plan.
-    """
-    found = {}
-    end = np.array([float(steps)])
-    for text in texts:
-        kind, _, rest = text.strip().partition(" ")
-        said = "steps=" in rest.replace(" ", "") or kind.lower().startswith("file:") or "(" in text
-        words = read_words(text if said else f"{text.rstrip(' ,')} steps={steps:.12g}")
-        words, left = with_warmup(words, warmup if words.warmup is None else 0.0)
-        rate = rate_from_schedule(words.schedule, float(steps), warmup_steps=left)
-        low, high = law.band(rate, end)
-        loss = float(law.predict(rate, end)[0])
-        found[text] = {"loss": loss, "low": float(low[0]), "high": float(high[0])}
-    return found
-
-
-def beside_text(found: dict[str, dict[str, float]]) -> list[str]:
-    """The same, a line each."""
-    return [
-        f"{text}: {one['loss']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
-        for text, one in found.items()
-    ]

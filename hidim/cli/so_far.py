@@ -45,7 +45,7 @@ def run_so_far(args: argparse.Namespace) -> int:
     law, said = _law(args, log, whole, match)
     plan = whole.run if args.warmup_steps is not None else warmed(whole, law)
     plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
-    refuse_units(law, plan, law.extrapolation(plan))
+    refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:

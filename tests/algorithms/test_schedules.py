@@ -31,7 +31,7 @@ def test_the_examples_hold_every_schedule_of_hidim():
 @given(schedules)
 def test_a_schedule_prints_as_it_is_made_and_hashes_as_it_compares(schedule):
     kinds = {kind.__name__: kind for kind in BUILT_IN}
-    again = eval(repr(schedule), {**vars(hidim.algorithms.schedules), **kinds})
+    again = eval(repr(schedule), {"inf": np.inf, **vars(hidim.algorithms.schedules), **kinds})
     assert again == schedule
     assert hash(again) == hash(schedule)
 

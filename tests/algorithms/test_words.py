@@ -57,6 +57,14 @@ def tail(t: np.ndarray) -> np.ndarray:
             lambda t: 3e-4 * np.sqrt(2000 / np.maximum(t, 2000)),
         ),
         (
+            "polynomial peak=3e-4 end=3e-5 warmup=2000 steps=24000 power=2",
+            lambda t: 3e-5 + 2.7e-4 * np.clip((24_000 - t) / 22_000, 0, 1) ** 2,
+        ),
+        (
+            "cosine peak=3e-4 end=3e-5 warmup=2000 until=24000 steps=30000",
+            cosine,
+        ),
+        (
             "power peak=3e-4 exponent=0.3 warmup=2000 decay=4800 end=0 steps=24000",
             lambda t: 3e-4 * (np.clip(t, 2000, 19_200) / 2000) ** -0.3 * (1 - tail(t)),
         ),
@@ -145,6 +153,56 @@ TAIL = "peak=3e-4 end=3e-5 warmup=2000"
         ("Cosine annealing: peak=3e-4; eta_min=3e-5; warmup=2000; steps=24000", "cosine"),
         ("inverse sqrt peak=3e-4 warmup=2000", "inverse-sqrt peak=3e-4 warmup=2000"),
         ("constant_with_warmup lr=3e-4 warmup=2000", "constant peak=3e-4 warmup=2000"),
+        ("cosine 3e-4 peak, 2000 warmup, 24000 steps, 3e-5 min lr", "cosine"),
+        ("cosine 3e-4 to 3e-5 over 24000 steps with 2000 warmup steps", "cosine"),
+        ("cosine from 3e-4 down to 3e-5, 2k warmup then 24k total steps", "cosine"),
+        ("cosine warmup 2000 steps 24000 steps peak 3e-4 min_lr 3e-5", "cosine"),
+        ("peak=3e-4 end=3e-5 cosine, 2000 warmup steps, 24000 steps", "cosine"),
+        (
+            "cosine learning_rate = 3e-4, min_lr = 3e-5, warmup_iters = 2000, "
+            "lr_decay_iters = 24000, max_iters = 24000, decay_lr = True",
+            "cosine",
+        ),
+        (
+            "--lr 3e-4 --min-lr 3e-5 --lr-decay-style cosine --lr-warmup-iters 2000 "
+            "--lr-decay-iters 24000 --train-iters 24000",
+            "cosine",
+        ),
+        (
+            "lr_scheduler_type=cosine_with_min_lr learning_rate=3e-4 warmup_steps=2000 "
+            'lr_scheduler_kwargs={"min_lr_rate": 0.1} max_steps=24000',
+            "cosine",
+        ),
+        (
+            "{'lr': 3e-4, 'scheduler': 'SchedulerType.COSINE', 'warmup': 2000, 'steps': 24000, "
+            "'min_lr': 3e-5}",
+            "cosine",
+        ),
+        (
+            "optax.warmup_cosine_decay_schedule(init_value=0.0, peak_value=3e-4, "
+            "warmup_steps=2000, decay_steps=24000, end_value=3e-5)",
+            "cosine",
+        ),
+        ("CosineAnnealingLR(optimizer, T_max=24000, eta_min=3e-5) lr=3e-4 warmup=2000", "cosine"),
+        (
+            "--lr 3e-4 --min-lr 3e-5 --lr-decay-style WSD --lr-warmup-iters 2000 --lr-decay-iters "
+            "24000 --lr-wsd-decay-iters 4800 --lr-wsd-decay-style minus_sqrt",
+            f"{EXAMPLE} shape=sqrt",
+        ),
+        (
+            "wsd optimizer.lr=3e-4 lr_scheduler.warmup_steps=2000 lr_scheduler.decay_ratio=0.2 "
+            "lr_scheduler.decay_type=linear lr_scheduler.min_lr_factor=0.1 training.steps=24000",
+            EXAMPLE,
+        ),
+        (
+            "get_polynomial_decay_schedule_with_warmup(optimizer, lr=3e-4, num_warmup_steps=2000, "
+            "num_training_steps=24000, lr_end=3e-5, power=2.0)",
+            f"polynomial {TAIL} steps=24000 exponent=2",
+        ),
+        (
+            "OneCycleLR(optimizer, max_lr=3e-4, total_steps=24000, pct_start=0.25)",
+            "onecycle peak=3e-4 steps=24000 warmup=6000 initial=4% end=4e-6x shape=cosine",
+        ),
         (
             "MultiStepLR lr=3e-4 milestones=[8k, 16k] gamma=0.1 warmup=2000",
             "multistep peak=3e-4 at=8000,16000 factor=0.1 warmup=2000",
@@ -187,6 +245,16 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
         ("wsd peak=1 stable=5 decay=3 steps=9", "do not add up"),
         ("wsd peak=1 stable=5 start=5 decay=3", "give one"),
         ("cosine peak=1 tokens=12B", "has no 'tokens='"),
+        ("cosine 3e-4 steps=9", "write peak=3e-4"),
+        ("linear cosine peak=1 steps=9", "two kinds"),
+        ("peak=1 lr_scheduler_type=cosine_with_restarts steps=9", "knots of its cycles"),
+        ("cosine peak=1 steps=9 num_cycles=2", "num_cycles=0.5 alone"),
+        ("cosine peak=1 steps=9 warmup_type=log", "warmup_type=linear alone"),
+        ("cosine peak=1 warmup_samples=9 steps=9", "counts optimizer steps"),
+        ("lr_decay_style=WSD lr=1 decay=3 steps=9", "say shape="),
+        ("cosine peak=1 end=3 steps=9", "end=10%"),
+        ("cosine peak=1 steps=9 bf16", "cannot read 'bf16'"),
+        ("onecycle peak=1 steps=9 warmup=0", "at least one step"),
         ("file:none.csv", "no file"),
         ("3 * Nothing(1)", "no schedule"),
     ],
@@ -194,6 +262,22 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
 def test_slips_are_refused_with_what_to_write(words: str, message: str):
     with pytest.raises(ValueError, match=message):
         hidim.read_schedule(words)
+
+
+def test_a_cycle_rises_from_a_share_of_its_peak_and_falls_to_nothing():
+    found = hidim.read_schedule("OneCycleLR max_lr=1 total_steps=1000 div_factor=10")
+    # torch: 1/10 at the start, the peak at 30 %, a cosine down to 1/10 of 1e-4
+    at = np.array([0.0, 150.0, 300.0, 650.0, 1000.0])
+    assert np.allclose(found(at), [0.1, 0.55, 1.0, 0.500005, 1e-5])
+
+
+def test_a_line_is_read_in_one_way_or_refused():
+    with pytest.raises(ValueError, match="linear_warmup=2: write NAME=VALUE"):
+        read_words("peak=1 steps=9 linear warmup 2")
+    assert read_words("wsd peak=1 decay=20% steps=100 end=0").read_as.endswith("steps=100")
+    assert read_words("wsd peak=1 decay=20 steps=100 end=0").read_as == ""
+    assert read_words("cosine peak=1 steps=9").meant == "cosine peak=1 end=0 steps=9"
+    assert read_words("cosine peak=1", steps=9).steps == 9
 
 
 def test_every_kind_is_told_by_the_docstring():

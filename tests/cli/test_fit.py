@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hidim.cli.beside import beside, beside_text
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, read_run
 
@@ -82,7 +83,7 @@ def test_forecast_of_a_plan_without_loss_has_no_errors(
     assert "mean_relative_error" not in answer
     assert np.all(np.diff(answer["predictions"]) < 0)
     assert main(["forecast", str(law), plan, "--warmup-steps", "100"]) == 0
-    assert "inside what the fitted runs cover" in capsys.readouterr().out
+    assert "beyond the fitted runs: peak learning rate below theirs 2 x" in capsys.readouterr().out
 
 
 def test_plan_gives_a_falling_schedule_at_least_as_good_as_the_usual_ones(
@@ -162,7 +163,8 @@ def test_what_was_understood_of_a_log_is_printed_before_the_fit(
     first, second, third = capsys.readouterr().out.splitlines()[:3]
     assert first == "main: log of nanoGPT, 116 rows, steps 500 to 12,000, every 100"
     assert "loss 'loss', 3." in second
-    assert f"lr of the schedule {WORDS!r}; warm-up to step 99" in second
+    read = "cosine peak=0.001 end=0.0001 warmup=100 steps=12000"
+    assert f"lr of the schedule {WORDS!r}, read as {read}; warm-up to step 99" in second
     assert third == "  nothing mended"
     assert main(["fit", str(log), "--schedule", WORDS, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["understood"][0][0] == first
@@ -204,6 +206,35 @@ def test_a_plan_sets_schedules_in_words_beside_it(
         answer = json.loads(capsys.readouterr().out)
         assert said[text]["loss"] == pytest.approx(answer["predictions"][-1], rel=1e-6)
         assert said[text]["high"] == pytest.approx(answer["bands"]["high"][-1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "said"),
+    [
+        ("cosine peak=1e-3 end=1e-4 steps=24000", 12_000, "cut at the plan's step 12,000"),
+        ("0.001 * Cosine(steps=24000, final=0.1)", 12_000, "it runs to 24,000, 2 x as long"),
+        ("cosine peak=1e-3 end=1e-4 steps=6000", 6000, "at its own end, step 6,000: it has 0.5"),
+        ("0.001 * Cosine(steps=6000)", 6000, "at its own end"),
+        ("cosine peak=2e-3 end=1e-4", 12_000, "its peak is 0.002, that of the plan 0.001"),
+        ("cosine peak=2e-3 end=1e-4", 12_000, "peak learning rate 2 x"),
+        ("cosine peak=1e-4 end=1e-5", 12_000, "peak learning rate below theirs 10 x"),
+        ("cosine peak=1e-3 end=1e-4 warmup=3000", 12_000, "warm-up ends at step 2999"),
+        ("cosine 1e-3 peak, 100 warmup", 12_000, "read as cosine peak=0.001 end=0 warmup=100"),
+        ("cosine peak=1e-3 end=1e-4", 12_000, "end=0.0001 warmup=100 steps=12000"),
+        ("cosine peak=1e-3 end=3e-4 warmup=100 steps=12000", 12_000, ""),
+    ],
+)
+def test_a_schedule_beside_a_plan_says_where_it_is_another(
+    words: str, step: float, said: str, law: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = FittedLaw.load(law)
+    found = beside(kept, [words], 12_000, 100.0, 1e-3)
+    assert found[words]["step"] == step
+    line = beside_text(found)[0]
+    assert said in line
+    assert bool(said) == (";" in line)
+    with pytest.raises(ValueError, match="another unit"):
+        beside(kept, ["cosine peak=1"], 12_000, 100.0, 1e-3)
 
 
 def test_every_log_may_have_a_schedule_of_its_own(

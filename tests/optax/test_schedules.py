@@ -21,6 +21,8 @@ from hidim.algorithms.decays import (  # noqa: E402
     ExponentialDecay,
     PolynomialDecay,
     PowerFall,
+    PowerTail,
+    Rise,
     Tail,
 )
 
@@ -42,6 +44,9 @@ SCHEDULES = [
     PolynomialDecay(0.5, 1000, 1.5),
     ExponentialDecay(0.5, 1000, 0.01, start=200),
     *(Tail(200, 1000, 0.1, shape) for shape in ("linear", "cosine", "exponential", "sqrt")),
+    PowerTail(200, 1000, 0.1, 2.5),
+    Rise(500, 0.04),
+    Rise(500, 0.0, "linear"),
     PowerFall(50, 0.5),
     PowerFall(50, 0.5, until=500),
     hidim.CoolDown(1000),

@@ -15,7 +15,14 @@ from torch.nn import Parameter
 import hidim
 import hidim.torch as ours
 from hidim.algorithms import schedule_classes
-from hidim.algorithms.decays import ExponentialDecay, PolynomialDecay, PowerFall, Tail
+from hidim.algorithms.decays import (
+    ExponentialDecay,
+    PolynomialDecay,
+    PowerFall,
+    PowerTail,
+    Rise,
+    Tail,
+)
 from hidim.algorithms.schedules import Complement, Schedule, Warmup
 from hidim.torch._machine.plain import from_plain, to_plain
 from hidim.torch._machine.schedules import value_at
@@ -122,6 +129,8 @@ EXAMPLES = {
     "ExponentialDecay": ExponentialDecay(0.5, 30, 0.01, start=10),
     "Tail": Tail(10, 30, 0.1),
     "Tail, sqrt": Tail(10, 30, 0.1, "sqrt"),
+    "PowerTail": PowerTail(10, 30, 0.1, 2.0),
+    "Rise": Rise(10, 0.04),
     "PowerFall": PowerFall(5.0, 0.5),
     "PowerFall, until": PowerFall(5.0, 0.5, 20.0),
     "Table": hidim.Table([0, 5, 9], [1.0, 0.3, 0.7]),

@@ -298,6 +298,8 @@ def _provenance(
                 "last_step": float(run.steps[-1]),
                 "warmup_steps": float(run.warmup_steps),
                 "ready_step": run.rate.ready_step,
+                "peak": run.rate.peak,
+                "lowest_rate": run.rate.lowest,
                 "notes": list(run.notes),
             }
             for run, n in zip(runs, sizes, strict=True)

@@ -28,6 +28,7 @@ from hidim.support.results import refusing
 
 FORMAT = "hidim-joint-law/1"
 _WHOLE = 0.5  # of the longest run
+_SAME = 0.005  # in log parameters: one size
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ class JointLaw(WrittenLaw):
             "last_step": self.reach["last_step"],
             "lowest_rate": self.reach["lowest_rate"] * units.rate,
             "highest_rate": units.rate,
+            **self._seen_at(params),
         }
         return FittedLaw(
             self.form.law,
@@ -156,6 +158,20 @@ class JointLaw(WrittenLaw):
             self.provenance,
             (*self.warnings, *self._told(params)),
         )
+
+    def _seen_at(self, params: float) -> dict[str, float]:
+        """What the runs of this size have seen, and the lowest of all peaks, moved to it."""
+        curves = self.provenance["curves"]
+        found = {}
+        if all("peak" in one for one in curves):  # files of earlier versions do not say
+            shares = [one["peak"] / self.units.at(one["params"]).rate for one in curves]
+            found["lowest_peak"] = float(min(shares)) * self.units.at(params).rate
+        own = [one for one in curves if abs(math.log(params / float(one["params"]))) < _SAME]
+        if own:
+            found["size_steps"] = max(float(one["last_step"]) for one in own)
+            if all("lowest_rate" in one for one in own):
+                found["size_lowest_rate"] = min(float(one["lowest_rate"]) for one in own)
+        return found
 
     def _beyond(self, params: float) -> float:
         """Log distance from the sizes whose runs are whole; a size whose runs are not counts as

@@ -29,7 +29,7 @@ def planned(text: str, *, warmup_steps: float | None = None, steps: float | None
     >>> float(planned("cosine peak=3e-4 end=3e-5 steps=1000").run.steps[-1])
     1000.0
     """
-    words = read_words(text)
+    words = read_words(text, steps=steps)
     last = words.steps if words.steps is not None else steps
     if last is None or not math.isfinite(last):
         raise ValueError(
@@ -51,7 +51,8 @@ def planned_run(words: Words, last: float, warmup_steps: float | None) -> Readin
     label = words.text
     if words.text.lower().startswith("file:"):
         label = os.path.splitext(os.path.basename(words.text))[0]
-    run = Run(steps, lr, None, warmup, label, schedule=words.schedule)
+    notes = (f"the schedule is read as {words.read_as}",) if words.read_as else ()
+    run = Run(steps, lr, None, warmup, label, notes, schedule=words.schedule)
     known = said or bool(run.rate.ready_step)
     lines = (f"{label}: a schedule to step {last:,.6g}", "  no loss", "  nothing mended")
     return Reading(run, lines, known, words)

@@ -212,6 +212,7 @@ def _lines(part: Cells, run: Run, how: How, words: Words | None) -> tuple[str, s
         second = f"  loss {part.names['loss']!r}, {run.loss[0]:.4g} to {run.loss[-1]:.4g}"
     if words is not None:
         rate = f"lr of the schedule {words.text!r}"
+        rate += f", read as {words.read_as}" if words.read_as else ""
     elif how.lr is not None:
         rate = f"lr {how.lr:g} throughout"
     else:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "hidim-law/1"
 _REACH = ("last_step", "lowest_rate", "highest_rate")
+_MORE = ("lowest_peak", "size_steps", "size_lowest_rate")  # of one size of a law over sizes
 
 
 def to_dict(law: FittedLaw) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
 def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
     """What a file says of the fitted runs; those of version 0.1 do not say where they begin."""
     first = {"first_step": data.get("first_step", START * units.steps)}
-    return first | {k: data[k] for k in _REACH}
+    return first | {k: data[k] for k in _REACH} | {k: data[k] for k in _MORE if k in data}
 
 
 def _member(data: dict[str, Any]) -> Member:

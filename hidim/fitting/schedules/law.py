@@ -169,18 +169,32 @@ class FittedLaw(WrittenLaw):
         """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
 
         `steps` over the longest fitted run, intrinsic `time` over its longest, `peak_rate` over
-        the highest fitted and `lowest_rate` (the lowest fitted one over this one's, infinite
-        where this one decays to zero and they did not).
+        the highest fitted, `low_peak` (the lowest fitted peak over this one) and `lowest_rate` (the
+        lowest fitted one over this one's, infinite where this one decays to zero and they did
+        not). Of a fitted size of a law over sizes also `size_steps` and `size_lowest_rate`, against
+        the runs of that size alone.
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
         last = np.array([at.max()])
-        lowest, fitted = rate.lowest, self.reach["lowest_rate"]
-        return {
+        lowest, known = rate.lowest, self.reach
+        peaks = [one.peak for one in self.schedules.values()]
+        low_peak = min(peaks) if peaks else known.get("lowest_peak", self.units.rate)
+
+        def depth(fitted: float) -> float:
+            return fitted / lowest if lowest else math.inf if fitted else 1.0
+
+        found = {
             "steps": float(last[0]) / self.units.steps,
             "time": float(rate.time(last)[0]) / self.units.time,
             "peak_rate": rate.peak / self.units.rate,
-            "lowest_rate": fitted / lowest if lowest else math.inf if fitted else 1.0,
+            "low_peak": low_peak / rate.peak,
+            "lowest_rate": depth(known["lowest_rate"]),
         }
+        if "size_steps" in known:
+            found["size_steps"] = float(last[0]) / known["size_steps"]
+        if "size_lowest_rate" in known:
+            found["size_lowest_rate"] = depth(known["size_lowest_rate"])
+        return found
 
     def score(self, run: Run | Curve) -> dict[str, float]:
         """Errors on a Run or a Curve, as fractions: mean_relative_error, max_relative_error,
