@@ -32,6 +32,7 @@ from hidim.fitting.sizes.optima import is_optimum_law
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
 _AT_ONCE = 1_000_000  # rows
+_FITS = 0.5  # of the measured rows in their band, or the law is of another run
 
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
 EXAMPLE = """example:
@@ -104,6 +105,12 @@ def run(args: argparse.Namespace) -> int:
     elif plan.loss is not None:
         ends = (low, high) if args.level == 0.9 else _evaluated(law, plan, 0.9)[1:]
         score = _score(plan.loss, predicted, *ends)
+    if score and score["band_coverage"] < _FITS:
+        note = (
+            f"{score['band_coverage']:.0%} of the measured rows lie in the band of 90%: a law of "
+            "another model, data, batch or unit of the loss? Its forecast is none of this run"
+        )
+        plan = replace(plan, notes=(*plan.notes, note))
     columns = {"step": plan.steps, "lr": plan.lr, "prediction": predicted, "low": low, "high": high}
     if plan.loss is not None:
         columns["loss"] = plan.loss

@@ -12,9 +12,12 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, fit
+from hidim.fitting.schedules.laws import Units, schedule_law
 from hidim.fitting.schedules.unfinished import so_far
+from tests.fitting.conftest import TRUTH
 
 Make = Callable[..., Run]
+UNITS = Units(time=3e-4 * 23500, steps=24000.0, rate=3e-4)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,56 @@ def test_a_run_is_judged_by_its_band(
         assert found.band[1] - found.band[0] < found.planned_band[1] - found.planned_band[0]
 
 
+def test_a_law_of_another_model_is_told_and_its_band_widened(
+    law: FittedLaw, synthetic: Make
+) -> None:
+    """A smaller model: another floor and scale, so that the log lies off the law throughout."""
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    other = replace(whole, loss=(whole.measured() - 0.3) ** 1.05, notes=())
+    found = so_far(law, other.until(12_000), whole)
+    assert (found.verdict, found.state, found.law_fits) == ("look", "below", False)
+    assert "does not fit this log from its first row on" in found.reasons[0]
+    assert "Fit one to runs like this" in found.reasons[0]
+    clean = synthetic("cosine", noise=0.0).measured()[-1]
+    assert found.band[0] < (clean - 0.3) ** 1.05 < found.band[1]
+    own = so_far(law, whole.until(12_000), whole).band
+    assert np.log(found.band[1] / found.band[0]) > 3 * np.log(own[1] / own[0])
+    bits = replace(whole, loss=whole.measured() / np.log(2), notes=())
+    with pytest.raises(ValueError, match=r"1\.44 times .*bits\? --loss-scale 0\.693"):
+        so_far(law, bits.until(12_000), whole)
+
+
+@pytest.mark.parametrize(("name", "last"), [("cosine", 14_000), ("stage", 9500)])
+def test_a_law_of_another_response_is_told_and_its_band_holds_the_end(
+    name: str, last: float, answering: list[FittedLaw], synthetic: Make
+) -> None:
+    whole = synthetic(name, noise=2e-3, seed=9)
+    for wrong in answering:
+        found = so_far(wrong, whole.until(last), whole)
+        assert not found.law_fits
+        assert "answers to the rate otherwise" in found.reasons[0]
+        end = float(synthetic(name, noise=0.0).measured()[-1])
+        assert found.band[0] < end < found.band[1]
+
+
+@pytest.fixture(scope="module")
+def answering(synthetic: Make) -> list[FittedLaw]:
+    """Laws by which the loss gives back half or twice of what it does as the rate falls."""
+    runs = [synthetic(n, noise=2e-3, seed=k) for k, n in enumerate(("constant", "stage"))]
+    return [fit([_answering(run, factor) for run in runs]) for factor in (0.5, 2.0)]
+
+
+def _answering(run: Run, factor: float) -> Run:
+    """A run whose loss answers to the rate by `factor` of what it does in truth."""
+    truth, other = (
+        schedule_law("fsl").evaluate(
+            TRUTH + shift * (np.arange(len(TRUTH)) == 3), UNITS.clock(run.rate, run.steps)
+        )[0]
+        for shift in (0.0, np.log(factor))
+    )
+    return replace(run, loss=run.measured() * other / truth, notes=())
+
+
 def test_the_band_of_the_end_narrows_with_what_was_seen(law: FittedLaw, synthetic: Make) -> None:
     whole = synthetic("cosine", noise=2e-3, seed=5)
     widths = []
@@ -123,6 +176,10 @@ def test_the_command_says_stop_or_go_on(
     assert "has not changed yet" in capsys.readouterr().err
     assert main(["forecast", "--so-far", str(tmp_path / "fine.csv")]) == 2
     assert "needs --schedule" in capsys.readouterr().err
+    rows[:, 2] *= 1.1
+    np.savetxt(tmp_path / "other.csv", rows, delimiter=",", header="step,lr,loss", comments="")
+    assert main(["forecast", str(tmp_path / "law.json"), str(tmp_path / "other.csv")]) == 0
+    assert "0% of the measured rows lie in the band" in capsys.readouterr().out
 
 
 def test_a_run_to_match_has_the_warm_up_of_the_schedule(

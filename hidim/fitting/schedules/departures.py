@@ -6,6 +6,8 @@ Rows are compared with the law, spikes set aside, and the others read in medians
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hidim.fitting.logs.rates import Rate, rate_from_log
@@ -20,6 +22,7 @@ RUN_TO_RUN = 1e-3  # by which two runs of one configuration differ, a fraction
 _SPIKE = 0.03  # rows this far above their neighbours, and six times their noise, are a spike
 _RATE = 0.02  # share of the peak by which a logged rate may differ from the schedule's
 _SHIFT = 0.1  # standard deviation of what a departure shifts the loss by, a fraction
+_SEEN = 0.5  # log of the odds from which on an error counts that leaves the run inside its band
 
 
 def row_noise(residual: np.ndarray) -> float:
@@ -103,22 +106,50 @@ def rate_at(rate: Rate, steps: np.ndarray) -> np.ndarray:
     return np.asarray(rate.time(low + 1.0) - rate.time(low))
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What is asked, and what the law says of it.
+
+    Attributes:
+        steps: shape (n,).
+        spread: of the law there, shape (n,).
+        rates: over the peak, of what was seen (m,) and there (n,).
+        response: by how much the law has the loss lowered by falls of the rate, in log, of what was
+            seen (m,) and there (n,).
+    """
+
+    steps: np.ndarray
+    spread: np.ndarray
+    rates: tuple[np.ndarray, np.ndarray]
+    response: tuple[np.ndarray, np.ndarray]
+
+
+def response_of(law: FittedLaw, rate: Rate, at: np.ndarray) -> np.ndarray:
+    """By how much a law has the log loss lowered by falls of the rate, shape (n,): beside a run at
+    the peak that has come as far in intrinsic time."""
+    ready, peak = rate.ready_step, rate.peak
+    level = np.full(2, peak)
+    ends = np.array([max(ready, 1.0), max(float(at[-1]), ready) + 1.0])
+    flat = Rate(ends, level, level, ready)
+    same = np.maximum(rate.time(at) / peak + ready / 2, law.begins(flat))
+    return np.asarray(np.log(law.predict(flat, same) / law.predict(rate, at)))
+
+
 def conditioned(
     past: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    future: tuple[np.ndarray, np.ndarray],
-    rates: tuple[np.ndarray, np.ndarray],
+    future: Ahead,
     departed: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the law's error ahead, given what was seen of it.
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Mean and standard deviation of the law's error ahead, given what was seen of it, and whether
+    what was seen is an error of the law's response to the rate.
 
     Args:
         past: steps, errors, their standard errors, and the law's spread there, each (m,).
-        future: steps and the law's spread there, each (n,).
-        rates: over the peak, in the past (m,) and in the future (n,).
+        future: what is asked.
         departed: first of the past that lies outside for good, or None.
     """
     seen, shift, error, spread = past
-    ahead, later = future
+    later, rates = future.spread, future.rates
 
     def alike(a: np.ndarray, b: np.ndarray, lr: np.ndarray) -> np.ndarray:
         near = 0.5 + 0.5 * np.exp(-np.abs(np.log(a[:, None] / b[None, :])) / _LENGTH)
@@ -128,17 +159,60 @@ def conditioned(
     before = slice(departed or None)
     size = shift[before] ** 2 / (spread[before] ** 2 + error[before] ** 2)
     scale = np.sqrt(max(1.0, float(np.mean(size)))) if departed != 0 else 1.0
-    spread, later = scale * spread, scale * later
-    gone = np.zeros(len(seen))
-    if departed is not None:
-        gone[departed:] = _SHIFT
-    shifted = 0.0 if departed is None else _SHIFT
-    inner = (
-        alike(seen, seen, rates[0]) * np.outer(spread, spread)
-        + np.outer(gone, gone)
-        + np.diag(error**2)
-    )
-    across = alike(ahead, seen, rates[1]) * np.outer(later, spread) + shifted * gone
-    weight = np.linalg.solve(inner, across.T).T
-    variance = later**2 + shifted**2 - np.sum(weight * across, axis=1)
-    return weight @ shift, np.sqrt(np.maximum(variance, 0.0))
+    within, across = alike(seen, seen, rates[0]), alike(future.steps, seen, rates[1])
+    found: list[tuple[float, np.ndarray, np.ndarray, bool]] = []
+    for way in _ways(shift, departed):
+        own, its = (scale if way.response == 0 else 1.0) * spread, way.response * future.response[0]
+        gone = np.zeros(len(seen))
+        if departed is not None:
+            gone[departed:] = way.jump
+        inner = within * (np.outer(own, own) + way.wrong**2) + np.diag(error**2)
+        drift, on = (way.drift * np.log(t / seen[-1]) for t in (seen, future.steps))
+        inner += np.outer(gone, gone) + np.outer(its, its) + np.outer(drift, drift)
+        wide, far = scale * later, way.response * future.response[1]
+        over = across * (np.outer(wide, own) + way.wrong**2) + way.jump * gone
+        over += np.outer(far, its) + np.outer(on, drift)
+        weight = np.linalg.solve(inner, over.T).T
+        variance = wide**2 + way.wrong**2 + way.jump**2 + far**2 + on**2
+        variance -= np.sum(weight * over, axis=1)
+        evidence = -0.5 * (shift @ np.linalg.solve(inner, shift) + np.linalg.slogdet(inner)[1])
+        if found and departed is None and evidence < found[0][0] + _SEEN:
+            continue  # inside its band, and nothing seen of such an error
+        found.append((float(evidence), weight @ shift, np.maximum(variance, 0.0), way.response > 0))
+    weights = np.exp([one[0] - max(one[0] for one in found) for one in found])
+    weights /= weights.sum()
+    means, variances = np.array([one[1] for one in found]), np.array([one[2] for one in found])
+    mean = weights @ means
+    told = float(weights @ [float(one[3]) for one in found]) > 0.5
+    return mean, np.sqrt(weights @ (variances + (means - mean) ** 2)), told
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a run may differ from its law beyond the law's own spread, by standard deviations of:
+
+    Attributes:
+        jump: a change that lasts.
+        wrong: an error that changes with time and rate.
+        response: a factor on the response to the rate.
+        drift: a change per unit of log step.
+    """
+
+    jump: float = 0.0
+    wrong: float = 0.0
+    response: float = 0.0
+    drift: float = 0.0
+
+
+def _ways(shift: np.ndarray, departed: int | None) -> list[_Way]:
+    """Inside its band the law is right. A run that left it has jumped, and errs a little more
+    besides, or it answers otherwise to the rate than its law says."""
+    offset = abs(float(np.median(shift[-OUT:])))
+    answers = [_Way(0.0, share * offset, size) for share in (0.15, 0.5) for size in (0.3, 1.0)]
+    if departed is None:
+        return [_Way(), *answers]
+    jumped = [_Way(_SHIFT, share * offset) for share in (0.15, 0.3, 0.6)]
+    if departed:
+        return jumped + answers
+    wander = max(offset, float(np.ptp(shift)))  # a law of another course than the run's
+    return [*jumped, *(_Way(_SHIFT, 0.15 * wander, drift=size) for size in (0.01, 0.03))]

@@ -4,11 +4,13 @@ A fitted law says what the schedule should give, and how far a run may lie from 
 measured narrows the rest: errors of a law at steps t and t' are taken to be correlated by
 (1 + exp(-|log t/t'|)) / 2 times exp(-2 |lr - lr'| / peak), so a run above its law so far is
 expected to end above it, and less so the farther the end and the other its rate. A departure from
-the band that lasts is taken to last to the end. The run is read in medians of stretches of rows,
-without its spikes; where it was not run at the rate of its schedule, it is judged by the rate it
-was run at, and the schedule is what is still to come.
-Limits: the law must be of the same model, data and batch size; what a run meets later (a spike,
-other data) is in no band.
+the band that lasts is taken to last to the end, to err by a share of itself, and may as well be an
+error of the law's response to the rate; one from the first row on is a law of another model, and
+drifts. What was seen says which, and how wide the band is. The run is read in medians of stretches
+of rows, without its spikes; where it was not run at the rate of its schedule, it is judged by the
+rate it was run at, and the schedule is what is still to come.
+Limits: a law of another model that first shows in what is still to come (a decay) is in no band,
+nor is what a run meets later (a spike, other data).
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
     OUT,
     RUN_TO_RUN,
+    Ahead,
     as_run,
     conditioned,
     first_row,
     other_rate,
     rate_at,
+    response_of,
     row_noise,
     spikes_of,
     spread_of,
@@ -40,6 +44,8 @@ from hidim.support.results import Saved
 _FEWEST = 8  # rows that a run must have beyond the burn-in
 _SURE = 2.58  # standard deviations outside which a stretch has left its band
 _FUTURE = 60
+_ALIKE = 1.35  # a factor on the loss beyond which a law is of no such model
+_BITS = (1 / np.log(2), np.log(2))  # one unit over the other
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,8 @@ class SoFar(Saved, format="hidim-so-far/1"):
         steps: some steps to the end, shape (n,); `expected`, `low` and `high` there.
         seen: steps of the stretches, shape (m,); `measured`, the median loss there, `by_law`, what
             the law says, and `seen_low` and `seen_high`, the band of such medians.
+        law_fits: whether the law is one of this run: its band is not left from the first row on,
+            nor by another response to the rate.
         match: comparison with the run it should match: `difference` (a fraction, in the last
             quarter of the steps both have), `error` of it, and `end`, its last loss; or None.
     """
@@ -88,6 +96,7 @@ class SoFar(Saved, format="hidim-so-far/1"):
     seen_low: np.ndarray
     seen_high: np.ndarray
     match: dict[str, float] | None = None
+    law_fits: bool = True
 
 
 def so_far(
@@ -103,7 +112,8 @@ def so_far(
         match: a run that this one should repeat.
 
     Raises:
-        ValueError: a log that is too short, or longer than its schedule.
+        ValueError: a log that is too short, longer than its schedule, or in another unit than the
+            law.
     """
     from scipy.special import ndtri
 
@@ -134,15 +144,19 @@ def so_far(
     wide = max(float(ndtri((1 + level) / 2)), _SURE)
     outside = np.abs(shift) > wide * np.hypot(spread, error)
     state, first = state_of(outside, shift)
+    _refuse_unit(shift)
+    if first is not None and first < OUT:
+        first = 0  # so few rows before it tell nothing
 
     ahead = np.unique(np.append(np.geomspace(last, end, _FUTURE), end)) if last < end else [end]
     ahead = np.asarray(ahead, dtype=np.float64)
-    mean, deviation = conditioned(
-        (seen, shift, error, spread),
-        (ahead, spread_of(law, rate, ahead)),
+    future = Ahead(
+        ahead,
+        spread_of(law, rate, ahead),
         (rate_at(rate, seen) / rate.peak, rate_at(rate, ahead) / rate.peak),
-        first,
+        (response_of(law, rate, seen), response_of(law, rate, ahead)),
     )
+    mean, deviation, otherwise = conditioned((seen, shift, error, spread), future, first)
     half = ndtri((1 + level) / 2) * deviation
     predicted = law.predict(rate, ahead)
     planned = law.predict(plan.rate, ahead[-1:])
@@ -161,8 +175,9 @@ def so_far(
         "band": (float(low[-1]), float(high[-1])),
         "planned": float(planned[0]),
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
+        "law_fits": first != 0 and not (state != "inside" and otherwise),
     }
-    verdict, reasons = _verdict(found, last, beside)
+    verdict, reasons = _verdict(found, last, beside, otherwise)
     by_law = law.predict(rate, seen)
     beyond = float(ndtri((1 + level) / 2)) * np.hypot(spread, error)
     return SoFar(
@@ -179,6 +194,20 @@ def so_far(
         seen_low=by_law * np.exp(-beyond),
         seen_high=by_law * np.exp(beyond),
         match=beside,
+    )
+
+
+def _refuse_unit(shift: np.ndarray) -> None:
+    """Refuse losses so far from the law that they are of another unit, or of no model like it."""
+    factor = float(np.exp(np.median(shift)))
+    if 1 / _ALIKE <= factor <= _ALIKE:
+        return
+    bits = next(
+        (f" (bits? --loss-scale {1 / b:.4f})" for b in _BITS if abs(factor / b - 1) < 0.1), ""
+    )
+    raise ValueError(
+        f"the losses of the log are {factor:.3g} times those of the law: another unit{bits}, or a "
+        "law of another model. Give one fitted to runs of this model, or leave LAW.json out."
     )
 
 
@@ -205,6 +234,10 @@ def _beside(log: Run, match: Run) -> dict[str, float]:
     }
 
 
+_OTHER_LAW = (
+    "A law of another model, data or batch? Fit one to runs like this, or judge it by --match LOG; "
+    "its band is widened by what was seen"
+)
 _WHY = {
     "above": "a spike that has not recovered, a wrong rate or batch, or harder data",
     "below": "data repeated, easier data, or another model",
@@ -212,16 +245,20 @@ _WHY = {
 
 
 def _verdict(
-    found: dict[str, Any], last: float, beside: dict[str, float] | None
+    found: dict[str, Any], last: float, beside: dict[str, float] | None, otherwise: bool
 ) -> tuple[str, tuple[str, ...]]:
     reasons = []
     verdict = "go on"
     if found["state"] != "inside":
         verdict = "look"
-        reasons.append(
-            f"{found['state']} its band since step {found['since']:,.0f}, by "
-            f"{found['offset']:+.2%} at the end: {_WHY[found['state']]}"
-        )
+        since = f"{found['state']} its band since step {found['since']:,.0f}"
+        if found["law_fits"]:
+            why = _WHY[found["state"]]
+        elif otherwise:
+            why = f"its loss answers to the rate otherwise than the law says. {_OTHER_LAW}"
+        else:
+            why = f"the law does not fit this log from its first row on. {_OTHER_LAW}"
+        reasons.append(f"{since}, by {found['offset']:+.2%} at the end: {why}")
     for first, final in found["spikes"]:
         over = final < last
         reasons.append(
@@ -240,7 +277,8 @@ def _verdict(
             f"it does not match: {beside['difference']:+.2%} beside the run it should repeat, "
             f"{beside['error']:.2%} being chance"
         )
-    if found["state"] == "above" and found["band"][0] > found["planned_band"][1]:
+    late = found["state"] == "above" and found["law_fits"]
+    if late and found["band"][0] > found["planned_band"][1]:
         verdict = "stop"
         reasons.append("it will end above the band of its schedule")
     if not reasons:
