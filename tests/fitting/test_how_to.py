@@ -59,9 +59,9 @@ def stands_in(shown: str, text: str) -> bool:
     """Whether text has these words, whatever their lines, and numbers near these."""
     shown, text = " ".join(shown.split()), " ".join(text.split())
     words = map(re.escape, re.split(NUMBER, shown))
-    found = re.search(f"({NUMBER})".join(words), text)
-    if found is None:
-        return False
-    pairs = zip(re.findall(NUMBER, shown), found.groups(), strict=True)
-    values = [(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs]
-    return all(a == pytest.approx(b, rel=3e-4) for a, b in values)
+    pattern = f"({NUMBER})".join(words)
+    mine = [float(a.replace(",", "")) for a in re.findall(NUMBER, shown)]
+    return any(
+        [float(a.replace(",", "")) for a in found.groups()] == pytest.approx(mine, rel=3e-4)
+        for found in re.finditer(pattern, text)
+    )
