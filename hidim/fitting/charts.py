@@ -68,6 +68,24 @@ class PowerChart:
         ]
         return vector, slope
 
+    def outside_all(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of many at once, (r, q): parameters (r, q) and their slopes (r, q, q)."""
+        i, j, k = self.at
+        far, apart, share = np.exp(found[:, i]), np.exp(found[:, j]), found[:, k]
+        own = far * (1.0 - share)
+        exponent = np.log1p(apart / own) / self.width
+        vector = np.array(found, dtype=np.float64)
+        vector[:, i], vector[:, k] = far * share, exponent
+        vector[:, j] = np.log(own) + exponent * self.high
+        none, one = np.zeros_like(far), np.ones_like(far)
+        by_own = np.stack([one, none, -1.0 / (1.0 - share)], axis=1)
+        by = (np.array([0.0, 1.0, 0.0]) - by_own) * (apart / (own + apart) / self.width)[:, None]
+        slope = np.tile(np.eye(found.shape[1]), (len(found), 1, 1))
+        rows = (np.stack([far * share, none, far], axis=1), by_own + self.high * by, by)
+        for place, row in zip((i, j, k), rows, strict=True):
+            slope[:, place, list(self.at)] = row
+        return vector, slope
+
     def bounds(
         self, bounds: tuple[np.ndarray, np.ndarray], highest: float
     ) -> tuple[np.ndarray, np.ndarray]:

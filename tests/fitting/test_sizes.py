@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from hidim.fitting import SizeLaw, envelope, fit_sizes, isoflop, read_sizes
+from hidim.fitting.robust import HUBER, huber
 from hidim.fitting.sizes.forms import FORMS
+from hidim.fitting.sizes.refits import refit
+from hidim.fitting.sizes.search import log_errors, solve
 
 
 def chinchilla(seed: int = 0, noise: float = 2e-3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,3 +149,30 @@ def test_published_chinchilla_fit(measured: Callable[..., Path]) -> None:
     assert law.parameters["scale_params"] == pytest.approx(482.01, abs=124.58)
     assert law.parameters["scale_tokens"] == pytest.approx(2085.43, abs=1293.23)
     assert law.intervals()["exponent_params"][0] < 0.348 < law.intervals()["exponent_params"][1]
+
+
+@pytest.mark.parametrize(("law", "rows"), [("chinchilla", 10), ("chinchilla", 60), ("tied", 12)])
+def test_refits_searched_together_are_no_worse_than_one_by_one(law: str, rows: int) -> None:
+    """Ten rows are met exactly by five parameters, where one search alone creeps for hundreds of
+    steps along a valley."""
+    rng = np.random.default_rng(1)
+    params = np.exp(rng.uniform(np.log(1e7), np.log(1e9), rows))
+    tokens = params * np.exp(rng.uniform(np.log(5), np.log(200), rows))
+    loss = 1.8 + 480 * params**-0.35 + 2000 * tokens**-0.37
+    log_loss = np.log(loss) + 0.01 * rng.standard_normal(rows)
+    logs = np.log(np.stack([params / 1e8, tokens / 3e9], axis=1))
+    form = FORMS[law]
+    best = solve(form, logs, log_loss)
+    counts = rng.multinomial(rows, np.full(rows, 1 / rows), 12)
+    together = refit(form, logs, log_loss, counts, best, HUBER)
+    higher = 0
+    for count, vector in zip(counts, together, strict=True):
+        again = np.repeat(logs, count, axis=0), np.repeat(log_loss, count)
+        alone = solve(form, *again, near=best)
+        costs = [
+            np.sum(huber((log_errors(form, v, *again) / HUBER) ** 2, 0)[0]) for v in (vector, alone)
+        ]
+        higher += costs[0] > 1.001 * costs[1]
+        if rows == 60:
+            assert np.allclose(vector, alone, atol=1e-4)
+    assert higher <= 1

@@ -20,11 +20,13 @@ from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.law import SIX, SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
+from hidim.fitting.sizes.refits import refit
 from hidim.fitting.sizes.search import log_errors, solve
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
 from hidim.support.checks import choice, finite, finite_array, positive, whole
 from hidim.support.progress import Progress
 
+_AT_ONCE = 20_000  # points of resamples that are fitted at once
 _ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
@@ -102,14 +104,19 @@ def fit_sizes(
     warnings = check_sizes(fitted, delta, traits=traits, one_sided=one_sided, force=force)
     rng = np.random.default_rng(seed)
     replicas = []
-    with Progress(bootstrap + 1, f"bootstrap of {law}", enabled=progress) as bar:
-        for _ in range(bootstrap):
-            drawn = rng.integers(0, len(runs), len(runs))
-            pick = np.concatenate([runs[i] for i in drawn])
-            if len(np.unique(pick)) > len(best):
-                again = logs[pick], log_loss[pick], delta
-                replicas.append(solve(form, *again, near=best, one_sided=one_sided))
-            bar.advance()
+    with Progress(bootstrap, f"bootstrap of {law}", enabled=progress) as bar:
+        together = max(_AT_ONCE // len(loss), 1)
+        for start in range(0, bootstrap, together):
+            drawn = [
+                _resample(runs, len(loss), rng)
+                for _ in range(start, min(start + together, bootstrap))
+            ]
+            counts = np.array([c for c in drawn if np.count_nonzero(c) > len(best)])
+            if len(counts):
+                replicas.append(
+                    refit(form, logs, log_loss, counts, best, delta, one_sided=one_sided)
+                )
+            bar.advance(len(drawn))
     ordered, growth = _ordered(fitted, delta, held_out, one_sided)
     reach = {
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
@@ -121,7 +128,7 @@ def fit_sizes(
         form,
         best,
         units,
-        np.array(replicas).reshape(-1, len(best)),
+        np.concatenate(replicas) if replicas else np.zeros((0, len(best))),
         noise,
         reach,
         ordered,
@@ -142,6 +149,12 @@ def fit_sizes(
         growth,
         cost,
     )
+
+
+def _resample(runs: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each point counts where as many runs are drawn as there are, (n,)."""
+    drawn = rng.integers(0, len(runs), len(runs))
+    return np.bincount(np.concatenate([runs[i] for i in drawn]), minlength=count)
 
 
 def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]:

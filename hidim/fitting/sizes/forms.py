@@ -59,66 +59,79 @@ class SizeForm:
         return tuple(p.name for p in self.parameters)
 
 
+# Forms take vectors (..., p) and log inputs (n, inputs) to values (..., n) and slopes (..., n, p).
+def _parts(vector: np.ndarray) -> list[np.ndarray]:
+    """The parameters one by one, each (..., 1)."""
+    return [vector[..., i : i + 1] for i in range(vector.shape[-1])]
+
+
+def _slopes(*columns: np.ndarray) -> np.ndarray:
+    """Slopes side by side, (..., n, p), of columns that may lack leading axes."""
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
 def _chinchilla(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    floor, log_a, log_b, a, b = vector
+    floor, log_a, log_b, a, b = _parts(vector)
     n, d = log_inputs.T
     by_params, by_tokens = np.exp(log_a - a * n), np.exp(log_b - b * d)
-    columns = [np.ones_like(n), by_params, by_tokens, -n * by_params, -d * by_tokens]
-    return floor + by_params + by_tokens, np.stack(columns, axis=1)
+    slopes = _slopes(np.ones_like(n), by_params, by_tokens, -n * by_params, -d * by_tokens)
+    return floor + by_params + by_tokens, slopes
 
 
 def _tied(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    value, slope = _chinchilla(np.append(vector, vector[3]), log_inputs)
-    return value, np.column_stack([slope[:, :3], slope[:, 3] + slope[:, 4]])
+    value, slope = _chinchilla(np.concatenate([vector, vector[..., 3:4]], axis=-1), log_inputs)
+    both = slope[..., 3:4] + slope[..., 4:5]
+    return value, np.concatenate([slope[..., :3], both], axis=-1)
 
 
 def _interaction(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    floor, log_a, log_b, a, b, log_k = vector
+    floor, log_a, log_b, a, b, log_k = _parts(vector)
     n, d = log_inputs.T
-    k = math.exp(log_k)
+    k = np.exp(log_k)
     u, v = (log_a - a * n) / k, (log_b - b * d) / k
     together = np.logaddexp(u, v)
     fall, share = np.exp(k * together), np.exp(u - together)  # of the parameters' term
-    columns = [
+    slopes = _slopes(
         np.ones_like(n),
         share * fall,
         (1 - share) * fall,
         -n * share * fall,
         -d * (1 - share) * fall,
         k * (together - share * u - (1 - share) * v) * fall,
-    ]
-    return floor + fall, np.stack(columns, axis=1)
+    )
+    return floor + fall, slopes
 
 
 def _saturating(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    floor, log_a, a = vector
+    floor, log_a, a = _parts(vector)
     x = log_inputs[:, 0]
     fall = np.exp(log_a - a * x)
-    return floor + fall, np.stack([np.ones_like(x), fall, -x * fall], axis=1)
+    return floor + fall, _slopes(np.ones_like(x), fall, -x * fall)
 
 
 def _power(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    value, slope = _saturating(np.concatenate([[0.0], vector]), log_inputs)
-    return value, slope[:, 1:]
+    whole = np.concatenate([np.zeros_like(vector[..., :1]), vector], axis=-1)
+    value, slope = _saturating(whole, log_inputs)
+    return value, slope[..., 1:]
 
 
 def _broken(vector: np.ndarray, log_inputs: np.ndarray) -> Evaluation:
-    floor, log_a, a, log_break, change, log_width = vector
+    floor, log_a, a, log_break, change, log_width = _parts(vector)
     x = log_inputs[:, 0]
-    width = math.exp(log_width)
+    width = np.exp(log_width)
     z = (x - log_break) / width
     soft = np.logaddexp(0.0, z)  # log(1 + (x/x_break)^(1/width))
     share = np.exp(z - soft)
     fall = np.exp(log_a - a * x - change * width * soft)
-    columns = [
+    slopes = _slopes(
         np.ones_like(x),
         fall,
         -x * fall,
         change * share * fall,
         -width * soft * fall,
         -change * width * (soft - z * share) * fall,
-    ]
-    return floor + fall, np.stack(columns, axis=1)
+    )
+    return floor + fall, slopes
 
 
 _FLOOR = Parameter("floor", (0.0, math.inf))

@@ -18,7 +18,7 @@ from hidim.fitting.sizes.forms import FORMS, SizeForm
 
 _POLISHED = 3
 _COUPLINGS = (0.0, -0.7, -1.5, 0.7)  # log k from which the interaction form starts
-_UPPER = 3.0  # of delta: up to where a loss above the law counts in full, if one-sided
+UPPER = 3.0  # of delta: up to where a loss above the law counts in full, if one-sided
 
 
 def solve(
@@ -40,31 +40,57 @@ def solve(
         near: where a refit starts.
         one_sided: count losses above the law little.
     """
-    parameters = form.parameters
-    bounds = (
-        np.array([p.bounds[0] for p in parameters]),
-        np.array([p.bounds[1] for p in parameters]),
-    )
-    if parameters[0].name == "floor":
+    bounds, prior = bounds_of(form), prior_of(form)
+    if form.parameters[0].name == "floor":
         bounds[1][0] = float(np.exp(np.median(log_loss)))
-    prior = (
-        np.array([p.prior[0] if p.prior else 0.0 for p in parameters]),
-        np.array([p.prior[1] if p.prior else np.inf for p in parameters]),
-    )
 
     def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, slope = form.function(vector, logs)
-        safe = np.maximum(value, 1e-12)
-        error, gradient = np.log(safe) - log_loss, slope / safe[:, None]
-        if one_sided:
-            scale = _UPPER * delta
-            over = np.maximum(-error, 0.0) / scale  # the loss lies above the law
-            error = np.where(over > 0, -scale * np.log1p(over), error)
-            gradient = gradient / (1.0 + over)[:, None]
-        return error, gradient
+        return counted_errors(form, vector, logs, log_loss, UPPER * delta if one_sided else None)
 
     starts = [near] if near is not None else _starts(form, logs, log_loss, delta)
     return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
+
+
+def bounds_of(form: SizeForm) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest parameters, each (p,)."""
+    return (
+        np.array([p.bounds[0] for p in form.parameters]),
+        np.array([p.bounds[1] for p in form.parameters]),
+    )
+
+
+def prior_of(form: SizeForm) -> tuple[np.ndarray, np.ndarray]:
+    """Means and widths of the priors, each (p,); an infinite width is no prior."""
+    return (
+        np.array([p.prior[0] if p.prior else 0.0 for p in form.parameters]),
+        np.array([p.prior[1] if p.prior else np.inf for p in form.parameters]),
+    )
+
+
+def counted_errors(
+    form: SizeForm,
+    vector: np.ndarray,
+    logs: np.ndarray,
+    log_loss: np.ndarray,
+    upper: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log of predicted over measured loss as it counts, (..., n), and its slopes, (..., n, p).
+
+    Args:
+        form: the formula.
+        vector: parameters, (..., p).
+        logs: shape (n, inputs).
+        log_loss: shape (n,).
+        upper: scale from which on a loss above the law counts by its logarithm; None counts all.
+    """
+    value, slope = form.function(vector, logs)
+    safe = np.maximum(value, 1e-12)
+    error, gradient = np.log(safe) - log_loss, slope / safe[..., None]
+    if upper is not None:
+        over = np.maximum(-error, 0.0) / upper  # the loss lies above the law
+        error = np.where(over > 0, -upper * np.log1p(over), error)
+        gradient = gradient / (1.0 + over)[..., None]
+    return error, gradient
 
 
 def log_errors(
