@@ -136,7 +136,7 @@ def adana_from_adamw(
     reasons = (
         f"lr = {ratio:.3g} x {lr:g}: the published laws' ratio at {n:.3g} non-embedding "
         f"parameters, times {horizon:.2f} for {steps} updates; good to a factor {spread:.1f}"
-        + ("" if inside else ", wider since the laws end at 46 and 664 million parameters"),
+        + ("" if inside else _beyond(parameters, outside)),
         f"kappa = {_KAPPA}: the authors' value; .75 to .9 differ little once lr is tuned",
         f"delta = {_DELTA:g}: the memory is t/8, {steps / 8:.0f} updates at the end, where "
         f"beta_1 = {betas[0]:g} has {1 / max(1 - betas[0], 1e-9):.0f}",
@@ -230,6 +230,16 @@ def _two_betas(betas: Any) -> tuple[float, float]:
 def _reach(steps: float) -> float:
     """What gradient, average and growing term together multiply a steady gradient by."""
     return 2 + (1 + steps) ** (1 - _KAPPA)
+
+
+def _beyond(parameters: float, outside: float) -> str:
+    """What to say of a size outside the table."""
+    side, end = ("above", "664") if parameters > _LARGEST else ("below", "46")
+    return (
+        f", wider since {parameters:.3g} parameters are {outside:.3g} x {side} the published "
+        f"sizes, 46 to 664 million: the ratio is that of {end} million, and "
+        "nothing was measured at yours"
+    )
 
 
 def _published(parameters: float, spread: float) -> str:

@@ -115,6 +115,28 @@ def test_events_one_level_down_are_found(tmp_path: Path) -> None:
     check(read_run(tmp_path))
 
 
+@pytest.mark.parametrize("main", ["loss", "Model/Loss", "train/loss"])
+def test_tags_that_were_written_apart_are_put_together(main: str, tmp_path: Path) -> None:
+    """As `add_scalars(main, {"train": ..., "val": ...})` of torch writes them."""
+    run = tmp_path / "runs"
+    for name, add in (("train", 0.0), ("val", 0.5)):
+        folder = run / f"{main.replace('/', '_')}_{name}"
+        folder.mkdir(parents=True)
+        steps = STEPS if name == "train" else STEPS[::6]
+        body = b"".join(event(s, main, plain(loss(s) + add)) for s in steps)
+        (folder / "events.out.tfevents.2.host.1").write_bytes(body)
+    rates = b"".join(event(s, "lr", plain(rate(s))) for s in STEPS)
+    (run / "events.out.tfevents.1.host.0").write_bytes(rates)
+    check(read_run(run))
+    val = read_run(run, columns={"loss": f"val/{main}"})
+    assert np.allclose(val.measured(), [loss(s) + 0.5 for s in STEPS[::6]])
+    other = tmp_path / "other"
+    other.mkdir()
+    write(other / "events.out.tfevents.1", STEPS)
+    with pytest.raises(ValueError, match=r"several TensorBoard runs.*other.*runs"):
+        read_run(tmp_path)
+
+
 @pytest.mark.slow
 def test_four_million_scalars_are_read_within_a_minute(tmp_path: Path) -> None:
     count = 2_000_000

@@ -75,6 +75,11 @@ def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against
         return round(found.lr_interval[1] / found.lr_interval[0], 6)
 
     assert spread(1e4) > spread(1e7) > spread(1e8) == spread(6e8) < spread(7e9)
+    for parameters, said in ((7e10, "7e+10 parameters are 105 x above"), (1e6, "45.7 x below")):
+        found = transfer.adana_from_adamw(1e-3, steps=20_000, parameters=parameters)
+        assert said in found.reasons[0]
+        assert "nothing was measured at yours" in found.reasons[0]
+    assert "x above" not in transfer.adana_from_adamw(1e-3, steps=99, parameters=1e8).reasons[0]
 
     def verdict(steps, parameters, batch):
         return transfer.adana_from_adamw(

@@ -197,9 +197,8 @@ def _folder(path: Path) -> Log:
             log.lacks,
             (f"read from {states[-1].parent.name}, the last of {len(states)} checkpoint(s)",),
         )
-    folders = sorted({event.parent for event in events})
-    if len(folders) > 1:
-        return _one_of(path, folders)
+    if len({event.parent for event in events}) > 1:
+        return _one_of(path, events)
     if events:
         return _events(events)
     below = [found for name in ("metrics.csv", "metrics.jsonl") for found in path.glob(f"*/{name}")]
@@ -219,19 +218,26 @@ def _checkpoint(path: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else -1, path.parent.name)
 
 
-def _one_of(path: Path, folders: list[Path]) -> Log:
+def _one_of(path: Path, events: list[Path]) -> Log:
     """The only TensorBoard run of several folders with more than a few values, else a refusal.
 
     Programs write settings into folders of their own, and runs that were stopped at once remain.
     """
+    from hidim.fitting.logs.split_tags import runs_of
+
     found: list[tuple[Path, Log]] = []
-    for folder in folders:
+    folders = runs_of(events)
+    for folder, parts in folders.items():
         try:
-            log = _events(sorted(folder.glob("*tfevents*")))
-        except ValueError:
+            log = _events(parts)
+        except ValueError as error:
+            if "two values" in str(error):
+                raise
             continue  # no scalars
         if len(log.columns["step"]) >= _ROWS:
             found.append((folder, log))
+    if len(found) == 1 and len(folders) == 1:
+        return found[0][1]
     if len(found) == 1:
         folder, log = found[0]
         said = f"read from {folder.relative_to(path)}, the only one of {len(folders)} with a course"
@@ -252,7 +258,8 @@ def _one_of(path: Path, folders: list[Path]) -> Log:
     )
 
 
-def _events(paths: list[Path]) -> Log:
+def _events(paths: Sequence[Path] | dict[Path, str]) -> Log:
+    """The scalars of some event files, of which a mapping says what their tags are called."""
     from hidim.fitting.logs.tensorboard import read_events
 
     repairs: list[str] = []

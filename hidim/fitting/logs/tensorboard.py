@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,12 +20,13 @@ _Series: TypeAlias = "tuple[array[int], array[float]]"
 
 
 def read_events(
-    paths: Sequence[Path], repairs: list[str] | None = None
+    paths: Sequence[Path] | Mapping[Path, str], repairs: list[str] | None = None
 ) -> dict[str, np.ndarray | np.ma.MaskedArray[Any, Any]]:
     """Columns "step" and one per scalar tag, joined on the step; masked where a tag is missing.
 
     Args:
-        paths: the files of one run, in the order they were written.
+        paths: the files of one run, in the order they were written; a mapping says what the one tag
+            of a file is to be called, "" leaving all as they are.
         repairs: gets a line for what was mended.
 
     Raises:
@@ -33,8 +34,10 @@ def read_events(
     """
     tags: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     dropped = 0
+    called: Mapping[Path, str] = paths if isinstance(paths, Mapping) else {}
     for path in paths:
-        for tag, (steps, values) in _scalars(path).items():
+        for own, (steps, values) in _scalars(path).items():
+            tag = called.get(path) or own
             step, value = _once(np.array(steps), np.array(values), tag, path)
             if tag in tags:
                 before = tags[tag][0] < step[0]
@@ -43,7 +46,7 @@ def read_events(
                 value = np.concatenate([tags[tag][1][before], value])
             tags[tag] = step, value
     if not tags:
-        raise ValueError(f"{str(paths[0])!r} holds no TensorBoard scalars.")
+        raise ValueError(f"{str(next(iter(paths)))!r} holds no TensorBoard scalars.")
     if dropped and repairs is not None:
         repairs.append(f"resumed: {dropped} earlier values of repeated steps left out")
     every = np.unique(np.concatenate([step for step, _ in tags.values()]))
@@ -53,6 +56,14 @@ def read_events(
         cells[np.searchsorted(every, step)] = value
         columns[tag] = cells
     return columns
+
+
+def tags_of(path: Path) -> list[str]:
+    """The tags of an event file; none of a file that is damaged or no such file."""
+    try:
+        return list(_scalars(path))
+    except ValueError:
+        return []
 
 
 def _once(
