@@ -15,7 +15,8 @@ import pytest
 import hidim
 from hidim.cli.joint import size_of, sizes_of
 from hidim.cli.main import main
-from hidim.fitting import JointLaw, Run, fit_joint, read_run
+from hidim.cli.reach import reach_text
+from hidim.fitting import FittedLaw, JointLaw, Run, fit_joint, read_run
 from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint import planning
 from hidim.fitting.joint.collapse import collapses
@@ -130,6 +131,23 @@ def test_the_start_of_a_larger_model_gives_the_rest(three: JointLaw) -> None:
         assert score["band_coverage"] > 0.8
     assert three.parameters["floor_exponent"] == pytest.approx(0.3, abs=0.08)
     assert any(label.startswith("size 4e+08") for label in three.holdout)
+
+
+def test_reach_is_that_of_the_runs_of_one_size(three: JointLaw) -> None:
+    """The largest size was seen at its peak to step 6,000, the others whole."""
+    cosine = made(4e8, "cosine")
+    far, near = (three.at(size).extrapolation(cosine) for size in (4e8, 1e8))
+    assert (far["steps"], near["steps"], near["size_steps"]) == (1.0, 1.0, 1.0)
+    assert far["size_steps"] == pytest.approx(4)
+    assert far["size_lowest_rate"] == pytest.approx(10)
+    assert far["lowest_rate"] == near["size_lowest_rate"] == pytest.approx(1, rel=0.01)
+    assert "steps of the runs of this size 4 x" in reach_text(far)
+    assert reach_text(near) == "inside what the fitted runs cover"
+    assert "size_steps" not in three.at(2e8).extrapolation(cosine)
+    low = three.at(4e8).extrapolation(hidim.Constant(3e-5), STEPS)
+    assert low["low_peak"] == pytest.approx(10)
+    again = FittedLaw.from_dict(three.at(4e8).to_dict())
+    assert again.extrapolation(cosine) == far
 
 
 def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
