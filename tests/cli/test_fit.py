@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +29,10 @@ def write_run(path: Path, lr: np.ndarray, *, loss: bool = True) -> str:
     return str(path)
 
 
-@pytest.fixture
-def law(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A law kept by `hidim fit`."""
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a law kept by `hidim fit` and of its logs."""
+    tmp_path = tmp_path_factory.mktemp("fitted")
     share = (STEPS - 500) / 11_500
     files = [
         write_run(tmp_path / "constant.csv", np.full(len(STEPS), 1e-3)),
@@ -36,11 +40,18 @@ def law(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         write_run(tmp_path / "stage.csv", np.where(STEPS < 6000, 1e-3, 3e-4)),
     ]
     out = tmp_path / "law.json"
-    assert main(["fit", "--law", "fsl", *files, "--warmup-steps", "100", "--out", str(out)]) == 0
-    text = capsys.readouterr().out
-    assert "left_out" in text
-    assert "constant" in text
-    return out
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["fit", *files, "--warmup-steps", "100", "--out", str(out)]) == 0
+    assert "left_out" in said.getvalue()
+    assert "constant" in said.getvalue()
+    return tmp_path
+
+
+@pytest.fixture
+def law(fitted: Path, tmp_path: Path) -> Path:
+    """The law, in a folder of its own."""
+    return shutil.copytree(fitted, tmp_path, dirs_exist_ok=True) / "law.json"
 
 
 def test_forecast_reports_errors_as_fractions_where_the_loss_is_known(
@@ -159,7 +170,7 @@ def test_what_was_understood_of_a_log_is_printed_before_the_fit(
     rows = np.loadtxt(law.parent / "cosine.csv", delimiter=",", skiprows=1)
     log = law.parent / "main.log"
     log.write_text("".join(f"iter {s:.0f}: loss {y:.5f}, time 9.1ms\n" for s, _, y in rows))
-    assert main(["fit", str(log), "--schedule", WORDS]) == 0
+    assert main(["fit", str(log), "--schedule", WORDS, "--law", "intrinsic-time"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()[:3]
     assert first == "main: log of nanoGPT, 116 rows, steps 500 to 12,000, every 100"
     assert "loss 'loss', 3." in second
@@ -240,6 +251,7 @@ def test_a_schedule_beside_a_plan_says_where_it_is_another(
 def test_every_log_may_have_a_schedule_of_its_own(
     law: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    quick = ["fit", "--law", "intrinsic-time"]
     words = {"cosine": WORDS, "constant": "constant peak=1e-3 warmup=100"}
     given = []
     for name in words:
@@ -249,13 +261,13 @@ def test_every_log_may_have_a_schedule_of_its_own(
         )
         given.append(str(law.parent / f"{name}.log"))
     each = [word for text in words.values() for word in ("--schedule", text)]
-    assert main(["fit", *given, *each]) == 0
+    assert main([*quick, *given, *each]) == 0
     text = capsys.readouterr().out
     assert all(f"lr of the schedule {one!r}" in text for one in words.values())
     stage = str(law.parent / "stage.csv")
-    assert main(["fit", *given, stage, *each, "--schedule", "-", "--warmup-steps", "100"]) == 0
+    assert main([*quick, *given, stage, *each, "--schedule", "-", "--warmup-steps", "100"]) == 0
     assert "lr 'lr', at most 0.001, 0.0003 at the end" in capsys.readouterr().out
-    assert main(["fit", *given, given[0], *each]) == 2
+    assert main([*quick, *given, given[0], *each]) == 2
     assert "2 times for 3 logs" in capsys.readouterr().err
 
 
@@ -267,7 +279,7 @@ def test_losses_and_rates_in_two_files_are_one_run(
         text = "".join(f"{row[0]:.0f},{row[column]!r}\n" for row in rows.tolist())
         (law.parent / f"{name}.csv").write_text(f"Step,fog-1 - train/{name}\n{text}")
     files = [str(law.parent / f"{name}.csv") for name in ("loss", "lr")]
-    assert main(["fit", *files, "--warmup-steps", "100"]) == 0
+    assert main(["fit", "--law", "mtl", *files, "--warmup-steps", "100"]) == 0
     assert "1 curve(s)" in capsys.readouterr().out
     assert main(["fit", files[0], "--warmup-steps", "100"]) == 2
     assert main(["fit", str(law.parent / "cosine.csv"), "--lr", "1e-3"]) == 2

@@ -230,14 +230,14 @@ def test_wrong_column_is_not_fitted_in_silence(synthetic: Maker) -> None:
     runs = [synthetic(name, steps=STEPS[::8]) for name in ("cosine", "stage")]
     swapped = [Run(r.steps, r.measured(), r.lr, 1000.0, r.label) for r in runs]
     with pytest.raises(ValueError, match=r"wrong column|rises"):
-        fit(swapped, "fsl")
+        fit(swapped, "mtl")
     other = Run(runs[1].steps, runs[1].lr, 1.5 * runs[1].measured(), 1000.0, "other model")
     with pytest.raises(ValueError, match="another model"):
-        fit([runs[0], other], "fsl")
+        fit([runs[0], other], "mtl")
     near = Run(runs[1].steps, runs[1].lr, 1.1 * runs[1].measured(), 1000.0, "near")
     with pytest.raises(ValueError, match="--force"):
-        fit([runs[0], near], "fsl")
-    assert fit([runs[0], near], "mtl", force=True).warnings
+        fit([runs[0], near], "mtl")
+    assert fit([runs[0], near], "intrinsic-time", force=True).warnings
 
 
 def test_losses_that_do_not_follow_the_steps_are_refused(synthetic: Maker) -> None:
@@ -293,7 +293,7 @@ class Frame:
 
 
 def test_runs_come_as_objects_files_columns_or_curves(synthetic: Maker, tmp_path: Path) -> None:
-    run = synthetic("stage")
+    run = synthetic("stage", steps=STEPS[::16])
     columns = (run.steps, run.lr, run.measured())
     path = tmp_path / "stage.csv"
     np.savetxt(path, np.stack(columns, 1), delimiter=",", comments="", header="step,lr,loss")

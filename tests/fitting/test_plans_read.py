@@ -13,6 +13,7 @@ import hidim
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, best_schedule, fit
 from hidim.fitting.logs.rates import rate_from_log
+from tests.fitting.conftest import STEPS
 
 Maker = Callable[..., Run]
 PEAK = 3e-4
@@ -21,7 +22,9 @@ PEAK = 3e-4
 @pytest.fixture(scope="module")
 def law(synthetic: Maker) -> FittedLaw:
     """The law fitted to three synthetic schedules with a warm-up of 1,000 steps."""
-    return fit([synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))])
+    few = STEPS[::-3][::-1]
+    names = ("cosine", "constant", "stage")
+    return fit([synthetic(n, seed=i, steps=few) for i, n in enumerate(names)])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_there_is_no_number_before_the_burn_in(law: FittedLaw) -> None:
     assert np.isnan(law.predict(hidim.Constant(PEAK), [478, 479])).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("unit", [1e5, 5e5, 4e6])
+@pytest.mark.parametrize("unit", [1e5, 4e6])
 def test_steps_of_another_unit_are_refused(unit: float, synthetic: Maker) -> None:
     runs = [synthetic(n, steps=np.arange(1000.0, 24_001, 500)) for n in ("cosine", "stage")]
     tokens = [Run(unit * r.steps, r.lr, r.loss, unit * 1000, r.label) for r in runs]

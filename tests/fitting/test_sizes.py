@@ -163,7 +163,7 @@ def test_refits_searched_together_are_no_worse_than_one_by_one(law: str, rows: i
     logs = np.log(np.stack([params / 1e8, tokens / 3e9], axis=1))
     form = FORMS[law]
     best = solve(form, logs, log_loss)
-    counts = rng.multinomial(rows, np.full(rows, 1 / rows), 12)
+    counts = rng.multinomial(rows, np.full(rows, 1 / rows), 6)
     together = refit(form, logs, log_loss, counts, best, HUBER)
     higher = 0
     for count, vector in zip(counts, together, strict=True):
