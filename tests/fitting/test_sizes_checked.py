@@ -413,3 +413,17 @@ def test_a_table_drawn_with_bars_is_read(tmp_path: Path) -> None:
     path.write_text("\n".join([*markdown[:5], "| 1e7 | 3.0 |"]))
     with pytest.raises(ValueError, match="2 cells for 3 columns"):
         read_sizes(path)
+
+
+def test_a_sweep_among_the_sizes_is_told_and_seeds_are_none(tmp_path: Path) -> None:
+    n, d, loss = (np.repeat(x, 3) for x in grid(0.0))
+    lr = np.tile([3e-4, 1e-3, 3e-3], 36)
+    seed = np.tile([0, 1, 2], 36)
+    tuned = loss * (1 + 0.02 * np.log(lr / 1e-3) ** 2)
+    swept = read_sizes(write(tmp_path / "a.csv", params=n, tokens=d, loss=tuned, lr=lr, seed=seed))
+    assert any(
+        "36 of 36 sizes have several losses, 2.9% apart, as 'lr'" in w for w in swept.warnings
+    )
+    jitter = loss * np.exp(0.005 * np.random.default_rng(0).standard_normal(108))
+    seeds = read_sizes(write(tmp_path / "b.csv", params=n, tokens=d, loss=jitter, seed=seed))
+    assert not seeds.warnings

@@ -38,6 +38,12 @@ def other_rate(run: Run) -> Run:
     return replace(run, lr=np.where(run.steps > 8000, 3e-4, run.lr), notes=())
 
 
+def rewarmed(run: Run) -> Run:
+    """The run as if it had been started again at step 8,000, with a warm-up of its own."""
+    rise = np.clip((run.steps - 8000) / 1000, 0.05, 1)
+    return replace(run, lr=np.where(run.steps > 8000, rise, 1.0) * run.lr, notes=())
+
+
 @pytest.mark.parametrize(
     ("change", "verdict", "state", "word"),
     [
@@ -47,6 +53,7 @@ def other_rate(run: Run) -> Run:
         (lambda run: changed(run, 1.3, 9000, 9400), "go on", "inside", "a spike at steps 9,"),
         (lambda run: changed(run, 1.3, 13_600), "look", "inside", "not over"),
         (other_rate, "stop", "inside", "not the schedule's from step 8,"),
+        (rewarmed, "look", "inside", "not the schedule's at steps 8,"),
     ],
 )
 def test_a_run_is_judged_by_its_band(
@@ -59,7 +66,7 @@ def test_a_run_is_judged_by_its_band(
 ) -> None:
     whole = synthetic("cosine", noise=2e-3, seed=5)
     log = change(whole.until(14_000))
-    if change is other_rate:
+    if change in (other_rate, rewarmed):
         log = replace(log, loss=law.predict(log))
     found = so_far(law, log, whole)
     assert (found.verdict, found.state) == (verdict, state), found.reasons

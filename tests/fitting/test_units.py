@@ -216,3 +216,20 @@ def test_metrics_with_steps_of_their_own_are_read(
     found = read_run(path)
     assert np.array_equal(found.steps, STEPS)
     assert np.array_equal(found.lr[::2], run.lr[::2])
+
+
+@pytest.mark.parametrize(
+    ("form", "said"), [("{:.4f}", True), ("{:.0e}", True), ("{:.1e}", False), ("{:.6f}", False)]
+)
+def test_a_rate_that_was_rounded_to_one_digit_is_named(
+    form: str, said: bool, synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    for name in ("cosine", "stage"):  # one drop to another digit is a drop
+        run = synthetic(name, steps=STEPS)
+        lines = [
+            f"{s:g},{form.format(lr)},{y:.6g}"
+            for s, lr, y in zip(run.steps, run.lr, run.measured(), strict=True)
+        ]
+        (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+        found = read_run(tmp_path / "log.csv", warmup_steps=1000)
+        assert any("its only digit" in note for note in found.notes) == (said and name == "cosine")

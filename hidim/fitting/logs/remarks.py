@@ -20,6 +20,7 @@ from hidim.fitting.logs.repairs import Rows
 from hidim.support.checks import positive
 
 _LATE = 0.1  # a first row beyond this share of the run says too little of what was before
+_FALLS = 3  # from digit to digit that are no accident
 _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
 _AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
 _NEAR = 0.15  # of a power of two
@@ -94,6 +95,19 @@ def agreeing(part: Cells, words: Words, warmup: float) -> None:
     )
 
 
+def _rounded(lr: np.ndarray) -> bool:
+    """Whether rates are a smooth fall that was cut to one digit: 3e-4, 2e-4, 1e-4, 9e-5, ..."""
+    changed = np.flatnonzero(np.diff(lr)) if len(lr) else np.zeros(0, dtype=int)
+    high, low = lr[changed], lr[changed + 1] if len(changed) else lr[:0]
+    if len(changed) < _FALLS or np.any(low >= high):
+        return False
+    unit = 10.0 ** np.floor(np.log10(high * (1 + 1e-9)))
+    digits = high / unit
+    below = np.where(np.isclose(digits, 1.0), 0.9 * unit, high - unit)
+    cut = np.isclose(low, below, rtol=1e-6) | (np.isclose(digits, 1.0) & (low == 0.0))
+    return bool(np.all(np.isclose(digits, np.round(digits), rtol=1e-6)) and np.all(cut))
+
+
 def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
     """What is not mended, and worth a look."""
     notes, rows = [], part.rows
@@ -114,6 +128,11 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
             notes.append(
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"
             )
+    if how.schedule is None and rows.lr is not None and _rounded(rows.lr):
+        notes.append(
+            "the rate goes down in units of its only digit, as if rounded where it was written: "
+            "--columns lr=- --schedule WORDS says it in full"
+        )
     if how.schedule is None and len(rows.step) > 1 and rows.lr is not None:
         first, usual = float(rows.step[0]), repairs.usual_width(rows.step)
         late = first > _LATE * rows.step[-1] and first > 5 * usual and first > 1.5 * warmup

@@ -90,14 +90,13 @@ def first_row(steps: np.ndarray, seen: np.ndarray, stretch: int) -> int:
     return int(np.searchsorted(steps, (seen[stretch - 1] + seen[stretch]) / 2))
 
 
-def other_rate(log: Run, rate: Rate) -> float | None:
-    """First step from which on the logged rate differs from the schedule's, to the end."""
+def other_rates(log: Run, rate: Rate) -> tuple[tuple[float, float], ...]:
+    """First and last step of each stretch of rows whose logged rate differs from the schedule's."""
     apart = np.abs(log.lr - rate_at(rate, log.steps)) > _RATE * rate.peak
     apart &= log.steps > rate.ready_step
-    count = 0
-    while count < len(apart) and apart[-1 - count]:
-        count += 1
-    return float(log.steps[len(apart) - count]) if count >= OUT else None
+    where = np.flatnonzero(apart)
+    groups = np.split(where, np.flatnonzero(np.diff(where) > 1) + 1)
+    return tuple((float(log.steps[g[0]]), float(log.steps[g[-1]])) for g in groups if len(g) >= OUT)
 
 
 def rate_at(rate: Rate, steps: np.ndarray) -> np.ndarray:

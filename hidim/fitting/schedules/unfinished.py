@@ -28,7 +28,7 @@ from hidim.fitting.schedules.departures import (
     as_run,
     conditioned,
     first_row,
-    other_rate,
+    other_rates,
     rate_at,
     response_of,
     row_noise,
@@ -134,8 +134,9 @@ def so_far(
             f"begins: {_FEWEST} are needed."
         )
     steps, loss = log.steps[kept], log.measured()[kept]
-    lr_since = other_rate(log, plan.rate)
-    rate = plan.rate if lr_since is None else as_run(log, plan)
+    others = other_rates(log, plan.rate)
+    lr_since = others[-1][0] if others and others[-1][1] == last else None
+    rate = as_run(log, plan) if others else plan.rate
     residual = np.log(loss) - np.log(law.predict(rate, steps))
     row = row_noise(residual)
     spikes, calm = spikes_of(steps, residual, row)
@@ -177,7 +178,7 @@ def so_far(
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
         "law_fits": first != 0 and not (state != "inside" and otherwise),
     }
-    verdict, reasons = _verdict(found, last, beside, otherwise)
+    verdict, reasons = _verdict(found, last, beside, otherwise, others)
     by_law = law.predict(rate, seen)
     beyond = float(ndtri((1 + level) / 2)) * np.hypot(spread, error)
     return SoFar(
@@ -245,15 +246,33 @@ _WHY = {
 
 
 def _verdict(
-    found: dict[str, Any], last: float, beside: dict[str, float] | None, otherwise: bool
+    found: dict[str, Any],
+    last: float,
+    beside: dict[str, float] | None,
+    otherwise: bool,
+    others: tuple[tuple[float, float], ...],
 ) -> tuple[str, tuple[str, ...]]:
     reasons = []
     verdict = "go on"
+    stop = found["lr_since"] is not None
+    if stop:
+        reasons.append(
+            f"the rate is not the schedule's from step {found['lr_since']:,.0f} on: the end "
+            "expected is that of the schedule from here on"
+        )
+    for first, final in others[: -1 if stop else None]:
+        verdict = "look"
+        reasons.append(
+            f"the rate was not the schedule's at steps {first:,.0f} to {final:,.0f}: the run is "
+            "judged by the rate that was logged"
+        )
     if found["state"] != "inside":
         verdict = "look"
         since = f"{found['state']} its band since step {found['since']:,.0f}"
         if found["law_fits"]:
             why = _WHY[found["state"]]
+        elif found["lr_since"] is not None:
+            why = "the law does not fit this log at the rate it was run at"
         elif otherwise:
             why = f"its loss answers to the rate otherwise than the law says. {_OTHER_LAW}"
         else:
@@ -265,12 +284,8 @@ def _verdict(
             f"a spike at steps {first:,.0f} to {final:,.0f}" + ("" if over else ", not over")
         )
         verdict = verdict if over else "look"
-    if found["lr_since"] is not None:
+    if stop:
         verdict = "stop"
-        reasons.append(
-            f"the rate is not the schedule's from step {found['lr_since']:,.0f} on: the end "
-            "expected is that of the schedule from here on"
-        )
     if beside is not None and abs(beside["difference"]) > 3 * beside["error"]:
         verdict = "look" if verdict == "go on" else verdict
         reasons.append(

@@ -6,17 +6,23 @@ these sizes has, data seen more than once, rows that are the course of one run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from hidim.fitting.logs.names import normal
 from hidim.fitting.sizes.transformer import body_of, flops_per_token
+from hidim.support.checks import is_number
 
 _SIX = 6.0  # training flops per token, per parameter
 # Chinchilla's law of text (Hoffmann et al. 2022), as a rule of thumb for losses in nats a token.
 _TEXT = 1.69, 406.4, 0.34, 410.7, 0.28
 _LANGUAGE = 1e6, 1e7  # parameters and tokens from which on a table may be of language models
 _ABOVE = 2.0  # times that rule, from which on a loss is no cross-entropy in nats
+_SWEPT = 0.3  # of the sizes with several losses are a sweep
+_APART = 0.003  # by which these differ in the middle; seeds differ by less
+_NO_DIAL = ("seed", "run", "run_id", "id", "name", "step", "steps", "date", "time", "")
 RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
 
 
@@ -99,6 +105,42 @@ def doubted_losses(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> 
     return (
         f"a loss of {loss[i]:.4g} at {params[i]:.3g} parameters and {tokens[i]:.3g} tokens is no "
         f"cross-entropy of text in nats a token (about {text[i]:.2g}); {about}",
+    )
+
+
+def several_losses(
+    inputs: tuple[np.ndarray, ...], loss: np.ndarray, others: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """What to say of a sweep: several losses at one size and data, which another column explains.
+
+    Args:
+        inputs: each (n,).
+        loss: shape (n,).
+        others: columns beside those, of n cells each.
+    """
+    _, which = np.unique(np.column_stack(inputs), axis=0, return_inverse=True)
+    which = which.ravel()
+    cells = [np.flatnonzero(which == i) for i in range(which.max() + 1)]
+    many = [rows for rows in cells if len(rows) > 1]
+    if len(many) < _SWEPT * len(cells):
+        return ()
+    apart = np.array([np.ptp(loss[rows]) / loss[rows].min() for rows in many])
+    if float(np.median(apart)) < _APART:
+        return ()
+    swept = [
+        name
+        for name, column in others.items()
+        if normal(name) not in _NO_DIAL
+        and is_number(str(column[0]))
+        and all(len({str(column[i]) for i in rows}) > 1 for rows in many)
+    ]
+    if not swept:
+        return ()
+    return (
+        f"{len(many)} of {len(cells)} sizes have several losses, {np.median(apart):.1%} apart, as "
+        f"{', '.join(map(repr, swept[:3]))} differs: a sweep? A law of tuned runs wants the lowest "
+        f"loss of each size alone, or --where '{swept[0]}=...'; --law best:{swept[0]} fits its "
+        "best value against size.",
     )
 
 

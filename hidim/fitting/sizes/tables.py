@@ -25,6 +25,7 @@ from hidim.fitting.sizes.doubts import (
     exact_cost,
     of_one_size,
     repeated_data,
+    several_losses,
 )
 from hidim.fitting.sizes.rows import codes, column_of, matching, traits
 from hidim.support.checks import choice
@@ -269,6 +270,9 @@ def _read(
         warnings += doubted_losses(inputs[0], inputs[1], loss)
     notes = (*notes, *said_units)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
+    if not single and measured:
+        others = {name: cells for name, cells in kept.items() if name not in used}
+        warnings += several_losses(inputs, loss, others)
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
     named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
