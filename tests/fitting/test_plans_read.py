@@ -161,6 +161,7 @@ def test_a_pair_that_leaves_its_warm_up_open_has_that_of_the_fit(law: FittedLaw)
     [
         (["--peak", "3e-3"], "peak learning rate 10 x"),
         (["--peak", "9e-5"], "peak learning rate below theirs 3.33 x"),
+        (["--peak", "1e-5"], "peak learning rate below theirs 30 x, depth of decay"),
         (["--steps", "2400000"], "optimizer steps 100 x"),
         (["--floor", "0"], "decays to zero"),
     ],

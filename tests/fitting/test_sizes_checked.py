@@ -427,3 +427,12 @@ def test_a_sweep_among_the_sizes_is_told_and_seeds_are_none(tmp_path: Path) -> N
     jitter = loss * np.exp(0.005 * np.random.default_rng(0).standard_normal(108))
     seeds = read_sizes(write(tmp_path / "b.csv", params=n, tokens=d, loss=jitter, seed=seed))
     assert not seeds.warnings
+
+
+@pytest.mark.parametrize(("name", "rows"), [("run", 2), ("run_id", 4), ("job", 1)])
+def test_several_rows_of_one_run_are_told(name: str, rows: int, tmp_path: Path) -> None:
+    n, d, loss = (np.repeat(x, rows) for x in grid(0.0))
+    d = d * np.tile(np.linspace(0.5, 1, rows), 36)
+    ids = {name: np.repeat(np.arange(36), rows)}
+    found = read_sizes(write(tmp_path / "t.csv", params=n, tokens=d, loss=loss, **ids))
+    assert any(f"--group {name}" in note for note in found.notes) == (rows > 1)

@@ -233,3 +233,12 @@ def test_a_rate_that_was_rounded_to_one_digit_is_named(
         (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
         found = read_run(tmp_path / "log.csv", warmup_steps=1000)
         assert any("its only digit" in note for note in found.notes) == (said and name == "cosine")
+
+
+def test_a_loss_that_stands_still_is_named(synthetic: Callable[..., Run], tmp_path: Path) -> None:
+    run = synthetic("stage", steps=STEPS)
+    frozen = np.where(STEPS > 18_000, run.measured()[68], run.measured())
+    coarse = np.round(run.measured(), 2)  # many neighbours are equal, as printed
+    for name, loss, said in (("a", frozen, True), ("b", run.loss, False), ("c", coarse, False)):
+        found = read_run(table(tmp_path / f"{name}.csv", Run(STEPS, run.lr, loss)))
+        assert any("stood still" in note for note in found.notes) == said

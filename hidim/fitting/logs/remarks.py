@@ -20,6 +20,8 @@ from hidim.fitting.logs.repairs import Rows
 from hidim.support.checks import positive
 
 _LATE = 0.1  # a first row beyond this share of the run says too little of what was before
+_STILL = 10  # rows of one loss that are no accident, where few neighbours else are equal
+_EQUAL = 0.05
 _FALLS = 3  # from digit to digit that are no accident
 _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
 _AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
@@ -95,6 +97,20 @@ def agreeing(part: Cells, words: Words, warmup: float) -> None:
     )
 
 
+def _standing(loss: np.ndarray) -> tuple[int, int] | None:
+    """First and last row of a long stretch of one loss, where rows else differ from row to row."""
+    same = np.diff(loss) == 0
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))
+    if not len(ends):
+        return None
+    starts, stops = ends[::2], ends[1::2]
+    i = int(np.argmax(stops - starts))
+    length = int(stops[i] - starts[i])
+    if length + 1 < _STILL or np.count_nonzero(same) - length > _EQUAL * (len(same) - length):
+        return None
+    return int(starts[i]), int(stops[i])
+
+
 def _rounded(lr: np.ndarray) -> bool:
     """Whether rates are a smooth fall that was cut to one digit: 3e-4, 2e-4, 1e-4, 9e-5, ..."""
     changed = np.flatnonzero(np.diff(lr)) if len(lr) else np.zeros(0, dtype=int)
@@ -120,6 +136,12 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
         notes.append("steps are '_step', W&B's count of log calls: --step-scale N if each is N")
     elif part.log.name == "W&B export" and repairs.usual_width(rows.step) == 1:
         notes.append("the steps of an export count log calls: --step-scale N if each is N")
+    if rows.loss is not None and (still := _standing(rows.loss)):
+        first, last = rows.step[still[0]], rows.step[still[1]]
+        notes.append(
+            f"the loss is the same in {still[1] - still[0] + 1} rows, steps {first:,.6g} to "
+            f"{last:,.6g}: a log that stood still, or values filled in?"
+        )
     if rows.loss is not None and kind == "no":
         name = names.get("loss", "")
         if is_smoothed(name):

@@ -305,6 +305,8 @@ def _slip(cells: Any, row: int) -> str:
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", cell):
         one = f", or {cell.replace(',', '.')} for a decimal" if cell.count(",") == 1 else ""
         return f": write {cell.replace(',', '')}{one}"
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+\.\d+", cell):
+        return f": write {cell.replace(',', '')}"
     if "," in cell:
         return ": write decimals with a point"
     if cell.endswith("%"):

@@ -75,7 +75,7 @@ def best_schedule(
         law: a fitted schedule-aware law.
         steps: length of the run, optimizer steps, warm-up included.
         peak: highest rate; default the highest fitted one.
-        floor: lowest rate; default the lowest fitted one.
+        floor: lowest rate; default the lowest fitted one, or its share of a peak below it.
         warmup_steps: linear warm-up from zero, not optimised.
         knots: points of the piecewise-linear schedule.
         bounded: stay near what was fitted; False takes the law at its word.
@@ -151,6 +151,8 @@ def _task(
     steps = positive("steps", steps)
     peak = law.units.rate if peak is None else positive("peak", peak)
     low = law.reach["lowest_rate"] if floor is None else non_negative("floor", floor)
+    if floor is None and low > peak:  # far below the fitted runs: their share of the peak
+        low *= peak / law.units.rate
     warmup = non_negative("warmup_steps", warmup_steps)
     if low > peak:
         raise ValueError(f"`floor` ({low:g}) must not exceed `peak` ({peak:g}).")

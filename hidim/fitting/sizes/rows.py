@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from hidim.fitting.logs.names import ALIASES, normal
+
+RUN_NAMES = (*ALIASES["run"], "id", "job", "job_id", "trial", "trial_id")
 _CONDITION = re.compile(r"^\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$")
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b,
@@ -69,13 +72,15 @@ def codes(cells: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
 
 
 def traits(table: Mapping[str, Any], used: Sequence[str | None]) -> dict[str, list[Any]]:
-    """Columns of text, beside those in use, that sort the rows into a few classes."""
+    """Columns of text, or of numbers of runs, beside those in use, that sort the rows into a few
+    classes."""
     out = {}
     for name, cells in table.items():
-        if name in used or _number(cells[0]) is not None:
+        of_runs = normal(name) in RUN_NAMES
+        if name in used or (_number(cells[0]) is not None and not of_runs):
             continue
         kinds = {str(cell) for cell in cells}
-        if 2 <= len(kinds) <= len(cells) / 4:
+        if 2 <= len(kinds) <= len(cells) / (1.5 if of_runs else 4):
             out[name] = list(cells)
     return out
 
