@@ -439,3 +439,31 @@ def test_folders_one_level_down_are_looked_into(tmp_path: Path) -> None:
     run = read_run(tmp_path, averaged="no")
     check(run)
     assert "checkpoint-24000" in run.notes[0]
+
+
+@pytest.mark.parametrize(("column", "other"), [("phase", "val"), ("split", "Validation")])
+def test_rows_of_validation_among_those_of_training_are_none_of_it(
+    column: str, other: str, tmp_path: Path
+) -> None:
+    steps = np.arange(100, 6001, 100)
+    lines = [f"step,loss,lr,{column}"]
+    for s in steps:
+        lines.append(f"{s},{2 + 30 / s:.6f},3e-4,train")
+        if s % 500 == 0:
+            lines.append(f"{s},{2.4 + 30 / s:.6f},3e-4,{other}")
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    run = read_run(tmp_path / "log.csv")
+    assert np.allclose(run.measured(), 2 + 30 / steps, atol=1e-6)
+    assert any("count as validation" in note for note in run.notes)
+    held = read_run(tmp_path / "log.csv", columns={"loss": "val_loss"})
+    assert np.allclose(held.measured(), 2.4 + 30 / steps[4::5], atol=1e-6)
+    renamed = "\n".join(lines).replace(",train", ",fp16").replace(f",{other}", ",bf16")
+    (tmp_path / "log.csv").write_text(renamed)
+    with pytest.raises(ValueError, match="the step repeats"):
+        read_run(tmp_path / "log.csv")
+
+
+def test_records_beside_settings_are_read(tmp_path: Path) -> None:
+    rows = [{"step": s, "loss": 2 + 30 / s, "lr": 3e-4} for s in range(100, 3001, 100)]
+    (tmp_path / "log.json").write_text(json.dumps({"config": {"lr": 3e-4}, "history": rows}))
+    assert len(read_run(tmp_path / "log.json").steps) == 30

@@ -51,9 +51,18 @@ def json_file(source: Source) -> Columns:
         return dict(data)
     if isinstance(data, dict) and data and all(_is_series(v) for v in data.values()):
         return _by_step(data)
+    if isinstance(data, dict):
+        rows = [value for value in data.values() if _is_records(value)]
+        if len(rows) == 1:  # beside settings
+            return columns_of(rows[0], source)
     raise ValueError(
         f"{source} holds no rows: expected a list of records, columns, or `log_history`."
     )
+
+
+def _is_records(value: Any) -> bool:
+    """Whether this is a list of several records."""
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(v, dict) for v in value)
 
 
 def _is_series(value: Any) -> bool:

@@ -25,6 +25,7 @@ from hidim.fitting.logs.names import (
     without_unit,
 )
 from hidim.fitting.logs.records import Columns
+from hidim.fitting.logs.splits import NAMES as SPLITS
 from hidim.support.checks import choice
 
 ROLES = ("step", "loss", "lr", "run")
@@ -109,6 +110,9 @@ def wanted(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
         return list(names)
     if given.get("loss") is None and not any(_alias([name], "loss") for name in keep):
         return list(names)  # so that a complaint names them all
+    splits = {name for name in names if normal(name) in SPLITS}
+    if splits:  # which may part a column of losses in two
+        keep |= splits | {name for name in names if f"val_{name}" == given.get("loss")}
     if _alias(names, "step") is None:
         keep |= {name for name in names if normal(name) == "epoch"}
     return [name for name in names if name in keep]

@@ -18,6 +18,7 @@ from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.names import normal
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
+from hidim.fitting.logs.splits import parted
 from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
@@ -118,6 +119,8 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
+    if one.name != "Parquet" and (split := parted(columns)) is not None:
+        return Log(split[0], name, averaged, lacks, (split[1],))
     return Log(columns, name, averaged, lacks, header=header)
 
 
