@@ -116,7 +116,7 @@ def _of_trainer(call: str, kinds: frozenset[str]) -> bool:
 def _tokens(rest: str) -> list[tuple[str, str]]:
     """Pairs that are bound, numbers and words, as (name, value), ("", number), (word, "")."""
     line = re.sub(r"[\w.\-]*kwargs[\"']?\s*[=:]\s*[\"']?(?=\{)", " ", rest)
-    line = re.sub(r"[{}\"']", " ", line)
+    line = re.sub(r"[{}\"']", " ", re.sub(r"→|->", " to ", line))
     line = re.sub(r"\s*[=:]\s*(?=[^\s=:])", "=", line)
     squeeze = re.compile(r"\s+")
     line = re.sub(r"[\[(][^\])]*[\])]", lambda m: squeeze.sub("", m[0]), line)
@@ -237,6 +237,8 @@ def _unread(text: str, tokens: list[tuple[str, str]], kind: str, kinds: frozense
             return f"cannot read {word!r} in the schedule {text!r}: write NAME=VALUE.{hint}"
     alone = next((value for word, value in tokens if not word), None)
     if alone is not None and not any(word and not value for word, value in tokens):
-        return f"nothing says what {alone} is in the schedule {text!r}: write peak={alone}."
+        rate = re.fullmatch(r"\d*\.?\d+(e-\d+)?", alone) and float(alone) < 1
+        write = f"peak={alone}" if rate else "NAME=VALUE"
+        return f"nothing says what {alone} is in the schedule {text!r}: write {write}."
     left = next((word for word, value in tokens if word and not value), alone)
     return f"cannot read {left!r} in the schedule {text!r}: write NAME=VALUE."

@@ -17,16 +17,17 @@ from hidim.support.checks import nearest
 # Spelling -> the number meant.
 _NUMBERS = {
     "peak": "lr max rate learning_rate max_lr peak_lr base_lr peak_value peak_learning_rate "
-    "max_learning_rate initial_lr from",
+    "max_learning_rate initial_lr lr_max from",
     "end": "min min_lr floor final to end_lr final_lr eta_min lr_end min_learning_rate end_value "
-    "end_learning_rate min_value",
+    "end_learning_rate min_value lr_min",
     "warmup": "warmup_steps warm warm_up warmup_iters warmup_iterations num_warmup_steps "
     "lr_warmup_steps lr_warmup_iters linear_warmup warm_up_steps t_warmup lr_warmup warmup_length",
     "decay": "decay_steps cooldown anneal tail num_decay_steps cooldown_steps cooldown_iters "
     "anneal_steps decay_iters lr_wsd_decay_iters lr_wsd_decay_steps wsd_decay_iters",
     "steps": "total total_steps max_steps iters iterations length horizon num_training_steps "
     "t_max max_iters train_iters train_steps training_steps total_iters max_step num_steps "
-    "transition_steps num_iterations total_training_steps total_iterations total_num_steps",
+    "transition_steps num_iterations total_training_steps total_iterations total_num_steps "
+    "max_train_steps",
     "until": "lr_decay_iters lr_decay_steps",
     "stable": "stable_steps num_stable_steps flat hold",
     "start": "decay_start start_decay decay_from cooldown_start",
@@ -53,8 +54,10 @@ _WORDED_KINDS = {
     "cosine": "cos cosine-decay cosine-annealing cosineannealing cosineannealinglr "
     "cosine-with-warmup cosine-warmup cosine-with-min-lr cosine-schedule cosine-annealing-lr "
     "cosine-warmup-with-min-lr get-cosine-schedule-with-warmup warmup-cosine "
-    "get-cosine-with-min-lr-schedule-with-warmup warmup-cosine-decay-schedule",
-    "linear": "linear-decay linear-with-warmup get-linear-schedule-with-warmup",
+    "get-cosine-with-min-lr-schedule-with-warmup warmup-cosine-decay-schedule "
+    "cosine-decay-with-warmup cosine-annealing-with-warmup linear-warmup-cosine-decay",
+    "linear": "linear-decay linear-with-warmup linear-decay-with-warmup linear-to-zero "
+    "get-linear-schedule-with-warmup",
     "polynomial": "poly polynomial-decay polynomiallr polynomial-with-warmup "
     "get-polynomial-decay-schedule-with-warmup polynomial-decay-with-warmup",
     "wsd": "trapezoid trapezoidal warmup-stable-decay warmup-hold-decay get-wsd-schedule",

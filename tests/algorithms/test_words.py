@@ -155,6 +155,12 @@ TAIL = "peak=3e-4 end=3e-5 warmup=2000"
         ("constant_with_warmup lr=3e-4 warmup=2000", "constant peak=3e-4 warmup=2000"),
         ("cosine 3e-4 peak, 2000 warmup, 24000 steps, 3e-5 min lr", "cosine"),
         ("cosine 3e-4 to 3e-5 over 24000 steps with 2000 warmup steps", "cosine"),
+        ("cosine 3e-4 -> 3e-5, steps=24000 warmup=2000", "cosine"),
+        (
+            "Cosine decay with warmup: peak LR 3e-4, 2,000 warmup steps, 24,000 total steps, "
+            "min LR 10%",
+            "cosine",
+        ),
         ("cosine from 3e-4 down to 3e-5, 2k warmup then 24k total steps", "cosine"),
         ("cosine warmup 2000 steps 24000 steps peak 3e-4 min_lr 3e-5", "cosine"),
         ("peak=3e-4 end=3e-5 cosine, 2000 warmup steps, 24000 steps", "cosine"),
