@@ -14,7 +14,8 @@ an object with a mark, a key that starts with "$":
 The last is how schedules, algorithms, spectra, curves and every other dataclass of this package
 are kept, and a user's own schedule, which inherits from one: an algorithm is data. `decode` calls
 the class again, so what a file holds is checked like any other argument. NumPy's scalars come
-back as Python's numbers of the same value; everything else as it was.
+back as Python's numbers of the same value; everything else as it was. A module whose classes once
+stood elsewhere names that place, `KEPT_AS`, which leads to them still: files hold the old name.
 
 `plain` is for readers who know no marks, and cannot be read back: what is not finite is null.
 Limits: modules outside this package are never imported because a file says so.
@@ -186,7 +187,8 @@ def _encode_mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 def _encode_data(value: Any, where: str) -> dict[str, Any]:
     kind = type(value)
-    name = f"{kind.__module__}:{kind.__qualname__}"
+    place = getattr(sys.modules.get(kind.__module__), "KEPT_AS", None) if _is_ours(kind) else None
+    name = f"{place or kind.__module__}:{kind.__qualname__}"
     try:
         found = _class_called(name)
     except ValueError:
@@ -203,8 +205,11 @@ def _encode_data(value: Any, where: str) -> dict[str, Any]:
 
 def _is_kept(kind: type) -> bool:
     """Whether a class is a dataclass of this package, or one that inherits from it."""
-    ours = any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__)
-    return ours and dataclasses.is_dataclass(kind)
+    return any(_is_ours(base) for base in kind.__mro__) and dataclasses.is_dataclass(kind)
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == _PACKAGE
 
 
 def _class_called(name: str) -> type:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import hidim.algorithms
 from hidim.algorithms import schedule_classes
 from hidim.algorithms.schedules import Constant, PowerLaw, Product, Schedule, Warmup
 from hidim.algorithms.words import read_schedule
+from hidim.support.json import dumps, loads
 
 STEPS = np.concatenate([np.arange(0.0, 12.0), np.geomspace(12.5, 1e6, 20)])
 
@@ -34,6 +36,16 @@ def test_a_schedule_prints_as_it_is_made_and_hashes_as_it_compares(schedule):
     again = eval(repr(schedule), {"inf": np.inf, **vars(hidim.algorithms.schedules), **kinds})
     assert again == schedule
     assert hash(again) == hash(schedule)
+
+
+@given(schedules)
+def test_files_call_a_schedule_what_version_0_1_called_it(schedule):
+    text = dumps(schedule)
+    name = type(schedule).__name__
+    place = "schedules" if hasattr(hidim.algorithms.schedules, name) else "decays"
+    assert text.startswith(f'{{"$data": "hidim.algorithms.{place}:{name}"')
+    assert loads(text) == schedule
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
 
 
 @given(schedules)
