@@ -72,7 +72,7 @@ def test_what_is_not_meant_is_refused_in_one_line(capsys, words, said):
 
 def test_three_algorithms_stand_in_one_table_on_one_matrix(capsys):
     named = ("sgd:gamma_2=0.02", "sign-sgd:eta=0.002,basis=generic", "sign-svd:eta=0.01")
-    words = ("--noise-variance", "1", "--outputs", "8", "--batch-size", "6", "--steps", "20")
+    words = ("--noise-variance", "1", "--outputs", "8", "--batch-size", "6", "--steps", "8")
     found = answer(capsys, "compare", *PROBLEM, *words, "--runs", "2", "--algorithm", *named)
     assert [one["label"] for one in found["predicted"]] == list(named)
     assert len(found["simulated"]) == 3
@@ -85,10 +85,10 @@ def test_three_algorithms_stand_in_one_table_on_one_matrix(capsys):
 
 
 def test_adam_and_signum_are_named_with_their_parameters(capsys):
-    named = ("adam:eta=0.001,beta_1=0.9,beta_2=0.99", "signum:eta=0.001,beta=0.9")
+    named = ("adam:eta=0.001,beta_1=0.8,beta_2=0.95", "signum:eta=0.001,beta=0.9")
     found = answer(capsys, "compare", *PROBLEM, "--steps", "20", "--algorithm", *named)
     problem = hidim.PLRF(1.0, 0.7, 20, 80).spectrum(1)
-    truth = hidim.predict(problem, hidim.adam(0.001, 0.9, 0.99), at=found["predicted"][0]["steps"])
+    truth = hidim.predict(problem, hidim.adam(0.001, 0.8, 0.95), at=found["predicted"][0]["steps"])
     assert found["predicted"][0]["risk"] == pytest.approx(list(truth.risk), rel=1e-12)
 
 

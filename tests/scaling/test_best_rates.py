@@ -25,7 +25,7 @@ def power_law(alpha, beta, d, noise_variance):
     [
         pytest.param("sign-sgd", True, "generic", marks=pytest.mark.slow),
         ("sgd", True, "generic"),
-        ("sgd", False, "generic"),
+        pytest.param("sgd", False, "generic", marks=pytest.mark.slow),
     ],
 )
 def test_best_risks_and_rates_fall_with_the_horizon_as_the_law_says(name, noise, basis):

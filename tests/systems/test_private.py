@@ -6,7 +6,7 @@ import pytest
 import hidim
 
 ALONG = np.arange(1, 121) ** -0.2 / 20
-AT = [5, 40, 120]
+AT = [5, 30, 80]
 
 
 def problem(noise):

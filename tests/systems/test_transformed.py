@@ -227,10 +227,10 @@ def test_full_batches_clip_the_mean_path():
 @pytest.mark.parametrize("name", ["residual, momentum", "norm", "sign, batch", "noisy, momentum"])
 def test_blocks_are_single_steps_and_reach_far(name):
     spectrum, algorithm, batch = RUNS[name]
-    at = [1, 30, 300, 800]
+    at = [1, 30, 300]
     system = system_of(spectrum, algorithm, batch)
-    states, orders = System.steps(system, 0, 800, system.start())
-    plain = system.readouts(np.arange(801.0), states, orders)["risk"][at]
+    states, orders = System.steps(system, 0, 300, system.start())
+    plain = system.readouts(np.arange(301.0), states, orders)["risk"][at]
     found = hidim.predict(spectrum, algorithm, at=at, batch_size=batch)
     shown = found.excess + system.floor if spectrum.law.noise == CAUCHY else found.risk
     np.testing.assert_allclose(shown, plain, rtol=1e-8)
