@@ -39,20 +39,25 @@ class Tabulated:
         """Its values, (n, values)."""
         log = np.log(np.maximum(at, _SMALLEST))
         cells = np.floor(log / _CELL).astype(int)
-        if len(log) == 1:
-            return self._in_cell(int(cells[0]), 2.0 * (log / _CELL - cells) - 1.0)
-        parts = {c: self._in_cell(c, 2.0 * (log[cells == c] / _CELL - c) - 1.0) for c in set(cells)}
-        found = np.empty((len(log), next(iter(parts.values())).shape[1]))
-        for cell, values in parts.items():
-            found[cells == cell] = values
-        return found
+        x = 2.0 * (log / _CELL - cells) - 1.0
+        if (cells == cells[0]).all():
+            return _between(x, self._values(int(cells[0])))
+        kinds, place = np.unique(cells, return_inverse=True)
+        held = np.stack([self._values(cell) for cell in kinds.tolist()])
+        return _between(x[:, None], held[place])[:, 0]
 
-    def _in_cell(self, cell: int, x: Array) -> Array:
-        """The polynomials of a cell at places -1..1."""
+    def _values(self, cell: int) -> Array:
+        """Those at the Chebyshev points of a cell, (points, values)."""
         if cell not in self._cells:
             self._cells[cell] = self._of(np.exp((cell + 0.5 * (_NODES + 1.0)) * _CELL))
-        gap = x[:, None] - _NODES
-        hit = gap == 0.0
-        terms = _WEIGHTS / np.where(hit, 1.0, gap)
-        terms[hit.any(axis=1)] = hit[hit.any(axis=1)]
-        return np.asarray((terms @ self._cells[cell]) / terms.sum(axis=1, keepdims=True))
+        return self._cells[cell]
+
+
+def _between(x: Array, values: Array) -> Array:
+    """At places -1..1, (..., n), from the values at the Chebyshev points, (..., points, values)."""
+    gap = x[..., None] - _NODES
+    hit = gap == 0.0
+    terms = _WEIGHTS / np.where(hit, 1.0, gap)
+    on = hit.any(axis=-1)
+    terms[on] = hit[on]
+    return np.asarray((terms @ values) / terms.sum(axis=-1, keepdims=True))

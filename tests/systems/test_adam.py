@@ -111,12 +111,12 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     spectrum, algorithm, batch = RUNS[name]
-    options = {"at": [0, 20, 60, 200 if batch < 8 else 60], "batch_size": batch}
+    options = {"at": [0, 20, 100 if batch < 8 else 60], "batch_size": batch}
     run = hidim.simulate(spectrum, algorithm, runs=40, seed=4, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert curve.status == "ok"
     assert np.all(np.abs(curve.risk - run.risk) < 4 * run.stderr + 0.015 * curve.excess)
-    assert run.excess[-1] < 0.95 * curve.excess[0]
+    assert run.excess[-1] < 0.96 * curve.excess[0]
 
 
 def test_a_sign_of_no_momentum_is_a_sign():
@@ -177,7 +177,7 @@ def test_blocks_are_single_steps_and_reach_far(name):
 def test_clips_of_the_mean_and_saturated_signs_say_where_they_stop():
     spectrum = level(60)
     clip = hidim.clipped(hidim.sgd(0.02), 3.0, kind="batch")
-    found = hidim.stability(spectrum, clip, 1e5, batch_size=4)
+    found = hidim.stability(spectrum, clip, 1e4, batch_size=4)
     assert found.limit_risk == pytest.approx(found.curve.risk[-1], rel=1e-8)
     strong = hidim.Spectrum(np.arange(1.0, 9) ** -1.5, np.ones(8), 0.05)
     for batch, steps in ((1, 600), (20, 300)):
@@ -235,7 +235,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(ask, match):
 
 def test_where_a_signal_is_strong_the_curve_says_so():
     for algorithm, batch in (
-        (hidim.adam(1e-3, 0.9, 0.99, basis="diagonal"), 32),
+        (hidim.adam(1e-3, 0.9, 0.999, basis="diagonal"), 32),
         (hidim.signum(1e-3, 0.9, basis="diagonal"), 4),
     ):
         found = hidim.predict(level(), algorithm, steps=50, batch_size=batch)

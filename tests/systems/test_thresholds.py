@@ -66,7 +66,7 @@ def test_batches_clipped_as_a_whole_meet_their_runs(batch, momentum):
     spectrum = level(None, 60, 0.1)
     inner = MOMENTUM if momentum else hidim.sgd(RATE)
     algorithm = hidim.clipped(inner, 5.0 / math.sqrt(batch), kind="batch")
-    options = {"at": [5, 20, 60, 120], "batch_size": batch}
+    options = {"at": [5, 20, 60], "batch_size": batch}
     run = hidim.simulate(spectrum, algorithm, runs=30, seed=5, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert np.all(np.abs(curve.excess - run.excess) < 4 * run.stderr + 0.01 * curve.excess)

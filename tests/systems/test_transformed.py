@@ -138,12 +138,12 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     spectrum, algorithm, batch = RUNS[name]
-    options = {"at": [5, 20, 60, 120], "batch_size": batch}
+    options = {"at": [5, 20, 50, 80], "batch_size": batch}
     runs = 160 if batch < 32 else 20
     run = hidim.simulate(spectrum, algorithm, runs=runs, seed=4, **options)
     curve = hidim.predict(spectrum, algorithm, **options)
     assert np.all(np.abs(curve.excess - run.excess) < 4 * run.stderr + 0.01 * curve.excess)
-    assert run.excess[-1] < 0.93 * curve.excess[0]  # it moved
+    assert run.excess[-1] < 0.95 * curve.excess[0]  # it moved
 
 
 def test_a_start_at_random_is_run_too():
@@ -334,7 +334,7 @@ def correlated(noise=None, noise_variance=0.0, d=60):
     ],
 )
 def test_signs_are_predicted_in_the_coordinates_that_a_problem_knows(problem, batch):
-    algorithm, options = hidim.sign_sgd(2e-3), {"at": [5, 20, 60, 120], "batch_size": batch}
+    algorithm, options = hidim.sign_sgd(2e-3), {"at": [5, 20, 80], "batch_size": batch}
     run = hidim.simulate(problem, algorithm, runs=120, seed=3, **options)
     curve = hidim.predict(problem, algorithm, seed=3, **options)
     floor = 0.0 if math.isinf(curve.risk_floor) else curve.risk_floor
