@@ -11,7 +11,8 @@ so that a second moment slower than the run is followed too. Signum has the drif
 and the noise b, as signs have theirs.
 Source: arXiv 2411.12135, whose authors put this for Adam; derived and checked for this project,
 docs/theory/adam.md. Limits: Gaussian rows and noise; signals small in every coordinate, as under
-signs; memories 1 / (1 - beta_1) short beside the run; a and b are those of a memory that is full.
+signs; memories 1 / (1 - beta_1) short beside the run; a and b are those of a memory that is full,
+and a caution says where the first steps, whose is not, matter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from hidim.systems.moment_steps import ERROR
 from hidim.systems.momentum import MomentumSystem, with_floor
 from hidim.systems.running import Running, adam_numbers, signum_numbers
 from hidim.systems.sign import modes_of
+from hidim.systems.sign_drift import chi_mean
 from hidim.systems.sign_modes import SignModes
 from hidim.systems.transformed import Transformed
 
@@ -40,6 +42,9 @@ from hidim.systems.transformed import Transformed
 # same of all samples that a momentum remembers, of which a sign sees less.
 _SIGNAL, _REMEMBERED = 0.1, 0.25
 _TINY = 1e-300
+# Share of the excess, by which the first steps may be off, that is told; memories and steps that
+# count as the first.
+_TOLD, _MEMORIES, _FIRST = 0.025, 20.0, 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +190,39 @@ class AdamSystem(SignumSystem):
         found[:, -1, ERROR] = 0.0
         found[:, -1, ERROR, ERROR] = self.adam.beta_2 - 1.0
         return found
+
+    def caution(self, last: float) -> str:
+        """That of signs, and whether the first steps are predicted much too fast."""
+        missing, told = -math.expm1(-self._unfilled(last)), super().caution(last)
+        if missing <= _TOLD:
+            return told
+        return (told + "; " if told else "") + (
+            "the first steps, whose second moment has seen few gradients, are predicted too fast: "
+            f"the excess is too low by some {missing:.0%}"
+        )
+
+    def _unfilled(self, last: float) -> float:
+        """By how much more the logarithm of the excess falls in the first steps than it does.
+
+        E sqrt(mean of p^2 over n samples) is below 1 by some kappa / (8 n), kappa = var p^2, and at
+        n = 1 by 1 - E |p|; so is the drift of a second moment that has seen n.
+        """
+        batch, beta_2, w = self.moments.batch_size, self.adam.beta_2, self.modes.omega
+        n = np.arange(1.0, min(last, _MEMORIES / (1.0 - beta_2), _FIRST) + 1.0)
+        seen = (1.0 + beta_2) / (1.0 - beta_2) * _filled(beta_2, n - 1.0)
+        seen = seen / (1.0 + beta_2**n)  # of equal weight
+        slope = 0.25 + 0.75 / batch
+        offset = slope / (1.0 - math.sqrt(2.0 / (math.pi * batch)) * chi_mean(batch)) - 1.0
+        full = (1.0 + beta_2) / (1.0 - beta_2)
+        short = slope / (seen + offset) - slope / (full + offset)
+        rate = np.asarray(self._eta(n - 1.0))
+        if not self.adam.bias_correction:
+            rate = rate * _filled(self.adam.beta_1, n - 1.0) / np.sqrt(_filled(beta_2, n - 1.0))
+        size = math.sqrt(max(2.0 * self.moments.spectrum.initial_risk, _TINY) / batch)
+        held = float(w @ self.modes.error_sq)
+        pull = float(w**2 @ self.modes.error_sq) / held if held > 0 else 0.0
+        # Steps that share gradients are predicted too noisy then, which undoes some (measured).
+        return 2.0 * pull / size * float(rate @ short) / (1.0 + self.adam.beta_1)
 
     def source(self, t: Array, q: Array, drive: Drive | None = None) -> Array:
         """Noise, and what the last mode sees."""

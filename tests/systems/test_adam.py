@@ -1,6 +1,7 @@
 """Adam and signs of momentum: numbers of the page, runs of the raw algorithms, limits, refusals."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ RUNS = {
     "adam (.5, .5), B = 4": (level(), hidim.adam(3e-3, 0.5, 0.5, basis="diagonal"), 4),
     "adam (.8, .95)": (level(), hidim.adam(3e-3, 0.8, 0.95, basis="diagonal"), 1),
     "adam (.8, .95), correlated": (correlated(), hidim.adam(3e-3, 0.8, 0.95), 1),
-    "adam (.9, .999), slow": (level(), hidim.adam(3e-3, 0.9, 0.999, basis="diagonal"), 1),
+    "adam (.9, .999), slow": (level(), hidim.adam(2e-3, 0.9, 0.999, basis="diagonal"), 1),
     "adam (.9, .999), corrected, B = 32": (
         level(100, 10.0),
         hidim.adam(3e-3, 0.9, 0.999, basis="diagonal", bias_correction=True),
@@ -231,6 +232,21 @@ def test_what_cannot_be_answered_is_refused_in_one_line(ask, match):
     with pytest.raises(ValueError, match=match) as caught:
         ask()
     assert "\n" not in str(caught.value)
+
+
+def test_first_steps_that_matter_are_said_with_their_size():
+    spectrum, options = level(floor=0.5), {"at": [5, 80]}
+    algorithm = hidim.adam(3e-3, 0.0, 0.999, basis="diagonal")
+    run = hidim.simulate(spectrum, algorithm, runs=60, seed=11, **options)
+    curve = hidim.predict(spectrum, algorithm, **options)
+    assert curve.status == "inaccurate"
+    size = int(re.search(r"too low by some (\d+)%", curve.provenance["caution"])[1]) / 100
+    missing = 1 - curve.excess / run.excess
+    se = run.stderr / run.excess
+    assert np.all(missing > 0)
+    assert missing.max() - 2 * se.max() < size < 2 * missing.max()
+    corrected = hidim.adam(3e-3, 0.9, 0.999, basis="diagonal", bias_correction=True)
+    assert hidim.predict(spectrum, corrected, **options).status == "ok"
 
 
 def test_where_a_signal_is_strong_the_curve_says_so():
