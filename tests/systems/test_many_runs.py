@@ -231,13 +231,14 @@ def test_every_theory_is_met_at_three_batches_and_six_settings():
 @pytest.mark.parametrize("batch", [1, 4, 32])
 @pytest.mark.parametrize("tails", ["heavy", "two points"])
 def test_rows_of_a_table_are_met_by_the_theory_of_their_covariance(tails, batch):
-    d, n, rng = 40, 4000, np.random.default_rng(5)
+    d, n, rng = 30, 60_000, np.random.default_rng(5)
     K = correlated(d, 0.3, variance=1.0).law.basis.covariance
     X = rng.standard_normal((n, d)) @ np.linalg.cholesky(K).T
     e = rng.standard_t(3, n) if tails == "heavy" else rng.choice([-1.0, 1.0], n)
     y = X @ (1.5 * np.sin(np.arange(d) ** 1.3) / math.sqrt(d)) + 2 * math.sqrt(batch) * e
     target = np.linalg.lstsq(X, y, rcond=None)[0]
-    law = noise.Sample(tuple((y - X @ target).tolist()))
+    size = 2 * math.sqrt(batch)
+    law = noise.StudentT(3.0, size) if tails == "heavy" else noise.Rademacher(size**2)
     known = hidim.Spectrum.from_covariance(X.T @ X / n, target, noise=law)
     for algorithm in (
         hidim.sign_sgd(2e-3),
@@ -246,7 +247,7 @@ def test_rows_of_a_table_are_met_by_the_theory_of_their_covariance(tails, batch)
         options = {"at": [5, 25, 80], "batch_size": batch}
         curve = hidim.predict(known, algorithm, **options)
         run = hidim.simulate_rows(X, y, algorithm, 80, runs=150, seed=1, **options)
-        gap = np.abs(curve.risk - run.risk)
-        # Drawn again and again, 4000 rows are not endless: 1 % of the excess.
+        gap = np.abs(curve.excess - (run.risk - 0.5 * np.mean((y - X @ target) ** 2)))
+        # Few heavy-tailed rows have an optimum of signs, or of clipping, of their own.
         assert np.all(gap < 4 * run.stderr + 0.01 * curve.excess)
         assert curve.status == "ok"
