@@ -16,7 +16,11 @@ from hidim.support.checks import shown
 
 
 class Update(Protocol):
-    """The rule itself: state is whatever arrays it keeps between steps."""
+    """The rule itself: state is whatever arrays it keeps between steps.
+
+    Parameters of a matrix are flat too. A rule that needs their shape has `on_matrix(outputs)`,
+    which returns it for so many rows and is called by who runs it on a matrix.
+    """
 
     def start(self, theta: np.ndarray) -> tuple[np.ndarray, ...]:
         """The state before the first step, for parameters like `theta`."""

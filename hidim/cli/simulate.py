@@ -68,28 +68,35 @@ def run(args: argparse.Namespace) -> int:
         at=common.steps_to_report(args),
         method=args.method,
     )
-    predicted = hidim.predict(
-        problem,
-        algorithm,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        at=curve.steps,
-    )
+    predicted, note = None, ""
+    try:
+        predicted = hidim.predict(
+            problem,
+            algorithm,
+            steps=args.steps,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            at=curve.steps,
+        )
+    except ValueError as error:  # what can be run need not have a theory
+        note = str(error)
+    else:
+        note = common.accuracy_note(predicted)
+    extra = {"predicted": predicted.risk, "z": deviations(curve, predicted)} if predicted else {}
     return common.report_curve(
         args,
         title=common.title(problem, algorithm, args),
         curve=curve,
         answer=common.answer(problem, algorithm, args),
         seconds=time.perf_counter() - started,
-        extra={"predicted": predicted.risk, "z": deviations(curve, predicted)},
+        extra=extra,
         draw=lambda ax: draw(ax, curve, predicted),
-        notes=[f"prediction: {note}"] if (note := common.accuracy_note(predicted)) else [],
+        notes=[f"prediction: {note}"] if note else [],
     )
 
 
-def draw(ax: Axes, measured: hidim.Curve, predicted: hidim.Curve) -> None:
+def draw(ax: Axes, measured: hidim.Curve, predicted: hidim.Curve | None) -> None:
     """The figure of --plot."""
     from hidim.plots import plot_curves
 
-    plot_curves([predicted, measured], ax=ax)
+    plot_curves([measured] if predicted is None else [predicted, measured], ax=ax)

@@ -22,7 +22,7 @@ from hidim.engines.solve import solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.accountants import gdp_epsilon, rdp_epsilon
-from hidim.rates.pairs import NOTE, pair_divergence
+from hidim.rates.pairs import TYPICAL, pair_divergence
 from hidim.support import checks
 from hidim.support.json import plain
 from hidim.support.results import Saved
@@ -273,7 +273,7 @@ def _note(
             f"{clip:g}, {adjacency}"
         )
     hidden = "" if accountant == "pair" else ", hidden by the injected noise alone"
-    return f"one pass, last iterate{hidden}, {NOTE}"
+    return f"one pass, last iterate{hidden}, {TYPICAL}"
 
 
 def _positive(name: str, values: Iterable[float]) -> list[float]:

@@ -101,6 +101,9 @@ class MatrixWalk(Walk):
         self._batch, self._law = batch_size, spectrum.law.noise
         self._noise, self._floor = math.sqrt(2.0 * spectrum.risk_floor), spectrum.risk_floor
         self._update, self._gradient = algorithm.update(), gradient_of(algorithm)
+        shaped = getattr(self._update, "on_matrix", None)
+        if shaped is not None:
+            self._update = shaped(self._outputs)
         rngs = (generator(seed, 0, part) for part in range(5))
         self._x, self._label_noise, self._left, self._own, self._laws_own = rngs
         size = (runs, self._outputs * features.shape[1])

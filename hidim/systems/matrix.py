@@ -24,7 +24,7 @@ import numpy as np
 
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
-from hidim.algorithms.polar import MISSING, SignSVD
+from hidim.algorithms.polar import MISSING, PolarMomentum, SignSVD
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.noise import Gaussian
 from hidim.systems.base import Array, System
@@ -133,6 +133,12 @@ class PolarSystem(MatrixSystem):
 
 def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     """SGD, signs and polar factors on a matrix."""
+    if isinstance(algorithm, PolarMomentum):
+        raise ValueError(
+            f"`momentum`={algorithm.momentum:g} before the polar factor is not predicted, for its "
+            "noise is correlated in time: run it by hidim.simulate (hidim simulate), or predict "
+            "sign-svd without momentum."
+        )
     if not isinstance(algorithm, Momentum):
         return None
     gradient = algorithm.gradient

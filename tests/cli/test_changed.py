@@ -84,6 +84,15 @@ def test_three_algorithms_stand_in_one_table_on_one_matrix(capsys):
     assert said["limit_risk"] > 0
 
 
+def test_what_has_no_theory_is_run_and_says_so(capsys):
+    words = ("--noise-variance", "1", "--outputs", "8", "--steps", "8", "--runs", "2")
+    muon = ("--algorithm", "sign-svd:eta=0.01,momentum=0.9,nesterov=1")
+    assert main(["simulate", *PROBLEM, *words, *muon]) == 0
+    told = capsys.readouterr().out
+    assert "prediction: `momentum`=0.9 before the polar factor is not predicted" in told
+    assert "predicted" not in answer(capsys, "simulate", *PROBLEM, *words, *muon)
+
+
 def test_adam_and_signum_are_named_with_their_parameters(capsys):
     named = ("adam:eta=0.001,beta_1=0.8,beta_2=0.95", "signum:eta=0.001,beta=0.9")
     found = answer(capsys, "compare", *PROBLEM, "--steps", "20", "--algorithm", *named)

@@ -120,6 +120,25 @@ def test_torch_muon(coefficients):
     met(MATRIX, Torch(make, (12, 16)), hidim.sign_svd(0.02), 8, runs=16, share=share)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_torch_muon_with_momentum_is_our_run_of_it(nesterov):
+    torch = pytest.importorskip("torch")
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon")
+
+    def make(held):
+        options = {"ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 12, "nesterov": nesterov}
+        return torch.optim.Muon(held, lr=0.02, weight_decay=0.0, momentum=0.9, **options)
+
+    options = {"at": [10, 40], "batch_size": 8, "runs": 8, "seed": 3}
+    theirs = hidim.simulate(MATRIX, Torch(make, (12, 16)), method="raw", **options)
+    ours = hidim.simulate(MATRIX, hidim.sign_svd(0.02, momentum=0.9, nesterov=nesterov), **options)
+    # The same samples; their iterations are in bfloat16.
+    np.testing.assert_allclose(theirs.excess, ours.excess, rtol=0.01)
+    plain = hidim.simulate(MATRIX, hidim.sign_svd(0.02), **options)
+    assert np.all(np.abs(plain.excess / ours.excess - 1) > 0.02)  # which momentum moves
+
+
 def test_optax_sign_sgd():
     optax = pytest.importorskip("optax")
     if not hasattr(optax, "sign_sgd"):

@@ -17,6 +17,7 @@ from hidim.systems.matrix_signs import product_norm
 from hidim.systems.polar_saturated import PolarFactors, _means
 
 J = np.arange(1.0, 81)
+MUON = hidim.sign_svd(0.1, momentum=0.9)
 
 
 def power(d, exponent):
@@ -314,6 +315,11 @@ def test_what_small_matrices_make_of_a_long_way_down_is_said(drift):
         (lambda: hidim.muon_drift(None, 3, 3), "`spectrum`"),
         (lambda: hidim.muon_transition(power(4, 1.0)), "`outputs` is missing"),
         (lambda: hidim.sign_svd(0.1, drift="cubic"), "`drift`"),
+        (lambda: hidim.sign_svd(0.1, momentum=1.0), r"`momentum` .* \[0, 1\), got 1"),
+        (lambda: hidim.sign_svd(0.1, momentum=0.9, drift="linear"), "hidim.simulate"),
+        (lambda: hidim.predict(problem(3, 4), MUON, 9), "not predicted.*hidim.simulate"),
+        (lambda: hidim.stability(problem(3, 4), MUON, 9), "not predicted.*hidim.simulate"),
+        (lambda: hidim.simulate(power(4, 1.0), MUON, 9), "`outputs`"),
         (lambda: hidim.predict(power(4, 1.0), hidim.sign_svd(0.1), steps=9), "`outputs`"),
         (lambda: hidim.simulate(power(4, 1.0), hidim.sign_svd(0.1), steps=9), "`outputs`"),
         (lambda: hidim.predict(problem(3, 4), hidim.sign_sgd(0.1), steps=9), 'basis="diagonal"'),
