@@ -5,6 +5,7 @@ of the runs and the share of the excess that the theory's page states.
 """
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -251,3 +252,23 @@ def test_rows_of_a_table_are_met_by_the_theory_of_their_covariance(tails, batch)
         # Few heavy-tailed rows have an optimum of signs, or of clipping, of their own.
         assert np.all(gap < 4 * run.stderr + 0.01 * curve.excess)
         assert curve.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "batch", "eta", "last"),
+    [
+        (hidim.MatrixLeastSquares(power(48, 0.5, 0.02), outputs=16), 64, 0.006, 150),
+        (hidim.MatrixLeastSquares(power(24, 0.8, 0.05), outputs=24), 32, 0.006, 400),
+        (hidim.MatrixLeastSquares(drawn(0.4, 0.7, 25, 1.0, 2), outputs=40), 12, 0.006, 300),
+        (hidim.MatrixLeastSquares(drawn(0.4, 0.7, 80, 1.0, 3), outputs=24), 48, 0.006, 100),
+    ],
+)
+def test_what_a_finite_size_takes_is_at_most_what_is_told_and_no_small_part_of_it(
+    matrix, batch, eta, last
+):
+    algorithm, options = hidim.sign_svd(eta), {"at": [last], "batch_size": batch}
+    run = hidim.simulate(matrix, algorithm, runs=24, seed=5, **options)
+    curve = hidim.predict(matrix, algorithm, **options)
+    told = re.search(r"by up to (\d+)% where", curve.provenance["finite_size"])
+    missing, se = 1 - curve.excess[0] / run.excess[0], run.stderr[0] / run.excess[0]
+    assert missing - 2 * se < int(told[1]) / 100 < 6 * missing
