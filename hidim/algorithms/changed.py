@@ -18,6 +18,7 @@ from hidim.algorithms.schedules import Constant, Schedule, as_schedule
 from hidim.support import checks
 
 KINDS = ("residual", "norm", "batch")
+THRESHOLDS = 'a number, a schedule or "best"'
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,10 @@ def clipped(algorithm: Momentum, threshold: Any, kind: str = "residual") -> Mome
     checks.choice("kind", kind, KINDS)
     if not isinstance(threshold, Schedule):
         if isinstance(threshold, str):
-            checks.choice("threshold", threshold, ("best",))
+            if threshold != "best":
+                raise ValueError(
+                    f"`threshold` must be {THRESHOLDS}, got {checks.shown(threshold)}."
+                )
             if kind == "batch":
                 raise ValueError('`threshold`="best" is for the residuals or norms of samples.')
             gradient = Clip("best", kind)
@@ -202,4 +206,8 @@ def _number(threshold: Any) -> float:
     """A threshold that may be infinite."""
     if isinstance(threshold, float) and math.isinf(threshold) and threshold > 0:
         return math.inf
-    return checks.finite("threshold", threshold)
+    try:
+        return checks.finite("threshold", threshold)
+    except ValueError:
+        told = checks.shown(threshold)
+        raise ValueError(f"`threshold` must be {THRESHOLDS}, got {told}.") from None

@@ -131,8 +131,8 @@ def plain_gradient(algorithm: _A, remedy: str = REMEDY) -> _A:
         return algorithm
     name = getattr(algorithm, "name", type(algorithm).__name__)
     raise ValueError(
-        f"{name} steps with the gradient {gradient.name!r}, and here only the plain mean of the "
-        f"batch is known. {remedy}"
+        f"`algorithm` {name} steps with the gradient {gradient.name!r}, and here only the plain "
+        f"mean of the batch is known. {remedy}"
     )
 
 

@@ -48,8 +48,8 @@ class SignSVD(Gradient):
 
 
 MISSING = (
-    "SignSVD steps with the polar factor of a matrix, whose `outputs` are missing: give "
-    "hidim.MatrixLeastSquares(spectrum, outputs=m)."
+    "sign-svd steps with the polar factor of a matrix, whose `outputs` are missing: give "
+    "outputs=m, its rows, to hidim.MatrixLeastSquares."
 )
 
 
@@ -156,6 +156,8 @@ def sign_svd(
     eta, momentum = as_schedule("eta", eta), checks.non_negative("momentum", momentum)
     if momentum >= 1.0:
         raise ValueError(f"`momentum` is the share that a step keeps, in [0, 1), got {momentum:g}.")
+    if nesterov and momentum == 0.0:
+        raise ValueError("`nesterov` looks ahead along a `momentum`, which is 0: give one.")
     if momentum > 0.0:
         if drift != "auto":
             raise ValueError(

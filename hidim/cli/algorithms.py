@@ -33,6 +33,10 @@ _FLAGS = (
 _DEFAULT = "dana-decaying"
 # Parameters of algorithms that may be words.
 _WORDS = ("basis", "drift", "kind", "threshold")
+_SWITCHES = ("bias_correction", "nesterov")
+_YES_OR_NO = dict.fromkeys(("yes", "true", "on"), True) | dict.fromkeys(
+    ("no", "false", "off"), False
+)
 _KEYS = """\
 gamma_2: rate of the gradient step; gamma_3: of the momentum step, times (1 + t)^-kappa_3;
 delta: forgetting delta / (delta + t), for sgd-momentum a constant share in (0, 1]"""
@@ -200,7 +204,7 @@ def _read(text: str) -> Asked:
         if not key:
             raise ValueError(f"cannot read {item!r} in {text!r}; write {_FORM}.")
         try:
-            read = value.strip() if key in _WORDS and value.strip().isalpha() else number(value)
+            read = _value(key, value.strip())
         except argparse.ArgumentTypeError as error:
             reason = f": {error}" if value else ""
             raise ValueError(f"cannot read {item!r} in {text!r}{reason}; write {_FORM}.") from None
@@ -208,6 +212,20 @@ def _read(text: str) -> Asked:
             raise ValueError(f"{key} is given twice in {text!r}.")
         given[key] = read
     return Asked(known, given, f"{known}:{listing.strip()}" if given else known)
+
+
+def _value(key: str, text: str) -> Any:
+    """A word, a yes or no, or a number."""
+    if key in _SWITCHES and text.lower() in _YES_OR_NO:
+        return _YES_OR_NO[text.lower()]
+    try:
+        return number(text)
+    except argparse.ArgumentTypeError:
+        if key in _SWITCHES:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no") from None
+        if key in _WORDS and text:
+            return text
+        raise
 
 
 def _table_of_laws(keys: Sequence[str]) -> str:

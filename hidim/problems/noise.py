@@ -77,6 +77,12 @@ class Gaussian:
         return np.asarray(math.sqrt(self.variance) * rng.standard_normal(shape))
 
 
+def _scale(value: float | None, example: str) -> float:
+    if value is None:
+        raise ValueError(f"`scale` is missing: a law has one, as in hidim.noise.{example}.")
+    return checks.positive("scale", value)
+
+
 @dataclass(frozen=True)
 class StudentT:
     """`scale` times a Student t of `df` degrees of freedom; its variance is infinite up to df = 2.
@@ -86,11 +92,11 @@ class StudentT:
     """
 
     df: float
-    scale: float
+    scale: float = None  # type: ignore[assignment]  # asked for in one line
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "df", checks.positive("df", self.df))
-        object.__setattr__(self, "scale", checks.positive("scale", self.scale))
+        object.__setattr__(self, "scale", _scale(self.scale, "StudentT(3, 0.5)"))
 
     @property
     def variance(self) -> float:
@@ -115,10 +121,10 @@ class Cauchy:
     inf
     """
 
-    scale: float
+    scale: float = None  # type: ignore[assignment]  # asked for in one line
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", checks.positive("scale", self.scale))
+        object.__setattr__(self, "scale", _scale(self.scale, "Cauchy(0.5)"))
 
     @property
     def variance(self) -> float:

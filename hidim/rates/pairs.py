@@ -152,7 +152,13 @@ def _turned(
         )
     K, theta = known.covariance, known.optimum
     along, turn = (K, np.eye(len(K))) if K.ndim == 1 else np.linalg.eigh(K)
-    first, b, second, other = pair
+    try:
+        first, b, second, other = pair
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`pair` must be (a, b, a', b'), features and label of two samples, got "
+            f"{checks.shown(pair)}."
+        ) from None
     rows = [checks.finite_array("pair", one, ndim=1) for one in (first, second)]
     if any(len(row) != len(along) for row in rows):
         raise ValueError(f"`pair` must hold features of {len(along)} coordinates.")
@@ -178,7 +184,7 @@ class _Diffusion:
         sampling: bool,
     ) -> None:
         count = spectrum.multiplicity
-        if np.any(count <= 0) or np.any(spectrum.error_sq < 0):
+        if np.any(count < 1) or np.any(count % 1 != 0) or np.any(spectrum.error_sq < 0):
             raise ValueError(
                 "`problem` is a quadrature over modes, whose variances are not its nodes': draw it "
                 "(seed=0)."

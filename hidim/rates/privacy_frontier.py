@@ -277,14 +277,18 @@ def _note(
 
 
 def _positive(name: str, values: Iterable[float]) -> list[float]:
-    found = [checks.positive(name, value) for value in np.atleast_1d(np.asarray(values, float))]
+    found = [
+        checks.positive(name, value) for value in np.atleast_1d(np.asarray(values, float)).tolist()
+    ]
     if not found:
         raise ValueError(f"`{name}` is empty: give at least one.")
     return found
 
 
 def _lengths(steps: Iterable[float]) -> list[float]:
-    found = [checks.whole("steps", one, minimum=1) for one in np.atleast_1d(np.asarray(steps))]
+    found = [
+        checks.whole("steps", one, minimum=1) for one in np.atleast_1d(np.asarray(steps)).tolist()
+    ]
     if not found:
         raise ValueError("`steps` is empty: give at least one length.")
     return sorted(set(found))

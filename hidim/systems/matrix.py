@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.algorithms.base import is_named
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
 from hidim.algorithms.polar import MISSING, PolarMomentum, SignSVD
@@ -140,6 +141,8 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
             "sign-svd without momentum."
         )
     if not isinstance(algorithm, Momentum):
+        if isinstance(problem, MatrixLeastSquares) and is_named(algorithm):
+            raise ValueError(_other(algorithm.name))
         return None
     gradient = algorithm.gradient
     if isinstance(gradient, SignSVD) and not isinstance(problem, MatrixLeastSquares):
@@ -157,14 +160,18 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
             )
         return MatrixSGD(problem, moments)
     if not isinstance(gradient, Sign | SignSVD):
-        raise ValueError(
-            f"{algorithm.name} is not predicted on a matrix: hidim.sgd and others of the momentum "
-            "family, hidim.sign_sgd and hidim.sign_svd are."
-        )
+        raise ValueError(_other(algorithm.name))
     _check_noise(problem, algorithm.name, batch_size)
     if isinstance(gradient, Sign):
         return of_signs(problem, moments, gradient)
     return _polar(problem, moments, algorithm, batch_size)
+
+
+def _other(name: str) -> str:
+    return (
+        f"`algorithm` {name} is not predicted on a matrix: hidim.sgd and others of the momentum "
+        "family, hidim.sign_sgd and hidim.sign_svd are. hidim.simulate runs it."
+    )
 
 
 def _polar(

@@ -61,6 +61,8 @@ def test_a_spectrum_in_a_file_takes_a_law(capsys, tmp_path):
         (("--algorithm", "clipped-sgd:gamma_2=0.1"), "give threshold"),
         (("--algorithm", "sign-sgd:eta=0.1,basis=both"), "`basis`"),
         (("--algorithm", "sgd:gamma_2=fast"), "gamma_2"),
+        (("--algorithm", "clipped-sgd:gamma_2=0.1,threshold=1,kind=l2"), "`kind` must be one of"),
+        (("--algorithm", "adam:eta=.1,beta_1=0,beta_2=.9,bias_correction=maybe"), "yes nor no"),
     ],
 )
 def test_what_is_not_meant_is_refused_in_one_line(capsys, words, said):

@@ -98,6 +98,8 @@ def test_places_that_are_skipped_do_not_matter(monkeypatch):
     [
         (lambda: hidim.privacy.pair_divergence(SPECTRUM, hidim.sgd(0.1), 9), "`algorithm`"),
         (lambda: hidim.privacy.pair_divergence(SPECTRUM, RUN, 9, order=1.0), "`order`"),
+        (lambda: hidim.privacy.pair_divergence(SPECTRUM, RUN, 9, pair=(ALONG, 0.0)), "`pair`"),
+        (lambda: hidim.privacy.pair_divergence(hidim.PLRF(1.0, 0.7, 9), RUN, 9), "seed=0"),
         (lambda: hidim.privacy.pair_divergence(SPECTRUM, RUN, 9, at=[10]), "`at`"),
         (lambda: hidim.privacy.pair_divergence(SPECTRUM, RUN, 9, np.inf), "`batch_size`"),
         (

@@ -317,6 +317,8 @@ def test_what_small_matrices_make_of_a_long_way_down_is_said(drift):
         (lambda: hidim.sign_svd(0.1, drift="cubic"), "`drift`"),
         (lambda: hidim.sign_svd(0.1, momentum=1.0), r"`momentum` .* \[0, 1\), got 1"),
         (lambda: hidim.sign_svd(0.1, momentum=0.9, drift="linear"), "hidim.simulate"),
+        (lambda: hidim.sign_svd(0.1, nesterov=True), "`nesterov`.*`momentum`"),
+        (lambda: hidim.predict(problem(3, 4), hidim.adam(0.1, 0.9, 0.99), 9), "adam is not pred"),
         (lambda: hidim.predict(problem(3, 4), MUON, 9), "not predicted.*hidim.simulate"),
         (lambda: hidim.stability(problem(3, 4), MUON, 9), "not predicted.*hidim.simulate"),
         (lambda: hidim.simulate(power(4, 1.0), MUON, 9), "`outputs`"),
