@@ -24,7 +24,7 @@ def power_law(alpha, beta, d, noise_variance):
     ("name", "noise", "basis"),
     [
         pytest.param("sign-sgd", True, "generic", marks=pytest.mark.slow),
-        ("sgd", True, "generic"),
+        pytest.param("sgd", True, "generic", marks=pytest.mark.slow),
         pytest.param("sgd", False, "generic", marks=pytest.mark.slow),
     ],
 )

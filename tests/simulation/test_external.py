@@ -91,7 +91,7 @@ def met(problem, external, ours, batch, *, steps=(10, 40), runs=48, share=0.02):
     assert abs(run.risk[-1] / problem.initial_risk - 1) > 0.01  # it moved
 
 
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_torch_adam(batch):
     torch = pytest.importorskip("torch")
 
@@ -198,6 +198,7 @@ def test_optax_adaptive_clipping_is_a_threshold_that_follows_the_parameters():
     assert run.excess[-1] < 0.9 * LEVEL.initial_risk
 
 
+@pytest.mark.slow  # to compile
 def test_optax_private_aggregates_are_samples_and_noise():
     contrib = pytest.importorskip("optax.contrib")
     jax = pytest.importorskip("jax")
@@ -224,6 +225,7 @@ def test_optax_private_aggregates_are_samples_and_noise():
     met(LEVEL, external, hidim.noisy(hidim.sgd(0.02), 2.0 / 4), 4, steps=[20], runs=16)
 
 
+@pytest.mark.slow  # to compile
 def test_optax_muon():
     contrib = pytest.importorskip("optax.contrib")
     if not hasattr(contrib, "muon"):

@@ -107,9 +107,15 @@ RUNS = {
     "signum .9, correlated": (correlated(noise_variance=20.0), hidim.signum(8e-4, 0.9), 1),
     "signum .9, B = 4": (level(100, 8.0), hidim.signum(6e-4, 0.9, basis="diagonal"), 4),
 }  # fmt: skip
+FAST = {
+    "adam (.5, .5), B = 4", "adam (.8, .95), correlated", "adam (.9, .999), corrected, B = 32",
+    "signum .5", "signum .9, B = 4",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in RUNS]
+)
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     spectrum, algorithm, batch = RUNS[name]
     options = {"at": [0, 20, 100 if batch < 8 else 60], "batch_size": batch}
@@ -161,15 +167,25 @@ def test_the_risk_stops_where_the_page_says():
     assert found.verdict.startswith("cannot diverge")
 
 
-@pytest.mark.parametrize("name", ["adam (.9, .999), slow", "signum .5"])
-def test_blocks_are_single_steps_and_reach_far(name):
+BLOCKS = ["adam (.9, .999), slow", "signum .5"]
+
+
+@pytest.mark.slow  # as tests/agreement does, of plain loops
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_are_single_steps(name):
     spectrum, algorithm, batch = RUNS[name]
     system = system_of(spectrum, algorithm, batch)
     assert isinstance(system, SignumSystem)
-    states, orders = System.steps(system, 0, 300, system.start())
-    plain = system.readouts(np.arange(301.0), states, orders)["risk"]
-    found = hidim.predict(spectrum, algorithm, at=[1, 30, 300], batch_size=batch)
-    np.testing.assert_allclose(found.risk, plain[[1, 30, 300]], rtol=1e-8)
+    states, orders = System.steps(system, 0, 800, system.start())
+    plain = system.readouts(np.arange(801.0), states, orders)["risk"]
+    found = hidim.predict(spectrum, algorithm, at=[1, 30, 300, 800], batch_size=batch)
+    np.testing.assert_allclose(found.risk, plain[[1, 30, 300, 800]], rtol=1e-8)
+    assert found.provenance["effort"]["blocks"] >= 2
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_hundred_million_steps_take_few_blocks(name):
+    spectrum, algorithm, batch = RUNS[name]
     far = hidim.predict(spectrum, algorithm, steps=1e8, batch_size=batch)
     assert far.status == "ok"
     assert far.provenance["effort"]["blocks"] <= 60

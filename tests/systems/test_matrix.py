@@ -140,7 +140,12 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+FAST = {"sgd, B = 1", "momentum, B = 4", "signs, B = 4", "svd, B = 1", "svd, B = 4", "svd, B = 32"}
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in RUNS]
+)
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     matrix, algorithm, batch = RUNS[name]
     options = {"at": [0, 5, 20, 50], "batch_size": batch}
@@ -269,16 +274,32 @@ def test_one_output_with_a_constant_label_feature_is_the_vector_problem_but_for_
     assert curve.dimension == 12
 
 
-@pytest.mark.parametrize("name", ["momentum, B = 4", "signs, B = 4", "svd, B = 4"])
-def test_blocks_are_single_steps_and_reach_far(name):
+def linear(name):
+    """One of the settings, by the linear drift."""
     matrix, algorithm, batch = RUNS[name]
     if algorithm.gradient is not None:
         algorithm = replace(algorithm, gradient=replace(algorithm.gradient, drift="linear"))
+    return matrix, algorithm, batch
+
+
+BLOCKS = ["momentum, B = 4", "signs, B = 4", "svd, B = 4"]
+
+
+@pytest.mark.slow  # as tests/agreement does, of plain loops
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_are_single_steps(name):
+    matrix, algorithm, batch = linear(name)
     system = system_of(matrix, algorithm, batch)
-    states, orders = System.steps(system, 0, 300, system.start())
-    plain = system.readouts(np.arange(301.0), states, orders)["risk"]
-    found = hidim.predict(matrix, algorithm, at=[1, 30, 300], batch_size=batch)
-    np.testing.assert_allclose(found.risk, plain[[1, 30, 300]], rtol=1e-8)
+    states, orders = System.steps(system, 0, 800, system.start())
+    plain = system.readouts(np.arange(801.0), states, orders)["risk"]
+    found = hidim.predict(matrix, algorithm, at=[1, 30, 300, 800], batch_size=batch)
+    np.testing.assert_allclose(found.risk, plain[[1, 30, 300, 800]], rtol=1e-8)
+    assert found.provenance["effort"]["blocks"] >= 2
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_hundred_million_steps_take_few_blocks(name):
+    matrix, algorithm, batch = linear(name)
     far = hidim.predict(matrix, algorithm, steps=1e8, batch_size=batch)
     assert far.status == ("ok" if "signs" not in name else "inaccurate")  # a little too fast
     assert far.provenance["effort"]["blocks"] <= 60

@@ -60,8 +60,18 @@ def test_the_best_schedule_is_plain_descent_on_a_faster_clock():
     np.testing.assert_allclose(same.risk, found.risk, rtol=1e-12)
 
 
-@pytest.mark.parametrize("batch", [1, 4, 32])
-@pytest.mark.parametrize("momentum", [False, True])
+@pytest.mark.parametrize(
+    ("batch", "momentum"),
+    [
+        (1, False),
+        (4, True),
+        (32, True),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in ((1, True), (4, False), (32, False))
+        ),
+    ],
+)
 def test_batches_clipped_as_a_whole_meet_their_runs(batch, momentum):
     spectrum = level(None, 60, 0.1)
     inner = MOMENTUM if momentum else hidim.sgd(RATE)

@@ -133,9 +133,15 @@ RUNS = {
     "noisy": (level(STUDENT), hidim.noisy(hidim.sgd(RATE), 0.2, 0.05), 1),
     "noisy, momentum": (level(None, 40, 0.1), hidim.noisy(MOMENTUM, 0.2, 0.05), 4),
 }
+FAST = {
+    "residual, momentum", "norm", "norm, B = 32", "sign", "sign, generic, B = 32",
+    "sign, momentum", "noisy", "noisy, momentum",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in RUNS]
+)
 def test_runs_of_the_raw_algorithm_meet_the_prediction(name):
     spectrum, algorithm, batch = RUNS[name]
     options = {"at": [5, 20, 50, 80], "batch_size": batch}
@@ -224,16 +230,26 @@ def test_full_batches_clip_the_mean_path():
 # Blocks.
 
 
-@pytest.mark.parametrize("name", ["residual, momentum", "norm", "sign, batch", "noisy, momentum"])
-def test_blocks_are_single_steps_and_reach_far(name):
+BLOCKS = ["residual, momentum", "norm", "sign, batch", "noisy, momentum"]
+
+
+@pytest.mark.slow  # as tests/agreement does, of plain loops
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_are_single_steps(name):
     spectrum, algorithm, batch = RUNS[name]
-    at = [1, 30, 300]
+    at = [1, 30, 300, 800]
     system = system_of(spectrum, algorithm, batch)
-    states, orders = System.steps(system, 0, 300, system.start())
-    plain = system.readouts(np.arange(301.0), states, orders)["risk"][at]
+    states, orders = System.steps(system, 0, 800, system.start())
+    plain = system.readouts(np.arange(801.0), states, orders)["risk"][at]
     found = hidim.predict(spectrum, algorithm, at=at, batch_size=batch)
     shown = found.excess + system.floor if spectrum.law.noise == CAUCHY else found.risk
     np.testing.assert_allclose(shown, plain, rtol=1e-8)
+    assert found.provenance["effort"]["blocks"] >= 2
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_hundred_million_steps_take_few_blocks(name):
+    spectrum, algorithm, batch = RUNS[name]
     far = hidim.predict(spectrum, algorithm, steps=1e8, batch_size=batch)
     assert far.status == "ok"
     assert far.provenance["effort"]["blocks"] <= 60
@@ -332,7 +348,7 @@ def correlated(noise=None, noise_variance=0.0, d=60):
     [
         (correlated(STUDENT), 1),
         (correlated(CAUCHY), 4),
-        (correlated(noise_variance=0.3), 4),
+        pytest.param(correlated(noise_variance=0.3), 4, marks=pytest.mark.slow),
         (hidim.PLRF(0.3, 0.5, d=60, v=240, noise_variance=0.3), 1),
         (hidim.PLRF(0.3, 0.5, d=60, v=240, noise_variance=0.3).spectrum(3), 1),
     ],
