@@ -102,7 +102,9 @@ def test_torch_adam(batch):
     met(LEVEL, Torch(make), ours, batch)
 
 
-@pytest.mark.parametrize("coefficients", [(2.0, -1.5, 0.5), None])
+@pytest.mark.parametrize(
+    "coefficients", [(2.0, -1.5, 0.5), pytest.param(None, marks=pytest.mark.slow)]
+)
 def test_torch_muon(coefficients):
     torch = pytest.importorskip("torch")
     if not hasattr(torch.optim, "Muon"):

@@ -38,7 +38,7 @@ def correlated(d=100, noise_variance=3.0):
         ((0.5, 0.5), (0.838, 0.0015), (0.888, 0.002)),
         ((0.8, 0.95), (0.934, 0.002), (0.911, 0.004)),
         ((0.9, 0.99), (0.983, 0.005), (0.974, 0.005)),
-        ((0.9, 0.99999), (1.0, 1e-3), (1.0, 2e-3)),
+        pytest.param((0.9, 0.99999), (1.0, 1e-3), (1.0, 2e-3), marks=pytest.mark.slow),
     ],
 )
 def test_adams_drift_and_noise_are_those_of_the_page(betas, a, b):
@@ -54,6 +54,7 @@ def test_the_drift_and_noise_of_signs_of_momentum_are_those_of_the_page(beta, a,
     assert found.alone == pytest.approx(b, rel=4e-3)
 
 
+@pytest.mark.slow
 def test_long_memories_have_the_limits_of_the_page():
     found = signum_numbers(0.99, 1.0)
     assert found.drift == pytest.approx(math.sqrt(4 / (math.pi * 0.01)), rel=2e-3)

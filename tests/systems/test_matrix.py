@@ -166,7 +166,8 @@ def signs(drift):
 
 
 @pytest.mark.parametrize(
-    ("made", "exponent", "batch"), [(svd, 0.9, 8), (svd, 1.5, 64), (signs, 0.6, 80)]
+    ("made", "exponent", "batch"),
+    [pytest.param(svd, 0.9, 8, marks=pytest.mark.slow), (svd, 1.5, 64), (signs, 0.6, 80)],
 )
 def test_strong_signals_saturate_as_they_do_in_runs(made, exponent, batch):
     lam = J[:24] ** -exponent

@@ -399,7 +399,7 @@ def test_coordinates_stay_with_a_spectrum_in_files(tmp_path):
     assert hidim.Spectrum.load(tmp_path / "s.csv").law.basis is None
 
 
-@pytest.mark.parametrize("batch", [1, 10, 100])
+@pytest.mark.parametrize("batch", [1, 10, pytest.param(100, marks=pytest.mark.slow)])
 def test_strong_signals_saturate_as_they_do_in_runs(batch):
     lam = np.arange(1.0, 41) ** -2.0
     spectrum = hidim.Spectrum(lam, np.ones(40), 0.05)
