@@ -162,6 +162,13 @@ def _summary(board: Board, complete: Sequence[str]) -> str:
         f"\n{asked} comparisons at 5 % each or less: up to {0.05 * asked:.1f} met by chance are "
         "to be expected. Tasks that are not complete are left out.\n"
     )
+    edges = [t for t in tasks if cells[t, BASELINE]["edges"]]
+    if edges:
+        lines.append(
+            f"On {' and '.join(edges)} AdamW's own best setting is the highest or lowest tried, so "
+            "that its line may be too high; `adamw-high`, with ten times its rates, was added when "
+            "that was seen, and says by how much.\n"
+        )
     return "\n".join(lines)
 
 

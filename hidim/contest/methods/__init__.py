@@ -9,6 +9,7 @@ METHODS = Table(
     Method,
     {
         "adamw": f"{_HERE}.adamw:ADAMW",
+        "adamw-high": f"{_HERE}.adamw:ADAMW_HIGH",
         "nadamw": f"{_HERE}.adamw:NADAMW",
         "sgd-m": f"{_HERE}.sgd:SGD_M",
         "muon": f"{_HERE}.muon:MUON",
