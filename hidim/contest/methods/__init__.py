@@ -22,4 +22,4 @@ METHODS = Table(
         "star": f"{_HERE}.dana:STAR",
     },
 )
-BASELINE = "adamw"
+BASELINE, WIDER = "adamw", "adamw-high"
