@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hidim.contest.methods import BASELINE
+from hidim.contest.methods import BASELINE, WIDER
 from hidim.contest.verdict import LENGTHS, C, false_alarms, leaderboard, profile
 from hidim.support.extras import require
 from hidim.support.files import write_text, write_with
@@ -162,7 +162,28 @@ def _summary(board: Board, complete: Sequence[str]) -> str:
         f"\n{asked} comparisons at 5 % each or less: up to {0.05 * asked:.1f} met by chance are "
         "to be expected. Tasks that are not complete are left out.\n"
     )
+    lines += [_at_an_edge(t, methods, cells) for t in tasks if cells[t, BASELINE]["edges"]]
     return "\n".join(lines)
+
+
+def _at_an_edge(
+    task: str, methods: Sequence[str], cells: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> str:
+    """What the target is worth where its own best setting is the highest or lowest it tried."""
+    said = (
+        f"On {task} AdamW's best setting is the highest or lowest tried: its line may be too high."
+    )
+    high = cells.get((task, WIDER))
+    if high is None:
+        return said + "\n"
+    found = [cells[task, m] for m in methods if (task, m) in cells and m != WIDER]
+    meeting = [one for one in found if one["meets"] is not None]
+    above = sum(one["mean"] > high["mean"] for one in meeting)
+    return (
+        f"{said} With ten times its rates (`{WIDER}`, added when that was seen) it ends at "
+        f"{_number(high['mean'])} in the place of {_number(cells[task, BASELINE]['mean'])}; of the "
+        f"{len(meeting)} methods that meet its line {above} end above that.\n"
+    )
 
 
 def _mark(one: Mapping[str, Any] | None) -> str:

@@ -41,8 +41,11 @@ class Line:
         self._read, self._write = read, write
 
     def tell(self, **message: Any) -> None:
-        """Send a message."""
-        os.write(self._write, json.dumps(message).encode() + b"\n")
+        """Send a message; the process ends where nobody is there any more."""
+        try:
+            os.write(self._write, json.dumps(message).encode() + b"\n")
+        except BrokenPipeError:
+            os._exit(1)
 
     def hear(self) -> dict[str, Any]:
         """The next message; the process ends where nobody is there any more."""

@@ -161,7 +161,7 @@ def test_the_plan_of_the_whole_contest(tmp_path, monkeypatch, capsys):
         monkeypatch.delitem(TASKS.added, name)
     assert main(["contest", "--dry-run", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["runs_left"] == 6 * 11 * 27
+    assert answer["runs_left"] == 6 * 12 * 27
     assert 0 < answer["core_hours_left"] < 5
     assert list(tmp_path.iterdir()) == []
 

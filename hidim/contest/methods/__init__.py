@@ -9,6 +9,7 @@ METHODS = Table(
     Method,
     {
         "adamw": f"{_HERE}.adamw:ADAMW",
+        "adamw-high": f"{_HERE}.adamw:ADAMW_HIGH",
         "nadamw": f"{_HERE}.adamw:NADAMW",
         "sgd-m": f"{_HERE}.sgd:SGD_M",
         "muon": f"{_HERE}.muon:MUON",
@@ -21,4 +22,4 @@ METHODS = Table(
         "star": f"{_HERE}.dana:STAR",
     },
 )
-BASELINE = "adamw"
+BASELINE, WIDER = "adamw", "adamw-high"
