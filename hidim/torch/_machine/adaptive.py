@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from hidim.torch._machine import peak
 from hidim.torch._machine.one_pass import Kernel
