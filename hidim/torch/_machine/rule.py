@@ -29,6 +29,7 @@ from hidim.torch._machine.layout import (
     narrow_into,
     on_device,
     real_view,
+    refuse_resized,
     uniform,
     widen,
 )
@@ -90,6 +91,8 @@ class Rule:
                 )
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
+        if not compiling:
+            refuse_resized(params, [grads, *state])
         if compiling or group["capturable"]:
             columns = in_tensor_time(self, group, steps)
             self._update_by(group, params, grads, state, columns, steps)
