@@ -6,8 +6,9 @@
 
 `curve` runs `DANADecaying(gain="measured")` on PLRF(alpha, .7, 4096) in its eigenbasis and predicts
 the grid exactly; `kappa` holds kappa_3="auto" to a sweep of kappa_3 with c_3 = 1, what a user would
-type; `random` counts divergences over random problems. Gradients of a batch are drawn
-exactly from their law given the residuals, at O(d) a step. Results: docs/benchmarks/gain.md.
+type (--runs 0: the sweep alone); `random` counts divergences over random problems. Gradients of a
+batch are drawn exactly from their law given the residuals, at O(d) a step. Results:
+docs/benchmarks/gain.md.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def swept(arguments: argparse.Namespace) -> dict[str, Any]:
         for i in range(arguments.runs)
     ]
     sweep = {}
-    for kappa in np.round(np.arange(0.1, 1.25, 0.1), 1).tolist():
+    for kappa in np.round(np.arange(0.05, 1.01, 0.05), 2).tolist():
         algorithm = hidim.Momentum(
             1.0, gamma_2, hidim.PowerLaw(gamma_2, kappa), hidim.Forgetting(DELTA)
         )
@@ -132,7 +133,7 @@ def swept(arguments: argparse.Namespace) -> dict[str, Any]:
     known = [float(-np.log(min(end["C"] / end["N"], 1)) / np.log1p(steps)) for end in ends]
     return {"alpha": arguments.alpha, "batch": batch, "steps": steps, "sweep": sweep,
             "best_kappa": best, "best": sweep[best], "auto": auto, "auto_kappa": known,
-            "ratio": float(np.mean(auto)) / sweep[best],
+            "ratio": float(np.mean(auto)) / sweep[best] if auto else None,
             "seconds": time.process_time() - began}  # fmt: skip
 
 
