@@ -1,11 +1,14 @@
 """What does a gain that measures itself give up to the best (c, kappa_3) of a grid?
 
     python benchmarks/gain.py curve --alpha 1 --batch 2 --steps 1e5 [--write FOLDER]
+    python benchmarks/gain.py kappa --alpha 1 --batch 2 --steps 1e5 --runs 3
     python benchmarks/gain.py random --problems 100 --steps 1e4
 
 `curve` runs `DANADecaying(gain="measured")` on PLRF(alpha, .7, 4096) in its eigenbasis and predicts
-the grid exactly; `random` counts divergences over random problems. Gradients of a batch are drawn
-exactly from their law given the residuals, at O(d) a step. Results: docs/benchmarks/gain.md.
+the grid exactly; `kappa` holds kappa_3="auto" to a sweep of kappa_3 with c_3 = 1, what a user would
+type (--runs 0: the sweep alone); `random` counts divergences over random problems. Gradients of a
+batch are drawn exactly from their law given the residuals, at O(d) a step. Results:
+docs/benchmarks/gain.md.
 """
 
 from __future__ import annotations
@@ -102,12 +105,41 @@ def rate(spectrum: hidim.Spectrum, batch: int, share: float = 0.25) -> float:
     return float(min(2 * share * batch / lam.sum(), 0.5 / lam[0]))
 
 
-def curve(arguments: argparse.Namespace) -> dict[str, Any]:
-    d, batch, steps = 4096, arguments.batch, int(arguments.steps)
+def problem(arguments: argparse.Namespace) -> hidim.Spectrum:
+    """The one drawn problem of this alpha."""
     if arguments.spectrum:  # drawing one takes minutes: kept by `hidim.Spectrum.save`
-        spectrum = hidim.Spectrum.load(arguments.spectrum)
-    else:
-        spectrum = hidim.PLRF(arguments.alpha, 0.7, d, v=2 * d).spectrum(seed=0)
+        return hidim.Spectrum.load(arguments.spectrum)
+    return hidim.PLRF(arguments.alpha, 0.7, 4096, v=8192).spectrum(seed=0)
+
+
+def swept(arguments: argparse.Namespace) -> dict[str, Any]:
+    """kappa_3="auto" at the last step, and the exact excess of each kappa_3 of a sweep."""
+    spectrum, batch, steps = problem(arguments), arguments.batch, int(arguments.steps)
+    gamma_2 = rate(spectrum, batch, arguments.share)
+    began = time.process_time()
+    ends = [
+        run(spectrum, batch, gamma_2, steps, arguments.seed + i, kappa_3="auto")[-1]
+        for i in range(arguments.runs)
+    ]
+    sweep = {}
+    for kappa in np.round(np.arange(0.05, 1.01, 0.05), 2).tolist():
+        algorithm = hidim.Momentum(
+            1.0, gamma_2, hidim.PowerLaw(gamma_2, kappa), hidim.Forgetting(DELTA)
+        )
+        found = hidim.predict(spectrum, algorithm, steps, batch_size=batch, at=[steps], rtol=1e-4)
+        sweep[kappa] = float(found.excess[-1]) if found.status == "ok" else np.inf
+    best = min(sweep, key=sweep.__getitem__)
+    auto = [end["excess"] for end in ends]
+    known = [float(-np.log(min(end["C"] / end["N"], 1)) / np.log1p(steps)) for end in ends]
+    return {"alpha": arguments.alpha, "batch": batch, "steps": steps, "sweep": sweep,
+            "best_kappa": best, "best": sweep[best], "auto": auto, "auto_kappa": known,
+            "ratio": float(np.mean(auto)) / sweep[best] if auto else None,
+            "seconds": time.process_time() - began}  # fmt: skip
+
+
+def curve(arguments: argparse.Namespace) -> dict[str, Any]:
+    batch, steps = arguments.batch, int(arguments.steps)
+    spectrum = problem(arguments)
     gamma_2 = rate(spectrum, batch, arguments.share)
     began = time.process_time()
     runs = [
@@ -162,7 +194,7 @@ def random(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("curve", "random"))
+    parser.add_argument("what", choices=("curve", "kappa", "random"))
     parser.add_argument("--alpha", type=float, default=1.0)
     parser.add_argument("--spectrum", help="a file of Spectrum.save")
     parser.add_argument("--batch", type=int, default=2)
@@ -172,7 +204,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    json.dump({"curve": curve, "random": random}[arguments.what](arguments), sys.stdout)
+    json.dump(
+        {"curve": curve, "kappa": swept, "random": random}[arguments.what](arguments), sys.stdout
+    )
     print()
 
 

@@ -4,8 +4,8 @@ For every optimizer and its yardstick (torch's fused SGD with momentum, fused Ad
 class with fused=True) the two take turns over the same parameters, and the ratio of neighbouring
 times is reported: median, and quartiles in brackets. What the one-pass kernel costs once stands
 above the tables. Ratios survive a busy or slow machine where times do not. On a CPU the
-processor time of this process is counted, on one thread unless --threads says otherwise; on a GPU
-the time between synchronisations.
+processor time of this process is counted, on one thread, or the time by the clock on --threads of
+them, for which the machine must be idle; on a GPU the time between synchronisations.
 
     python benchmarks/optimizers.py                  # print the table
     python benchmarks/optimizers.py --write          # and keep it in docs/benchmarks/optimizers.md
@@ -137,10 +137,12 @@ def kernel_cost() -> str:
 def timed(step: Callable[[], Any], device: str, inner: int) -> float:
     """Seconds of one step, averaged over `inner` of them."""
     if device == "cpu":
-        start = time.process_time()
+        # The threads of a step wait for each other: their times do not add up to what it takes.
+        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+        start = clock()
         for _ in range(inner):
             step()
-        return (time.process_time() - start) / inner
+        return (clock() - start) / inner
     torch.cuda.synchronize()
     start = time.perf_counter()
     for _ in range(inner):

@@ -19,16 +19,12 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 def needs(path):
     """The top-level packages that a program imports."""
-    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    names = [
-        name
-        for node in tree
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module] * isinstance(node, ast.ImportFrom)
-        )
-    ]
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module)
     return {name.split(".")[0] for name in names}
 
 

@@ -17,7 +17,13 @@ from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, complement, foreach_add_scaled, foreach_shift
+from hidim.torch._machine.ops import (
+    Tensors,
+    foreach_add_scaled,
+    foreach_average,
+    foreach_average_squares,
+    foreach_root,
+)
 from hidim.torch._machine.optimizer import Params
 
 
@@ -107,20 +113,9 @@ class ADANA(AdaptiveFamily):
         return weight, alpha, group["gradient_scale"], group["eps"]
 
     def direction(
-        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
-    ) -> Tensor:
-        """gradient_scale g/s + alpha m/s."""
-        m, v = state
-        a, alpha, gradient_scale, eps = c
-        m.mul_(1 - a).add_(g * a)
-        v.mul_(1 - a).add_(g * g * a)
-        s = v.sqrt() + eps
-        return (g * gradient_scale + m * alpha) / s
-
-    def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
     ) -> tuple[Tensors, Tensors | None]:
-        """The same on lists."""
+        """gradient_scale g + alpha m, over s."""
         a, alpha, gradient_scale, eps = c
         scale = average(gs, state[0], state[1], a, eps)
         if isinstance(alpha, float) and gradient_scale == 1:
@@ -132,17 +127,6 @@ class ADANA(AdaptiveFamily):
 
 def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensors:
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
-    keep = complement(a)
-    # Every list call reads its tensors anew: few of them, where state and gradient are alike.
-    if isinstance(a, float) and ms[0].dtype == gs[0].dtype:
-        torch._foreach_lerp_(ms, gs, a)
-        torch._foreach_mul_(vs, keep)
-        torch._foreach_addcmul_(vs, gs, gs, value=a)
-    else:
-        torch._foreach_mul_(ms, keep)
-        foreach_add_scaled(ms, gs, a)
-        torch._foreach_mul_(vs, keep)
-        foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
-    scale = list(torch._foreach_sqrt(vs))
-    foreach_shift(scale, eps)
-    return scale
+    foreach_average(ms, gs, a)
+    foreach_average_squares(vs, gs, a)
+    return foreach_root(vs, eps)

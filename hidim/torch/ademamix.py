@@ -18,7 +18,14 @@ from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, as_data, complement, foreach_add_scaled, foreach_shift
+from hidim.torch._machine.ops import (
+    Tensors,
+    as_data,
+    foreach_add_scaled,
+    foreach_average,
+    foreach_average_squares,
+    foreach_root,
+)
 from hidim.torch._machine.optimizer import Params
 
 
@@ -73,6 +80,7 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         super().__init__(params, locals())
 
     kernel = Kernel("ademamix")
+    temporaries = 3
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, 1 - beta_1, 1 - beta_2, 1/(1 - beta_1^n), 1/(1 - beta_2^n), alpha, eps."""
@@ -84,34 +92,14 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         return weight, 1.0 - beta_1, 1.0 - beta_2, first, second, alpha, group["eps"]
 
     def direction(
-        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
-    ) -> Tensor:
-        """(m_1 first + alpha m_2) / (sqrt(v second) + eps)."""
-        m_1, v, m_2 = state
-        a, a_1, a_2, first, second, alpha, eps = c
-        m_1.mul_(1 - a_1).add_(g * a_1)
-        v.mul_(1 - a_2).add_(g * g * a_2)
-        m_2.mul_(1 - a).add_(g * a)
-        return (m_1 * first + m_2 * alpha) / ((v * second).sqrt() + eps)
-
-    def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
     ) -> tuple[Tensors, Tensors | None]:
-        """The same on lists."""
+        """m_1 first + alpha m_2, over sqrt(v second) + eps."""
         fast, squares, slow = state
         a, a_1, a_2, first, second, alpha, eps = c
-        torch._foreach_mul_(fast, complement(a_1))
-        foreach_add_scaled(fast, gs, a_1)
-        torch._foreach_mul_(squares, complement(a_2))
-        if isinstance(a_2, Tensor | list):
-            foreach_add_scaled(squares, list(torch._foreach_mul(gs, gs)), a_2)
-        else:
-            torch._foreach_addcmul_(squares, gs, gs, value=a_2)
-        torch._foreach_mul_(slow, complement(a))
-        foreach_add_scaled(slow, gs, a)
+        foreach_average(fast, gs, a_1)
+        foreach_average_squares(squares, gs, a_2)
+        foreach_average(slow, gs, a)
         step = list(torch._foreach_mul(fast, first))
         foreach_add_scaled(step, slow, alpha)
-        scale = list(torch._foreach_mul(squares, second))
-        torch._foreach_sqrt_(scale)
-        foreach_shift(scale, eps)
-        return step, scale
+        return step, foreach_root(list(torch._foreach_mul(squares, second)), eps)

@@ -16,7 +16,7 @@ from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_clip
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_clip
 from hidim.torch._machine.optimizer import Params
 from hidim.torch.adana import average
 
@@ -69,6 +69,7 @@ class DanaMK4(AdaptiveFamily):
         super().__init__(params, locals())
 
     kernel = Kernel("mk4")
+    temporaries = 3
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, the extra term's factor, clip, eps."""
@@ -77,26 +78,13 @@ class DanaMK4(AdaptiveFamily):
         return weight, alpha, float(group["clip"]), group["eps"]
 
     def direction(
-        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
-    ) -> Tensor:
-        """(g + m)/s + sign(m) min(alpha |m|/s, clip)."""
-        m, v = state
-        a, alpha, clip, eps = c
-        m.mul_(1 - a).add_(g * a)
-        v.mul_(1 - a).add_(g * g * a)
-        s = v.sqrt() + eps
-        return (g + m) / s + (m * alpha / s).clamp(-clip, clip)
-
-    def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
     ) -> tuple[Tensors, Tensors | None]:
-        """The same on lists."""
+        """(g + m)/s + sign(m) min(alpha |m|/s, clip)."""
         a, alpha, clip, eps = c
         scale = average(gs, state[0], state[1], a, eps)
         extra = list(torch._foreach_mul(state[0], alpha))
         torch._foreach_div_(extra, scale)
         foreach_clip(extra, clip)
-        step = list(torch._foreach_add(gs, state[0]))
-        torch._foreach_div_(step, scale)
-        torch._foreach_add_(step, extra)
-        return step, None
+        foreach_add_scaled(extra, list(torch._foreach_add(gs, state[0])), 1.0, over=scale)
+        return extra, None

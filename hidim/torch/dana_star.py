@@ -18,7 +18,7 @@ from torch import Tensor
 from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine.adaptive import AdaptiveFamily
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, complement, foreach_add_scaled, foreach_clip
+from hidim.torch._machine.ops import Tensors, foreach_average, foreach_clip, writable
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.schedules import cooldown_at
 from hidim.torch.adana import average
@@ -72,6 +72,7 @@ class DanaStar(AdaptiveFamily):
         super().__init__(params, locals())
 
     kernel = Kernel("star")
+    temporaries = 7
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """a, t, 1 - kappa, alpha_scale, clip, eps."""
@@ -81,43 +82,22 @@ class DanaStar(AdaptiveFamily):
         return weight, t, 1 - group["kappa"], scale, clip, group["eps"]
 
     def direction(
-        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
-    ) -> Tensor:
-        """g n + sign(m) (tau_hat min(extra, clip) + |m| n)."""
-        m, v, tau = state
-        a, t, power, alpha_scale, clip, eps = c
-        m.mul_(1 - a).add_(g * a)
-        v.mul_(1 - a).add_(g * g * a)
-        s = v.sqrt() + eps
-        tau.mul_(1 - a).add_(g.abs() / (g.abs() + s) * a)
-        capped = tau.clamp(max=0.5)
-        tau_hat = (capped / (1 - capped)).clamp(min=1 / (1 + t))
-        n = tau_hat.sqrt() / s
-        own_time = (tau * t).clamp(min=1)
-        extra = own_time**power * (alpha_scale * m.abs() * n / tau_hat)
-        return g * n + m.sign() * (tau_hat * extra.clamp(max=clip) + m.abs() * n)
-
-    def fused(
-        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
-    ) -> list[int]:
-        """One pass, within the range of the loop's arithmetic."""
-        if group["eps"] < 1e-15 or abs(1 - group["kappa"]) > 4:
-            return list(range(len(ps)))
-        return super().fused(group, ps, gs, state, c)
-
-    def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
     ) -> tuple[Tensors, Tensors | None]:
-        """The same on lists, with sign(m) taken into `extra`."""
+        """g n + sign(m) (tau_hat min(extra, clip) + |m| n), sign(m) taken into `extra`."""
         ms, vs, taus = state
         a, t, power, alpha_scale, clip, eps = c
         scale = average(gs, ms, vs, a, eps)
         seen = list(torch._foreach_abs(gs))
-        torch._foreach_div_(seen, torch._foreach_add(seen, scale))
-        torch._foreach_mul_(taus, complement(a))
-        foreach_add_scaled(taus, seen, a)
+        rest = list(torch._foreach_add(seen, scale))
+        seen = writable(seen)
+        torch._foreach_div_(seen, rest)
+        foreach_average(taus, seen, a)
         hat = list(torch._foreach_clamp_max(taus, 0.5))
-        torch._foreach_div_(hat, torch._foreach_add(torch._foreach_neg(hat), 1.0))
+        rest = list(torch._foreach_neg(hat))
+        torch._foreach_add_(rest, 1.0)
+        torch._foreach_div_(hat, rest)
+        del rest
         floor = [1 / (1 + x) for x in t] if isinstance(t, list) else 1 / (1 + t)
         if isinstance(floor, Tensor):
             floor = [floor] * len(hat)
@@ -125,7 +105,7 @@ class DanaStar(AdaptiveFamily):
             hat = [h.clamp(min=f) for h, f in zip(hat, floor, strict=True)]
         else:
             torch._foreach_clamp_min_(hat, floor)
-        norm = list(torch._foreach_sqrt(hat))
+        norm = writable(torch._foreach_sqrt(hat))
         torch._foreach_div_(norm, scale)
         normed = list(torch._foreach_mul(ms, norm))
         extra = list(torch._foreach_mul(taus, t))
@@ -140,6 +120,14 @@ class DanaStar(AdaptiveFamily):
         torch._foreach_add_(extra, normed)
         torch._foreach_add_(extra, torch._foreach_mul(gs, norm))
         return extra, None
+
+    def fused(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
+    ) -> list[int]:
+        """One pass, within the range of the loop's arithmetic."""
+        if group["eps"] < 1e-15 or abs(1 - group["kappa"]) > 4:
+            return list(range(len(ps)))
+        return super().fused(group, ps, gs, state, c)
 
 
 class DanaStarMK4(DanaStar):

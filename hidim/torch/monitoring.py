@@ -178,15 +178,15 @@ def _of_adaptive(
     still = (*[0.0] * averages, *numbers[averages:])
     slow = 2 if averages == 3 else 0
     without = [torch.zeros_like(x) if i == slow else x for i, x in enumerate(state)]
-    update = inner.direction(group, g, state, still) * lr
-    plain = inner.direction(group, g, without, still) * lr
+    update = _direction(inner, group, g, state, still) * lr
+    plain = _direction(inner, group, g, without, still) * lr
     found = {
         _UPDATE: _square(update), _PLAIN: _square(plain), _MOMENTUM: _square(update - plain),
         _DECAY: _square(w) * (1 - kept) ** 2, _PARTS: 1.0,
     }  # fmt: skip
     if "clip" in group:
         free = tuple(math.inf if x == group["clip"] else x for x in still)
-        bound = inner.direction(group, g, state, free) * lr - update
+        bound = _direction(inner, group, g, state, free) * lr - update
         tiny = 1e-5 * (update.abs() + lr * group["clip"])
         found |= {_CLIPPED: (bound.abs() > tiny).sum(), _COUNT: float(w.numel())}
     a, t = numbers[0], group["delta"] / numbers[0] - group["delta"]
@@ -195,6 +195,13 @@ def _of_adaptive(
         m, scaled = _square(state[0] / root), _square(g / root)
         found |= {_NOISE: 2 * gain.growth(group, t) * m / a, _UNIT: scaled}
     return found
+
+
+def _direction(
+    inner: Any, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
+) -> Tensor:
+    (step,), scales = inner.direction(group, [g], [[x] for x in state], c)
+    return step if scales is None else step / scales[0]
 
 
 def _numbers(sums: Tensor) -> dict[str, float]:

@@ -52,16 +52,10 @@ class SignSGD(HidimOptimizer):
         """The kept factor and lr."""
         return 1 - lr * group["weight_decay"], lr
 
-    def single(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
-    ) -> None:
-        """p <- p kept - lr sign(g)."""
-        p.mul_(c[0]).sub_(g.sign() * c[1])
-
-    def foreach(
+    def update(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> None:
-        """The same on lists."""
+        """p <- p kept - lr sign(g)."""
         if group["weight_decay"]:
             torch._foreach_mul_(ps, c[0])
         foreach_add_scaled(ps, list(torch._foreach_sign(gs)), minus(c[1]))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -503,6 +505,15 @@ def test_a_refused_group_is_not_kept():
     with pytest.raises(ValueError, match="xi"):
         optimizer.add_param_group({"params": [Parameter(torch.zeros(2))], "xi": 0.5})
     assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("lr", [Fraction(1, 10), Decimal("0.1"), np.array(0.1), np.float32(0.1)])
+def test_a_rate_that_is_any_kind_of_number_loads_with_weights_only(lr, tmp_path):
+    optimizer = ours.ADANA([Parameter(torch.zeros(3))])
+    optimizer.param_groups[0]["lr"] = lr  # as schedulers and sweeps do
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    (group,) = torch.load(tmp_path / "state.pt", weights_only=True)["param_groups"]
+    assert group["lr"] == pytest.approx(0.1)
 
 
 def test_numpy_numbers_as_options_load_with_weights_only():

@@ -1,8 +1,12 @@
 """The gain that measures itself and the momentum's cool-down, in every path."""
 
 import copy
+import importlib.util
 import io
 import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -215,3 +219,16 @@ def test_checkpoints_without_the_later_options_load():
         fresh.step()
         optimizer.step()
         assert torch.equal(q, p)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_of_100_random_problems_none_diverges_in_20_000_steps(seed):
+    path = Path(__file__).parents[2] / "benchmarks" / "gain.py"
+    spec = importlib.util.spec_from_file_location("gain_benchmark", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = benchmark  # its dataclass looks there
+    spec.loader.exec_module(benchmark)
+    found = benchmark.random(SimpleNamespace(problems=25, seed=seed, steps=20_000))
+    assert found["above_start"] == 0
+    assert found["highest_on_the_way"] < 1

@@ -347,14 +347,18 @@ def test_capturable_matches_the_plain_step(info):
             assert_same(lifted, plain, rtol=1e-6 if loose else 1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1, "maximize": True}], ids=str)
 @each
-def test_gradients_flow_through_a_differentiable_step(info):
+def test_gradients_flow_through_a_differentiable_step(info, options):
     if info.optim_cls is ours.SignSGD:
         pytest.skip("the sign has no useful derivative")
     start = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
     # Log-time decay follows lr over its peak, which follows lr unless it is given.
-    given = {"peak_lr": 1.0} if issubclass(info.optim_cls, ours.LogTimeWeightDecay) else {}
+    wrapped = issubclass(info.optim_cls, (ours.LogTimeWeightDecay, ours.NormalizeAndProject))
+    given = {} if wrapped else options
+    if issubclass(info.optim_cls, ours.LogTimeWeightDecay):
+        given = {"peak_lr": 1.0}
 
     def two_steps(p, g, lr):
         p = p.clone()

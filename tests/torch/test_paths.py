@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from catalogue import CASES
+from catalogue import CASES, CLASSES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -34,6 +34,7 @@ DTYPES = [*REAL, torch.complex64, torch.complex128]
 SIZES = [0, 1, 15, 16, 17, 33, 1000, 2**16 + 1]
 LAYOUTS = ["plain", "columns", "gaps", "unaligned"]
 STEPS = 3
+ADAPTIVE = [ours.ADANA, ours.DanaMK4, ours.DanaStar, ours.DanaStarMK4, ours.LogTimeAdEMAMix]
 
 
 def laid_out(values, layout):
@@ -69,6 +70,44 @@ def test_a_backward_pass_through_weights_that_have_moved_is_refused(case, path):
     case.cls([p], **{**case.options, **PATHS[path]}).step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("case", [c for c in CLASSES if c.cls.buffers], ids=str)
+def test_a_parameter_or_state_of_another_size_is_refused(case, path):
+    for size in (1, 8, 200):  # a kernel would write beyond the end of the shorter
+        p = Parameter(torch.ones(40))
+        optimizer = case.cls([p], **PATHS[path])
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        p.data = torch.ones(size)
+        p.grad = torch.ones(size)
+        with pytest.raises(RuntimeError):
+            optimizer.step()
+        assert torch.equal(p, torch.ones(size))
+    for name in optimizer.buffers:
+        p = Parameter(torch.ones(40))
+        optimizer = case.cls([p], **PATHS[path])
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        optimizer.state[p][name] = torch.ones(3)
+        with pytest.raises(RuntimeError):
+            optimizer.step()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("size", [1e17, 1.2e19, 1e25])
+def test_gradients_whose_squares_leave_the_range_move_no_path_to_nan(path, size):
+    for cls in ADAPTIVE:
+        p = Parameter(torch.ones(20))
+        optimizer = cls([p], lr=0.1, **PATHS[path])
+        for _ in range(3):
+            p.grad = torch.full_like(p, size)
+            optimizer.step()
+        assert torch.isfinite(p).all(), cls
+        p.grad = torch.full_like(p, torch.nan)
+        optimizer.step()
+        assert torch.isnan(p).all(), cls
 
 
 def follows_the_rule(case, dtype, sizes, layout, path, state_dtype, stochastic, compiled=False):
@@ -154,9 +193,6 @@ def passes(monkeypatch):
 
     monkeypatch.setattr(one_pass.Kernel, "run", counted)
     return seen
-
-
-ADAPTIVE = [ours.ADANA, ours.DanaMK4, ours.DanaStar, ours.DanaStarMK4, ours.LogTimeAdEMAMix]
 
 
 @pytest.mark.parametrize("cls", ADAPTIVE)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from hidim.torch._machine import peak
 from hidim.torch._machine.one_pass import Kernel
@@ -20,7 +19,7 @@ from hidim.torch._machine.optimizer import HidimOptimizer
 
 
 class AdaptiveFamily(HidimOptimizer):
-    """A member gives `numbers`, `direction`, `foreach_direction` and the kernel of its fused path.
+    """A member gives `numbers`, `direction` and the kernel of its fused path.
 
     The first two entries of the coefficients are the factor kept of the old parameter and lr.
     """
@@ -34,15 +33,9 @@ class AdaptiveFamily(HidimOptimizer):
         raise NotImplementedError
 
     def direction(
-        self, group: dict[str, Any], g: Tensor, state: list[Tensor], c: tuple[Any, ...]
-    ) -> Tensor:
-        """Update the averages and return what lr multiplies."""
-        raise NotImplementedError
-
-    def foreach_direction(
         self, group: dict[str, Any], gs: Tensors, state: list[Tensors], c: tuple[Any, ...]
     ) -> tuple[Tensors, Tensors | None]:
-        """The same on lists: new tensors, and what they are still to be divided by."""
+        """Update the averages; what lr multiplies, and what that is still to be divided by."""
         raise NotImplementedError
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -69,23 +62,12 @@ class AdaptiveFamily(HidimOptimizer):
             kept = kept - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
         return kept, lr, *self.numbers(group, t)
 
-    def single(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
+    def update(
+        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> None:
         """p <- p kept - lr direction (decay before or after)."""
         kept, lr, *numbers = c
-        step = self.direction(group, g, state, tuple(numbers)) * lr
-        if group["decay_after"]:
-            p.sub_(step).mul_(kept)
-        else:
-            p.mul_(kept).sub_(step)
-
-    def foreach(
-        self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
-    ) -> None:
-        """The same on lists."""
-        kept, lr, *numbers = c
-        steps, scales = self.foreach_direction(group, gs, state, tuple(numbers))
+        steps, scales = self.direction(group, gs, state, tuple(numbers))
         decays = not isinstance(kept, float) or kept != 1.0
         if decays and not group["decay_after"]:
             torch._foreach_mul_(ps, kept)

@@ -16,6 +16,9 @@ from hidim.torch._machine.compat import outside_graphs
 
 _ORDINARY = {Tensor, torch.nn.Parameter}
 LOW = (torch.bfloat16, torch.float16)
+# Properties as functions: a loop over hundreds of tensors stays out of the interpreter.
+_dtype = Tensor.dtype.__get__  # type: ignore[attr-defined]
+_device = Tensor.device.__get__
 
 
 def local_shard(x: Any, like: Any = None) -> Tensor:
@@ -38,11 +41,33 @@ def uniform(params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]]
     tensors = [*params, *grads, *chain.from_iterable(state)]
     return (
         _ORDINARY.issuperset(map(type, tensors))
-        and len({x.dtype for x in tensors}) == 1
+        and len(set(map(_dtype, tensors))) == 1
         and not params[0].is_complex()
-        and len({p.device for p in params}) == 1
+        and len(set(map(_device, params))) == 1
         and not any(map(Tensor.is_neg, grads))
     )
+
+
+def refuse_resized(ps: list[Tensor], others: list[list[Tensor]]) -> None:
+    """Refuse gradients or buffers whose sizes are not the parameters'.
+
+    A kernel would read and write beyond their ends, and lists of size 1 would be spread.
+
+    Raises:
+        RuntimeError: a parameter has been given other data; nothing has been changed.
+    """
+    sizes = list(map(Tensor.numel, ps))
+    if all([list(map(Tensor.numel, xs)) == sizes for xs in others]):
+        return
+    for number, xs in enumerate(others):
+        for p, x in zip(ps, xs, strict=True):
+            if x.shape != p.shape:
+                what = "state" if number else "gradient"
+                raise RuntimeError(
+                    f"a parameter of shape {tuple(p.shape)} has a {what} of shape "
+                    f"{tuple(x.shape)}: its data was replaced. Set its gradient to None and drop "
+                    "its state, `del optimizer.state[p]`, or build a new optimizer."
+                )
 
 
 def as_stored(

@@ -29,7 +29,7 @@ from torch import Tensor
 from hidim.torch._machine.fused_sgd import available, fused_nesterov
 from hidim.torch._machine.layout import LOW, flat_lists, local_shard
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, add_scaled, as_data, foreach_add_scaled, minus
+from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, minus, writable
 from hidim.torch._machine.optimizer import HidimOptimizer
 
 # What lr multiplies, unless `rates` in the group says otherwise.
@@ -98,33 +98,18 @@ class MomentumFamily(HidimOptimizer):
         gamma_3 = lr * gamma_3 if "gamma_3" in rates else as_data(gamma_3, t)
         return decay, gamma_1 * s, gamma_2, gamma_3 / s, momentum, kept
 
-    def single(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
-    ) -> None:
-        """y <- (1 - Delta) y + gamma_1 g; p <- p - gamma_2 g - gamma_3 y, with b = s y."""
-        (b,) = state
-        decay, gain, rate_g, rate_b, _, kept = c
-        if group["weight_decay"]:
-            if group["decoupled_weight_decay"]:
-                p.mul_(kept)
-            else:
-                g = g + group["weight_decay"] * p
-        b.mul_(decay)
-        add_scaled(b, g, gain)
-        add_scaled(p, g, -rate_g)
-        add_scaled(p, b, -rate_b)
-
-    def foreach(
+    def update(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
     ) -> None:
-        """The same on lists."""
+        """y <- (1 - Delta) y + gamma_1 g; p <- p - gamma_2 g - gamma_3 y, with b = s y."""
         (bs,) = state
         decay, gain, rate_g, rate_b, _, kept = c
         if group["weight_decay"]:
             if group["decoupled_weight_decay"]:
                 torch._foreach_mul_(ps, kept)
             else:
-                gs = list(torch._foreach_add(gs, ps, alpha=group["weight_decay"]))
+                decayed = torch._foreach_add(gs, writable(ps), alpha=group["weight_decay"])
+                gs = list(decayed)
         torch._foreach_mul_(bs, decay)
         foreach_add_scaled(bs, gs, gain)
         foreach_add_scaled(ps, gs, minus(rate_g))

@@ -1,4 +1,4 @@
-"""In-place arithmetic whose factor is a number, a 0-D tensor, or one 0-D tensor per parameter."""
+"""Arithmetic on lists by a number, a 0-D tensor, or one 0-D tensor per parameter."""
 
 from __future__ import annotations
 
@@ -22,14 +22,6 @@ def as_data(value: Any, like: Any) -> Any:
     return torch.ones((), dtype=like.dtype, device=like.device) * value
 
 
-def add_scaled(x: Tensor, y: Tensor, factor: Any) -> None:
-    """x <- x + factor y."""
-    if isinstance(factor, Tensor):
-        x.add_(y * factor)
-    else:
-        x.add_(y, alpha=factor)
-
-
 def foreach_add_scaled(
     xs: Tensors, ys: Tensors, factor: Any, *, over: Tensors | None = None
 ) -> None:
@@ -43,6 +35,40 @@ def foreach_add_scaled(
         torch._foreach_add_(xs, torch._foreach_mul(ys, factor))
     else:
         torch._foreach_add_(xs, ys, alpha=factor)
+
+
+def foreach_average(ms: Tensors, gs: Tensors, a: Any) -> None:
+    """m <- (1-a) m + a g for every m."""
+    # Every list call reads its tensors anew: one, where state and gradient are alike.
+    if isinstance(a, float) and ms[0].dtype == gs[0].dtype:
+        torch._foreach_lerp_(ms, gs, a)
+    else:
+        torch._foreach_mul_(ms, complement(a))
+        foreach_add_scaled(ms, gs, a)
+
+
+def foreach_average_squares(vs: Tensors, gs: Tensors, a: Any) -> None:
+    """v <- (1-a) v + a g^2 for every v."""
+    torch._foreach_mul_(vs, complement(a))
+    if isinstance(a, float) and vs[0].dtype == gs[0].dtype:
+        torch._foreach_addcmul_(vs, gs, gs, value=a)
+    else:
+        foreach_add_scaled(vs, list(torch._foreach_mul(gs, gs)), a)
+
+
+def foreach_root(vs: Tensors, eps: Any) -> Tensors:
+    """New tensors sqrt(v) + eps."""
+    roots = writable(torch._foreach_sqrt(vs))
+    foreach_shift(roots, eps)
+    return roots
+
+
+def writable(xs: Any) -> Tensors:
+    """Tensors that autograd keeps for a derivative (a root, a term of a sum), to be written over.
+
+    Copies where a step is differentiable, else themselves.
+    """
+    return [x.clone() for x in xs] if torch.is_grad_enabled() else list(xs)
 
 
 def foreach_clip(xs: Tensors, bound: Any) -> None:

@@ -162,7 +162,8 @@ def refuse_sparse(optimizer: torch.optim.Optimizer) -> None:
     """Refuse a step while any gradient is sparse, before anything has changed."""
     for group in optimizer.param_groups:
         for p in group["params"]:
-            if p.grad is not None and p.grad.layout != torch.strided:
+            g = p.grad
+            if g is not None and g.layout != torch.strided:
                 raise RuntimeError(
                     f"{type(optimizer).__name__} does not support sparse gradients; use "
                     "sparse=False in the embedding, or torch.optim.SparseAdam for it."

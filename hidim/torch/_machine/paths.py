@@ -7,7 +7,7 @@ and, on a CPU, in its cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -16,8 +16,7 @@ from hidim.torch._machine.layout import LOW
 
 _SLICE = 1 << 17  # entries: on a CPU more do not stay in the cache, fewer cost more calls
 _LEAST = 1 << 12  # below this, temporaries are smaller than what torch itself keeps
-# The longest rule holds seven temporaries, and 16 bits are widened with the whole state.
-_SHARES, _SHARES_LOW = 8, 32
+_SHARES_LOW = 32  # of the longest rule: seven temporaries, three buffers
 
 
 def choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
@@ -42,36 +41,58 @@ _on_cpu = Tensor.is_cpu.__get__  # type: ignore[attr-defined]
 
 
 def slices(
-    ps: list[Tensor], gs: list[Tensor], state: list[list[Tensor]], *, ordered: bool = False
-) -> Iterator[tuple[list[int], list[Tensor], list[Tensor], list[list[Tensor]]]]:
+    ps: list[Tensor],
+    gs: list[Tensor],
+    state: list[list[Tensor]],
+    temporaries: int,
+    *,
+    ordered: bool = False,
+) -> Iterator[tuple[Sequence[int], list[Tensor], list[Tensor], list[list[Tensor]]]]:
     """Pieces of the lists, in order: positions, parameters, gradients and buffers of each.
 
     A tensor that is larger than a piece is cut along its longest dimension, whatever its layout;
     if its entries must stay `ordered`, only where they lie in order.
+
+    Args:
+        temporaries: how many lists as long as a piece are held while it is updated.
     """
-    shares = _SHARES_LOW if ps[0].dtype in LOW else _SHARES
-    most = max(sum(p.numel() for p in ps) // shares, _LEAST)
+    sizes = [p.numel() for p in ps]
+    # 16 bits are widened, with the whole state.
+    shares = _SHARES_LOW if ps[0].dtype in LOW else temporaries + 1
+    most = max(sum(sizes) // shares, _LEAST)
     if ps[0].is_cpu:
         most = min(most, _SLICE)
-    places: list[int] = []
-    rows: list[tuple[Tensor, ...]] = []
-    held = 0
-    for i, row in enumerate(zip(ps, gs, *state, strict=True)):
-        size = row[0].numel()
-        for piece in (row,) if size <= most else _cut(row, most, ordered):
-            here = size if piece is row else piece[0].numel()
-            if places and held + here > most:
-                yield _columns(places, rows)
-                places, rows, held = [], [], 0
-            places.append(i)
-            rows.append(piece)
-            held += here
-    if places:
-        yield _columns(places, rows)
+    start, held = 0, 0
+    for i, size in enumerate(sizes):
+        if held + size <= most:
+            held += size
+            continue
+        if start < i:
+            yield _run(start, i, ps, gs, state)
+        if size <= most:
+            start, held = i, size
+            continue
+        for piece in _cut((ps[i], gs[i], *[tensors[i] for tensors in state]), most, ordered):
+            yield (i,), [piece[0]], [piece[1]], [[x] for x in piece[2:]]
+        start, held = i + 1, 0
+    if start < len(ps):
+        yield _run(start, len(ps), ps, gs, state)
+
+
+def _run(
+    start: int, stop: int, ps: list[Tensor], gs: list[Tensor], state: list[list[Tensor]]
+) -> tuple[Sequence[int], list[Tensor], list[Tensor], list[list[Tensor]]]:
+    """Whole tensors, neighbours in the lists."""
+    return (
+        range(start, stop),
+        ps[start:stop],
+        gs[start:stop],
+        [tensors[start:stop] for tensors in state],
+    )
 
 
 def _cut(row: tuple[Tensor, ...], most: int, ordered: bool) -> Iterator[tuple[Tensor, ...]]:
-    """A parameter with its gradient and buffers, in pieces of about `most` entries."""
+    """A parameter with its gradient and buffers, in like pieces of at most about `most` entries."""
     flat = all(map(Tensor.is_contiguous, row))
     if ordered and not flat:
         yield row
@@ -81,11 +102,6 @@ def _cut(row: tuple[Tensor, ...], most: int, ordered: bool) -> Iterator[tuple[Te
     shape = row[0].shape
     dim = max(range(len(shape)), key=shape.__getitem__)
     length = max(most * shape[dim] // row[0].numel(), 1)
-    yield from zip(*(x.split(length, dim) for x in row), strict=True)
-
-
-def _columns(
-    places: list[int], rows: list[tuple[Tensor, ...]]
-) -> tuple[list[int], list[Tensor], list[Tensor], list[list[Tensor]]]:
-    ps, gs, *state = map(list, zip(*rows, strict=True))
-    return places, ps, gs, state
+    pieces = -(-shape[dim] // length)
+    length = -(-shape[dim] // pieces)
+    yield from zip(*[x.split(length, dim) for x in row], strict=True)

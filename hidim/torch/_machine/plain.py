@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import numbers
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def to_plain(value: Any) -> Any:
-    """`value` with every schedule inside replaced by text, and NumPy scalars by numbers.
+    """`value` with every schedule inside replaced by text, and whatever is a number by one.
 
     Raises:
         ValueError: a schedule that plain data cannot say; the remedy is in the message.
@@ -41,8 +43,10 @@ def to_plain(value: Any) -> Any:
         plain = _described(value)
         _refuse_changed(plain)
         return json.dumps(plain)
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         return value.item()
+    if isinstance(value, numbers.Rational | Decimal) and not isinstance(value, int):
+        return float(value)
     return _each(to_plain, value)
 
 

@@ -1,9 +1,8 @@
 """How is a group updated by a rule, whichever path it takes?
 
 A rule says how its coefficients follow from a group and the time t (`coefficients`) and how one
-update uses them, three times: on one parameter (`single`, the rule as written), on lists
-(`foreach`) and in one pass over memory (`fused`, where there is one). What lies between a group
-and these is here:
+update uses them: on lists (`update`, which the loop gives lists of one) and in one pass over memory
+(`fused`, where there is one). What lies between a group and these is here:
 
 * t is a Python float, one per distinct `step`; under `capturable=True` and `torch.compile` it is
   a tensor with one entry per parameter, so that time is data and nothing recompiles;
@@ -30,13 +29,14 @@ from hidim.torch._machine.layout import (
     narrow_into,
     on_device,
     real_view,
+    refuse_resized,
     uniform,
     widen,
 )
 from hidim.torch._machine.paths import choose_path, slices
 
 _LOW = frozenset(LOW)
-Coefficient = Any  # float, 0-D tensor, or in `foreach` a list with one 0-D tensor per parameter
+Coefficient = Any  # float, 0-D tensor, or in `update` a list with one 0-D tensor per parameter
 
 
 class Rule:
@@ -45,6 +45,8 @@ class Rule:
     buffers: ClassVar[tuple[str, ...]] = ()
     # The DANA family counts t from 0 (the updates done), the ADANA family from 1.
     first_time: ClassVar[int] = 0
+    # How many lists as long as its arguments `update` makes and holds at a time, at most.
+    temporaries: ClassVar[int] = 2
 
     def clock(self, group: dict[str, Any]) -> Clock:
         """Who counts the updates of this group."""
@@ -54,22 +56,16 @@ class Rule:
         """The numbers one update needs; `t` is a float or a tensor with one time per parameter."""
         raise NotImplementedError
 
-    def single(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any
-    ) -> None:
-        """Update one parameter and its buffers in place."""
-        raise NotImplementedError
-
-    def foreach(
+    def update(
         self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
     ) -> None:
-        """Update lists of parameters of one device and dtype in place."""
+        """Update lists of parameters of one device and dtype, and their buffers, in place."""
         raise NotImplementedError
 
     def fused(
         self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
     ) -> list[int]:
-        """Update in one pass what can be; return the positions left for `foreach`."""
+        """Update in one pass what can be; return the positions left for `update`."""
         return list(range(len(ps)))
 
     def before_group(self, group: dict[str, Any]) -> None:
@@ -95,6 +91,8 @@ class Rule:
                 )
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
+        if not compiling:
+            refuse_resized(params, [grads, *state])
         if compiling or group["capturable"]:
             columns = in_tensor_time(self, group, steps)
             self._update_by(group, params, grads, state, columns, steps)
@@ -109,9 +107,9 @@ class Rule:
         if path == "single":
             cache = {t: self.coefficients(group, t, lr) for t in set(times)}
             for i, t in enumerate(times):
-                one = [tensors[i] for tensors in state]
+                one = [[tensors[i]] for tensors in state]
                 c = on_device(params[i].device, cache[t])
-                self._update_one(group, params[i], grads[i], one, c, (t, i))
+                self._update_piece(group, [params[i]], [grads[i]], one, c, (t, [i]), {})
             return
         if alike and times.count(times[0]) == len(times):
             everything = range(len(times))
@@ -157,19 +155,11 @@ class Rule:
         if choose_path(group, params) == "single":
             for i, p in enumerate(params):
                 c = tuple(column[i] if isinstance(column, list) else column for column in columns)
-                self._update_one(group, p, grads[i], [b[i] for b in state], c, (steps[i], i))
+                one = [[b[i]] for b in state]
+                self._update_piece(group, [p], [grads[i]], one, c, (steps[i], [i]), {})
         else:
             key = (steps[0], range(len(params)))
             self._update_many(group, params, grads, state, columns, key)
-
-    def _update_one(
-        self, group: dict[str, Any], p: Tensor, g: Tensor, state: list[Tensor], c: Any, key: Any
-    ) -> None:
-        if group["maximize"]:
-            g = -g
-        wide_p, wide_state = widen(p), [widen(b) for b in state]
-        self.single(group, wide_p, widen(g), wide_state, c)
-        self._narrow(group, [p, *state], [wide_p, *wide_state], key, {})
 
     def _update_many(
         self,
@@ -185,8 +175,8 @@ class Rule:
             return
         t, places = key
         noises: dict[Any, Any] = {}
-        ordered = group["stochastic_rounding"]
-        for which, few_ps, few_gs, few_state in slices(ps, gs, state, ordered=ordered):
+        ordered, held = group["stochastic_rounding"], self.temporaries + group["maximize"]
+        for which, few_ps, few_gs, few_state in slices(ps, gs, state, held, ordered=ordered):
             own = [[x[i] for i in which] if isinstance(x, list) else x for x in c]
             few_key = (t, [places[i] for i in which])
             self._update_piece(group, few_ps, few_gs, few_state, own, few_key, noises)
@@ -204,11 +194,11 @@ class Rule:
         if group["maximize"]:
             gs = list(torch._foreach_neg(gs))
         if _LOW.isdisjoint([x.dtype for x in chain(ps, gs, *state)]):
-            self.foreach(group, ps, gs, state, c)
+            self.update(group, ps, gs, state, c)
             return
         wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
         wide_state = [[widen(b) for b in tensors] for tensors in state]
-        self.foreach(group, wide_ps, wide_gs, wide_state, c)
+        self.update(group, wide_ps, wide_gs, wide_state, c)
         t, places = key
         for i, place in enumerate(places):
             old = [ps[i], *(tensors[i] for tensors in state)]

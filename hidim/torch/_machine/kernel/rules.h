@@ -4,6 +4,8 @@
 // c: sign of the gradient, factor kept of the old parameter, of the new one, lr, then the rule's
 // numbers in the order of the class in Python.
 #pragma once
+#include <limits>
+
 #include "power.h"
 
 #define ONCE __attribute__((noinline))  // compiled once, whoever calls it
@@ -147,9 +149,11 @@ struct Star {
       s[i] = std::sqrt(v[i]) + eps;
     }
     for (Size i = 0; i < n; i++) {
-      const T size = std::fabs(g_in[i]), sum = size + s[i], inverse = 1 / (sum * s[i]);
-      tau[i] = tau[i] * keep + a * (size * s[i] * inverse);
-      s[i] = sum * inverse;
+      const T size = std::fabs(g_in[i]), sum = size + s[i], square = sum * s[i];
+      const T inverse = 1 / square;
+      const bool over = square > std::numeric_limits<T>::max();  // squares of g beyond the range
+      tau[i] = tau[i] * keep + a * (over ? 0 : size * s[i] * inverse);
+      s[i] = over ? 0 : sum * inverse;
     }
     star_scales(n, tau, s, hat, own, t, power);
     for (Size i = 0; i < n; i++) {
