@@ -24,8 +24,8 @@ from torch import nn
 from hidim.lab import Settings, Shape, build, make_optimizer, train
 from hidim.lab.sweeps.executors import KEEP_MEMORY
 from hidim.lab.text.batches import Batches
-from hidim.lab.text.sources import read_text
-from hidim.lab.text.tokens import Tokens, tokenize
+from hidim.lab.text.tokens import Tokens
+from hidim.lab.training.entry import load_tokens
 from hidim.lab.training.models import next_token_loss
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "lab.md"
@@ -121,7 +121,7 @@ def main() -> None:
         # Which loop meets page faults is chance: both keep their memory, as a sweep's workers do.
         os.execve(sys.executable, [sys.executable, *sys.argv], {**KEEP_MEMORY, **os.environ})
     torch.set_num_threads(1)
-    tokens = tokenize(read_text("stdlib", max_mb=2))
+    tokens = load_tokens(SETTINGS.replace(max_mb=2))
     rows = []
     rounds = [
         (

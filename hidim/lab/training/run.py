@@ -293,7 +293,9 @@ class TrainingRun:
         return torch.from_numpy(windows).to(self.device, non_blocking=True)
 
     def _loss(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+        if not self.amp:
+            return next_token_loss(network, windows)
+        with torch.autocast(self.device.type, torch.bfloat16):
             return next_token_loss(network, windows)
 
     def _record(self, metrics: Metrics | None, loggers: Sequence[Logger]) -> str:
