@@ -7,12 +7,14 @@ import math
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.numbers import count, number, or_word
 from hidim.cli.output import print_json
 from hidim.lab.text.facts import bits_per_byte
+from hidim.lab.training.near import near_runs
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.checks import non_negative, whole
@@ -32,7 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim train`."""
     parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in DIR, with its own settings"
+        "--resume",
+        nargs="?",
+        const="must",
+        choices=("must", "or-begin"),
+        metavar="or-begin",
+        help="go on with the run in DIR, with its own settings; or-begin: or begin one if there is "
+        "none, so that the same command starts and goes on",
     )
     add_settings_flags(parser)
     group = parser.add_argument_group("while it runs")
@@ -69,15 +77,16 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
     if args.resume and not folder.started:
-        if not given:
+        if args.resume == "must":  # a slip in the folder's name must not train something else
             raise ValueError(
                 f"{args.out!r} holds no run to go on with: it was stopped before it had begun, or "
-                "never was. Start it again with its settings."
+                f"never was{_or_near(folder.path)}. Start it without --resume, or give --resume "
+                "or-begin, which starts or goes on."
             )
         if os.environ.get("RANK", "0") == "0":
             print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
     # A run that is only read, or refused, has nothing to log.
-    logged = _trains(folder, args.resume)
+    logged = _trains(folder, bool(args.resume))
     tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)
     with open_loggers(tensorboard, wandb, settings, args.out) as loggers:
         if not args.json:
@@ -85,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         result = train(
             settings,
             args.out,
-            resume=args.resume,
+            resume=bool(args.resume),
             save_seconds=saved,
             threads=threads,
             parallel=args.parallel,
@@ -100,6 +109,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_end(folder, settings, result)
     return 0 if result.signal is None else 128 + result.signal
+
+
+def _or_near(path: Path) -> str:
+    """Which folders with a run in them have nearly that name."""
+    near = [repr(str(one)) for one in near_runs(path)]
+    held = "holds one" if len(near) == 1 else "hold runs"
+    return f" ({' and '.join(near)} {held})" if near else ""
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:

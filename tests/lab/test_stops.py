@@ -125,6 +125,50 @@ def test_resuming_nothing_trains_nothing(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("asked", ["exp/rnu", "epx/run", "./exp/../exp/Run", "exp/run/", "exp"])
+def test_a_slip_in_the_folder_trains_nothing_and_is_told_what_is_near(
+    asked, small, tmp_path, monkeypatch, capsys
+):
+    """Whatever settings stand beside it: they may be a part of those of the run that was meant."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder("exp/run")
+    with folder.claim():
+        folder.write_config({"settings": small.to_dict(), "text": {}})
+    command = ["train", "--out", asked, "--resume", "--steps", "3", "--data", small.data]
+    if asked == "exp/run/":
+        assert main(command) == 2  # it is there, and has other steps
+        assert "`steps` is 3" in capsys.readouterr().err
+        return
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert ("run' holds one" in error) == (asked != "exp")
+    assert "--resume or-begin" in error
+    assert len(list(tmp_path.rglob("*"))) == 4  # exp, run, its config and its lock
+
+
+def test_one_command_begins_and_goes_on(small, tmp_path, capsys):
+    flags = [
+        "--tokens",
+        "char",
+        "--width",
+        "8",
+        "--context",
+        "8",
+        "--batch-size",
+        "8",
+        "--steps",
+        "4",
+        "--lr",
+        "1",
+    ]
+    run = ["train", "--out", str(tmp_path / "run"), "--data", small.data, *flags]
+    for said in ("a new one begins", ""):
+        assert main([*run, "--resume", "or-begin"]) == 0
+        assert said in capsys.readouterr().err
+        RunFolder(tmp_path / "run").result.unlink()
+
+
 def test_a_refused_run_leaves_the_folder_free(small, tmp_path):
     with pytest.raises(ValueError, match="neither a file"):
         train(small.replace(data="/no/such/file"), tmp_path / "run")
