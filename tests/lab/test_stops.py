@@ -148,20 +148,7 @@ def test_a_slip_in_the_folder_trains_nothing_and_is_told_what_is_near(
 
 
 def test_one_command_begins_and_goes_on(small, tmp_path, capsys):
-    flags = [
-        "--tokens",
-        "char",
-        "--width",
-        "8",
-        "--context",
-        "8",
-        "--batch-size",
-        "8",
-        "--steps",
-        "4",
-        "--lr",
-        "1",
-    ]
+    flags = ["--width", "4", "--context", "8", "--batch-size", "8", "--steps", "4", "--lr", "1"]
     run = ["train", "--out", str(tmp_path / "run"), "--data", small.data, *flags]
     for said in ("a new one begins", ""):
         assert main([*run, "--resume", "or-begin"]) == 0
