@@ -129,8 +129,9 @@ def line_of_passes(trained: int, tokens: int, *, steps: int) -> str:
     """
     passes = trained / tokens
     shown = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
+    verb = "step is" if steps == 1 else "steps are"
     what = "pass" if shown == "1" else "passes"
-    line = f"{steps:,} steps are {shown} {what} over the {tokens:,} tokens of the training"
+    line = f"{steps:,} {verb} {shown} {what} over the {tokens:,} tokens of the training"
     if passes <= MANY_PASSES:
         return f"{line} part"
     return (
