@@ -418,6 +418,16 @@ def test_a_method_may_ask_for_itself(line, method):
     assert play(line, method(code), {"lr": 0.05}, **STEP).gradients == 20
 
 
+def test_a_file_of_methods_is_never_executed_by_the_harness(method, tmp_path):
+    found = method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
+    assert found.space.keys() == {"lr"}
+    assert not hasattr(builtins, "was_here")
+    text = (tmp_path / "mine.py").read_text(encoding="utf-8")
+    (tmp_path / "taken.py").write_text(text.replace('"mine"', '"adamw"'), encoding="utf-8")
+    with pytest.raises(ValueError, match="has a built-in one's name"):
+        METHODS.add_file(str(tmp_path / "taken.py"))
+
+
 @pytest.mark.parametrize(
     ("kind", "act"),
     [
@@ -439,13 +449,3 @@ def test_a_method_that_hangs_or_speaks_for_the_harness_is_ended(kind, act, line,
     with pytest.raises(getattr(refusals, kind)):
         play(line, method(code + 'MINE = Method("mine", SPACE, Cheat)'), {"lr": 0.1},
              steps=20, seed=5, patience=0.3)  # fmt: skip
-
-
-def test_a_file_of_methods_is_never_executed_by_the_harness(method, tmp_path):
-    found = method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
-    assert found.space.keys() == {"lr"}
-    assert not hasattr(builtins, "was_here")
-    text = (tmp_path / "mine.py").read_text(encoding="utf-8")
-    (tmp_path / "taken.py").write_text(text.replace('"mine"', '"adamw"'), encoding="utf-8")
-    with pytest.raises(ValueError, match="has a built-in one's name"):
-        METHODS.add_file(str(tmp_path / "taken.py"))
