@@ -15,6 +15,7 @@ from typing import Any
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, resolved_apart, settings_given
 from hidim.cli.numbers import number
+from hidim.cli.output import shown
 from hidim.lab.text.facts import lines_of
 from hidim.lab.text.streams import is_stream
 from hidim.lab.training.settings import Settings
@@ -219,9 +220,8 @@ def _code(outcome: Any) -> int:
 
 def _say(name: str, result: dict[str, Any]) -> None:
     loss = result["validation_loss"]
-    shown = "no loss" if loss is None else f"{loss:.4f}"
-    print(f"{result['status']:>8}  {shown}  {result['tokens_per_second']:>8,.0f} tokens/s  {name}",
-          flush=True)  # fmt: skip
+    last = "no loss" if loss is None else f"{loss:.4f}"
+    shown(f"{result['status']:>8}  {last}  {result['tokens_per_second']:>8,.0f} tokens/s  {name}")
 
 
 def _list(sweep: Any, wanted: list[Settings], plan: Any, tflops: float | None) -> int:

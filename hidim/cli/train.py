@@ -12,7 +12,7 @@ from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.numbers import count, number, or_word
-from hidim.cli.output import print_json
+from hidim.cli.output import print_json, shown
 from hidim.lab.text.facts import bits_per_byte
 from hidim.lab.training.near import near_runs
 from hidim.lab.training.settings import Settings
@@ -20,6 +20,7 @@ from hidim.lab.training.store import RunFolder
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
 
+_MOST_THREADS = 1024  # of far more torch's kernels fail, some of them without a word on why
 SUMMARY = "Train a language model on text and keep its losses, state and settings in a folder."
 EXAMPLE = """example:
   hidim train --out run
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     given = settings_given(args)
     saved = non_negative("save_seconds", args.save_seconds)
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
+    if threads is not None and threads > _MOST_THREADS:
+        raise ValueError(f"`threads` must be at most {_MOST_THREADS}, got {threads}.")
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
     if args.resume and not folder.started:
@@ -143,14 +146,14 @@ class _Rows:
             return
         if self._next == 0.0:
             self._bits = _bits(self._folder, self._settings)
-            print(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'bits/byte':>9} "
+            shown(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'bits/byte':>9} "
                   f"{'tokens/s':>9}")  # fmt: skip
         self._next = max(1.25 * step, 1.0)
         speed = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
         loss = row.get("validation_loss")
         bits = None if loss is None or self._bits is None else loss * self._bits
-        print(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
-              f"{_number(loss):>10} {_number(bits):>9} {speed:>9}", flush=True)  # fmt: skip
+        shown(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
+              f"{_number(loss):>10} {_number(bits):>9} {speed:>9}")  # fmt: skip
 
 
 def _bits(folder: RunFolder, settings: Settings) -> float | None:

@@ -15,7 +15,9 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, train
 from hidim.lab.sweeps.sweep import Sweep, expand
+from hidim.lab.training.locks import take
 from hidim.lab.training.signals import STOPPING
+from hidim.lab.training.store import Busy, load_checkpoint
 
 
 def losses(folder):
@@ -225,6 +227,60 @@ def test_a_limit_on_file_sizes_names_the_file(size, small, tmp_path):
 
     assert os.waitpid(fork(limited), 0)[1] == 0
     assert train(small, run, resume=True).status == "ok"
+
+
+@pytest.mark.parametrize("lost", ["full", "left"])
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_reader_that_left_ends_no_training(lost, command, small, tmp_path):
+    """Its rows are in the folder: `| head`, and a log on a full disk, lose a view alone."""
+    if lost == "full" and not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+
+    def unseen():
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(os.open("/dev/full", os.O_WRONLY) if lost == "full" else writer, 1)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        flags = f"--width 4 --context 8 --batch-size 4 --steps 4 --lr 1 --data {small.data}"
+        more = ["--workers", "1", "--grid", "seed=0,1"] if command == "sweep" else []
+        assert main([command, "--out", str(tmp_path / "it"), *flags.split(), *more]) == 0
+
+    assert os.waitpid(fork(unseen), 0)[1] == 0
+    assert len(list((tmp_path / "it").rglob("result.json"))) == (2 if command == "sweep" else 1)
+
+
+def test_what_a_logger_raises_costs_no_step(small, tmp_path):
+    def full(row):
+        if row["step"] == 20:
+            raise OSError(28, "No space left on device", "events")
+
+    with pytest.raises(OSError, match="events"):
+        train(small, tmp_path / "run", loggers=[full])
+    rows = RunFolder(tmp_path / "run").rows()
+    train(None, tmp_path / "run", resume=True)
+    train(small, tmp_path / "whole")
+    assert [row["step"] for row in rows][-1] == 20
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 40
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_lock_that_was_cleared_away_is_held_again_or_known_to_be_lost(small, tmp_path):
+    """As by what removes old files from scratch disks."""
+    folder = RunFolder(tmp_path / "run")
+    lock = folder.path / "lock"
+
+    def remove(row):
+        if row["step"] == 2:
+            lock.unlink()
+
+    train(small.replace(steps=4), folder.path, save_seconds=0.0, loggers=[remove])
+    assert lock.exists()
+    with folder.claim():
+        lock.unlink()
+        other = take(lock, wait=False)
+        with pytest.raises(Busy, match="was removed, and another process"):
+            folder.keep()
+        other.release()
 
 
 def test_a_disk_that_is_full_is_a_failed_run_of_a_sweep(small, tmp_path, monkeypatch):

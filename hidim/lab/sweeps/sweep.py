@@ -65,7 +65,13 @@ class Sweep:
 
     def settings(self) -> dict[str, Settings]:
         """Name and settings of every run, in the order they were added."""
-        return {name: Settings.from_dict(values) for name, values in self._plan()["runs"].items()}
+        plan = self._plan()
+        try:
+            return {name: Settings.from_dict(values) for name, values in plan["runs"].items()}
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{str(self.plan)!r} is damaged, or of a later version: {error}"
+            ) from None
 
     @property
     def preset(self) -> str | None:

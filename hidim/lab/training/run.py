@@ -176,6 +176,7 @@ class TrainingRun:
 
         def write() -> None:
             if metrics is not None:
+                self.folder.keep()
                 metrics.sync()
                 save_checkpoint(self.folder.checkpoint, state)
 
@@ -320,11 +321,20 @@ class TrainingRun:
         # A row without an evaluation knows that of the last one.
         self.last = {"validation_loss": self.last.get("validation_loss"), **row}
         if metrics is not None and metrics.append(row):
-            for logger in loggers:
-                logger(row)
+            self._log(row, metrics, loggers)
         status = self._status()
         self.clock = time.perf_counter()
         return status
+
+    def _log(self, row: dict[str, Any], metrics: Metrics, loggers: Sequence[Logger]) -> None:
+        """Tell whoever logs; what they raise costs no step."""
+        try:
+            for logger in loggers:
+                logger(row)
+        except Exception:
+            if self.group.size == 1:  # of several processes the others know nothing of it
+                self._save(metrics)
+            raise
 
     def _status(self) -> str:
         """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""
