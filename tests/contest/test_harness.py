@@ -419,7 +419,9 @@ def test_a_method_may_ask_for_itself(line, method):
 
 
 def test_a_file_of_methods_is_never_executed_by_the_harness(method, tmp_path):
-    found = method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
+    method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
+    (found,) = METHODS.add_file(str(tmp_path / "mine.py"))
+    METHODS.added.clear()
     assert found.space.keys() == {"lr"}
     assert not hasattr(builtins, "was_here")
     text = (tmp_path / "mine.py").read_text(encoding="utf-8")
