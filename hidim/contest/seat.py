@@ -214,6 +214,7 @@ def _limit() -> None:
 
 def _warm() -> None:
     """Load what optimizers load in their first step: afterwards no file may be opened."""
+    import hidim.lab.training.muon  # of the lab this alone, before its name is refused
     import hidim.torch
 
     for kind in (hidim.torch.DANADecaying, hidim.torch.ADANA, torch.optim.AdamW, torch.optim.SGD):
