@@ -73,10 +73,9 @@ def run(args: argparse.Namespace) -> int:
         return _rerun(args, before, tasks, methods)
     store = kept.rows_of(args.out)
     if args.dry_run:
-        rows = before or (kept.read_folder(args.out) if store.folder.is_dir() else [])
-        rows = of_this(protocol, tasks, methods, rows)
+        rows = of_this(protocol, tasks, methods, kept.with_folder(before, args.out))
         return _plan(args, progress_of(protocol, tasks, methods, rows), len(methods))
-    if before:
+    if before and not args.report:
         kept.seed_folder(args.out, before)
     if args.false_alarms:
         baseline = next((m for m in methods if m.name == _baseline()), None)
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise_alarms(protocol, tasks, baseline, store, workers=args.workers)
     elif not args.report:
         hold(protocol, tasks, methods, store, workers=args.workers, told=_say)
-    every = kept.read_folder(args.out)
+    every = kept.with_folder(before, args.out) if before else kept.read_folder(args.out)
     if args.store is not None:
         kept.write_parquet(args.store, every)
     rows = of_this(protocol, tasks, methods, every)

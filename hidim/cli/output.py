@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,25 @@ def hand_back(
     elif not prints_csv(args):
         print(text)
     return 0
+
+
+def shown(text: str) -> bool:
+    """Print a line of work under way; False where nobody takes it, which must not end the work.
+
+    A reader that left (`| head`) and a full disk are told once, on standard error.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        with suppress(OSError):
+            why = error.strerror or type(error).__name__
+            print(f"hidim: standard output: {why}; the work goes on, unseen.", file=sys.stderr)
+        # Or what could not be written would be tried again at every line, and at the end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return False
+    return True
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

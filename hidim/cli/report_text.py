@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hidim.cli.output import table
+from hidim.lab.text.facts import MANY_PASSES
 
 
 def report_text(answer: dict[str, Any]) -> str:
@@ -58,6 +59,7 @@ def report_text(answer: dict[str, Any]) -> str:
             "held-out text that stands in the training part, too: verbatim, and without case, "
             "blanks and digits",
             table(_texts(answer["texts"])),
+            *_repeated(answer["texts"]),
         ]
     return "\n\n".join(parts)
 
@@ -139,6 +141,15 @@ def _windows(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         columns[f"{start:g}"] = [_or_dash(row["steeper"][k]) for row in rows]
     columns["sign"] = ["holds" if row["sign_holds"] else "depends" for row in rows]
     return columns
+
+
+def _repeated(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['data']}: a run read it {row['passes']:.2g} times; beyond {MANY_PASSES:.0f} repeats "
+        "teach ever less than new text (arXiv 2305.16264)"
+        for row in rows
+        if row["passes"] > MANY_PASSES
+    ]
 
 
 def _texts(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 from hidim.cli.executors import add_executor_flags, check_executor_flags, executor_of
 from hidim.cli.lab_flags import add_settings_flags, parse_grid, resolved_apart, settings_given
 from hidim.cli.numbers import number
+from hidim.cli.output import shown
 from hidim.lab.text.facts import lines_of
 from hidim.lab.text.streams import is_stream
 from hidim.lab.training.settings import Settings
@@ -172,13 +173,29 @@ def _new_texts(sweep: Any) -> list[Settings]:
 
 
 def _tell(sweep: Any) -> None:
-    """Read every new text, once for all workers, and say what it is worth."""
-    for one in _new_texts(sweep):
+    """Read every new text, once for all workers; say what it is worth and how often it is read."""
+    from hidim.lab.training.entry import passes_of
+
+    new = {one.text_fingerprint for one in _new_texts(sweep)}
+    for one in _longest_new(sweep):
         with suppress(ValueError, MissingExtra, OSError):  # whoever trains on it says so
             tokens = sweep.tokens(one)
             facts = {**tokens.facts, "validation_tokens": len(tokens.validation)}
-            for line in lines_of(facts, evaluated=one.validation_tokens):
+            lines = lines_of(facts, evaluated=one.validation_tokens)
+            lines = lines if one.text_fingerprint in new else []
+            for line in [*lines, passes_of(one, tokens)]:
                 print(f"hidim: {one.data}: {line}", file=sys.stderr)
+
+
+def _longest_new(sweep: Any) -> list[Settings]:
+    """Of every text the run that will read most of it, of those that have not begun."""
+    found: dict[str, Settings] = {}
+    for name, one in sweep.settings().items():
+        if not sweep.folder(name).begun:
+            most = found.setdefault(one.text_fingerprint, one)
+            if one.tokens_before(one.steps) > most.tokens_before(most.steps):
+                found[one.text_fingerprint] = one
+    return list(found.values())
 
 
 def _show(bar: Progress) -> Callable[[int, int], None]:
@@ -203,9 +220,8 @@ def _code(outcome: Any) -> int:
 
 def _say(name: str, result: dict[str, Any]) -> None:
     loss = result["validation_loss"]
-    shown = "no loss" if loss is None else f"{loss:.4f}"
-    print(f"{result['status']:>8}  {shown}  {result['tokens_per_second']:>8,.0f} tokens/s  {name}",
-          flush=True)  # fmt: skip
+    last = "no loss" if loss is None else f"{loss:.4f}"
+    shown(f"{result['status']:>8}  {last}  {result['tokens_per_second']:>8,.0f} tokens/s  {name}")
 
 
 def _list(sweep: Any, wanted: list[Settings], plan: Any, tflops: float | None) -> int:

@@ -7,17 +7,21 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hidim.cli.lab_flags import add_settings_flags, settings_given
 from hidim.cli.numbers import count, number, or_word
-from hidim.cli.output import print_json
+from hidim.cli.output import print_json, shown
 from hidim.lab.text.facts import bits_per_byte
+from hidim.lab.training.near import near_runs
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.store import RunFolder
 from hidim.support.checks import non_negative, whole
 from hidim.support.extras import require
 
+_MOST_THREADS = 1024  # of far more torch's kernels fail, some of them without a word on why
 SUMMARY = "Train a language model on text and keep its losses, state and settings in a folder."
 EXAMPLE = """example:
   hidim train --out run
@@ -32,7 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `hidim train`."""
     parser.add_argument("--out", required=True, metavar="DIR", help="the run's folder")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in DIR, with its own settings"
+        "--resume",
+        nargs="?",
+        const="must",
+        choices=("must", "or-begin"),
+        metavar="or-begin",
+        help="go on with the run in DIR, with its own settings; or-begin: or begin one if there is "
+        "none, so that the same command starts and goes on",
     )
     add_settings_flags(parser)
     group = parser.add_argument_group("while it runs")
@@ -66,18 +76,17 @@ def run(args: argparse.Namespace) -> int:
     given = settings_given(args)
     saved = non_negative("save_seconds", args.save_seconds)
     threads = None if args.threads is None else int(whole("threads", args.threads, minimum=1))
+    if threads is not None and threads > _MOST_THREADS:
+        raise ValueError(f"`threads` must be at most {_MOST_THREADS}, got {threads}.")
     folder = RunFolder(args.out)
     settings = _settings(given, folder if args.resume and folder.started else None)
     if args.resume and not folder.started:
-        if not given:
-            raise ValueError(
-                f"{args.out!r} holds no run to go on with: it was stopped before it had begun, or "
-                "never was. Start it again with its settings."
-            )
+        if args.resume == "must":
+            _refuse_a_slip(folder.path, given)
         if os.environ.get("RANK", "0") == "0":
             print(f"hidim: {args.out!r} holds no run yet: a new one begins.", file=sys.stderr)
     # A run that is only read, or refused, has nothing to log.
-    logged = _trains(folder, args.resume)
+    logged = _trains(folder, bool(args.resume))
     tensorboard, wandb = (args.tensorboard, args.wandb) if logged else (None, None)
     with open_loggers(tensorboard, wandb, settings, args.out) as loggers:
         if not args.json:
@@ -85,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         result = train(
             settings,
             args.out,
-            resume=args.resume,
+            resume=bool(args.resume),
             save_seconds=saved,
             threads=threads,
             parallel=args.parallel,
@@ -100,6 +109,34 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_end(folder, settings, result)
     return 0 if result.signal is None else 128 + result.signal
+
+
+def _refuse_a_slip(path: Path, given: Mapping[str, Any]) -> None:
+    """A slip in the folder's name must not train something else.
+
+    Without settings nobody asks for a new run; with them the same command may start and go on, as
+    that of a job that is queued again, unless a run of nearly that name has just these settings.
+    """
+    near = [one for one in near_runs(path) if not given or _has(RunFolder(one), given)]
+    if given and not near:
+        return
+    held = "holds one" if len(near) == 1 else "hold runs"
+    named = f" ({' and '.join(repr(str(one)) for one in near)} {held})" if near else ""
+    raise ValueError(
+        f"{str(path)!r} holds no run to go on with: it was stopped before it had begun, or never "
+        f"was{named}. Start it without --resume, or give --resume or-begin, which starts or goes "
+        "on."
+    )
+
+
+def _has(folder: RunFolder, given: Mapping[str, Any]) -> bool:
+    """Whether the run there has all of these settings."""
+    try:
+        held = folder.settings().to_dict()
+        asked = Settings.from_dict({**held, **given}).to_dict()
+    except (ValueError, OSError):
+        return False
+    return bool(asked == held)
 
 
 def _trains(folder: RunFolder, resume: bool) -> bool:
@@ -127,14 +164,14 @@ class _Rows:
             return
         if self._next == 0.0:
             self._bits = _bits(self._folder, self._settings)
-            print(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'bits/byte':>9} "
+            shown(f"{'step':>8} {'tokens':>12} {'train':>8} {'validation':>10} {'bits/byte':>9} "
                   f"{'tokens/s':>9}")  # fmt: skip
         self._next = max(1.25 * step, 1.0)
         speed = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
         loss = row.get("validation_loss")
         bits = None if loss is None or self._bits is None else loss * self._bits
-        print(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
-              f"{_number(loss):>10} {_number(bits):>9} {speed:>9}", flush=True)  # fmt: skip
+        shown(f"{step:>8,} {row['tokens']:>12,} {_number(row['train_loss']):>8} "
+              f"{_number(loss):>10} {_number(bits):>9} {speed:>9}")  # fmt: skip
 
 
 def _bits(folder: RunFolder, settings: Settings) -> float | None:

@@ -155,6 +155,7 @@ class Reference:
     @property
     def entry(self) -> Any:
         """The `Method` or `Task` itself."""
+        check_version(self.place, self.version)
         return load(self.place)
 
 
@@ -187,11 +188,11 @@ class Table:
         content = file.read_bytes()
         if len(content) > _LARGEST_FILE:
             raise ValueError(f"`{self.kind}` {path!r} has more than {_LARGEST_FILE} bytes.")
-        version = f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+        version = version_of(content)
         if self.cls is Method:
             found = [
                 Reference(str(name), f"{file}:{attribute}", version, from_plain(space))
-                for attribute, (name, space) in declared_by(str(file)).items()
+                for attribute, (name, space) in declared_by(str(file), version).items()
             ]
         else:
             found = [
@@ -230,14 +231,14 @@ class Table:
         return {point.name: point.value for point in group}
 
 
-def declared_by(path: str) -> dict[str, Any]:
+def declared_by(path: str, version: str) -> dict[str, Any]:
     """Name and space of every method in a file, by its attribute.
 
     Raises:
         Refused: it cannot be loaded, holds none, or leaves the rules as it is loaded.
     """
     seats = seats_here()
-    seats.tell(declare=path)
+    seats.tell(declare=path, version=version)
     found: dict[str, Any] | None = None
     while "exit" not in (heard := seats.hear(PATIENCE)):
         if "refused" in heard:
@@ -276,16 +277,37 @@ def load(place: str) -> Any:
     return getattr(found, name)
 
 
+def check_version(place: str, version: str) -> None:
+    """Read the file of a reference, once in a process, and see that it is the one meant.
+
+    Raises:
+        ValueError: it has changed since the contest began.
+    """
+    path = place.rpartition(":")[0]
+    if path.endswith(".py") and version_of(_content(path)) != version:
+        raise ValueError(f"{path!r} has changed since the contest began: begin it again.")
+
+
+def version_of(content: bytes) -> str:
+    """What tells files of methods and tasks apart."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+@cache
+def _content(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 @cache
 def _file_module(path: str) -> Any:
     name = f"hidim_contest_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
-    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module  # as its dataclasses expect
     try:
-        spec.loader.exec_module(module)
+        # What was hashed, and no compiled copy of something else beside it.
+        exec(compile(_content(path), path, "exec"), vars(module))
     except Exception as error:  # whatever the file does wrong
         del sys.modules[name]
         said = " ".join(str(error).split()) or type(error).__name__

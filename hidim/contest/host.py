@@ -90,6 +90,7 @@ def play(
         model = setting.model()
         job = {
             "place": method.place,
+            "version": method.version,
             "values": dict(values),
             "steps": steps,
             "seed": int(hashlib.sha256(f"method {seed}".encode()).hexdigest()[:8], 16),

@@ -199,6 +199,12 @@ def seed_folder(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return len(new)
 
 
+def with_folder(rows: Iterable[Mapping[str, Any]], folder: str | Path) -> list[dict[str, Any]]:
+    """Rows and those of a folder, which need not be there and counts where both have one."""
+    own = read_folder(folder) if rows_of(folder).folder.is_dir() else []
+    return list({row["name"]: dict(row) for row in (*rows, *own)}.values())
+
+
 def again(
     name: str,
     rows: Iterable[Mapping[str, Any]],

@@ -1,15 +1,16 @@
 """Where does a method sit? In a fresh process that holds the weights and nothing else.
 
-    python -m hidim.contest.seat
+    python -m hidim.contest.seat DESCRIPTOR
 
 starts with torch and the optimizers loaded and forks one process for each run, so nothing outlives
 a run: no class attribute, no cache. A seat shares two arrays with the harness, weights and
 gradients, and asks for every gradient over a pipe; model, batches and held-out data are in the
 harness's process (host.py), which counts. Lines of JSON both ways:
 
-    harness: {"place": ..., "values": ..., ...}   {"loss": 2.3}   {"stop": "OverBudget"}
+    harness: {"place": ..., "version": ..., ...}   {"loss": 2.3}   {"stop": "OverBudget"}
     seat:    {"seated": true}   {"ask": true}   {"done": true}   {"refused": "Idle", "reason": ...}
-             {"ready": true}, {"exit": 0, "seconds": 1.2} from the process that forks
+             {"ready": true}, {"exit": 0, "seconds": 1.2} from the process that forks, over a
+             pipe of its own
 Limits: needs a system with fork, Linux or macOS.
 """
 
@@ -29,7 +30,7 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
-from hidim.contest.entries import Method, Weight, load, methods_in
+from hidim.contest.entries import Method, Weight, check_version, load, methods_in
 from hidim.contest.guard import watch
 from hidim.contest.spaces import plain
 
@@ -38,12 +39,12 @@ class Line:
     """One line at a time over two descriptors, nothing read ahead: a fork inherits it."""
 
     def __init__(self, read: int, write: int) -> None:
-        self._read, self._write = read, write
+        self._read, self.descriptor = read, write
 
     def tell(self, **message: Any) -> None:
         """Send a message; the process ends where nobody is there any more."""
         try:
-            os.write(self._write, json.dumps(message).encode() + b"\n")
+            os.write(self.descriptor, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
             os._exit(1)
 
@@ -105,7 +106,11 @@ def sit(job: dict[str, Any], line: Line) -> None:
         weights.append(Weight(name, kind, parameter))
     line.tell(seated=True)
     linecache.updatecache = lambda *args: []  # torch notes stacks, for which files are read
-    watch(lambda what: line.refuse("ForbiddenAccess", what))
+    try:
+        check_version(job["place"], job["version"])
+    except (ValueError, OSError) as error:
+        line.refuse("Broken", str(error))
+    watch(line.descriptor, job["place"].rpartition(":")[0])
     method: Method = load(job["place"])
     try:
         optimizer = method.build(weights, job["values"], job["steps"])
@@ -156,9 +161,10 @@ def _steps(
             step()
 
 
-def declare(path: str, line: Line) -> None:
+def declare(path: str, version: str, line: Line) -> None:
     """Say which methods a file holds, and what they tune: no other process executes it."""
-    watch(lambda what: line.refuse("ForbiddenAccess", what))
+    check_version(f"{path}:", version)
+    watch(line.descriptor, path)
     try:
         found = methods_in(path)
         told = {attribute: [m.name, plain(m.space)] for attribute, m in found.items()}
@@ -175,6 +181,7 @@ def serve() -> None:
     fork, wait = (getattr(os, name) for name in ("fork", "wait4"))  # asked for by `Seats`
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to answer
     line = Line(os.dup(0), os.dup(1))
+    own = Line(-1, int(sys.argv[1]))  # no method has it: who has left is not a method's to say
     os.dup2(2, 1)  # what a method prints is no message
     os.close(0)
     os.open(os.devnull, os.O_RDONLY)
@@ -183,18 +190,19 @@ def serve() -> None:
     _warm()
     gc.collect()
     gc.freeze()  # or every fork copies the pages that its collector visits
-    line.tell(ready=True)
+    own.tell(ready=True)
     while True:
         job = line.hear()
         if not {"place", "declare"} & job.keys():  # an answer to one who has left
             continue
         child = fork()
         if child == 0:
+            os.close(own.descriptor)
             _limit()
-            sit(job, line) if "place" in job else declare(job["declare"], line)
+            sit(job, line) if "place" in job else declare(job["declare"], job["version"], line)
             os._exit(0)
         _, status, used = wait(child, 0)
-        line.tell(exit=os.waitstatus_to_exitcode(status), seconds=used.ru_utime + used.ru_stime)
+        own.tell(exit=os.waitstatus_to_exitcode(status), seconds=used.ru_utime + used.ru_stime)
 
 
 def _limit() -> None:
@@ -209,6 +217,7 @@ def _limit() -> None:
 
 def _warm() -> None:
     """Load what optimizers load in their first step: afterwards no file may be opened."""
+    import hidim.lab.training.muon  # of the lab this alone, before its name is refused
     import hidim.torch
 
     for kind in (hidim.torch.DANADecaying, hidim.torch.ADANA, torch.optim.AdamW, torch.optim.SGD):

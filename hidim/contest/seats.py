@@ -26,15 +26,19 @@ class Seats:
             raise ValueError("a contest needs Linux or macOS: every run is a forked process.")
         path = os.pathsep.join(filter(None, [*sys.path, os.getcwd()]))
         one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._own, theirs = os.pipe()  # by which the process that forks speaks, and no method
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hidim.contest.seat"],
+            [sys.executable, "-m", "hidim.contest.seat", str(theirs)],
+            pass_fds=(theirs,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
             env=os.environ | one | {"PYTHONPATH": path},
             start_new_session=True,
         )
-        self._buffer = b""
+        os.close(theirs)
+        self._buffers = {stream: b"" for stream in (self._heard_from, self._own)}
+        self._pushed: list[dict[str, Any]] = []
         self.hear(PATIENCE)  # that it is ready
 
     @property
@@ -55,29 +59,41 @@ class Seats:
             Silent: none came in time.
             Broken: the process has died, or says what is no message.
         """
-        stream = self._process.stdout
-        assert stream is not None
+        if self._pushed:
+            return self._pushed.pop()
         until = time.monotonic() + seconds
-        while b"\n" not in self._buffer:
-            ready = select.select([stream], [], [], max(until - time.monotonic(), 0.0))[0]
+        # What a method said comes before the news that it has left.
+        while not (whole := [s for s, held in self._buffers.items() if b"\n" in held]):
+            left = max(until - time.monotonic(), 0.0)
+            ready = select.select(list(self._buffers), [], [], left)[0]
             if not ready:
                 raise Silent(f"no answer in {seconds:g} s")
-            part = os.read(stream.fileno(), 65536)
-            if not part:
-                raise Broken("its process died")
-            self._buffer += part
-        line, _, self._buffer = self._buffer.partition(b"\n")
+            for stream in ready:
+                part = os.read(stream, 65536)
+                if not part:
+                    raise Broken("its process died")
+                self._buffers[stream] += part
+        line, _, self._buffers[whole[0]] = self._buffers[whole[0]].partition(b"\n")
         try:
             heard = json.loads(line)
         except ValueError:
             heard = None
-        if not isinstance(heard, dict):
+        spoken = isinstance(heard, dict) and not (
+            whole[0] != self._own and {"ready", "exit"} & heard.keys()
+        )
+        if not spoken:
             raise Broken("it wrote to the harness's own pipe")
-        return heard
+        found: dict[str, Any] = heard
+        return found
+
+    @property
+    def _heard_from(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
 
     def pushed_back(self, message: dict[str, Any]) -> None:
         """Hear it once more."""
-        self._buffer = json.dumps(message).encode() + b"\n" + self._buffer
+        self._pushed.append(message)
 
     def left(self) -> bool:
         """Whether the one who was refused has left by itself, and another may sit."""
@@ -96,6 +112,7 @@ class Seats:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+        os.close(self._own)
         self._process.wait()
 
 

@@ -116,8 +116,8 @@ def _group_sums(inner: Any, outer: Any, group: dict[str, Any]) -> Tensor:
                 row[_DECAY] = row[_DECAY] + _square(w) * lost**2
         exact = torch.float32 if w.device.type == "mps" else torch.float64
         zero = torch.zeros((), dtype=exact, device=w.device)
-        values = [torch.as_tensor(row.get(i, 0.0), device=w.device).to(exact) for i in range(11)]
-        totals.append((p, torch.stack([value + zero for value in values])))
+        known = {i: torch.as_tensor(x, device=w.device).to(exact) + zero for i, x in row.items()}
+        totals.append((p, torch.stack([known.get(i, zero) for i in range(11)])))
     return over_shards(totals, 11).cpu().double()
 
 

@@ -176,6 +176,126 @@ CHEATS = {
         """,
     ),
     "fails": ("Broken", 'MINE = Method("mine", SPACE, lambda weights, values, steps: 1 / 0)'),
+    "reads the standard library, the text of three tasks": (
+        "ForbiddenAccess",
+        """
+        import os
+        from importlib.machinery import SourceFileLoader
+        class Cheat(Own):
+            def step(self):
+                self.text = SourceFileLoader("os", os.__file__).get_source("os")
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "passes for the import machinery": (
+        "ForbiddenAccess",
+        """
+        class Cheat(Own):
+            def step(self):
+                read = "text = open(torch.__file__).read()"
+                exec(compile(read, "<frozen importlib._bootstrap>", "exec"), {"torch": torch})
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "loads such code": (
+        "ForbiddenAccess",
+        """
+        import marshal
+        class Cheat(Own):
+            def step(self):
+                exec(marshal.loads(marshal.dumps((lambda: 0).__code__)))
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "has its weights in another module": (
+        "ForbiddenAccess",
+        """
+        import os, sys
+        class Cheat(Own):
+            def step(self):
+                sys.path.insert(0, os.path.dirname("PLACE"))
+                import beside
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "silences the guard": (
+        "ForbiddenAccess",
+        """
+        import builtins, os, sys
+        import hidim.contest.guard as guard
+        class Cheat(Own):
+            def step(self):
+                guard._FORBIDDEN = guard._DATA = guard._IMPORTERS = ()
+                guard.watch = guard.text = builtins.repr = lambda *args: ""
+                os.write = os._exit = sys._getframe = lambda *args: None
+                builtins.open(torch.__file__)
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "rewrites the guard": (
+        "ForbiddenAccess",
+        """
+        import gc
+        class Cheat(Own):
+            def step(self):
+                gc.unfreeze()
+                for one in gc.get_objects():
+                    if getattr(one, "__qualname__", "") == "watch.<locals>.hook":
+                        one.__code__ = (lambda *args: None).__code__
+                open(torch.__file__)
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "starts a fresh interpreter": (
+        "ForbiddenAccess",
+        """
+        import multiprocessing
+        class Cheat(Own):
+            def step(self):
+                multiprocessing.util.spawnv_passfds(b"/bin/true", [b"true"], [])
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "keeps what it learned in the name of a folder": (
+        "ForbiddenAccess",
+        """
+        import os
+        class Cheat(Own):
+            def finish(self):
+                os.mkdir("PLACE")
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "keeps what it learned in shared memory": (
+        "Broken",
+        """
+        class Cheat(Own):
+            def finish(self):
+                self.weights[0].parameter.detach().clone().share_memory_()
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "calls the system past Python": (
+        "ForbiddenAccess",
+        """
+        import ctypes
+        class Cheat(Own):
+            def step(self):
+                ctypes.pythonapi.open(b"PLACE", 0)
+        MINE = Method("mine", SPACE, Cheat)
+        """,
+    ),
+    "sets the count back": (
+        "OverBudget",
+        """
+        class Cheat(Own):
+            def step(self, ask):
+                ask()
+                cells = dict(zip(ask.__code__.co_freevars, ask.__closure__))
+                cells["asked"].cell_contents -= 0.5
+        MINE = Method("mine", SPACE, Cheat, asks=True)
+        """,
+    ),
     "differentiates by itself": (
         "Broken",
         """
@@ -192,6 +312,7 @@ CHEATS = {
 def test_a_method_that_cheats_is_refused_by_name(cheat, line, method, tmp_path):
     kind, code = CHEATS[cheat]
     code = code.replace("PLACE", str(tmp_path / "kept"))
+    (tmp_path / "beside.py").write_text("WEIGHTS = [1.0]", encoding="utf-8")
     with pytest.raises(getattr(refusals, kind), match="mine"):
         play(line, method(code), {"lr": 0.1}, **STEP)
 
@@ -212,6 +333,43 @@ def test_a_method_has_no_model_and_no_data_to_look_at(line, method):
     MINE = Method("mine", SPACE, Look)
     """
     assert play(line, method(code), {"lr": 0.01}, **STEP).status == "ok"
+
+
+def test_hooks_seeds_and_rates_of_its_own_process_change_nothing(line, method):
+    """No graph is there to hook, and the harness draws and counts by itself."""
+    code = """
+    import sys
+    class Cheat:
+        def __init__(self, weights, values, steps):
+            self.inner = plain(weights, values, steps)
+            self.param_groups = self.inner.param_groups
+            self.hooked = []
+            for w in weights:
+                w.parameter.register_hook(self.hooked.append)
+                w.parameter.register_post_accumulate_grad_hook(self.hooked.append)
+            torch.manual_seed(99)
+        def step(self):
+            at = sys._getframe(1)
+            while "job" not in at.f_locals:
+                at = at.f_back
+            at.f_locals["job"] |= {"seed": 7, "steps": 1, "values": {"lr": 9.0}}
+            self.inner.step()
+            assert not self.hooked
+    MINE = Method("mine", SPACE, Cheat)
+    """
+    runs = [play(line, method(one), {"lr": 0.1}, **STEP) for one in (PLAIN, code)]
+    assert runs[0].weights == runs[1].weights
+    assert [run.gradients for run in runs] == [20, 20]
+
+
+def test_a_file_that_changes_is_another_method(line, method, tmp_path):
+    """Rows are named by the hash of the file: none is computed with other code."""
+    reference = method(PLAIN)
+    assert play(line, reference, {"lr": 0.1}, **STEP).gradients == 20
+    with open(tmp_path / "mine.py", "a", encoding="utf-8") as file:
+        file.write("# later")
+    with pytest.raises(refusals.Broken, match="has changed since"):
+        play(line, reference, {"lr": 0.1}, **STEP)
 
 
 def test_nothing_of_a_run_is_there_in_the_next(line, method):
@@ -260,28 +418,36 @@ def test_a_method_may_ask_for_itself(line, method):
     assert play(line, method(code), {"lr": 0.05}, **STEP).gradients == 20
 
 
-@pytest.mark.parametrize(
-    ("kind", "act"),
-    [
-        # The next run would start a new process for seats, which takes seconds: so these are last.
-        pytest.param(
-            "Broken", "import os; [os.write(n, b'no') for n in range(3, 9)]", marks=pytest.mark.slow
-        ),
-        ("Silent", "while True: pass"),
-    ],
-)
-def test_a_method_that_hangs_or_speaks_for_the_harness_is_ended(kind, act, line, method):
-    code = f"class Cheat(Own):\n    def step(self):\n        {act}\n"
-    with pytest.raises(getattr(refusals, kind)):
-        play(line, method(code + 'MINE = Method("mine", SPACE, Cheat)'), {"lr": 0.1},
-             steps=20, seed=5, patience=0.3)  # fmt: skip
-
-
 def test_a_file_of_methods_is_never_executed_by_the_harness(method, tmp_path):
-    found = method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
+    method(PLAIN + "\nimport builtins\nbuiltins.was_here = True")
+    (found,) = METHODS.add_file(str(tmp_path / "mine.py"))
+    METHODS.added.clear()
     assert found.space.keys() == {"lr"}
     assert not hasattr(builtins, "was_here")
     text = (tmp_path / "mine.py").read_text(encoding="utf-8")
     (tmp_path / "taken.py").write_text(text.replace('"mine"', '"adamw"'), encoding="utf-8")
     with pytest.raises(ValueError, match="has a built-in one's name"):
         METHODS.add_file(str(tmp_path / "taken.py"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        # The next run would start a new process for seats, which takes seconds: so these are last.
+        *(
+            pytest.param(
+                "Broken",
+                f"import os; [os.write(n, {said!r}) for n in (3, 4, 5, 6, 7, 8) if is_open(n)]",
+                marks=pytest.mark.slow,
+            )
+            for said in (b"no\n", b'{"exit": 0, "seconds": 0}\n')
+        ),
+        ("Silent", "while True: pass"),
+    ],
+)
+def test_a_method_that_hangs_or_speaks_for_the_harness_is_ended(kind, act, line, method):
+    code = "import os\ndef is_open(n):\n    return os.path.exists(f'/proc/self/fd/{n}')\n"
+    code += f"class Cheat(Own):\n    def step(self):\n        {act}\n"
+    with pytest.raises(getattr(refusals, kind)):
+        play(line, method(code + 'MINE = Method("mine", SPACE, Cheat)'), {"lr": 0.1},
+             steps=20, seed=5, patience=0.3)  # fmt: skip

@@ -73,6 +73,56 @@ def test_a_text_that_repeats_itself_is_named_before_training(leaking, small, tmp
     assert kept["overlap"]["windows_found"] == kept["overlap"]["windows"] > 40
 
 
+def test_runs_inside_the_folder_of_the_text_are_no_text(small, text_file, tmp_path, capsys):
+    """Else a run that goes on would read what it wrote itself."""
+    (tmp_path / "story.txt").write_bytes(text_file.read_bytes())
+    run = tmp_path / "tried" / "run"
+    settings = small.replace(data=str(tmp_path), steps=3)
+    train(settings, run)
+    RunFolder(run).result.unlink()
+    assert train(None, run, resume=True).status == "ok"
+    assert "not read: tried/run" in str(load_tokens(settings).facts["notes"])
+    assert load_tokens(settings).fingerprint == load_tokens(small).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [(b"\x1f\x8b\x08\xff", "gunzip"), (b"PK\x03\x04\xff", "unpack"), (b"PAR1\xff", "hub:"),
+     (b"\xff\xfea\0", "utf-16"), (b"%PDF-\xff", "PDF"), (b"caf\xe9", "iconv -t utf-8")],
+)  # fmt: skip
+def test_a_file_that_is_no_text_is_told_what_it_is(start, said, tmp_path):
+    (tmp_path / "given").write_bytes(start)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_text(str(tmp_path / "given"))
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_steps_say_how_often_they_read_the_text(text_file, tmp_path, capsys):
+    """A text has its length, and 20 tokens per parameter do not mind it."""
+    auto = ["--data", str(text_file), "--layers", "1", "--steps", "auto", "--optimizer", "sgd"]
+    for width, many in ((1, False), (6, True)):
+        out = tmp_path / f"run{width}"
+        assert main(["train", "--out", str(out), *auto, "--lr", "1", "--width", str(width)]) == 0
+        (line,) = (one for one in capsys.readouterr().err.splitlines() if "passes" in one)
+        settings, text = RunFolder(out).settings(), RunFolder(out).read_config()["text"]
+        passes = settings.tokens_before(settings.steps) / text["train_tokens"]
+        assert f"{settings.steps} steps are {passes:.2g} passes" in line
+        assert many == (passes > 4) == ("beyond 4" in line)
+    assert main(["report", str(tmp_path)]) == 0
+    assert f"read it {passes:.2g} times" in capsys.readouterr().out
+
+
+def test_a_sweep_says_it_of_its_longest_run_once(text_file, tmp_path, capsys):
+    sweep = ["sweep", "--out", str(tmp_path), "--workers", "1", "--data", str(text_file)]
+    sweep += ["--width", "2", "--batch-size", "16", "--context", "32", "--lr", "1"]
+    for steps, passes in (("2,20", "20 steps are 1.1"), ("40", "40 steps are 2.2")):
+        assert main([*sweep, "--grid", f"steps={steps}"]) == 0
+        told = capsys.readouterr().err
+        assert told.count("passes over") == 1
+        assert passes in told
+        assert ("held-out text" in told) == (steps == "2,20")
+
+
 @pytest.mark.parametrize("change", [str.upper, lambda text: text.replace("\n", "  \r\n")])
 def test_near_copies_are_found_after_normalisation(change):
     text = prose(300)

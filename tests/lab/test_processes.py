@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 from forks import two_processes
@@ -40,21 +41,26 @@ def losses(folder):
     return [row[name] for row in rows[1:] for name in ("train_loss", "validation_loss")]
 
 
+@pytest.fixture
+def few(small):
+    """Six steps, evaluated at four of them: what takes time is that processes meet."""
+    return small.replace(steps=6, evaluation_growth=2.0, validation_tokens=64)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "dana-decaying"])
-def test_two_processes_reproduce_the_losses_of_one(optimizer, small, tmp_path):
-    settings = small.replace(steps=12, optimizer=optimizer, accumulation=2)
+def test_two_processes_reproduce_the_losses_of_one(optimizer, few, tmp_path):
+    settings = few.replace(optimizer=optimizer, accumulation=2)
     train(settings, tmp_path / "one")
     assert together(settings, tmp_path / "two") == [0, 0]
     # The same gradients, summed in another order in float32.
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-5)
 
 
-def test_a_signal_to_one_process_stops_and_saves_all(small, tmp_path):
-    settings = small.replace(steps=12)
-    assert together(settings, tmp_path / "cut", interrupt_at=4) == [0, 0]
+def test_a_signal_to_one_process_stops_and_saves_all(few, tmp_path):
+    assert together(few, tmp_path / "cut", interrupt_at=2) == [0, 0]
     assert not RunFolder(tmp_path / "cut").finished
-    assert together(settings, tmp_path / "cut", resume=True) == [0, 0]
-    assert together(settings, tmp_path / "whole") == [0, 0]
+    assert together(few, tmp_path / "cut", resume=True) == [0, 0]
+    assert together(few, tmp_path / "whole") == [0, 0]
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 
 
@@ -68,22 +74,29 @@ def test_a_batch_that_does_not_divide_is_refused(small, tmp_path):
 
 
 @pytest.fixture
-def clipped(small):
+def clipped(few):
     """Every step is clipped, and no dimension of the LSTM is even."""
-    return small.replace(steps=12, width=7, accumulation=2, clip=0.05)
+    return few.replace(width=7, accumulation=2, clip=0.05)
 
 
-@pytest.mark.parametrize("model", ["lstm", "transformer", "modern"])
-@pytest.mark.parametrize(
-    ("optimizer", "lr"),
-    [("dana-decaying", 1.0), ("adamw", 0.01), pytest.param("sgd", 1.0, marks=pytest.mark.slow)],
+MODELS, OPTIMIZERS = (
+    ("lstm", "transformer", "modern"),
+    {"dana-decaying": 1.0, "adamw": 0.01, "sgd": 1.0},
 )
-def test_a_model_held_in_parts_has_the_losses_of_a_whole_one(
-    model, optimizer, lr, clipped, tmp_path
-):
-    settings = clipped.replace(model=model, optimizer=optimizer, lr=lr)
+FAST = (("lstm", "dana-decaying"), ("transformer", "dana-decaying"), ("modern", "adamw"))
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [
+        pytest.param(*both, marks=[] if both in FAST else pytest.mark.slow)
+        for both in product(MODELS, OPTIMIZERS)
+    ],
+)
+def test_a_model_held_in_parts_has_the_losses_of_a_whole_one(model, optimizer, clipped, tmp_path):
+    settings = clipped.replace(model=model, optimizer=optimizer, lr=OPTIMIZERS[optimizer])
     if model == "modern":  # rotary turns pairs; the tied matrix is one in parts, too
-        settings = settings.replace(width=10, batch_ramp="4:6", parametrization="mup")
+        settings = settings.replace(width=10, batch_ramp="4:3", parametrization="mup")
     train(settings, tmp_path / "one")
     assert together(settings, tmp_path / "parts", parallel="fsdp") == [0, 0]
     # The same gradients, summed in another order in float32; Adam takes a whole step also where a
@@ -96,7 +109,7 @@ def test_a_model_held_in_parts_has_the_losses_of_a_whole_one(
 
 
 def test_parts_are_saved_as_a_whole_and_resume_to_the_bit(clipped, tmp_path):
-    assert together(clipped, tmp_path / "cut", parallel="fsdp", interrupt_at=4) == [0, 0]
+    assert together(clipped, tmp_path / "cut", parallel="fsdp", interrupt_at=2) == [0, 0]
     train(clipped, tmp_path / "one")
     one, cut = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("one", "cut"))
     assert shapes(cut["model"]) == shapes(one["model"])
@@ -118,9 +131,9 @@ def shapes(state):
 def test_a_run_goes_on_in_parts_and_as_a_whole_again(optimizer, lr, clipped, tmp_path):
     settings = clipped.replace(optimizer=optimizer, lr=lr)
     train(settings, tmp_path / "one")
-    train(settings, tmp_path / "there", loggers=[interrupts(4)])
+    train(settings, tmp_path / "there", loggers=[interrupts(2)])
     assert together(settings, tmp_path / "there", parallel="fsdp", resume=True) == [0, 0]
-    assert together(settings, tmp_path / "back", parallel="fsdp", interrupt_at=4) == [0, 0]
+    assert together(settings, tmp_path / "back", parallel="fsdp", interrupt_at=2) == [0, 0]
     train(settings, tmp_path / "back", resume=True)
     for name in ("there", "back"):
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), rel=2e-6)

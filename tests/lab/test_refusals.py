@@ -8,6 +8,7 @@ import os
 import pytest
 
 from hidim.lab import RunFolder, Settings, train
+from hidim.lab.sweeps.sweep import Sweep
 from hidim.lab.text.sources import read_text
 from hidim.lab.training.store import Busy, load_checkpoint
 from hidim.support import files
@@ -186,3 +187,14 @@ def test_a_folder_of_other_files_or_other_encodings(small, tmp_path):
     refused(r"hub:.* --max-mb", small.replace(data=str(tmp_path)), tmp_path / "r")
     (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
     refused(r"latin\.txt' is not UTF-8", small.replace(data=str(tmp_path)), tmp_path / "r")
+
+
+def test_a_plan_of_a_later_version_is_named(small, tmp_path):
+    sweep = Sweep(tmp_path)
+    sweep.add([small])
+    plan = sweep.plan.read_text(encoding="utf-8")
+    sweep.plan.write_text(plan.replace('"seed"', '"novel": 1, "seed"'), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"sweep\.json' is damaged, or of a later version: .*'novel'"
+    ):
+        sweep.settings()

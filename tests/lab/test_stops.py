@@ -15,7 +15,9 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, train
 from hidim.lab.sweeps.sweep import Sweep, expand
+from hidim.lab.training.locks import take
 from hidim.lab.training.signals import STOPPING
+from hidim.lab.training.store import Busy, load_checkpoint
 
 
 def losses(folder):
@@ -125,6 +127,41 @@ def test_resuming_nothing_trains_nothing(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("asked", ["exp/rnu", "epx/run", "./exp/../exp/Run", "exp/run/", "exp"])
+def test_a_slip_in_the_folder_trains_nothing_and_is_told_what_is_near(
+    asked, small, tmp_path, monkeypatch, capsys
+):
+    """With settings beside it, too, where these are of the run that was meant."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder("exp/run")
+    with folder.claim():
+        folder.write_config({"settings": small.to_dict(), "text": {}})
+    if asked == "exp/run/":
+        assert main(["train", "--out", asked, "--resume", "--steps", "3"]) == 2  # of other steps
+        assert "`steps` is 3" in capsys.readouterr().err
+        return
+    of_the_run = ["--steps", str(small.steps), "--data", small.data]
+    for flags in [[], of_the_run] if asked != "exp" else [[]]:
+        assert main(["train", "--out", asked, "--resume", *flags]) == 2
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        assert ("run' holds one" in error) == (asked != "exp")
+        assert "--resume or-begin" in error
+        assert len(list(tmp_path.rglob("*"))) == 4  # exp, run, its config and its lock
+
+
+def test_one_command_begins_and_goes_on(small, tmp_path, capsys):
+    flags = ["--width", "4", "--context", "8", "--batch-size", "8", "--steps", "4", "--lr", "1"]
+    run = ["train", "--out", str(tmp_path / "run"), "--data", small.data, *flags]
+    for word in (["or-begin"], []):  # [] beside a run of nearly that name and other settings, too
+        for said in ("a new one begins", ""):
+            assert main([*run, "--resume", *word]) == 0
+            assert said in capsys.readouterr().err
+            RunFolder(tmp_path / "run").result.unlink()
+        (tmp_path / "run").rename(tmp_path / f"run{len(run)}")
+        run += ["--seed", "1"]
+
+
 def test_a_refused_run_leaves_the_folder_free(small, tmp_path):
     with pytest.raises(ValueError, match="neither a file"):
         train(small.replace(data="/no/such/file"), tmp_path / "run")
@@ -194,6 +231,60 @@ def test_a_limit_on_file_sizes_names_the_file(size, small, tmp_path):
 
     assert os.waitpid(fork(limited), 0)[1] == 0
     assert train(small, run, resume=True).status == "ok"
+
+
+@pytest.mark.parametrize("lost", ["full", "left"])
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_reader_that_left_ends_no_training(lost, command, small, tmp_path):
+    """Its rows are in the folder: `| head`, and a log on a full disk, lose a view alone."""
+    if lost == "full" and not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+
+    def unseen():
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(os.open("/dev/full", os.O_WRONLY) if lost == "full" else writer, 1)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        flags = f"--width 4 --context 8 --batch-size 4 --steps 4 --lr 1 --data {small.data}"
+        more = ["--workers", "1", "--grid", "seed=0,1"] if command == "sweep" else []
+        assert main([command, "--out", str(tmp_path / "it"), *flags.split(), *more]) == 0
+
+    assert os.waitpid(fork(unseen), 0)[1] == 0
+    assert len(list((tmp_path / "it").rglob("result.json"))) == (2 if command == "sweep" else 1)
+
+
+def test_what_a_logger_raises_costs_no_step(small, tmp_path):
+    def full(row):
+        if row["step"] == 20:
+            raise OSError(28, "No space left on device", "events")
+
+    with pytest.raises(OSError, match="events"):
+        train(small, tmp_path / "run", loggers=[full])
+    rows = RunFolder(tmp_path / "run").rows()
+    train(None, tmp_path / "run", resume=True)
+    train(small, tmp_path / "whole")
+    assert [row["step"] for row in rows][-1] == 20
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 40
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_lock_that_was_cleared_away_is_held_again_or_known_to_be_lost(small, tmp_path):
+    """As by what removes old files from scratch disks."""
+    folder = RunFolder(tmp_path / "run")
+    lock = folder.path / "lock"
+
+    def remove(row):
+        if row["step"] == 2:
+            lock.unlink()
+
+    train(small.replace(steps=4), folder.path, save_seconds=0.0, loggers=[remove])
+    assert lock.exists()
+    with folder.claim():
+        lock.unlink()
+        other = take(lock, wait=False)
+        with pytest.raises(Busy, match="was removed, and another process"):
+            folder.keep()
+        other.release()
 
 
 def test_a_disk_that_is_full_is_a_failed_run_of_a_sweep(small, tmp_path, monkeypatch):

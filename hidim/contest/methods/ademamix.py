@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from hidim.contest.entries import Method, Weight
+from hidim.contest.methods.lists import Adaptive
 from hidim.contest.spaces import Log
 
 
@@ -29,7 +30,7 @@ def slow_beta(k: int, steps: int, first: float, last: float) -> float:
     return min(math.exp(start * end / ((1 - share) * end + share * start)), last)
 
 
-class AdEMAMix:
+class AdEMAMix(Adaptive):
     """The rule on lists of tensors.
 
     Args:
@@ -49,35 +50,23 @@ class AdEMAMix:
         weight_decay: float,
         eps: float = 1e-8,
     ) -> None:
-        self.param_groups = [{"params": list(parameters), "lr": lr}]
-        self._weights = list(parameters)
-        self._fast, self._slow, self._squares = (
-            [torch.zeros_like(p.detach()) for p in parameters] for _ in range(3)
-        )
+        super().__init__(parameters, lr=lr, beta_2=betas[1], eps=eps)
+        self._fast, self._slow = self.zeros(), self.zeros()
         self._steps, self._betas, self._alpha = steps, betas, alpha
-        self._decay, self._eps, self._k = weight_decay, eps, 0
+        self._decay = weight_decay
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """One update."""
-        self._k += 1
-        lr = float(self.param_groups[0]["lr"])  # type: ignore[arg-type]
-        beta_1, beta_2, last = self._betas
-        beta_3 = slow_beta(self._k, self._steps, beta_1, last)
-        grads = [p.grad for p in self._weights]
+    def update(self, lr: float, grads: list[Any], scale: list[Any]) -> None:
+        """By both averages."""
+        beta_1, _, last = self._betas
+        beta_3 = slow_beta(self.k, self._steps, beta_1, last)
         torch._foreach_lerp_(self._fast, grads, 1 - beta_1)
         torch._foreach_lerp_(self._slow, grads, 1 - beta_3)
-        torch._foreach_mul_(self._squares, beta_2)
-        torch._foreach_addcmul_(self._squares, grads, grads, value=1 - beta_2)
-        scale = list(torch._foreach_div(self._squares, 1 - beta_2**self._k))
-        torch._foreach_sqrt_(scale)
-        torch._foreach_add_(scale, self._eps)
-        update = list(torch._foreach_div(self._fast, 1 - beta_1**self._k))
-        alpha = self._alpha * min(self._k / self._steps, 1.0)
+        update = list(torch._foreach_div(self._fast, 1 - beta_1**self.k))
+        alpha = self._alpha * min(self.k / self._steps, 1.0)
         torch._foreach_add_(update, self._slow, alpha=alpha)
         torch._foreach_div_(update, scale)
-        torch._foreach_mul_(self._weights, 1 - lr * self._decay)
-        torch._foreach_add_(self._weights, update, alpha=-lr)
+        torch._foreach_mul_(self.weights, 1 - lr * self._decay)
+        torch._foreach_add_(self.weights, update, alpha=-lr)
 
 
 def _ademamix(weights: Sequence[Weight], values: Mapping[str, Any], steps: int) -> Any:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from hidim.contest.entries import Method, Weight
+from hidim.contest.methods.lists import Adaptive
 from hidim.contest.spaces import Log
 
 
-class ScheduleFreeAdamW:
+class ScheduleFreeAdamW(Adaptive):
     """The rule on lists of tensors.
 
     Args:
@@ -35,39 +36,26 @@ class ScheduleFreeAdamW:
         weight_decay: float,
         eps: float = 1e-8,
     ) -> None:
-        self.param_groups = [{"params": list(parameters), "lr": lr}]
-        self._y = list(parameters)
+        super().__init__(parameters, lr=lr, beta_2=beta_2, eps=eps)
         self._z = [p.detach().clone() for p in parameters]
-        self._squares = [torch.zeros_like(p) for p in self._z]
-        self._beta, self._beta_2 = beta, beta_2
-        self._decay, self._eps = weight_decay, eps
-        self._k, self._largest, self._sum = 0, 0.0, 0.0
+        self._beta, self._decay = beta, weight_decay
+        self._largest, self._sum = 0.0, 0.0
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """One update."""
-        self._k += 1
-        lr = float(self.param_groups[0]["lr"])  # type: ignore[arg-type]
+    def update(self, lr: float, grads: list[Any], scale: list[Any]) -> None:
+        """y moves as x and z do, without x being kept."""
         self._largest = max(lr, self._largest)
         self._sum += self._largest**2
         share = self._largest**2 / self._sum
-        grads = [p.grad for p in self._y]
-        torch._foreach_mul_(self._squares, self._beta_2)
-        torch._foreach_addcmul_(self._squares, grads, grads, value=1 - self._beta_2)
-        scale = list(torch._foreach_div(self._squares, 1 - self._beta_2**self._k))
-        torch._foreach_sqrt_(scale)
-        torch._foreach_add_(scale, self._eps)
         update = list(torch._foreach_div(grads, scale))
-        torch._foreach_add_(update, self._y, alpha=self._decay)
-        # y moves as x and z do, without x being kept.
-        torch._foreach_lerp_(self._y, self._z, share)
-        torch._foreach_add_(self._y, update, alpha=lr * (self._beta * (1 - share) - 1))
+        torch._foreach_add_(update, self.weights, alpha=self._decay)
+        torch._foreach_lerp_(self.weights, self._z, share)
+        torch._foreach_add_(self.weights, update, alpha=lr * (self._beta * (1 - share) - 1))
         torch._foreach_add_(self._z, update, alpha=-lr)
 
     @torch.no_grad()
     def finish(self) -> None:
         """Put the average x in the weights."""
-        torch._foreach_lerp_(self._y, self._z, 1 - 1 / self._beta)
+        torch._foreach_lerp_(self.weights, self._z, 1 - 1 / self._beta)
 
 
 def _schedule_free(weights: Sequence[Weight], values: Mapping[str, Any], steps: int) -> Any:

@@ -10,6 +10,7 @@ measured; every one comes with its interval over seeds.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -134,13 +135,15 @@ def _saved(
 
 
 def _texts(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
-    """What the runs know of their texts, each text and vocabulary once."""
+    """What the runs know of their texts, each text and vocabulary once, and its most passes."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
-        text = run.text
+        text, s = run.text, run.settings
         if "overlap" in text:
-            row = {"data": run.settings.data, "tokens": run.settings.tokens}
-            found.setdefault(f"{run.settings.data} {text['fingerprint']}", {**row, **text})
+            row = {"data": s.data, "tokens": s.tokens, "passes": 0.0, **text}
+            row = found.setdefault(f"{s.data} {text['fingerprint']}", row)
+            passes = s.tokens_before(s.steps) / (text.get("train_tokens") or math.inf)
+            row["passes"] = max(row["passes"], passes)
     return list(found.values())
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hidim.lab.sweeps.sweep import Outcome, Stage, Sweep, attempt, work
+from hidim.lab.sweeps.sweep import Outcome, Stage, Sweep, attempt, left_to_train, work
 from hidim.lab.training.result import Result
 from hidim.lab.training.signals import passing_on
 from hidim.support.executors import submitting
@@ -195,16 +195,7 @@ def train_with(
         done, wanted = len(sweep.finished()), len(sweep.settings())
         return f"{done} of {wanted} runs are finished, the others go on from their checkpoints"
 
-    while True:
-        pending = [n for n in sweep.settings() if n not in outcome.failed]
-        pending = [name for name in pending if not sweep.folder(name).finished]
-        if not pending:
-            if stage is None or outcome.failed:
-                return outcome
-            # Another worker may have added the same runs a moment ago: only the list tells.
-            if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
-                return outcome
-            continue
+    while pending := left_to_train(sweep, outcome, stage):
         path = str(sweep.path.resolve())  # workers may stand in another folder
         found = run_tasks(
             _train,
@@ -222,6 +213,7 @@ def train_with(
                 outcome.trained.append(name)
         if all(answer is None for answer in found.values()):
             time.sleep(1.0)  # others train them
+    return outcome
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,13 @@ class Sweep:
 
     def settings(self) -> dict[str, Settings]:
         """Name and settings of every run, in the order they were added."""
-        return {name: Settings.from_dict(values) for name, values in self._plan()["runs"].items()}
+        plan = self._plan()
+        try:
+            return {name: Settings.from_dict(values) for name, values in plan["runs"].items()}
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{str(self.plan)!r} is damaged, or of a later version: {error}"
+            ) from None
 
     @property
     def preset(self) -> str | None:
@@ -203,21 +209,9 @@ def work(
     """
     outcome = Outcome()
     texts: dict[str, Tokens] = {}
-    while True:
-        pending = [
-            (name, settings)
-            for name, settings in sweep.settings().items()
-            if name not in outcome.failed and not sweep.folder(name).finished
-        ]
-        if not pending:
-            if stage is None or outcome.failed:
-                return outcome
-            # Another worker may have added the same runs a moment ago: only the list tells.
-            if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
-                return outcome
-            continue
+    while pending := left_to_train(sweep, outcome, stage):
         claimed = False
-        for name, settings in pending:
+        for name, settings in pending.items():
             if sweep.folder(name).finished:
                 continue
             found = attempt(sweep, name, settings, texts=texts, save_seconds=save_seconds)
@@ -236,6 +230,26 @@ def work(
             return outcome
         if not claimed:
             time.sleep(1.0)
+    return outcome
+
+
+def left_to_train(sweep: Sweep, outcome: Outcome, stage: Stage | None) -> dict[str, Settings]:
+    """The runs that are neither finished nor failed; where there is none, the stage is asked.
+
+    Returns:
+        Settings by name; none when nothing is left and nothing more is wanted.
+    """
+    while True:
+        pending = {
+            name: settings
+            for name, settings in sweep.settings().items()
+            if name not in outcome.failed and not sweep.folder(name).finished
+        }
+        if pending or stage is None or outcome.failed:
+            return pending
+        # Another worker may have added the same runs a moment ago: only the list tells.
+        if not sweep.add(stage(sweep)) and len(sweep.finished()) == len(sweep.settings()):
+            return {}
 
 
 def attempt(

@@ -27,6 +27,7 @@ from hidim.lab.text.tokens import Tokens
 
 _WIDEST = 0.25  # nats: a half-width beyond which no loss is worth measuring
 _WIDE = 0.05  # beyond which one is told
+MANY_PASSES = 4.0  # over a text, beyond which repeats teach ever less (arXiv 2305.16264)
 _MUCH = 0.15  # of the text held out, where 5 % is meant
 
 
@@ -81,7 +82,8 @@ def check_enough(tokens: Tokens, source: str) -> None:
         raise ValueError(
             f"`data` {source!r} repeats one and the same token: there is nothing to learn."
         )
-    half = half_width(tokens)
+    half = tokens.facts.get("half_width", None)
+    half = half_width(tokens) if half is None else half
     if half > _WIDEST:
         held, every = len(tokens.validation), len(tokens.validation) + len(tokens.train)
         more = math.ceil((half / _WIDEST) ** 2)
@@ -112,6 +114,30 @@ def lines_of(facts: Mapping[str, Any], *, evaluated: int) -> list[str]:
             f"± {half:.2g} nats: smaller differences may be this text's alone"
         )
     return told
+
+
+def line_of_passes(trained: int, tokens: int, *, steps: int) -> str:
+    """How often a run reads its text, and whether that is too often.
+
+    Args:
+        trained: tokens that the run trains on.
+        tokens: of the training part.
+        steps: of the run.
+
+    >>> line_of_passes(204_800, 1_000_000, steps=100)
+    '100 steps are 0.2 passes over the 1,000,000 tokens of the training part'
+    """
+    passes = trained / tokens
+    shown = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
+    verb = "step is" if steps == 1 else "steps are"
+    what = "pass" if shown == "1" else "passes"
+    line = f"{steps:,} {verb} {shown} {what} over the {tokens:,} tokens of the training"
+    if passes <= MANY_PASSES:
+        return f"{line} part"
+    return (
+        f"{line} part: beyond {MANY_PASSES:.0f} repeats teach ever less than new text "
+        "(arXiv 2305.16264). Give more text, or fewer steps"
+    )
 
 
 def bits_per_byte(text: Mapping[str, Any], kind: str) -> float | None:

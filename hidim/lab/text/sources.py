@@ -29,6 +29,14 @@ _ROWS = ".jsonl"
 # Of the standard library: not its tests, whose presence depends on who packaged Python, and
 # neither the tables of encodings nor bundled wheels, which nobody wrote.
 _NO_LIBRARY = {"test", "tests", "idle_test", "encodings", "site-packages", "dist-packages"}
+_NO_TEXT = {
+    b"\x1f\x8b": "is compressed (gzip): unpack it (gunzip), or take it out",
+    b"PK\x03\x04": "is an archive or a workbook (zip): unpack it or save it as text",
+    b"PAR1": "is a Parquet table: its column `text` is read by hub:{folder} --max-mb N",
+    b"\xff\xfe": "is UTF-16. Convert it (iconv -f utf-16 -t utf-8), or take it out",
+    b"\xfe\xff": "is UTF-16. Convert it (iconv -f utf-16 -t utf-8), or take it out",
+    b"%PDF": "is a PDF: save it as text",
+}  # by the first bytes of a file
 Documents = Iterator[tuple[str, str]]  # text and file of each
 _LICENCES = {
     "stdlib": "the Python standard library's own source, PSF licence",
@@ -150,7 +158,9 @@ def _local(path: Path, notes: list[str]) -> Documents:
                          f"--data hub:{path.parent}, or a folder with it")  # fmt: skip
         yield _utf8(path), str(path)
     elif path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        files, runs = _files(path)
+        if runs:
+            notes.append(f"of {str(path)!r} the folders of runs are not read: {', '.join(runs)}")
         read = [file for file in files if file.suffix.lower() in (*_TEXT_SUFFIXES, _ROWS)]
         if files and not read:
             known = ", ".join((*_TEXT_SUFFIXES, _ROWS))
@@ -170,6 +180,16 @@ def _local(path: Path, notes: list[str]) -> Documents:
             f"`data` {str(path)!r} is neither a file nor a folder. Other sources: stdlib, "
             "package:NAME, hub:NAME[:CONFIG[:SPLIT]], - for standard input."
         )
+
+
+def _files(path: Path) -> tuple[list[Path], list[str]]:
+    """The files below a folder, and the folders of runs and sweeps in it, which are no text."""
+    found = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    marks = [file.parent for file in found if file.name in ("config.json", "sweep.json")]
+    runs = {folder for folder in marks if (folder / "lock").exists()}
+    top = sorted(run for run in runs if not runs & set(run.parents))
+    shown = [str(run.relative_to(path)) for run in top[:3]] + ["..."] * (len(top) > 3)
+    return [file for file in found if not runs & set(file.parents)], shown
 
 
 def _rows(path: Path) -> Iterator[str]:
@@ -194,9 +214,11 @@ def _utf8(path: Path) -> str:
         # Without the mark that some editors put in front, which nobody wrote.
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(
-            f"`data` {str(path)!r} is not UTF-8 text. Convert it (iconv -t utf-8), or take it out."
-        ) from None
+        with open(path, "rb") as file:
+            start = file.read(4)
+        what = next((told for mark, told in _NO_TEXT.items() if start.startswith(mark)), None)
+        what = what or "is not UTF-8 text. Convert it (iconv -t utf-8), or take it out"
+        raise ValueError(f"`data` {str(path)!r} {what.format(folder=path.parent)}.") from None
 
 
 def _hub(name: str, limit: float | None) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from hidim.lab.text.facts import check_enough, facts_of, lines_of
+from hidim.lab.text.facts import check_enough, facts_of, line_of_passes, lines_of
 from hidim.lab.text.kept import load_npz, save_npz
 from hidim.lab.text.sources import read_text
 from hidim.lab.text.streams import is_stream
@@ -111,7 +111,8 @@ def train(
         progress: show a bar; None means on a terminal.
         loggers: called with every new row of the metrics.
         tell: called before a new run trains, with a line each on what its text is worth: the
-            overlap of the held-out part with the training part, and what is not as asked.
+            overlap of the held-out part with the training part, what is not as asked, and how many
+            passes over the text its steps are.
         peak_flops: of the device, per second, or "measure": rows with an evaluation then say which
             share of it the model's flops are.
 
@@ -176,10 +177,17 @@ def train_or_read(
                 told = {**text.facts, "validation_tokens": len(text.validation)}
                 for line in lines_of(told, evaluated=settings.validation_tokens):
                     tell(line)
+                tell(passes_of(settings, text))
             if tell is not None and group.first and (peak := run.watch.peak_flops):
                 tell(f"flops used are shares of {peak / 1e9:,.4g} GFlop/s, {_peak(peak_flops)}.")
             result = run.go(save_seconds=save_seconds, progress=progress, loggers=loggers)
             return result, True
+
+
+def passes_of(settings: Settings, text: Tokens) -> str:
+    """How often a run reads its text, in words."""
+    trained = settings.tokens_before(settings.steps)
+    return line_of_passes(trained, len(text.train), steps=settings.steps)
 
 
 def _peak(wanted: float | str | None) -> str:

@@ -7,6 +7,7 @@ A mark on the disk in its place would outlive a kill, so a file system without l
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,16 @@ def take(path: Path, *, wait: bool) -> Any | None:
             raise OSError(errno.ENOSYS, "its file system has no locks") from None
         raise
     return lock
+
+
+def holds(lock: Any) -> bool:
+    """Whether the file that is held is still the one that others would ask for."""
+    try:
+        mine = os.fstat(lock._context.lock_file_fd)
+    except (OSError, TypeError, AttributeError):  # not said: the lock itself is trusted
+        return True
+    try:
+        now = os.stat(lock.lock_file)
+    except FileNotFoundError:
+        return False
+    return (mine.st_ino, mine.st_dev) == (now.st_ino, now.st_dev)

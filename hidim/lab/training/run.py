@@ -176,6 +176,7 @@ class TrainingRun:
 
         def write() -> None:
             if metrics is not None:
+                self.folder.keep()
                 metrics.sync()
                 save_checkpoint(self.folder.checkpoint, state)
 
@@ -293,7 +294,9 @@ class TrainingRun:
         return torch.from_numpy(windows).to(self.device, non_blocking=True)
 
     def _loss(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+        if not self.amp:
+            return next_token_loss(network, windows)
+        with torch.autocast(self.device.type, torch.bfloat16):
             return next_token_loss(network, windows)
 
     def _record(self, metrics: Metrics | None, loggers: Sequence[Logger]) -> str:
@@ -318,11 +321,20 @@ class TrainingRun:
         # A row without an evaluation knows that of the last one.
         self.last = {"validation_loss": self.last.get("validation_loss"), **row}
         if metrics is not None and metrics.append(row):
-            for logger in loggers:
-                logger(row)
+            self._log(row, metrics, loggers)
         status = self._status()
         self.clock = time.perf_counter()
         return status
+
+    def _log(self, row: dict[str, Any], metrics: Metrics, loggers: Sequence[Logger]) -> None:
+        """Tell whoever logs; what they raise costs no step."""
+        try:
+            for logger in loggers:
+                logger(row)
+        except Exception:
+            if self.group.size == 1:  # of several processes the others know nothing of it
+                self._save(metrics)
+            raise
 
     def _status(self) -> str:
         """Whether the last row says that the run is lost: "diverged" or "ok" in every process."""

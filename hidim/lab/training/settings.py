@@ -10,7 +10,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hidim.algorithms.schedules import WSD, Constant, Cosine, RiskMatched, Schedule, Warmup
@@ -244,7 +246,8 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, in the order above."""
-        return {**dataclasses.asdict(self), "options": dict(sorted(self.options.items()))}
+        plain = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return {**plain, "options": deepcopy(dict(sorted(self.options.items())))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
@@ -265,12 +268,12 @@ class Settings:
             kept |= dict.fromkeys(CHOICES)
         return Settings.from_dict({**kept, **changes})
 
-    @property
+    @cached_property  # plans of hundreds of runs ask for it again and again
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that tell settings apart."""
         return _digest(_as_before(self.to_dict()))
 
-    @property
+    @cached_property
     def text_fingerprint(self) -> str:
         """Eight hexadecimal digits that tell apart what is read and how it is tokenized."""
         names = ("data", "max_mb", "tokens", *_LATER_TEXT)

@@ -27,7 +27,7 @@ from typing import Any
 
 from hidim.curve import Curve
 from hidim.lab.training.curves import run_curve
-from hidim.lab.training.locks import take
+from hidim.lab.training.locks import holds, take
 from hidim.lab.training.settings import Settings
 from hidim.support.files import write_text, write_with
 from hidim.support.json import plain
@@ -56,6 +56,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.text = self.path / "text.npz"
+        self._lock: Any = None  # while it is claimed
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -94,11 +95,30 @@ class RunFolder:
             ) from None
         if lock is None:
             raise Busy(f"{str(self.path)!r} is being trained by another process.")
+        self._lock = lock
         try:
             self._drop_half_written()
             yield
         finally:
-            lock.release()
+            self._lock.release()
+
+    def keep(self) -> None:
+        """See that the folder is still held alone, before anything in it is replaced.
+
+        A lock file that somebody removed, such as what clears old files from scratch disks, holds
+        no one back: it is made and held again, unless another process was faster.
+
+        Raises:
+            Busy: one was.
+        """
+        if self._lock is not None and not holds(self._lock):
+            again = take(self.path / "lock", wait=False)
+            if again is None:
+                raise Busy(
+                    f"the lock of {str(self.path)!r} was removed, and another process trains the "
+                    "run now: nothing more is written here."
+                )
+            self._lock = again
 
     def _drop_half_written(self) -> None:
         """Remove the temporary files of saves that a kill cut short; nobody else writes here."""

@@ -55,6 +55,7 @@ class Watch:
         self.clipped: Any = 0  # steps since the last row whose gradient was, on the device
         self.steps = 0  # since the last row
         self._moved: Any = None  # share of the weights that the last step changed
+        self._shares = True  # whether the optimizer may have a momentum term beside another
 
     def clip(self, wanted: bool) -> None:
         """Clip the gradient, and keep the norm that it had if a row will want it."""
@@ -92,7 +93,8 @@ class Watch:
         found: dict[str, float] = {}
         if self._moved is not None:
             found["update_to_weight"] = float(self._moved)
-            share = monitor(self.optimizer).get("momentum_share")
+            share = monitor(self.optimizer).get("momentum_share") if self._shares else None
+            self._shares = share is not None  # whoever has none after a step never has
             found |= {} if share is None else {"momentum_share": share}
         if flops_per_second is not None:
             found["flops_per_second"] = flops_per_second
