@@ -284,7 +284,7 @@ class _Control:
 
 
 def _rough(rtol: float) -> Resolution:
-    return Resolution(min(8000.0 * rtol, 1e-3), 7, _CRUDE_STEPS, 8, shortest_block=_CRUDE_BLOCK)
+    return Resolution(min(30000.0 * rtol, 1e-3), 7, _CRUDE_STEPS, 8, shortest_block=_CRUDE_BLOCK)
 
 
 def _beside(rtol: float) -> Resolution:
@@ -295,5 +295,5 @@ def _fine(rtol: float, tightness: int) -> Resolution:
     tolerance = max(rtol * 30.0**-tightness, 1e-14)
     # Where nodes are fewer, blocks that ring never get longer than what the nodes can tell.
     return Resolution(
-        tolerance, stages=10 + 2 * min(tightness, 1), nodes_per_octave=12 + 4 * tightness
+        tolerance, stages=11 + 2 * min(tightness, 1), nodes_per_octave=12 + 4 * tightness
     )

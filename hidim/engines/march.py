@@ -39,6 +39,7 @@ SHORTEST_BLOCK = 128
 FEW_MODES = 300
 # Share taken of the length of a block that would just meet the error allowed.
 _SAFETY = 0.9
+_UNKNOWN = 100.0
 # Single steps behind a breakpoint: so many, or fewer of a short stretch.
 _BEHIND_EDGE = 96
 # Numbers that a stretch of single steps may hold at once.
@@ -308,8 +309,9 @@ class Walk:
         Equations II, IV.8), which expects the last change again; no more of it than time grows by.
         """
         change = fitting / self.fitting
-        self.fitting = fitting
-        if not math.isfinite(change):  # the first block of a stretch, or one without any error
+        # Of a block that nothing was seen to be wrong with, it is not known how long it could be.
+        self.fitting = fitting if fitting < _UNKNOWN * length else math.nan
+        if not math.isfinite(change):  # the first of a stretch, or behind such a block
             change = 1.0
         change = min(max(change, 0.5), 1.0 + length / max(self.time, length))
         return min(max(_SAFETY * change * fitting, 0.5 * length), 4.0 * length)
