@@ -100,6 +100,26 @@ def test_a_law_of_another_model_is_told_and_its_band_widened(
         so_far(law, bits.until(12_000), whole)
 
 
+@pytest.mark.parametrize("share", [0.15, 0.3])
+@pytest.mark.parametrize("how", ["at once", "ever more"])
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_run_that_diverges_early_is_stopped_and_is_of_no_other_unit(
+    share: float, how: str, every: int, law: FittedLaw, synthetic: Make
+) -> None:
+    """Most rows lie far above the law, as in another unit; the first do not."""
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    log = whole.until(16_000)
+    since = share * log.steps[-1]
+    risen = np.clip(1 + (log.steps - since) / since, 1, 4)
+    factor = risen if how == "ever more" else np.where(log.steps > since, 1.6, 1.0)
+    rows = slice(None, None, every)
+    log = Run(log.steps[rows], log.lr[rows], (factor * log.measured())[rows], log.rate.warmup_steps)
+    found = so_far(law, log, whole)
+    assert (found.verdict, found.state, found.law_fits) == ("stop", "above", True), found.reasons
+    assert found.since == pytest.approx(since, abs=1000)
+    assert "diverged" in found.reasons[-1]
+
+
 @pytest.mark.parametrize(("name", "last"), [("cosine", 14_000), ("stage", 9500)])
 def test_a_law_of_another_response_is_told_and_its_band_holds_the_end(
     name: str, last: float, answering: list[FittedLaw], synthetic: Make

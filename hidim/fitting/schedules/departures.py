@@ -16,6 +16,7 @@ from hidim.fitting.schedules.law import FittedLaw
 
 _BINS = 40
 OUT = 3  # stretches outside in a row that make a departure
+ALIKE = 1.35  # a factor on the loss beyond which a law is of no such model
 _LENGTH = 1.0  # of correlation, in log steps
 _OTHER_RATE = 2.0  # by which it falls, in log, from a rate to none
 RUN_TO_RUN = 1e-3  # by which two runs of one configuration differ, a fraction
@@ -82,6 +83,19 @@ def state_of(outside: np.ndarray, shift: np.ndarray) -> tuple[str, int | None]:
     if count < min(OUT, len(outside)):
         return "inside", None
     return ("above" if shift[-1] > 0 else "below"), len(outside) - count
+
+
+def diverged_from(shift: np.ndarray, loss: np.ndarray, begin: float, other: bool) -> int | None:
+    """First of the last stretches that lie beyond any law of the model, where the first rows do
+    not; None where there is none.
+
+    Where the run is outside its band from the first row on, the law may be that of an `other`
+    model: its own loss must have risen as far, too.
+    """
+    near = np.flatnonzero(shift <= np.log(ALIKE))
+    if begin > np.log(ALIKE) or not len(near) or near[-1] == len(shift) - 1:
+        return None
+    return None if other and loss[-1] < ALIKE * np.min(loss) else int(near[-1]) + 1
 
 
 def first_row(steps: np.ndarray, seen: np.ndarray, stretch: int) -> int:

@@ -22,11 +22,13 @@ import numpy as np
 
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
+    ALIKE,
     OUT,
     RUN_TO_RUN,
     Ahead,
     as_run,
     conditioned,
+    diverged_from,
     first_row,
     other_rates,
     rate_at,
@@ -44,7 +46,6 @@ from hidim.support.results import Saved
 _FEWEST = 8  # rows that a run must have beyond the burn-in
 _SURE = 2.58  # standard deviations outside which a stretch has left its band
 _FUTURE = 60
-_ALIKE = 1.35  # a factor on the loss beyond which a law is of no such model
 _BITS = (1 / np.log(2), np.log(2))  # one unit over the other
 
 
@@ -145,8 +146,13 @@ def so_far(
     wide = max(float(ndtri((1 + level) / 2)), _SURE)
     outside = np.abs(shift) > wide * np.hypot(spread, error)
     state, first = state_of(outside, shift)
-    _refuse_unit(shift)
-    if first is not None and first < OUT:
+    begin = float(np.median(residual[calm][: max(OUT, np.count_nonzero(calm) // 10)]))
+    _refuse_unit(shift, begin)
+    by_law = law.predict(rate, seen)
+    gone = diverged_from(shift, np.exp(shift) * by_law, begin, first == 0)
+    if gone is not None:
+        state, first = "above", first or gone
+    elif first is not None and first < OUT:
         first = 0  # so few rows before it tell nothing
 
     ahead = np.unique(np.append(np.geomspace(last, end, _FUTURE), end)) if last < end else [end]
@@ -176,10 +182,9 @@ def so_far(
         "band": (float(low[-1]), float(high[-1])),
         "planned": float(planned[0]),
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
-        "law_fits": first != 0 and not (state != "inside" and otherwise),
+        "law_fits": gone is not None or (first != 0 and not (state != "inside" and otherwise)),
     }
-    verdict, reasons = _verdict(found, last, beside, otherwise, others)
-    by_law = law.predict(rate, seen)
+    verdict, reasons = _verdict(found, last, beside, otherwise, others, gone is not None)
     beyond = float(ndtri((1 + level) / 2)) * np.hypot(spread, error)
     return SoFar(
         verdict,
@@ -198,11 +203,15 @@ def so_far(
     )
 
 
-def _refuse_unit(shift: np.ndarray) -> None:
-    """Refuse losses so far from the law that they are of another unit, or of no model like it."""
-    factor = float(np.exp(np.median(shift)))
-    if 1 / _ALIKE <= factor <= _ALIKE:
+def _refuse_unit(shift: np.ndarray, begin: float) -> None:
+    """Refuse losses so far from the law that they are of another unit, or of no model like it.
+
+    A unit is another from the first rows on: what fits there and leaves later has diverged.
+    """
+    middle = float(np.median(shift))
+    if min(abs(middle), abs(begin)) <= np.log(ALIKE) or middle * begin < 0:
         return
+    factor = float(np.exp(middle))
     bits = next(
         (f" (bits? --loss-scale {1 / b:.4f})" for b in _BITS if abs(factor / b - 1) < 0.1), ""
     )
@@ -251,6 +260,7 @@ def _verdict(
     beside: dict[str, float] | None,
     otherwise: bool,
     others: tuple[tuple[float, float], ...],
+    diverged: bool,
 ) -> tuple[str, tuple[str, ...]]:
     reasons = []
     verdict = "go on"
@@ -293,7 +303,10 @@ def _verdict(
             f"{beside['error']:.2%} being chance"
         )
     late = found["state"] == "above" and found["law_fits"]
-    if late and found["band"][0] > found["planned_band"][1]:
+    if diverged:
+        verdict = "stop"
+        reasons.append(f"it has diverged, beyond {ALIKE:g} times its law")
+    elif late and found["band"][0] > found["planned_band"][1]:
         verdict = "stop"
         reasons.append("it will end above the band of its schedule")
     if not reasons:
