@@ -4,8 +4,10 @@
     100,3.21,3e-4,train
     100,3.35,3e-4,val
 
-Losses of the other rows get columns of their own, so that none of them is fitted as training.
-Limits: only where every cell of the column is a word for one or the other, and both are there.
+Losses of the other rows get columns of their own, so that none of them is fitted as training;
+columns that are of validation by their name stay as they are. Where the cell is blank a row is of
+training.
+Limits: only where every other cell is a word for one or the other, and both are there.
 """
 
 from __future__ import annotations
@@ -35,12 +37,15 @@ def parted(columns: Columns) -> tuple[Columns, str] | None:
 def _apart(columns: Columns, name: str, words: list[str], other: str) -> tuple[Columns, str]:
     out: Columns = {}
     for column, cells in columns.items():
-        if "loss" not in normal(column).split("_"):
+        words_of = set(normal(column).split("_"))
+        if "loss" not in words_of or words_of & set(_OTHER):
             if column != name:
                 out[column] = cells
             continue
-        out[column] = [c if w in _TRAIN else None for c, w in zip(cells, words, strict=True)]
-        apart = [None if w in _TRAIN else c for c, w in zip(cells, words, strict=True)]
-        out[f"val_{column}"] = apart
-    count = sum(word not in _TRAIN for word in words)
-    return out, f"{count} rows whose {name!r} is not training ({other!r}) count as validation"
+        out[column] = [None if w in _OTHER else c for c, w in zip(cells, words, strict=True)]
+        if f"val_{column}" not in columns:
+            apart = [c if w in _OTHER else None for c, w in zip(cells, words, strict=True)]
+            out[f"val_{column}"] = apart
+    count, blank = sum(word in _OTHER for word in words), words.count("")
+    said = f"{count} rows whose {name!r} is not training ({other!r}) count as validation"
+    return out, said + (f", {blank} where it is blank as training" if blank else "")
