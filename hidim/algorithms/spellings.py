@@ -125,6 +125,29 @@ def kind_of(text: str) -> str:
     return KINDS.get(spelled(text), spelled(text))
 
 
+def a_kind(kind: str) -> str:
+    """A kind with its article.
+
+    >>> a_kind("inverse-sqrt"), a_kind("onecycle")
+    ('an inverse-sqrt', 'a onecycle')
+    """
+    return f"{'an' if kind[:1] in 'aei' else 'a'} {kind}"
+
+
+def is_neutral(name: str, value: str) -> bool:
+    """Whether a setting of `NEUTRAL` has a value that changes nothing, numbers being compared.
+
+    >>> is_neutral("num_cycles", "0.50"), is_neutral("num_cycles", "2")
+    (True, False)
+    """
+    if value.lower() in NEUTRAL[name]:
+        return True
+    try:
+        return any(float(value) == float(one) for one in NEUTRAL[name])
+    except ValueError:
+        return False
+
+
 def no_kind(text: str, kinds: Iterable[str]) -> str:
     """What to say of a word that should be a kind and is none."""
     said = f"{text!r} is no kind of schedule that is known: {', '.join(kinds)}, or file:plan.csv."

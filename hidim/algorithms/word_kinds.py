@@ -15,6 +15,7 @@ import numpy as np
 
 from hidim.algorithms.decays import RISES, PowerFall, PowerTail, Rise, Tail
 from hidim.algorithms.schedules import Constant, Schedule, Table, Warmup
+from hidim.algorithms.spellings import a_kind
 
 
 class Said:
@@ -170,7 +171,9 @@ def power(said: Said) -> Schedule:
     exponent = float(said.given.get("exponent", 0.5))
     start = float(said.given.get("start", said.warmup))
     if not start >= 1:
-        raise ValueError(f"a {said.kind} schedule needs warmup= or start=, from where it falls.")
+        raise ValueError(
+            f"{a_kind(said.kind)} schedule needs warmup= or start=, from where it falls."
+        )
     if "decay" not in said.given:
         if "end" in said.given:
             raise ValueError("end= needs decay=, the steps of the tail that leads there.")
@@ -180,7 +183,10 @@ def power(said: Said) -> Schedule:
         raise ValueError(f"the tail begins at step {until:g}, before the fall at {start:g}.")
     level = (until / start) ** -exponent
     if said.end > level * said.peak:
-        raise ValueError(f"end={said.end:g} lies above the rate where the tail begins.")
+        raise ValueError(
+            f"end={said.end:g} lies above the rate where the tail begins, which is "
+            f"{level * said.peak:.4g} at step {until:g}."
+        )
     return said.rising(PowerFall(start, exponent, until) * said.fall(until, level=level))
 
 

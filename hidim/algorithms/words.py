@@ -26,6 +26,9 @@ from hidim.algorithms.schedules import Schedule, Table
 from hidim.algorithms.spellings import (
     NAMES,
     NEUTRAL,
+    SHARES,
+    a_kind,
+    is_neutral,
     kind_of,
     meaning,
     no_kind,
@@ -105,11 +108,11 @@ def read_words(text: str, *, steps: float | None = None) -> Words:
     said = phrases_of(text, _ALL)
     kind = _kind(kind_of(said.kind))
     build, needed, optional = KINDS[kind]
-    given = _numbers(text, kind, said, (*needed, *optional))
+    given = _numbers(text, kind, said, (*needed, *optional), steps)
     _length(kind, given, steps)
     for name in needed:
         if name not in given:
-            raise ValueError(f"a {kind} schedule needs '{name}=', as in {example(kind)!r}.")
+            raise ValueError(f"{a_kind(kind)} schedule needs '{name}=', as in {example(kind)!r}.")
     if said.key and kind == "wsd" and "shape" not in given:
         raise ValueError(
             f"the tail of {said.key}={said.kind} is a cosine with some trainers and exponential "
@@ -207,8 +210,13 @@ def _kind(word: str) -> str:
     raise ValueError(no_kind(word, KINDS))
 
 
-def _numbers(text: str, kind: str, said: Phrases, known: tuple[str, ...]) -> dict[str, Any]:
-    """The numbers of one kind; shares in percent are of the steps, or of the peak."""
+def _numbers(
+    text: str, kind: str, said: Phrases, known: tuple[str, ...], steps: float | None
+) -> dict[str, Any]:
+    """The numbers of one kind; shares in percent are of the steps, or of the peak.
+
+    Where the words do not say the steps, the shares are of the caller's, which then hold.
+    """
     raw: dict[str, str] = {}
     shares: set[str] = set()
     for spelling, value in said.pairs:
@@ -217,7 +225,7 @@ def _numbers(text: str, kind: str, said: Phrases, known: tuple[str, ...]) -> dic
             continue
         name, share = meaning(spelling, said.kind)
         if name not in known:
-            raise ValueError(_unknown(kind, spelling, known))
+            raise ValueError(_unknown(kind, spelling, value, known))
         if name in raw:
             raise ValueError(f"'{name}=' comes twice in the schedule {text!r}.")
         raw[name] = value
@@ -230,43 +238,58 @@ def _numbers(text: str, kind: str, said: Phrases, known: tuple[str, ...]) -> dic
             found[name] = choice("shape", shape_of(value), SHAPES)
         elif name in ("at", "factor", "rates"):
             parts = [part for part in value.strip("[]()").split(",") if part]
-            found[name] = [_number(text, name, part, found) for part in parts]
+            found[name] = [_number(text, name, part, found, steps) for part in parts]
         else:
-            found[name] = _number(text, name, value, found, share=name in shares)
+            found[name] = _number(text, name, value, found, steps, share=name in shares)
     return found
 
 
 def _neutral(kind: str, name: str, value: str) -> None:
     """A setting of a trainer that changes nothing at its usual value."""
-    if value.lower() not in NEUTRAL[name]:
+    if not is_neutral(name, value):
         raise ValueError(
-            f"a {kind} schedule is known with {name}={NEUTRAL[name][0]} alone, got {value}: give "
-            "its knots, file:plan.csv."
+            f"{a_kind(kind)} schedule is known with {name}={NEUTRAL[name][0]} alone, got {value}: "
+            "give its knots, file:plan.csv."
         )
 
 
-def _unknown(kind: str, name: str, known: tuple[str, ...]) -> str:
+def _unknown(kind: str, name: str, value: str, known: tuple[str, ...]) -> str:
     """What to say of a number that this kind does not take."""
     if any(unit in name for unit in ("sample", "token", "epoch")):
-        return f"a {kind} schedule has no '{name}=': it counts optimizer steps, so say it in these."
-    near = nearest(name, known) or nearest(name, {n for n in NAMES if meaning(n)[0] in known})
+        return (
+            f"{a_kind(kind)} schedule has no '{name}=': it counts optimizer steps, so say it in "
+            "these."
+        )
+    number, share = number_of(name, value)
+    shares = () if share or 0 <= number <= 1 else SHARES  # no number beyond 1 is meant as one
+    others = {n for n in NAMES if meaning(n)[0] in known and n not in shares}
+    near = None if name in NAMES else nearest(name, known) or nearest(name, others)
     hint = f" Did you mean '{near}='?" if near else f" It takes {', '.join(known)}."
-    return f"a {kind} schedule has no '{name}='.{hint}"
+    return f"{a_kind(kind)} schedule has no '{name}='.{hint}"
 
 
 def _number(
-    text: str, name: str, value: str, found: Mapping[str, Any], *, share: bool = False
+    text: str,
+    name: str,
+    value: str,
+    found: dict[str, Any],
+    steps: float | None,
+    *,
+    share: bool = False,
 ) -> float:
     number, said = number_of(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name}={value} in the schedule {text!r} is no number of 0 or more.")
     share = share or said
-    if name in ("warmup", "decay", "start", "stable", "until") and 0 < number < 1:
+    if name in ("warmup", "decay", "start", "stable", "until", "at") and 0 < number < 1:
         share = True  # less than one step is a share of the run
     if not share:
         return number
     of = "peak" if name in ("end", "rates", "initial") else "until" if "until" in found else "steps"
-    if name in ("peak", "steps", "until", "factor", "exponent") or of not in found:
+    whole = name in ("peak", "steps", "until", "factor", "exponent")
+    if of == "steps" and steps is not None and not whole:
+        found.setdefault("steps", steps)
+    if whole or of not in found:
         raise ValueError(f"{name}={value} is a share of '{of}=', which the schedule does not say.")
     part = number * float(found[of])
     return part if of == "peak" else float(round(part))

@@ -243,6 +243,14 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
         ("constant peak=1 decay=3", "needs 'steps='"),
         ("wsd peak=1 decay=3 steps=9 shape=exponential", "needs end="),
         ("wsd peak=1 decay=3 steps=9 shape=round", "shape"),
+        ("cosine peak=1 steps=900 start=200", r"no 'start='\. It takes peak"),
+        ("cosine peak=1 steps=900 pct_strt=200", "It takes peak"),
+        ("cosine peak=1 steps=900 pct_strt=0.2", "Did you mean 'pct_start='"),
+        ("noam peak=1 d_model=512", "an inverse-sqrt schedule"),
+        (
+            "inverse-sqrt peak=1 warmup=100 decay=100 end=50% steps=10000",
+            "begins, which is 0.1005 at step 9900",
+        ),
         ("multistep peak=1 at=3,5", "factor= or rates="),
         ("multistep peak=1 at=3,5 rates=1,2,3", "3 values for 2"),
         ("multistep peak=1 at=5,3 factor=.1", "ascend"),
@@ -268,6 +276,32 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
 def test_slips_are_refused_with_what_to_write(words: str, message: str):
     with pytest.raises(ValueError, match=message):
         hidim.read_schedule(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "wsd peak=3e-4 end=10% decay=20%",
+        "wsd peak=3e-4 start=80% decay=20%",
+        "constant peak=3e-4 decay=0.2",
+        "cosine peak=3e-4 warmup=2%",
+        "multistep peak=3e-4 at=50%,75% factor=0.3",
+        "multistep peak=3e-4 at=0.5,0.75 factor=0.3",
+        "linear peak=3e-4 warmup_ratio=0.02",
+    ],
+)
+def test_shares_are_of_the_length_that_the_words_or_the_caller_say(words: str):
+    said, given = read_words(f"{words} steps=10000"), read_words(words, steps=10_000)
+    assert given.steps == 10_000
+    assert said.meant == given.meant
+    assert np.array_equal(said.schedule(T), given.schedule(T))
+    with pytest.raises(ValueError, match="share of 'steps='"):
+        read_words(words)
+
+
+def test_a_length_in_the_words_goes_before_that_of_the_caller():
+    assert read_words("wsd peak=1 until=8000 decay=20%", steps=10_000).steps == 8000
+    assert read_words("wsd peak=1 start=8000 decay=1000", steps=10_000).steps == 9000
 
 
 def test_a_cycle_rises_from_a_share_of_its_peak_and_falls_to_nothing():
