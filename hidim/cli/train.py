@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume",
         nargs="?",
         const="must",
-        choices=("must", "or-begin"),
+        type=_resume,
         metavar="or-begin",
         help="go on with the run in DIR, with its own settings; or-begin: or begin one if there is "
         "none, so that the same command starts and goes on",
@@ -65,6 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tensorboard", metavar="DIR", help="also log to TensorBoard in DIR")
     group.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _resume(text: str) -> str:
+    if text in ("must", "or-begin"):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"--resume takes no folder, only or-begin, and got {text!r}: give the folder as --out."
+    )
 
 
 def run(args: argparse.Namespace) -> int:

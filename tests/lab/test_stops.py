@@ -162,6 +162,14 @@ def test_one_command_begins_and_goes_on(small, tmp_path, capsys):
         run += ["--seed", "1"]
 
 
+def test_resume_says_where_the_folder_is_given(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--out", str(tmp_path / "run"), "--resume", "old/run"])
+    error = capsys.readouterr().err
+    assert "--resume takes no folder, only or-begin, and got 'old/run'" in error
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_refused_run_leaves_the_folder_free(small, tmp_path):
     with pytest.raises(ValueError, match="neither a file"):
         train(small.replace(data="/no/such/file"), tmp_path / "run")
@@ -285,6 +293,21 @@ def test_a_lock_that_was_cleared_away_is_held_again_or_known_to_be_lost(small, t
         with pytest.raises(Busy, match="was removed, and another process"):
             folder.keep()
         other.release()
+
+
+@pytest.mark.parametrize("left", ["result.json", "checkpoint.pt"])
+def test_what_another_process_did_while_the_lock_was_lost_is_not_overwritten(left, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.claim():
+        folder.save({"step": 1})
+        (folder.path / "lock").unlink()
+        folder.keep()  # nobody came
+        (folder.path / "lock").unlink()
+        other = RunFolder(folder.path)
+        with other.claim():
+            other.save({"step": 2}) if left == "checkpoint.pt" else other.write_result({})
+        with pytest.raises(Busy, match="went on with the run meanwhile"):
+            folder.keep()
 
 
 def test_a_disk_that_is_full_is_a_failed_run_of_a_sweep(small, tmp_path, monkeypatch):

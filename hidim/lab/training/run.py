@@ -27,7 +27,7 @@ from hidim.lab.training.result import Result, evaluation_steps, few_evaluations
 from hidim.lab.training.settings import Settings
 from hidim.lab.training.sharding import gathered, load_model, load_optimizer
 from hidim.lab.training.signals import caught_signals
-from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint, save_checkpoint
+from hidim.lab.training.store import Metrics, RunFolder, load_checkpoint
 from hidim.lab.training.watch import Watch, peak_flops
 from hidim.support.progress import Progress
 from hidim.support.results import refusing
@@ -178,7 +178,7 @@ class TrainingRun:
             if metrics is not None:
                 self.folder.keep()
                 metrics.sync()
-                save_checkpoint(self.folder.checkpoint, state)
+                self.folder.save(state)
 
         self.group.first_does(write)
         self.clock = time.perf_counter()

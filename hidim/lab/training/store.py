@@ -57,6 +57,7 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.text = self.path / "text.npz"
         self._lock: Any = None  # while it is claimed
+        self._seen: tuple[int, int] | None = None  # the checkpoint as it was found or saved
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -98,6 +99,7 @@ class RunFolder:
         self._lock = lock
         try:
             self._drop_half_written()
+            self._seen = self._stamp()
             yield
         finally:
             self._lock.release()
@@ -106,7 +108,8 @@ class RunFolder:
         """See that the folder is still held alone, before anything in it is replaced.
 
         A lock file that somebody removed, such as what clears old files from scratch disks, holds
-        no one back: it is made and held again, unless another process was faster.
+        no one back: it is made and held again, unless another process was faster. One that was
+        and has left again is known by its result, or by a checkpoint that is not this process's.
 
         Raises:
             Busy: one was.
@@ -119,6 +122,28 @@ class RunFolder:
                     "run now: nothing more is written here."
                 )
             self._lock = again
+            if self.finished or self._stamp() != self._seen:
+                raise Busy(
+                    f"the lock of {str(self.path)!r} was removed, and another process went on with "
+                    "the run meanwhile: nothing more is written here."
+                )
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint, and know it again as one's own.
+
+        Raises:
+            ValueError: as of `save_checkpoint`.
+        """
+        save_checkpoint(self.checkpoint, state)
+        self._seen = self._stamp()
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Which file the checkpoint is, None without one: every save makes another."""
+        try:
+            found = self.checkpoint.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _drop_half_written(self) -> None:
         """Remove the temporary files of saves that a kill cut short; nobody else writes here."""
