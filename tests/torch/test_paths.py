@@ -95,35 +95,6 @@ def test_a_parameter_or_state_of_another_size_is_refused(case, path):
             optimizer.step()
 
 
-def decayed(groups, **options):
-    return ours.LogTimeWeightDecay(ours.DANADecaying(groups, **options))
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("cls", [*(c.cls for c in CLASSES if c.cls.buffers), decayed])
-def test_a_parameter_of_another_shape_is_refused_before_any_group_moves(cls, path):
-    """Of the same size, too, with or without its gradient: entries would meet others' momentum."""
-    for shape, new_gradient in [((4, 3), True), ((12,), True), ((1, 3, 4), True), ((4, 3), False)]:
-        ps = [Parameter(torch.arange(12.0).reshape(3, 4)) for _ in range(2)]
-        optimizer = cls([{"params": [p]} for p in ps], **PATHS[path])
-        for p in ps:
-            p.grad = torch.ones_like(p)
-        optimizer.step()
-        ps[1].data = ps[1].data.reshape(shape).clone()
-        if new_gradient:
-            ps[1].grad = torch.ones_like(ps[1])
-        kept = [p.detach().clone() for p in ps]
-        with pytest.raises(RuntimeError, match=r"its data was replaced.*del optimizer\.state"):
-            optimizer.step()
-        assert all(map(torch.equal, ps, kept))
-        ps[1].grad = None
-        optimizer.state.pop(ps[1])
-        optimizer.step()
-        ps[1].grad = torch.ones_like(ps[1])
-        optimizer.step()  # the remedy that was named
-        assert not torch.equal(ps[1], kept[1])
-
-
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("size", [1e17, 1.2e19, 1e25])
 def test_gradients_whose_squares_leave_the_range_move_no_path_to_nan(path, size):

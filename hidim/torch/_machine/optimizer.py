@@ -20,13 +20,12 @@ from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import coefficients_as_data
 from hidim.torch._machine.edited import refuse_edits
-from hidim.torch._machine.layout import real_view, refuse_resized
+from hidim.torch._machine.layout import real_view
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import attached, to_plain
 from hidim.torch._machine.rule import Rule
 
 Params = Iterable[Any]
-Tensors = list[Tensor]
 
 
 class HidimOptimizer(Rule, torch.optim.Optimizer):
@@ -104,8 +103,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             closure: re-evaluates the model and returns the loss, which is then returned.
 
         Raises:
-            RuntimeError: a gradient is sparse, or it or the state has another shape than its
-                parameter, whose data was replaced; no parameter has been changed.
+            RuntimeError: a gradient is sparse; no parameter has been changed.
             ValueError: an option was changed to a bad value since; no parameter has been changed.
         """
         loss = None
@@ -113,35 +111,23 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if not torch.compiler.is_compiling():
+            refuse_sparse(self)
             refuse_edits(self)
-            moving = self._collected()
-            for _, params, grads, _, state in moving:
-                refuse_sparse(self, grads)
-                refuse_resized(params, [grads, *state])
         gain.measure(self)
         # A graph breaks here, and only here.
         data = coefficients_as_data(self) if self._graphed() else None
-        if torch.compiler.is_compiling():  # after the break, which no list of tensors crosses
-            moving = self._collected()
-        for number, (group, params, grads, steps, state) in enumerate(moving):
+        for number, group in enumerate(self.param_groups):
+            params: list[Tensor] = []
+            grads: list[Tensor] = []
+            steps: list[Tensor] = []
+            state: list[list[Tensor]] = [[] for _ in self.buffers]
+            self._init_group(group, params, grads, steps, *state)
             if params and data is not None:
                 real = [[real_view(x) for x in xs] for xs in (params, grads, *state)]
                 self._update_by(group, real[0], real[1], real[2:], data[number], steps)
             elif params:
                 self._step_group(group, params, grads, steps, state)
         return loss
-
-    def _collected(self) -> list[tuple[dict[str, Any], Tensors, Tensors, Tensors, list[Tensors]]]:
-        """Every group with its parameters that have a gradient, their gradients, and the state."""
-        found = []
-        for group in self.param_groups:
-            params: Tensors = []
-            grads: Tensors = []
-            steps: Tensors = []
-            state: list[Tensors] = [[] for _ in self.buffers]
-            self._init_group(group, params, grads, steps, *state)
-            found.append((group, params, grads, steps, state))
-        return found
 
     def _graphed(self) -> bool:
         return torch.compiler.is_compiling() and not self.defaults["differentiable"]

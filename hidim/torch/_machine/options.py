@@ -14,8 +14,6 @@ from hidim.algorithms.schedules import Schedule
 from hidim.support import checks
 from hidim.torch._machine.schedules import value_at
 
-_layout = torch.Tensor.layout.__get__  # type: ignore[attr-defined]
-
 # What torch's own optimizers default when an old checkpoint lacks it.
 FLAGS: dict[str, Any] = {
     "maximize": False,
@@ -160,13 +158,16 @@ def _check_rates(value: Any) -> None:
         raise ValueError(f"`rates` must be some of {', '.join(known)}, got {value!r}.")
 
 
-def refuse_sparse(optimizer: torch.optim.Optimizer, grads: list[torch.Tensor]) -> None:
-    """Refuse a step while any of these gradients is sparse, before any parameter has moved."""
-    if list(map(_layout, grads)).count(torch.strided) < len(grads):
-        raise RuntimeError(
-            f"{type(optimizer).__name__} does not support sparse gradients; use "
-            "sparse=False in the embedding, or torch.optim.SparseAdam for it."
-        )
+def refuse_sparse(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a step while any gradient is sparse, before anything has changed."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            g = p.grad
+            if g is not None and g.layout != torch.strided:
+                raise RuntimeError(
+                    f"{type(optimizer).__name__} does not support sparse gradients; use "
+                    "sparse=False in the embedding, or torch.optim.SparseAdam for it."
+                )
 
 
 def _check_betas(value: Any) -> None:

@@ -89,9 +89,10 @@ class Rule:
                 params, grads, state = as_stored(
                     params, grads, state, local=not group["differentiable"]
                 )
-                refuse_resized(params, [grads, *state])  # shards of like wholes may differ
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
+        if not compiling:
+            refuse_resized(params, [grads, *state])
         if compiling or group["capturable"]:
             columns = in_tensor_time(self, group, steps)
             self._update_by(group, params, grads, state, columns, steps)

@@ -12,7 +12,6 @@ from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
 from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.gain import SHADOW
-from hidim.torch._machine.layout import refuse_resized
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
 from hidim.torch._machine.plain import attached, from_plain, to_plain
@@ -106,10 +105,9 @@ class Wrapper(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if not torch.compiler.is_compiling():
+            refuse_sparse(self)
             refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
         moving = list(self._moving())
-        if not torch.compiler.is_compiling():
-            self._refuse(moving)
         for group, params in moving:
             self.before(group, params)
         with silent_global_hooks():  # they are this step's, and run once
@@ -117,21 +115,6 @@ class Wrapper(torch.optim.Optimizer):
         for group, params in moving:
             self.after(group, params)
         return loss
-
-    def _refuse(self, moving: list[tuple[dict[str, Any], list[Tensor]]]) -> None:
-        """Refuse what the base would, but before `before` has changed anything."""
-        inner = self.base
-        while isinstance(inner, Wrapper):
-            inner = inner.base
-        for _, params in moving:
-            entries = [self.state.get(p) or {} for p in params]
-            kept = [
-                [entry.get(name, p) for entry, p in zip(entries, params, strict=True)]
-                for name in getattr(inner, "buffers", ())
-            ]
-            grads = [p.grad for p in params if p.grad is not None]
-            refuse_sparse(self, grads)
-            refuse_resized(params, [grads, *kept])
 
     def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
         for group in self.param_groups:
