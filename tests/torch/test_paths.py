@@ -300,3 +300,16 @@ def test_the_last_entries_of_a_tensor_of_more_than_2_to_the_31_move():
     moved = torch.tensor(0.8, dtype=torch.bfloat16)
     for part in (p.detach()[:9], p.detach()[2**31 - 9 :]):
         assert (part == moved).all()
+
+
+@pytest.mark.parametrize("path", [{}, {"fused": True}, {"foreach": True}, {"foreach": False}])
+@pytest.mark.parametrize("cls", [ours.ADANA, ours.DANADecaying])
+def test_data_of_another_shape_and_the_same_size_is_refused(cls, path):
+    p = Parameter(torch.ones(3, 4))
+    p.grad = torch.ones(3, 4)
+    optimizer = cls([p], lr=0.1, **path)
+    optimizer.step()
+    p.data, p.grad = p.data.t().contiguous(), None
+    p.grad = torch.ones(4, 3)
+    with pytest.raises(RuntimeError, match=r"\(4, 3\) has a state of shape \(3, 4\)"):
+        optimizer.step()

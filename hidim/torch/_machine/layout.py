@@ -19,6 +19,7 @@ LOW = (torch.bfloat16, torch.float16)
 # Properties as functions: a loop over hundreds of tensors stays out of the interpreter.
 _dtype = Tensor.dtype.__get__  # type: ignore[attr-defined]
 _device = Tensor.device.__get__
+_shape = Tensor.shape.__get__  # type: ignore[attr-defined]
 
 
 def local_shard(x: Any, like: Any = None) -> Tensor:
@@ -49,15 +50,16 @@ def uniform(params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]]
 
 
 def refuse_resized(ps: list[Tensor], others: list[list[Tensor]]) -> None:
-    """Refuse gradients or buffers whose sizes are not the parameters'.
+    """Refuse gradients or buffers whose shapes are not the parameters'.
 
-    A kernel would read and write beyond their ends, and lists of size 1 would be spread.
+    A kernel would read and write beyond their ends, or pair entries that do not belong together,
+    and lists of size 1 would be spread.
 
     Raises:
-        RuntimeError: a parameter has been given other data; nothing has been changed.
+        RuntimeError: a parameter has been given other data; no parameter of its group has moved.
     """
-    sizes = list(map(Tensor.numel, ps))
-    if all([list(map(Tensor.numel, xs)) == sizes for xs in others]):
+    shapes = list(map(_shape, ps))
+    if all([list(map(_shape, xs)) == shapes for xs in others]):
         return
     for number, xs in enumerate(others):
         for p, x in zip(ps, xs, strict=True):
