@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             at=curve.steps,
         )
-    except ValueError as error:  # what can be run need not have a theory
+    except ValueError as error:  # what can be run need not have a theory, and is not lost
         note = str(error)
     else:
         note = common.accuracy_note(predicted)
@@ -87,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
         args,
         title=common.title(problem, algorithm, args),
         curve=curve,
-        answer=common.answer(problem, algorithm, args),
+        answer={
+            **common.answer(problem, algorithm, args),
+            **({} if predicted else {"predicted": None, "not_predicted": note}),
+        },
         seconds=time.perf_counter() - started,
         extra=extra,
         draw=lambda ax: draw(ax, curve, predicted),

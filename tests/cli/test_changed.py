@@ -92,7 +92,9 @@ def test_what_has_no_theory_is_run_and_says_so(capsys):
     assert main(["simulate", *PROBLEM, *words, *muon]) == 0
     told = capsys.readouterr().out
     assert "prediction: `momentum`=0.9 before the polar factor is not predicted" in told
-    assert "predicted" not in answer(capsys, "simulate", *PROBLEM, *words, *muon)
+    said = answer(capsys, "simulate", *PROBLEM, *words, *muon)
+    assert said["predicted"] is None
+    assert "is not predicted" in said["not_predicted"]
 
 
 def test_adam_and_signum_are_named_with_their_parameters(capsys):
