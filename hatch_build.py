@@ -1,8 +1,9 @@
-"""Builds the one-pass kernel of the optimizers into the package, where there is a C++ compiler.
+"""Builds the kernels of optimizers and predictions into the package, where there is a C++ compiler.
 
 A wheel then fits one platform (any Python, any torch); without a compiler it is the pure wheel it
-would otherwise be, and the kernel is compiled on first use or lists take its place. HIDIM_KERNEL=0
-asks for the pure wheel. An editable install gets the libraries in its own tree.
+would otherwise be: the optimizers' kernel is compiled on first use or lists take its place, and
+NumPy takes the place of the other. HIDIM_KERNEL=0 asks for the pure wheel. An editable install
+gets the libraries in its own tree.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -18,7 +20,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MACHINE = "hidim/torch/_machine"
+# Where a kernel's sources are, in the folder `kernel`, and its libraries, in `built`: the file that
+# is compiled, and whether for each level of the processor or for one that finds out when it runs.
+KERNELS = {
+    "hidim/torch/_machine": ("one_pass.cpp", True),
+    "hidim/compiled": ("compiled.cpp", False),
+}
 
 
 class KernelHook(BuildHookInterface):
@@ -28,30 +35,32 @@ class KernelHook(BuildHookInterface):
         """Compile before the files of the wheel are gathered."""
         if self.target_name != "wheel" or os.environ.get("HIDIM_KERNEL") == "0":
             return
-        build = self._builder()
-        words = build.compiler()
+        native = self._native()
+        words = native.compiler()
         if words is None:
-            self.app.display_warning("no C++ compiler: the kernel is left out")
+            self.app.display_warning("no C++ compiler: the kernels are left out")
             return
         self.folder = Path(tempfile.mkdtemp(prefix="hidim-kernel-"))
+        made: dict[str, list[Path]] = {}
         try:
-            made = [build.build(words, level, self.folder) for level in build.levels()]
+            for place, (main, each) in KERNELS.items():
+                sources = native.Sources(Path(self.root, place, "kernel"), main)
+                wanted = native.levels() if each else ["DEFAULT"]
+                made[place] = [native.build(words, sources, lv, self.folder) for lv in wanted]
             if version == "editable":
-                own = Path(self.root, MACHINE, "built")
-                shutil.rmtree(own, ignore_errors=True)
-                own.mkdir()
-                for path in made:
-                    shutil.copy2(path, own)
+                for place, paths in made.items():
+                    self._kept(paths, Path(self.root, place, "built"))
                 return
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            self.app.display_warning(f"{' '.join(words)} failed, the kernel is left out: {said}")
+            self.app.display_warning(f"{' '.join(words)} failed, the kernels are left out: {said}")
             return
         except OSError as error:
-            self.app.display_warning(f"the kernel is left out: {error}")
+            self.app.display_warning(f"the kernels are left out: {error}")
             return
-        for path in made:
-            build_data["force_include"][str(path)] = f"{MACHINE}/built/{path.name}"
+        for place, paths in made.items():
+            for path in paths:
+                build_data["force_include"][str(path)] = f"{place}/built/{path.name}"
         build_data["pure_python"] = False
         platform = os.environ.get("HIDIM_WHEEL_PLATFORM") or sysconfig.get_platform()
         build_data["tag"] = f"py3-none-{platform.replace('-', '_').replace('.', '_')}"
@@ -61,12 +70,19 @@ class KernelHook(BuildHookInterface):
         if hasattr(self, "folder"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _builder(self) -> Any:
-        """The package's own file: importing the package would need torch."""
-        path = Path(self.root, MACHINE, "build.py")
-        spec = importlib.util.spec_from_file_location("hidim_kernel_build", path)
+    def _kept(self, paths: list[Path], own: Path) -> None:
+        """Copies in the tree, in the place of older ones."""
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        for path in paths:
+            shutil.copy2(path, own)
+
+    def _native(self) -> Any:
+        """The package's own file: importing the package would need what it needs."""
+        name, path = "hidim_native", Path(self.root, "hidim/support/native.py")
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

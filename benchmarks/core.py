@@ -2,7 +2,8 @@
 
 Median CPU seconds with one BLAS thread, against the targets we hold ourselves to; and, in the same
 run, what does not change: cost over d and v, cost over the number of steps, and how much faster a
-step in the eigenbasis is than the raw one.
+step in the eigenbasis is than the raw one. Where the package brings its library of C, what NumPy
+alone takes stands beside it.
 
     python benchmarks/core.py             # print the table
     python benchmarks/core.py --write     # and keep it in docs/benchmarks/core.md
@@ -11,6 +12,7 @@ step in the eigenbasis is than the raw one.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import platform
@@ -28,6 +30,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import hidim  # noqa: E402
+from hidim.compiled.library import library  # noqa: E402
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks" / "core.md"
 PREDICT = "predict --alpha 1 --beta 0.7 --d 1000 --algorithm dana-decaying --steps 1e8"
@@ -73,22 +76,42 @@ def targets(repeats: int) -> list[list[str]]:
     whole, _ = process_seconds("-c", "import hidim", repeats=repeats)
     command, _ = process_seconds("-m", "hidim", *PREDICT.split(), repeats=repeats)
     nothing, memory = process_seconds("-c", NOTHING, repeats=max(repeats // 2, 1))
-    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=1000, v=4000)
-    algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
     rows = [
         ["`import hidim`, start of Python apart", f"{whole - bare:.2f} s", "0.3 s"],
         [f"`hidim {PREDICT}`", f"{command:.2f} s", "0.8 s"],
     ]
-    for label, spectrum in (
-        ("its 1000 sampled modes", problem.spectrum(seed=0)),
-        ("its deterministic equivalent", problem.spectrum()),
-    ):
-        cost = cpu_seconds(lambda s=spectrum: hidim.predict(s, algorithm, steps=10**8), repeats)  # type: ignore[misc]
-        rows.append([f"predict, d = 1000, 1e8 steps, {label} in hand", f"{cost:.2f} s", "0.10 s"])
+    for label, cost in in_hand(repeats).items():
+        rows.append([f"predict, d = 1000, 1e8 steps, {label} in hand", f"{cost:.3f} s", "0.10 s"])
+    if library() is not None:
+        for label, cost in in_hand_by_numpy(repeats).items():
+            rows.append([f"the same by NumPy alone, {label}", f"{cost:.3f} s", "0.10 s"])
     label = "PLRF d = 1e9, v = inf, 1e12 steps, from nothing"
     rows.append([label, f"{nothing:.2f} s", "1.6 s"])
     rows.append(["the same, peak memory", f"{float(memory):.0f} MB", "500 MB"])
     return rows + spectra(repeats) + sensitivities(repeats) + speedup()
+
+
+def in_hand(repeats: int) -> dict[str, float]:
+    """CPU seconds of a prediction whose spectrum is there."""
+    problem = hidim.PLRF(alpha=1.0, beta=0.7, d=1000, v=4000)
+    algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
+    spectra = {
+        "its 1000 sampled modes": problem.spectrum(seed=0),
+        "its deterministic equivalent": problem.spectrum(),
+    }
+    return {
+        label: cpu_seconds(lambda s=spectrum: hidim.predict(s, algorithm, steps=10**8), repeats)  # type: ignore[misc]
+        for label, spectrum in spectra.items()
+    }
+
+
+def in_hand_by_numpy(repeats: int) -> dict[str, float]:
+    """The same in a process without the library."""
+    command = [sys.executable, __file__, "--in-hand", "--repeats", str(repeats)]
+    environment = os.environ | {"HIDIM_KERNEL": "0"}
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    found: dict[str, float] = json.loads(printed.stdout)
+    return found
 
 
 def spectra(repeats: int) -> list[list[str]]:
@@ -162,9 +185,10 @@ def flatness(repeats: int) -> list[list[str]]:
     """CPU seconds over d at 1e6 steps, and over the steps at d = 1000."""
     algorithm = hidim.dana_decaying(0.2, 0.1, 0.5, 3.4)
 
-    def cost(d: int, v: float, steps: float) -> str:
+    def cost(d: int, v: float, steps: float, rtol: float = 1e-8) -> str:
         def run() -> None:
-            hidim.predict(hidim.PLRF(alpha=1.0, beta=0.7, d=d, v=v), algorithm, steps=steps)
+            problem = hidim.PLRF(alpha=1.0, beta=0.7, d=d, v=v)
+            hidim.predict(problem, algorithm, steps=steps, rtol=rtol)
 
         return f"{cpu_seconds(run, repeats):.2f}"
 
@@ -173,6 +197,7 @@ def flatness(repeats: int) -> list[list[str]]:
         ["d", *(f"{d:.0e}" for d in sizes)],
         ["v = inf, 1e6 steps", *(cost(d, math.inf, 1e6) for d in sizes)],
         ["v = 4 d, 1e6 steps", *(cost(d, 4 * d, 1e6) for d in sizes)],
+        ["v = inf, 1e6 steps, rtol = 1e-6", *(cost(d, math.inf, 1e6, 1e-6) for d in sizes)],
         ["steps", "1e4", "1e8", "1e12", "1e16"],
         ["d = 1000, v = inf", *(cost(1000, math.inf, t) for t in (1e4, 1e8, 1e12, 1e16))],
     ]
@@ -215,7 +240,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--write", action="store_true", help=f"keep the table in {PAGE}")
+    parser.add_argument("--in-hand", action="store_true", help="those predictions alone, as JSON")
     given = parser.parse_args()
+    if given.in_hand:
+        print(json.dumps(in_hand(given.repeats)))
+        return
     page = report(given.repeats)
     print(page)
     if given.write:

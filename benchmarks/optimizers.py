@@ -29,7 +29,8 @@ from typing import Any
 import torch
 
 import hidim.torch as ours
-from hidim.torch._machine import build, library
+from hidim.support import native
+from hidim.torch._machine import library
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks" / "optimizers.md"
 Shapes = list[tuple[int, ...]]
@@ -120,12 +121,12 @@ def kernel_cost() -> str:
     loaded = time.perf_counter() - start
     if found is None:
         return f"No one-pass kernel: {library.why_none()}."
-    words = build.compiler()
+    words = native.compiler()
     if words is None:
         return f"The one-pass kernel was loaded in {loaded * 1e3:.0f} ms; no compiler here."
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        build.build(words, library._level(), Path(folder))
+        native.build(words, library.SOURCES, library._level(), Path(folder))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return (

@@ -130,6 +130,7 @@ class _Control:
         finely: Walked | None,
     ) -> None:
         self.system, self.asked, self.rtol, self.shown = system, asked, rtol, shown
+        self._given = system
         self.last = float(asked[-1])
         self.walked, self.finely = walked, finely or walked
         # Beside the asked steps, others that show a difference where it happens to vanish there.
@@ -139,7 +140,7 @@ class _Control:
 
     def run(self, *, last: bool) -> Controlled:
         """The curve; `last` where no looser one is tried if this is too long."""
-        self.tightness, asked = 0, self.system
+        self.tightness = 0
         self.most = MOST_SINGLE_STEPS if last else _MANY_STEPS
         found = self._walk()
         self.coarser = self.system.coarse(self.last)
@@ -156,7 +157,7 @@ class _Control:
             rough = self.walked(self.system, self.grid, _rough(self.rtol))
             blocks = self._block_error(rough, found, _ROUGH_SAFETY, _ROUGH_POWER)
             blocks += _ALIKE * found.local_error
-            blocks *= _RINGING if self.system is not asked else 1.0
+            blocks *= _RINGING if self._rings else 1.0
         best = self._said(found, blocks + nodes)
         worst = best.error
         while not best.kept and not found.diverged and blocks > 0.5 * self.rtol:
@@ -201,12 +202,20 @@ class _Control:
             error = gap * wanted**-power
         return found, error
 
+    @property
+    def _rings(self) -> bool:
+        """Whether more nodes were wanted than the problem has."""
+        return self.system is not self._given
+
     def _walk(self) -> Record:
         steps = self.most
         blocks = math.inf if steps == MOST_SINGLE_STEPS else steps // _STEPS_PER_BLOCK
         resolution = _fine(self.rtol, self.tightness)
-        # A driver's doubts come on top: a little finer at once saves another walk.
+        # A driver's doubts come on top, and those of what rings: a little finer at once saves
+        # another walk.
         tolerance = resolution.tolerance * (0.5 if self.system.driver is not None else 1.0)
+        if self._rings and not self.tightness:
+            tolerance /= _RINGING
         resolution = replace(
             resolution, tolerance=tolerance, most_single_steps=steps, most_blocks=blocks
         )

@@ -1,8 +1,8 @@
 """The linear systems of one block, where the modes differ by few numbers (systems/factors.py).
 
 Every entry of a mode's matrix is a combination of its features, and so is every entry of what is
-left once a kind is eliminated. The combinations are worked out once for all modes; one product
-with the features then writes all matrices, and another all right-hand sides.
+left once a kind is eliminated. The combinations are worked out once for all modes; products with
+the features then write all matrices and all right-hand sides (compiled/).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hidim.compiled.blocks import solve_combined
 from hidim.engines.linear import BlockMatrix, kinds_to_eliminate
 from hidim.systems.factors import Factors
 
@@ -93,7 +94,7 @@ class FactoredMatrix(BlockMatrix):
         return np.asarray(np.abs(self._features @ part.reshape(len(part), -1)).max(axis=1))
 
     def _eliminate(self) -> None:
-        """Work out the combinations, and write the matrices."""
+        """Work out the combinations."""
         s, kept, gone = self.stages, self.kept, self.gone
         columns = kept + list(range(self.kinds, self._moving.shape[2]))
         plain = len(self._moving)
@@ -115,8 +116,14 @@ class FactoredMatrix(BlockMatrix):
             matrix[0, a, :, a] += self._shift
         rows = len(kept) * s
         self._columns = moved[:, :, :, len(kept) :].reshape(len(moved), rows, -1)
-        written = self._products @ matrix.reshape(len(matrix), -1)
-        self.matrix = written.reshape(self.modes, rows, rows)
+        self._combined = matrix.reshape(len(moved), rows, rows)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:  # type: ignore[override]
+        """Every mode's own, (modes, rows, rows)."""
+        parts, rows = self._combined.shape[:2]
+        written = self._products @ self._combined.reshape(parts, -1)
+        return written.reshape(self.modes, rows, rows)
 
     def _through(self, p: int, back: np.ndarray) -> np.ndarray:
         """What reaches the kinds kept through those gone, by feature p of the way out.
@@ -165,8 +172,12 @@ class FactoredMatrix(BlockMatrix):
         if self._columns.shape[2] > width:
             added = self._columns[:, :, width:].sum(axis=2)[:, :, None]
             combined[:, :, :n] = added if sourced is None else added * sourced
+        begun = self._from_states(states)
+        if self._inverse is None:
+            found = solve_combined(self._products, self._combined, combined, begun)
+            return self._shaped(found, units=units)
         flat = (self._products @ combined.reshape(parts, -1)).reshape(self.modes, rows, -1)
-        flat[:, :, :n] += self._from_states(states)
+        flat[:, :, :n] += begun
         return self._answered(flat, units=units)
 
     def _from_states(self, states: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hidim.compiled.blocks import solve
+
 # Largest entry that eliminating may bring in, relative to those it meets.
 _TAME = 1e4
 
@@ -207,14 +209,18 @@ class BlockMatrix:
     def _answered(self, flat: np.ndarray, *, units: bool) -> np.ndarray:
         """Answers to right-hand sides of the kinds kept, (modes, rows, columns)."""
         if self._inverse is None:
-            answer = np.linalg.solve(self.matrix, flat)
+            answer = solve(self.matrix, flat)
         else:
             answer = self._inverse @ flat
             # One refinement: an inverse loses what its condition is, with this it does not.
             answer += self._inverse @ (flat - self.matrix @ answer)
-        shaped = answer.reshape(self.modes, len(self.kept), self.stages, flat.shape[-1])
+        return self._shaped(answer, units=units)
+
+    def _shaped(self, answer: np.ndarray, *, units: bool) -> np.ndarray:
+        """Answers (modes, rows, columns) as (modes, kept, stages, columns), of units kept too."""
+        shaped = answer.reshape(self.modes, len(self.kept), self.stages, -1)
         if units:
-            self.unit_answers = shaped[..., flat.shape[-1] - self.orders * self.stages :]
+            self.unit_answers = shaped[..., shaped.shape[-1] - self.orders * self.stages :]
         return shaped
 
     def solve_transposed(self, right: np.ndarray) -> np.ndarray:

@@ -85,33 +85,37 @@ class ManyModes:
         begun = np.concatenate([unit, np.zeros((1, kinds, 1))])
         source = np.arange(kinds + 1) == kinds  # beside the units of each kind, what is added
         answer = matrix.answers(begun, units=True, sourced=source)
-        fed_only = np.eye(stages)
-        none = np.zeros((stages, kinds + 1))
-        free = matrix.completed(answer[..., : kinds + 1], begun, none, sourced=source)
-        driven = matrix.complete(answer[..., kinds + 1 :], None, fed_only)
-        free, added = free[..., :kinds], free[..., kinds]  # (nodes, kinds, stages, ...)
+        columns, units = answer[..., : kinds + 1], answer[..., kinds + 1 :]
         carried = nodes.gather(state * self._smooth.places) / nodes.scale  # (kinds, nodes)
         counts = nodes.carried_counts / nodes.scale
-        begun = np.einsum("nasb,bn->nas", free, carried) + counts[:, None, None] * added
-        fed = counts[:, None, None, None] * driven
-        own = shares(reader.weights, list(range(kinds)), begun[..., None])
-        q = closed_orders(reader.offset, own, shares(reader.weights, list(range(kinds)), fed))[:, 0]
+        inputs = np.concatenate([carried, counts[None]])
+        kept, weights = matrix.kept, reader.weights
+        own = shares(weights, kept, np.einsum("jasb,bj->jas", columns, inputs)[..., None])
+        q = closed_orders(reader.offset, own, shares(weights * counts, kept, units))[:, 0]
+        # What a mode of count one is given in all, and with it every kind.
+        given = np.zeros((stages, kinds + 1))
+        given[:, kinds] = q
+        columns = columns.copy()
+        columns[..., kinds] += (units.reshape(-1, stages) @ q).reshape(columns.shape[:-1])
+        maps = matrix.completed(columns, begun, given, sourced=source)
         x = np.empty((stages + 1, kinds, len(counts)))
-        x[0], x[1:] = carried, (begun + fed @ q).transpose(2, 1, 0)
-        added = driven @ q + added  # to a mode of count one
+        x[0], x[1:] = carried, np.einsum("jasb,bj->saj", maps, inputs)
         orders = np.concatenate([self.system.order(state), q])[:, None]
-        end, tails = self._at_modes(nodes, span, free, added, state)
+        end, tails = self._at_modes(nodes, span, maps, state)
         error = np.inf
         if np.all(np.isfinite(orders)) and np.all(np.isfinite(x[-1])):
             error = reader.tail_error(times, x, orders, tails)
         return Block(reader, span, x, orders, error, end)
 
     def _at_modes(
-        self, nodes: _Nodes, span: Span, free: Array, added: Array, state: Array
+        self, nodes: _Nodes, span: Span, maps: Array, state: Array
     ) -> tuple[Array, Array]:
-        """Every mode's state at the end, and its tails as the nodes carry them."""
+        """Every mode's state at the end, and its tails as the nodes carry them.
+
+        Args:
+            maps: (nodes, kinds, stages, kinds + 1), from a unit of each kind, and what is added.
+        """
         kinds = len(state)
-        maps = np.concatenate([free, added[..., None]], axis=-1)  # (nodes, kinds, stages, columns)
         first = np.broadcast_to(np.eye(kinds, kinds + 1), (len(maps), kinds, kinds + 1))
         inside = np.concatenate([first[None], maps.transpose(2, 0, 1, 3)])
         last, later = span.scheme.last_two(inside)

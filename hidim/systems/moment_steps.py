@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hidim.compiled.moments import advance
 from hidim.systems.base import Array
 from hidim.systems.coefficients import Coefficients
 from hidim.systems.factors import Factors
@@ -99,8 +100,18 @@ class Recursion:
         states[0], orders[0] = x, q
         # No momentum, nor will there be any.
         alone = self.kinds == 1 or not (np.any(c.gamma_1) or np.any(x[..., 1:, :]))
-        (self._advance_alone if alone else self._advance_all)(c, states, orders, added)
+        if added is not None or not self._compiled(c, states, orders, alone=alone):
+            (self._advance_alone if alone else self._advance_all)(c, states, orders, added)
         return states, orders
+
+    def _compiled(self, c: Coefficients, states: Array, orders: Array, *, alone: bool) -> bool:
+        """Where the library takes the steps: one target, and one order, the risk."""
+        if states.ndim != 3 or self.drawn.ndim != 1 or self.reads is not None:
+            return False
+        extra = np.zeros_like(self.along) if self.extra is None else self.extra
+        scalars = np.stack([c.total, c.gamma_1, c.gamma_3, c.keep], axis=1)
+        modes = np.stack(np.broadcast_arrays(self.along, self.spread, self.drawn, extra))
+        return advance(scalars, modes, float(self.offset[0]), states, orders[..., 0], alone=alone)
 
     def _noise(self, error: Array, order: Array, added: Array | None, into: Array) -> None:
         """E g^2 less the part that is the mode's own."""

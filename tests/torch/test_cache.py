@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from hidim.torch._machine import build, library
+from hidim.support import native
+from hidim.torch._machine import library
 
 pytestmark = pytest.mark.skipif(
-    os.name != "posix" or build.compiler() is None, reason="needs POSIX and a C++ compiler"
+    os.name != "posix" or native.compiler() is None, reason="needs POSIX and a C++ compiler"
 )
 
 
 def forget():
-    build.key.cache_clear()
+    native.key.cache_clear()
     library.library.cache_clear()
     library._own_folder.cache_clear()
 
@@ -27,7 +28,7 @@ def cache(tmp_path, monkeypatch):
     (sources / "one_pass.cpp").write_text(
         'extern "C" __attribute__((visibility("default"))) int answer() { return 42; }'
     )
-    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setattr(library, "SOURCES", native.Sources(sources, "one_pass.cpp"))
     monkeypatch.setattr(library, "PACKAGED", tmp_path / "built")
     monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(library, "_reasons", [])
@@ -44,7 +45,7 @@ def loaded():
 
 def test_a_library_is_built_once_and_nothing_is_left_beside_it(cache, monkeypatch):
     assert loaded()[0] == 42
-    monkeypatch.setattr(build, "build", None)
+    monkeypatch.setattr(native, "build", None)
     monkeypatch.setenv("PATH", "")  # without the compiler that made it
     assert loaded()[0] == 42
     assert [path.suffix for path in cache.iterdir()] == [".so"]
@@ -64,7 +65,7 @@ def test_the_packages_own_library_comes_first_if_it_is_whole_and_of_these_source
 ):
     own = library.PACKAGED
     own.mkdir()
-    build.build(build.compiler(), library._level(), own)
+    native.build(native.compiler(), library.SOURCES, library._level(), own)
     assert Path(loaded()[1]).parent == own
     assert not cache.exists()
     (path,) = own.iterdir()
@@ -75,7 +76,7 @@ def test_the_packages_own_library_comes_first_if_it_is_whole_and_of_these_source
         assert Path(loaded()[1]).parent == cache
     path.unlink()
     path.write_bytes(whole)
-    (build.SOURCES / "one_pass.cpp").write_text('extern "C" int answer() { return 43; }')
+    (library.SOURCES.folder / "one_pass.cpp").write_text('extern "C" int answer() { return 43; }')
     forget()  # sources have moved on since it was built
     assert Path(library.library()._name).parent == cache
 
@@ -97,7 +98,7 @@ def test_what_was_not_built_here_whole_is_never_loaded(cache, damage, tmp_path):
         path.chmod(0o777 if damage == "writable" else 0o700)
     answer, again = loaded()
     assert answer == 42
-    assert build.checksum(Path(again)) in again
+    assert native.checksum(Path(again)) in again
 
 
 @pytest.mark.parametrize("kind", ["writable by others", "of another user", "a link"])

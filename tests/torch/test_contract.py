@@ -20,7 +20,8 @@ from torch.nn import Parameter
 import hidim.algorithms
 import hidim.torch as ours
 from hidim.algorithms.schedules import Table
-from hidim.torch._machine import build, library
+from hidim.support import native
+from hidim.torch._machine import library
 
 each = pytest.mark.parametrize("case", CLASSES, ids=str)
 PATHS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
@@ -391,7 +392,7 @@ def test_float16_parameters_keep_their_state_in_float32():
 def test_without_a_kernel_fused_uses_lists_and_says_so_once(tmp_path, monkeypatch):
     monkeypatch.setattr(library, "PACKAGED", tmp_path)
     monkeypatch.setenv("HIDIM_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(build, "compiler", lambda: None)
+    monkeypatch.setattr(native, "compiler", lambda: None)
     monkeypatch.setattr(library, "_said", set())
     library.library.cache_clear()
     try:
@@ -417,16 +418,16 @@ def test_where_the_cache_cannot_be_written_libraries_lie_in_a_folder_of_this_pro
     monkeypatch.setattr(library, "PACKAGED", tmp_path)
     monkeypatch.setattr(library, "_reasons", [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(build, "compiler", lambda: ["c++"])
+    monkeypatch.setattr(native, "compiler", lambda: ["c++"])
     library._own_folder.cache_clear()
     library.library.cache_clear()
     tried = []
 
-    def fails(compiler, level, folder):
+    def fails(compiler, sources, level, folder):
         tried.append(folder)
         raise OSError("enough")
 
-    monkeypatch.setattr(build, "build", fails)
+    monkeypatch.setattr(native, "build", fails)
     assert library.library() is None
     assert "could not be written" in library.why_none()
     # No name that somebody else could make first, and nobody else may look inside.

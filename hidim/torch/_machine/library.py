@@ -25,8 +25,9 @@ from pathlib import Path
 
 import torch
 
-from hidim.torch._machine import build
+from hidim.support import native
 
+SOURCES = native.Sources(Path(__file__).parent / "kernel", "one_pass.cpp")
 PACKAGED = Path(__file__).parent / "built"
 _LOG = logging.getLogger("hidim")
 
@@ -36,7 +37,7 @@ def library() -> ctypes.CDLL | None:
     """The kernels for this processor, or None if there are none and none can be made."""
     level = _level()
     with suppress(OSError):
-        found = _whole(PACKAGED, build.key(level))
+        found = native.whole(PACKAGED, native.key(SOURCES, level))
         if found is not None:
             return ctypes.CDLL(str(found))
     return _cached_or_built(level)
@@ -61,22 +62,22 @@ def say_once() -> None:
 def _level() -> str:
     """What torch found this processor to be able to."""
     level = torch.backends.cpu.get_cpu_capability()
-    return level if level in build.levels() else "DEFAULT"
+    return level if level in native.levels() else "DEFAULT"
 
 
 def _cached_or_built(level: str) -> ctypes.CDLL | None:
-    key, words = build.key(level), None
+    key, words = native.key(SOURCES, level), None
     for folder in _folders():
         try:
             _secure(folder)
-            found = _whole(folder, key, foreign=False)
+            found = native.whole(folder, key, _refuse_foreign)
             if found is None:
-                words = build.compiler()
+                words = native.compiler()
                 if words is None:
                     _reasons.append("hidim came without its kernel, and there is no C++ compiler")
                     continue
                 start = time.perf_counter()
-                found = build.build(words, level, folder)
+                found = native.build(words, SOURCES, level, folder)
                 spent = time.perf_counter() - start
                 _LOG.info("compiled the one-pass kernel once, in %.1f s: %s", spent, found)
             return ctypes.CDLL(str(found))
@@ -86,17 +87,6 @@ def _cached_or_built(level: str) -> ctypes.CDLL | None:
             return None
         except OSError:  # not ours, not writable, or not loadable from there: try the next folder
             _reasons.append("its library could not be written or loaded")
-    return None
-
-
-def _whole(folder: Path, key: str, *, foreign: bool = True) -> Path | None:
-    """The library of `key` that is what was once built: its name ends in its checksum."""
-    for path in folder.glob(f"{key}-*.so"):
-        with suppress(OSError):
-            if not foreign:
-                _refuse_foreign(path)
-            if path.stem == f"{key}-{build.checksum(path)}":
-                return path
     return None
 
 

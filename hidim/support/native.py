@@ -1,8 +1,9 @@
-"""How is the kernel compiled? By one call of a C++ compiler for each level of the processor.
+"""How is a library of C compiled, and which one is whole? By one call of a compiler per level.
 
-`hatch_build.py` calls this when the package is built, so that a wheel brings the libraries along;
-`library.py` calls it on first use where they are missing. Hence no import of torch, nor of this
-package: the first of the two loads this file by its path.
+`hatch_build.py` calls this when the package is built, so that a wheel brings its libraries along.
+A library's name says what it was made of and for, and ends in its own checksum: what is stale,
+foreign or cut short is never loaded. No import of this package, nor of what it needs: the hook
+loads this file by its path.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).parent / "kernel"
 # No -ffast-math: NaN and infinity must behave. The next two only let square roots vectorise.
 FLAGS = [
     "-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti",
@@ -31,6 +33,19 @@ LEVELS = {
     "AVX2": ["-mavx2", "-mfma", "-mf16c"],
     "DEFAULT": [],
 }
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What one library is made of.
+
+    Args:
+        folder: with every file that it needs.
+        main: name of the one that is compiled.
+    """
+
+    folder: Path
+    main: str
 
 
 def levels() -> list[str]:
@@ -49,10 +64,10 @@ def compiler() -> list[str] | None:
 
 
 @functools.cache
-def key(level: str) -> str:
+def key(sources: Sources, level: str) -> str:
     """What a library is made of and for; libraries with another key are stale or foreign."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
+    for path in sorted(sources.folder.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     libc = "musl" if platform.libc_ver()[0] == "" else "glibc"
     where = (sys.platform, platform.machine(), libc, level, *FLAGS, *LEVELS[level])
@@ -65,7 +80,22 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
-def build(words: list[str], level: str, folder: Path) -> Path:
+def whole(folder: Path, key: str, refuse: Callable[[Path], None] | None = None) -> Path | None:
+    """The library of `key` in a folder that is what was once built, or None.
+
+    Args:
+        refuse: raises OSError for a file that is not to be trusted.
+    """
+    for path in folder.glob(f"{key}-*.so"):
+        with suppress(OSError):
+            if refuse is not None:
+                refuse(path)
+            if path.stem == f"{key}-{checksum(path)}":
+                return path
+    return None
+
+
+def build(words: list[str], sources: Sources, level: str, folder: Path) -> Path:
     """Compile beside and rename: whole or not at all, whoever else builds it.
 
     Raises:
@@ -74,12 +104,12 @@ def build(words: list[str], level: str, folder: Path) -> Path:
     """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         made = Path(scratch) / "kernel.so"
-        source = str(SOURCES / "one_pass.cpp")
+        source = str(sources.folder / sources.main)
         command = [*words, *FLAGS, *LEVELS[level], source, "-o", str(made)]
         if os.name == "posix":
             command += ["-fPIC", "-pthread"]
         subprocess.run(command, check=True, capture_output=True)
         made.chmod(0o755)
-        path = folder / f"{key(level)}-{checksum(made)}.so"
+        path = folder / f"{key(sources, level)}-{checksum(made)}.so"
         os.replace(made, path)
     return path
