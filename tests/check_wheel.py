@@ -39,9 +39,10 @@ def main() -> None:
         (wheel,) = folder.glob("*.whl")
 
         names = zipfile.ZipFile(wheel).namelist()
-        compiled = any("_machine/built/" in name for name in names)
-        if compiled != any(map(shutil.which, ("g++", "clang++", "c++"))):
-            sys.exit(f"{wheel.name}: the optimizers' kernel should be in it if there is a compiler")
+        for room in ("hidim/torch/_machine", "hidim/compiled"):
+            compiled = any(f"{room}/built/" in name for name in names)
+            if compiled != any(map(shutil.which, ("g++", "clang++", "c++"))):
+                sys.exit(f"{wheel.name}: {room} should have its library if there is a compiler")
 
         venv.create(folder / "empty", with_pip=True)
         binaries = folder / "empty" / ("Scripts" if os.name == "nt" else "bin")
