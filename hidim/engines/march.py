@@ -1,8 +1,8 @@
 """Walk a system from step 0 to the last one asked for, at a cost logarithmic in it.
 
 Single steps where the dynamics are fast, blocks of collocation (collocation.py) where they
-are slow; the length of a block follows its error estimate, and where there is growth, its time
-(growth.py). Of many modes few are followed (few.py). What the walk passes is recorded at the
+are slow; the length of a block follows its error estimate (pace.py), and where there is growth, its
+time (growth.py). Of many modes few are followed (few.py). What the walk passes is recorded at the
 asked steps.
 """
 
@@ -18,6 +18,7 @@ from hidim.engines.collocation import Block, Span, solve_chain
 from hidim.engines.few import Chosen, Few
 from hidim.engines.growth import Growth
 from hidim.engines.many_modes import ManyModes, Smooth
+from hidim.engines.pace import SHORTEST_BLOCK, SHORTEST_TIME, Pace
 from hidim.engines.probe import seen_length
 from hidim.engines.record import Record
 from hidim.engines.scheme import scheme
@@ -29,17 +30,10 @@ from hidim.systems.base import System, chain
 OVERFLOW_FACTOR = 1e18
 # Single steps before a run is refused as too long to follow: minutes of CPU.
 MOST_SINGLE_STEPS = 20_000_000
-# In continuous time only an explosion moves within so small a part of a step.
-SHORTEST_TIME = 1e-8
 # So near a root the rest is one block.
 NEAR_ROOT = 1e-3
-# A block costs about as much as this many single steps.
-SHORTEST_BLOCK = 128
 # Modes up to which every one is solved by itself.
 FEW_MODES = 300
-# Share taken of the length of a block that would just meet the error allowed.
-_SAFETY = 0.9
-_UNKNOWN = 100.0
 # Single steps behind a breakpoint: so many, or fewer of a short stretch.
 _BEHIND_EDGE = 96
 # Numbers that a stretch of single steps may hold at once.
@@ -144,9 +138,9 @@ class Walk:
         self.watched = [f for part in self.systems for f in part.watched]
         self.time = 0.0
         self.kinks, self.passed = np.unique(np.ceil(edges)), -1.0  # first steps of a new formula
-        self.patience, self.shortest = SHORTEST_BLOCK, self._worthwhile_block()
-        self.length = float(SHORTEST_BLOCK) if discrete else 1e-2
-        self.fitting = math.nan  # the length that the last block could have had
+        self.pace = Pace(
+            resolution.tolerance, resolution.stages, self._worthwhile_block(), discrete=discrete
+        )
         smooth = system.affine and len(self.systems) == 1 and not self.watched
         self.growth = Growth(looks_ahead=smooth, read=self._reader)
         self.end = math.inf
@@ -175,23 +169,19 @@ class Walk:
         edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
         room = min(edge, end) - self.time
         if edge in self.roots:  # a block never comes nearer than its own length
-            near = float(self.shortest) if self.discrete else NEAR_ROOT
+            near = float(self.pace.shortest) if self.discrete else NEAR_ROOT
             room = min(max(0.5 * (edge - self.time), near), room)
         stepped = any(part.stepped for part in self.systems)
-        if self.discrete and (stepped or min(self.length, room) < self.shortest):
-            before, count = self.time, min(end - self.time, self.patience)
+        if self.discrete and (stepped or min(self.pace.length, room) < self.pace.shortest):
+            before, count = self.time, min(end - self.time, self.pace.patience)
             self._forget_at_kinks(before + count)
             self.single_steps(count)
-            self.length = max(self.length, float(self.shortest))
-            if self._kinks_between(before):
+            kinked = self._kinks_between(before)
+            if kinked:
                 self.passed = self.time
-                self.length = 1.5 * SHORTEST_BLOCK
-            # Where blocks keep failing, try them more and more rarely, and shorter.
-            self.patience = min(2 * self.patience, 4096)
-            if self.patience > 4 * SHORTEST_BLOCK:
-                self.shortest = max(self.shortest // 2, self._worthwhile_block())
+            self.pace.stepped(self._worthwhile_block(), kinked=kinked)
         else:
-            self._try_block(min(self.length, room), edge)
+            self._try_block(min(self.pace.length, room), edge)
 
     def _kinks_between(self, before: float) -> bool:
         """Whether a new formula begins after `before` and no later than now."""
@@ -208,7 +198,7 @@ class Walk:
         edge = self.edges[np.searchsorted(self.edges, self.time, side="right")]
         room = min(edge, end) - self.time
         self.single_steps(min(_BEHIND_EDGE, room, max(32.0, room // 4)))
-        self.length = min(self.length, float(SHORTEST_BLOCK))
+        self.pace.starts_afresh()
 
     def _worthwhile_block(self) -> int:
         """Steps that cost as much as one block, from timings: 25 at best, 128 with many modes."""
@@ -245,7 +235,7 @@ class Walk:
         }
         self.record.single_steps(self.time, seen, paths[-1][: made + 1])
         self.record.effort["single_steps"] += made
-        self.fitting = math.nan
+        self.pace.forget()
         if self.observer is not None:
             self.observer.stretch(self.time, paths[-1][: made + 1], orders[-1][: made + 1])
         self.states = [path[made] for path in paths]
@@ -260,7 +250,7 @@ class Walk:
             length = math.floor(length) if length < 2**52 else length
         # Formulas may jump at an edge: the block before it sees the one that ends there.
         last_time = math.nextafter(edge, 0.0)
-        shortest = self.shortest if self.discrete else SHORTEST_TIME
+        shortest = self.pace.shortest if self.discrete else SHORTEST_TIME
         visible = seen_length(
             self.watched, self.time, length, shortest, last_time, self.scheme.points[1:]
         )
@@ -268,7 +258,7 @@ class Walk:
         if visible == length:
             visible = self.growth.limit(self.systems, self.states, span, self.end)
         if visible < length:
-            self.length = visible
+            self.pace.length = visible
             return
         self._take(self._solved(span), span)
 
@@ -285,36 +275,18 @@ class Walk:
 
     def _take(self, blocks: list[Block], span: Span) -> None:
         """Go on from a block, or come back with a shorter one."""
-        length, error, tolerance = span.length, blocks[-1].error, self.resolution.tolerance
-        fitting = length * (tolerance / max(error, 1e-300)) ** (1.0 / self.scheme.stages)
-        if not error <= tolerance:
+        length, error = span.length, blocks[-1].error
+        if not error <= self.resolution.tolerance:
             self.record.effort["rejected"] += 1
-            self.length = min(max(_SAFETY * fitting, 0.1 * length), 0.8 * length)
-            if self.length < SHORTEST_TIME:
+            self.pace.rejected(length, error)
+            if self.pace.length < SHORTEST_TIME:
                 self.record.crossed_at = self.record.stopped_at = self.time
             return
         if self.few is not None and not self.few.sleep(blocks[-1].end):
             self._follow(self.few.wake(self._whole))  # and over the block again
             return
-        self.length = self._next_length(length, fitting)
-        self.patience = SHORTEST_BLOCK
+        self.pace.accepted(length, error, self.time)
         self._accept(blocks, span)
-
-    def _next_length(self, length: float, fitting: float) -> float:
-        """Of the block behind one that was accepted, from the length that it could have had.
-
-        Where time scales are shares of the time that has passed, such lengths grow from block to
-        block; a length that only follows them stays behind at a fraction of the error allowed.
-        Source: Gustafsson's predictive control (Hairer and Wanner, Solving Ordinary Differential
-        Equations II, IV.8), which expects the last change again; no more of it than time grows by.
-        """
-        change = fitting / self.fitting
-        # Of a block that nothing was seen to be wrong with, it is not known how long it could be.
-        self.fitting = fitting if fitting < _UNKNOWN * length else math.nan
-        if not math.isfinite(change):  # the first of a stretch, or behind such a block
-            change = 1.0
-        change = min(max(change, 0.5), 1.0 + length / max(self.time, length))
-        return min(max(_SAFETY * change * fitting, 0.5 * length), 4.0 * length)
 
     def _accept(self, blocks: list[Block], span: Span) -> None:
         self.record.effort["blocks"] += 1
