@@ -16,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, get_args, overload
 
@@ -118,9 +118,12 @@ class Curve(ByContent):
         end = "" if not len(self) else f", risk {self.risk[0]:.4g} -> {self.risk[-1]:.4g}"
         last = "" if not len(self) else f", {float(self.steps[-1]):.4g} steps"
         outcome = "" if self.status == "ok" else f", {self.status}"
+        error, caution = self.provenance.get("error"), self.provenance.get("caution")
         if self.status == "diverged":
             outcome += f" at step {self.diverged_at}"
-        elif outcome and isinstance(error := self.provenance.get("error"), float):
+        elif outcome and caution:  # of the theory, beside which the solver's error is nothing
+            outcome += f": {caution}"
+        elif outcome and isinstance(error, float):
             outcome += f": off by up to {error:.1e}"
         return f"Curve({self.label or 'unnamed'}{last}{end}{outcome})"
 
@@ -151,6 +154,18 @@ class Curve(ByContent):
         if "excess" in self.columns:  # where the floor itself is infinite
             return np.asarray(self.columns["excess"])
         return self.risk - self.risk_floor
+
+    def finite(self) -> Curve:
+        """The curve of the excess where the floor, and so every risk, is infinite; else itself.
+
+        >>> endless = Curve([0], [np.inf], risk_floor=np.inf, columns={"excess": [0.5]})
+        >>> endless.finite().risk.tolist()
+        [0.5]
+        """
+        if self.risk_floor is None or self.risk_floor < math.inf:
+            return self
+        rest = {name: values for name, values in self.columns.items() if name != "excess"}
+        return replace(self, risk=self.excess, risk_floor=0.0, columns=rest)
 
     def in_time(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps, each once and ascending, and the risk there: a curve keeps the order asked for.

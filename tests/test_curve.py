@@ -131,6 +131,9 @@ def test_a_curve_says_how_it_went():
     assert repr(Curve(**rows)) == "Curve(unnamed, 100 steps, risk 1 -> 0.5)"
     missed = Curve(**rows, status="inaccurate", provenance={"error": 3.2e-7})
     assert repr(missed).endswith("-> 0.5, inaccurate: off by up to 3.2e-07)")
+    facts = {"error": 1e-15, "caution": "rows are too few"}
+    told = Curve(**rows, status="inaccurate", provenance=facts)
+    assert repr(told).endswith("-> 0.5, inaccurate: rows are too few)")
     assert repr(Curve(**rows, status="inaccurate")).endswith("-> 0.5, inaccurate)")
     lost = Curve(**rows, status="diverged", diverged_at=7)
     assert repr(lost).endswith("-> 0.5, diverged at step 7)")

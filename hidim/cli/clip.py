@@ -62,10 +62,12 @@ def run(args: argparse.Namespace) -> int:
 
         draws = [lambda ax: draw_curves(ax, found), lambda ax: draw_map(ax, found, spectrum)]
         write_figures(args.plot, draws, size=(6.0, 4.4))
+    told = [f"caution    {found.caution}"] if found.caution else []
     said = [
         f"problem    {common.problem_text(problem, args)}",
         f"noise      {_noise(spectrum)}",
         f"batch      {args.batch_size:g}, {args.steps:.6g} steps",
+        *told,
         "",
         f"does clipping help?  {found.verdict}",
         "",
@@ -73,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
         "",
         common.table(_ways(found)),
         "",
-        *([found.caution] if found.caution else []),
         f"hidim {hidim.__version__}, {time.perf_counter() - started:.2f} s",
     ]
     return common.hand_back(
         args,
+        cautions=told,
         columns=_columns(found),
         answer={"problem": common.problem_data(problem, args)} | found.to_dict(),
         text="\n".join(said),

@@ -63,6 +63,7 @@ __all__ = [
     "algorithm_text",
     "answer",
     "asked",
+    "cautions",
     "check_outputs",
     "check_run",
     "curve_columns",
@@ -172,13 +173,28 @@ def report_curve(
     extra = extra or {}
     if draw and getattr(args, "plot", None):
         write_figure(args.plot, draw, size=(7.0, 4.6))
-    said = [*title, "", curve_table(curve, extra), "", outcome_text(curve), *notes]
+    told = cautions([curve], notes)  # what is wrong with numbers is said before them
+    said = [*title, *told, "", curve_table(curve, extra), "", outcome_text(curve)]
     return hand_back(
         args,
+        cautions=told,
         columns={**curve_columns(curve), **extra},
         answer={**answer, **curve.to_dict(), **extra},
         text="\n".join([*said, provenance_text(curve, seconds=seconds)]),
     )
+
+
+def cautions(curves: Sequence[hidim.Curve], notes: Sequence[str] = ()) -> list[str]:
+    """What a theory has to say against its own numbers, a line each; most have nothing.
+
+    >>> facts = {"caution": "the drift of signs is taken as linear"}
+    >>> cautions([hidim.Curve([0], [1.0], status="inaccurate", provenance=facts)])
+    ['caution    the drift of signs is taken as linear']
+    """
+    told = [str(curve.provenance.get("caution", "")) for curve in curves]
+    if len(curves) > 1:
+        told = [text and f"{c.label}: {text}" for c, text in zip(curves, told, strict=True)]
+    return [f"caution    {text}" for text in [*told, *notes] if text]
 
 
 def curve_columns(curve: hidim.Curve) -> dict[str, Sequence[Any] | np.ndarray]:
@@ -202,7 +218,8 @@ def curve_table(curve: hidim.Curve, extra: dict[str, np.ndarray] | None = None) 
     columns = {"step": [step_text(step) for step in curve.steps[rows].tolist()]}
     if _has_flops(curve):
         columns["flops"] = [f"{flops:.4g}" for flops in curve.flops[rows]]
-    columns["risk"] = [risk_text(risk) for risk in curve.risk[rows]]
+    endless = curve.risk_floor == math.inf  # the excess is a column of its own
+    columns["risk"] = ["inf" if endless else risk_text(risk) for risk in curve.risk[rows]]
     if curve.stderr is not None:
         columns["stderr"] = [f"{error:.2g}" for error in curve.stderr[rows]]
     for name, values in {**curve.columns, **(extra or {})}.items():
@@ -230,33 +247,28 @@ def outcome_text(curve: hidim.Curve) -> str:
     if curve.status == "diverged":
         step = "" if curve.diverged_at is None else f" at step {step_text(curve.diverged_at)}"
         where = f"{step} (risk beyond 1000 times its start)"
-    return f"status: {curve.status}{where}" + accuracy_note(curve, "; ")
+    note = accuracy_note(curve)
+    told = note or ("see the caution above" if curve.status == "inaccurate" else "")
+    return f"status: {curve.status}{where}" + (f"; {told}" if told else "")
 
 
-def accuracy_note(curve: hidim.Curve, before: str = "") -> str:
-    """Why a curve is not to be relied upon, and what to do; empty for every other.
+def accuracy_note(curve: hidim.Curve) -> str:
+    """By how much a curve missed its rtol, and what to do; empty for every other.
 
-    Its theory cautions, as that of measured rows does beyond its edge, or it missed its rtol.
+    What its theory has to say against it stands in `cautions`.
 
     >>> facts = {"rtol": 1e-8, "error": 2.1e-7}
     >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
     'the risk may be off by 2.1e-07 of itself, more than rtol 1e-08: trust no more digits'
-    >>> facts = {"rtol": 1e-8, "error": 1e-9, "caution": "mean-square unstable at step 0: ..."}
-    >>> accuracy_note(hidim.Curve([0], [1.0], status="inaccurate", provenance=facts))
-    'mean-square unstable at step 0: ...'
     """
-    caution = str(curve.provenance.get("caution", ""))
-    if curve.status == "diverged":
-        return before + caution if caution else ""
     if curve.status != "inaccurate":
         return ""
     error, rtol = (float(curve.provenance.get(name, math.nan)) for name in ("error", "rtol"))
-    if caution and error <= rtol:
-        return before + caution
+    if curve.provenance.get("caution") and error <= rtol:
+        return ""
     known = f"{error:.1e} of itself" if math.isfinite(error) else "an unknown amount"
     remedy = "trust no more digits" if error <= _USEFUL else "ask for fewer steps"
-    missed = f"the risk may be off by {known}, more than rtol {rtol:g}: {remedy}"
-    return before + "; ".join(filter(None, [caution, missed]))
+    return f"the risk may be off by {known}, more than rtol {rtol:g}: {remedy}"
 
 
 def provenance_text(curve: hidim.Curve, *, seconds: float) -> str:

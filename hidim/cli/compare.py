@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 progress.advance()
     seconds = time.perf_counter() - started
     if args.plot is not None:
-        drawn = [*predicted, *(_thinned(curve) for curve in simulated)]
+        drawn = [c.finite() for c in (*predicted, *(_thinned(curve) for curve in simulated))]
         floor = spectrum.risk_floor
         common.write_figure(args.plot, lambda ax: draw(ax, drawn, floor=floor), size=(7.4, 5.0))
     return _report(args, problem, algorithms, predicted, simulated, seconds)
@@ -99,25 +100,31 @@ def _report(
     simulated: Sequence[hidim.Curve],
     seconds: float,
 ) -> int:
-    columns: dict[str, Any] = common.curve_columns(predicted[0])
+    endless = predicted[0].risk_floor == math.inf
+    lines, runs = ([curve.finite() for curve in some] for some in (predicted, simulated))
+    columns: dict[str, Any] = common.curve_columns(lines[0])
     del columns["risk"]
-    columns |= {curve.label: curve.risk for curve in predicted}
-    for curve in simulated:
+    columns |= {curve.label: curve.risk for curve in lines}
+    for curve in runs:
         columns[f"{curve.label} (runs)"] = curve.risk
         columns[f"{curve.label} (stderr)"] = curve.stderr
+    told = common.cautions(predicted)
     said = [
         f"problem    {common.problem_text(problem, args)}",
         f"batch      {args.batch_size:g}",
         *(f"           {common.algorithm_text(algorithm)}" for algorithm in algorithms),
+        *(["loss       excess risk: the noise has no variance"] if endless else []),
+        *told,
         "",
-        common.curves_table(predicted, simulated),
+        common.curves_table(lines, runs),
         "",
-        _summary_text(standings(predicted)),
+        _summary_text(standings(lines)),
         *(f"{c.label}: {note}" for c in predicted if (note := common.accuracy_note(c))),
         common.provenance_text(max(predicted, key=_error), seconds=seconds),
     ]
     return common.hand_back(
         args,
+        cautions=told,
         columns=columns,
         answer={
             "problem": common.problem_data(problem, args),
@@ -125,7 +132,7 @@ def _report(
             "batch_size": args.batch_size,
             "predicted": [curve.to_dict() for curve in predicted],
             "simulated": [curve.to_dict() for curve in simulated],
-            "summary": [row.to_dict() for row in standings(predicted)],
+            "summary": [row.to_dict() for row in standings(lines)],
         },
         text="\n".join(said),
     )

@@ -83,6 +83,7 @@ def hand_back(
     columns: Mapping[str, Sequence[Any] | np.ndarray],
     answer: Mapping[str, Any],
     text: str,
+    cautions: Sequence[str] = (),
 ) -> int:
     """Write --csv, then print the answer as JSON if asked for, and else the text; returns 0.
 
@@ -91,7 +92,10 @@ def hand_back(
         columns: the rows of --csv by column.
         answer: the object of --json.
         text: what a person reads.
+        cautions: lines of it that rows printed by --csv have no room for: on standard error.
     """
+    for line in cautions if prints_csv(args) else ():
+        print(f"hidim: {line}", file=sys.stderr)
     if args.csv is not None:
         write_csv(args.csv, columns)
     if args.json:

@@ -97,4 +97,4 @@ def draw(ax: Axes, curve: hidim.Curve) -> None:
     """The figure of --plot."""
     from hidim.plots import plot_curves
 
-    plot_curves([curve], ax=ax)
+    plot_curves([curve.finite()], ax=ax)

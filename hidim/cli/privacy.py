@@ -94,19 +94,21 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(6.6, 4.6))
+    told = [f"caution     {found.caution}"] if found.caution else []
     said = [
         f"problem     {common.problem_text(problem, args)}",
         f"batch       {args.batch_size:g}, l2 {args.l2:g}",
         f"accountant  {found.accountant}: {found.note}",
+        *told,
         "",
         "nothing on the grid beats these in both:" if len(found.best) else "no finite number",
         common.table(_table(found)),
         "",
-        *([found.caution] if found.caution else []),
         f"hidim {hidim.__version__}, {len(found.risk)} runs, {time.perf_counter() - started:.2f} s",
     ]
     return common.hand_back(
         args,
+        cautions=[f"accountant  {found.accountant}: {found.note}", *told],
         columns=_columns(found),
         answer={"problem": common.problem_data(problem, args)} | found.to_dict(),
         text="\n".join(said),

@@ -81,8 +81,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:  # what can be run need not have a theory, and is not lost
         note = str(error)
     else:
-        note = common.accuracy_note(predicted)
-    extra = {"predicted": predicted.risk, "z": deviations(curve, predicted)} if predicted else {}
+        told = [str(predicted.provenance.get("caution", "")), common.accuracy_note(predicted)]
+        note = "; ".join(filter(None, told))
+    extra = {}
+    if predicted:
+        extra = {"predicted": predicted.finite().risk, "z": deviations(curve, predicted)}
     return common.report_curve(
         args,
         title=common.title(problem, algorithm, args),
@@ -102,4 +105,5 @@ def draw(ax: Axes, measured: hidim.Curve, predicted: hidim.Curve | None) -> None
     """The figure of --plot."""
     from hidim.plots import plot_curves
 
-    plot_curves([measured] if predicted is None else [predicted, measured], ax=ax)
+    both = [measured] if predicted is None else [predicted, measured]
+    plot_curves([curve.finite() for curve in both], ax=ax)

@@ -119,8 +119,8 @@ def _verdict(found: Any, clipped: dict[str, float]) -> str:
     norm = "gain" if found.small_step_norm is None else "kernel norm"
     known = [
         ("stable", "yes" if found.stable else "no"),
+        ("warning", found.warning or "none"),  # before the numbers of the verdict
         ("verdict", found.verdict),
-        ("warning", found.warning or "none"),
         ("diverged at step", common.step_text(found.diverged_at)),
         (f"highest {norm}", f"{np.max(found.norm):.6g}"),
     ]

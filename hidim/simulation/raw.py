@@ -67,7 +67,7 @@ class Raw(Walk):
     def _risks(self, theta: np.ndarray) -> np.ndarray:
         miss = theta @ self._features.T - self._labels
         own = 0.0 if self._law is None else self._law.variance
-        # Without a variance, the excess: the expected risk is infinite.
+        # Without a variance the expected risk is infinite: then that part is left out.
         return 0.5 * (row_dots(miss, miss) + self._noise + (own if math.isfinite(own) else 0.0))
 
     def advance(self, first: int, count: int) -> np.ndarray:

@@ -122,7 +122,7 @@ def simulate(
     mean, stderr = _mean_and_error(record.risks, runs, setup.start)
     columns = {}
     if setup.floor == math.inf:  # of noise without a variance: only the excess is a number
-        columns = {"excess": mean[back]}
+        columns = {"excess": mean[back] - setup.finite_floor}
         mean = np.full_like(mean, math.inf)
     return Curve(
         steps=marks[back],

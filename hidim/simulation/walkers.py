@@ -40,6 +40,7 @@ class Setup(NamedTuple):
         dimension: trained parameters.
         problem: what the provenance says of it.
         floor: risk at the optimum, where it is known.
+        finite_floor: the part of it that the walkers' risks hold where the floor is infinite.
     """
 
     walkers: Sequence[Walk]
@@ -47,6 +48,7 @@ class Setup(NamedTuple):
     dimension: float
     problem: Any
     floor: float | None
+    finite_floor: float = 0.0
 
 
 def rows_of(problem: Any) -> Rows | None:
@@ -187,7 +189,7 @@ def _drawn_in_modes(
     name = spectrum.provenance or spectrum.label or "Spectrum"
     floor = spectrum.risk_floor + spectrum.law.noise_risk
     start = float(walker.risk(0.0).mean())
-    return Setup([walker], start, spectrum.dimension, name, floor)
+    return Setup([walker], start, spectrum.dimension, name, floor, spectrum.risk_floor)
 
 
 def _matrix(
@@ -213,7 +215,7 @@ def _matrix(
     )
     floor = problem.risk_floor + problem.law.noise_risk
     start = float(walker.risk(0.0).mean())
-    return Setup([walker], start, problem.dimension, problem.provenance, floor)
+    return Setup([walker], start, problem.dimension, problem.provenance, floor, problem.risk_floor)
 
 
 def _raw(
@@ -245,9 +247,13 @@ def _raw(
     scale, target = j**-problem.alpha, j**-problem.beta
     walker = Raw(W, scale, target, noise, law, algorithm, int(batch_size), **options)
     start = float(walker.risk(0.0).mean())
-    # The floor of this W would need the decomposition that this method is a check of.
-    floor = math.inf if math.isinf(law.noise_risk) else None
-    return Setup([walker], start, float(W.shape[1]), problem.draw_provenance(problem_seed), floor)
+    # The floor of this W needs the decomposition that this method is a check of: only where the
+    # excess is all there is to report.
+    endless = math.isinf(law.noise_risk)
+    known = problem.spectrum(seed=problem_seed).risk_floor if endless else 0.0
+    floor = math.inf if endless else None
+    told = problem.draw_provenance(problem_seed)
+    return Setup([walker], start, float(W.shape[1]), told, floor, known)
 
 
 WALKERS: dict[str, Callable[..., Setup]] = {

@@ -86,6 +86,51 @@ def test_three_algorithms_stand_in_one_table_on_one_matrix(capsys):
     assert said["limit_risk"] > 0
 
 
+STRONG = ("--algorithm", "sign-sgd:eta=0.001,drift=linear", "--steps", "9")
+
+
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("predict", *STRONG), "  step "),
+        (("simulate", *STRONG, "--runs", "2"), "  step "),
+        (("compare", *STRONG), "  step "),
+        (("stability", *STRONG), "limit risk"),
+        (("clip", "--kind", "norm", "--noise", "student:3:0.3", "--steps", "9"), "excess"),
+        (
+            ("privacy", "--accountant", "one-pass", "--clip", "1", "--rates", "0.1", "--stds", "1"),
+            "epsilon",
+        ),
+    ],
+    ids=lambda words: words[0] if isinstance(words, tuple) else "",
+)
+def test_what_is_wrong_with_numbers_is_said_before_them(capsys, words, before):
+    assert main([words[0], *PROBLEM, *words[1:]]) == 0
+    told = capsys.readouterr().out
+    said = "linear in the signal" if "sign-sgd" in str(words) else "rows of nearly one length"
+    assert said in told[: told.index(before)]
+
+
+def test_rows_that_are_printed_have_their_caution_on_standard_error(capsys):
+    assert main(["predict", *PROBLEM, *STRONG, "--csv", "-"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("hidim: caution    the drift of signs")
+    assert told.out.startswith("step,flops,risk")
+
+
+def test_noise_without_a_variance_is_compared_by_its_excess(capsys):
+    named = ("clipped-sgd:gamma_2=0.2,threshold=0.5", "sign-sgd:eta=0.01")
+    words = ("--noise", "cauchy:0.1", "--steps", "40", "--algorithm", *named)
+    assert main(["compare", *PROBLEM, *words, "--runs", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "excess risk: the noise has no variance" in told
+    assert "diverged" not in told
+    found = answer(capsys, "compare", *PROBLEM, *words)
+    assert found["summary"][0]["final_risk"] == found["predicted"][0]["columns"]["excess"][-1]
+    assert main(["predict", *PROBLEM, *words[:-1]]) == 0
+    assert "diverged" not in capsys.readouterr().out
+
+
 def test_what_has_no_theory_is_run_and_says_so(capsys):
     words = ("--noise-variance", "1", "--outputs", "8", "--steps", "8", "--runs", "2")
     muon = ("--algorithm", "sign-svd:eta=0.01,momentum=0.9,nesterov=1")

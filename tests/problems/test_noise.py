@@ -8,6 +8,7 @@ from scipy import stats
 
 import hidim
 from hidim.problems.noise import Law, Mixture
+from hidim.simulation.agreement import deviations
 
 LAWS = {
     "gaussian": (hidim.noise.Gaussian(0.3), stats.norm(scale=math.sqrt(0.3))),
@@ -95,3 +96,17 @@ def test_a_spectrum_keeps_its_law_in_files(name, suffix, tmp_path):
     spectrum = hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.1, noise=LAWS[name][0])
     spectrum.save(tmp_path / f"s{suffix}")
     assert hidim.Spectrum.load(tmp_path / f"s{suffix}") == spectrum
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_excess_of_runs_without_a_variance_is_that_above_the_floor(drawn):
+    problem = hidim.PLRF(0.4, 0.4, 20, 80, noise=hidim.noise.Cauchy(0.1))
+    spectrum, run = problem.spectrum(seed=3), hidim.clipped(hidim.sgd(0.1), 0.5)
+    measured = hidim.simulate(
+        spectrum if drawn else problem, run, at=[0, 60], runs=60, seed=0, problem_seed=3
+    )
+    predicted = hidim.predict(spectrum, run, at=[0, 60])
+    assert measured.excess[0] == pytest.approx(predicted.excess[0], rel=1e-12)
+    # The floor of W alone, .26, is thirty standard errors.
+    assert abs(deviations(measured, predicted)[1]) < 4
+    assert predicted.finite().risk.tolist() == predicted.excess.tolist()
