@@ -12,6 +12,7 @@ import numpy as np
 import hidim
 from hidim.cli import common
 from hidim.cli.numbers import count, counts, number, one_of, row
+from hidim.rates.pair_diffusion import FORMULAS
 from hidim.rates.privacy import ACCOUNTANTS
 from hidim.rates.privacy_frontier import ADJACENCY
 from hidim.support.checks import whole
@@ -62,6 +63,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="replace",
         help=f"{' or '.join(ADJACENCY)}, for one-pass (replace)",
     )
+    group.add_argument(
+        "--formula",
+        type=one_of("formula", FORMULAS),
+        metavar="NAME",
+        default=FORMULAS[0],
+        help=f"{', '.join(FORMULAS)}, for typical pairs ({FORMULAS[0]})",
+    )
     group = parser.add_argument_group("grid of runs")
     group.add_argument("--rates", type=row, metavar="X,...", help="gamma_2 (recommended and below)")
     group.add_argument("--stds", type=row, metavar="X,...", help="noise on the mean gradient")
@@ -91,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         delta=args.delta,
         order=args.order,
         adjacency=args.adjacency,
+        formula=args.formula,
     )
     if args.plot is not None:
         common.write_figure(args.plot, lambda ax: draw(ax, found), size=(6.6, 4.6))
@@ -122,12 +131,17 @@ def _name(found: Any) -> str:
 def _columns(found: Any) -> dict[str, np.ndarray]:
     columns = {name: getattr(found, name) for name in ("gamma_2", "std", "steps", "risk")}
     on = np.isin(np.arange(len(found.risk)), found.best)
-    return {**columns, _name(found): found.epsilon, "best": on}
+    lost = {} if found.guarantee else {"without_number": found.without_number}
+    return {**columns, _name(found): found.epsilon, **lost, "best": on}
 
 
 def _table(found: Any) -> dict[str, list[str]]:
     best = found.best
+    lost = {}
+    if not found.guarantee:
+        lost = {"pairs without": [f"{100 * x:.2g} %" for x in found.without_number[best]]}
     return {
+        **lost,
         found.unit: [f"{x:.4g}" for x in found.epsilon[best]],
         found.loss: [f"{x:.5g}" for x in found.risk[best]],
         "gamma_2": [f"{x:.4g}" for x in found.gamma_2[best]],

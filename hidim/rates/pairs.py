@@ -6,17 +6,11 @@ was used at a step that is uniform among T:
     eps_alpha(t) = log[ (1/T) sum_{s<t} e^((alpha-1) D_alpha(s)) + (T-t)/T ] / (alpha - 1),
 
 D_alpha(s) the Renyi divergence of two Gaussians: the diffusion up to s, one real step with the
-sample, the diffusion on to t. Per mode, k = lambda + l2, E = (1 - g k)^(t-1-s) and V the variance
-of the diffusion, the covariance is base + F with
-
-    base = E^2 (D^2 V(s) + g^2 std^2) + V(t) - E^2 V(s+1),     D = 1 - g l2,
-    F = -(g/B) (a b^T + b a^T) + (g/B)^2 (a^T V a) a a^T,      b = D V a,   both times E,
-
-and the means differ by (g/B) E (e a - e' a'): determinants and quadratic forms of 4 x 4. Beside
-the sample stand, at B > 1, the others of its batch, in D and base. A typical pair has orthogonal
-features whose squares are the trace's, and residuals of the mean square of the mean path, 2P - sum
-lambda V. The squares of single pairs, and with them D, are spread like an exponential law at small
-steps: one pair in ten lies above 2.3 times the typical one, one in twenty above 3.
+sample, the diffusion on to t (pair_diffusion.py). A typical pair stands for the mean over drawn
+ones. The squares of single pairs, and with them D, are spread like an exponential law at small
+steps: one pair in ten lies above 2.3 times the typical one, one in twenty above 3. At large steps
+D is infinite for some: the mixed covariance of a pair with long rows is none. How many of drawn
+ones is told, since the typical pair may have a number where a fifth of them have none.
 Source: arXiv 2510.16687; derived for this project, docs/theory/private.md. **No (eps, delta)
 guarantee:** it bounds nothing for the worst pair. Limits: SGD at a constant rate on Gaussian rows;
 modes that are modes, each of a whole number.
@@ -29,20 +23,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from hidim.algorithms.changed import Noise
 from hidim.algorithms.momentum import Momentum
-from hidim.engines.solve import asked_steps, solve
+from hidim.engines.solve import asked_steps
 from hidim.problems import as_spectrum
 from hidim.problems.coordinates import Coordinates, coordinates_of
 from hidim.problems.spectrum import Spectrum
+from hidim.rates.pair_diffusion import FORMULAS, Diffusion
 from hidim.support import checks
 from hidim.support.results import Saved
 
 NOTE = "of a typical or given pair: no (eps, delta) guarantee"
-TYPICAL = "of a typical pair, single ones may be at 3 times it: no (eps, delta) guarantee"
-_ALL = 300  # steps up to which every one is summed, and about as many places beyond
+TYPICAL = "of a typical pair, single ones may be at 3 times it{}: no (eps, delta) guarantee"
 _Array = np.ndarray
 
 
@@ -57,6 +50,8 @@ class PairDivergence(Saved, format="hidim-pair-divergence/1"):
         pair: "typical" or "given".
         sampling_noise: whether the noise of the other samples hides it too.
         note: what this number is not.
+        without_number: (n,) share of drawn pairs whose divergence is infinite; None for a given
+            pair, and by formula="mean", where none is.
     """
 
     steps: _Array
@@ -65,6 +60,7 @@ class PairDivergence(Saved, format="hidim-pair-divergence/1"):
     pair: str
     sampling_noise: bool
     note: str = NOTE
+    without_number: _Array | None = None
 
 
 def pair_divergence(
@@ -77,6 +73,7 @@ def pair_divergence(
     at: Any = None,
     sampling_noise: bool = True,
     pair: tuple[Any, float, Any, float] | None = None,
+    formula: str = FORMULAS[0],
     seed: int | None = None,
 ) -> PairDivergence:
     """eps_alpha(t) of noisy SGD for a typical pair of samples, or for a given one.
@@ -92,6 +89,9 @@ def pair_divergence(
             noise alone does (iv).
         pair: (a, b, a', b'), features in the problem's coordinates and labels; None for a typical
             pair.
+        formula: of a typical pair: "path", which runs confirm; "risk", with 2P for the square of
+            its residual, which counts injected noise twice; "mean", the limit of small rates, with
+            2P and the difference of the means alone.
         seed: of the W that is drawn.
 
     Raises:
@@ -110,6 +110,9 @@ def pair_divergence(
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     if math.isinf(batch_size):
         raise ValueError("`batch_size`=inf has no single sample to tell: give a finite batch.")
+    checks.choice("formula", formula, FORMULAS)
+    if pair is not None and formula != FORMULAS[0]:
+        raise ValueError(f"`formula`={formula!r} is for typical pairs: leave it or `pair` out.")
     noise, rate = _checked(algorithm)
     spectrum = as_spectrum(problem, checks.seed("seed", seed))
     known = coordinates_of(spectrum.law.basis)
@@ -119,11 +122,26 @@ def pair_divergence(
     marks = marks[marks >= 1]
     if not marks.size or marks[-1] > last:
         raise ValueError(f"`at` must name steps within 1..{last:g}, the pass.")
-    run = _Diffusion(spectrum, algorithm, noise, rate, float(batch_size), marks, sampling_noise)
-    found = [run.released(t, last, order, pair) for t in marks.tolist()]
-    kind = "typical" if pair is None else "given"
-    note = TYPICAL if pair is None else NOTE
-    return PairDivergence(marks, np.array(found), order, kind, sampling_noise, note)
+    run = Diffusion(spectrum, algorithm, noise, rate, float(batch_size), marks, sampling_noise)
+    found = [run.released(t, last, order, pair, formula) for t in marks.tolist()]
+    if pair is not None:
+        return PairDivergence(marks, np.array(found), order, "given", sampling_noise)
+    lost = None
+    if formula != "mean":
+        lost = np.array([run.without_number(t, order) for t in marks.tolist()])
+    note = typical_note(lost)
+    return PairDivergence(marks, np.array(found), order, "typical", sampling_noise, note, lost)
+
+
+def typical_note(without_number: _Array | None) -> str:
+    """What the number of a typical pair is not, and how many drawn ones have none.
+
+    >>> typical_note(np.array([0.02, 0.18]))[53:107]
+    'and up to 18 % of drawn ones have no finite number: no'
+    """
+    lost = 0.0 if without_number is None else float(np.max(without_number, initial=0.0))
+    told = f", and up to {100.0 * lost:.2g} % of drawn ones have no finite number"
+    return TYPICAL.format(told if lost > 0 else "")
 
 
 def _checked(algorithm: Any) -> tuple[Noise, float]:
@@ -168,130 +186,3 @@ def _turned(
     found = Spectrum(np.maximum(along, 0.0)[order], theta**2, spectrum.risk_floor, law=spectrum.law)
     object.__setattr__(found, "_signs", theta)
     return found, (rows[0], labels[0], rows[1], labels[1])
-
-
-class _Diffusion:
-    """Means and variances of every mode along a run, and what a sample does to them."""
-
-    def __init__(
-        self,
-        spectrum: Spectrum,
-        algorithm: Momentum,
-        noise: Noise,
-        rate: float,
-        batch: float,
-        marks: _Array,
-        sampling: bool,
-    ) -> None:
-        count = spectrum.multiplicity
-        if np.any(count < 1) or np.any(count % 1 != 0) or np.any(spectrum.error_sq < 0):
-            raise ValueError(
-                "`problem` is a quadrature over modes, whose variances are not its nodes': draw it "
-                "(seed=0)."
-            )
-        self.spectrum, self.noise, self.rate, self.batch = spectrum, noise, rate, batch
-        self.sampling, self.count = sampling, count
-        self.places = {t: _places(t) for t in marks.tolist()}
-        every = np.concatenate([np.concatenate([s, s + 1, [t]]) for t, s in self.places.items()])
-        self.times = np.unique(every)
-        curve = solve(spectrum, algorithm, at=self.times, batch_size=batch, moments=True)
-        self.twice = 2.0 * curve.risk
-        assert curve.moments is not None
-        self.square = np.asarray(curve.moments)[:, 0] / count  # E r^2 of one mode
-        k = spectrum.eigenvalues + noise.l2
-        self.fade = 1.0 - rate * k
-        rest = np.where(k > 0, -noise.l2 / np.where(k > 0, k, 1.0), 0.0)
-        self.mean = rest + (-1.0 - rest) * self.fade ** self.times[:, None]  # of r over theta*
-        if sampling:
-            spread = self.square - self.mean**2 * (spectrum.error_sq / count)
-        else:
-            left = self.fade ** (2.0 * self.times[:, None])
-            grown = np.where(
-                self.fade**2 < 1, (1.0 - left) / (1.0 - self.fade**2), self.times[:, None]
-            )
-            spread = noise.start_variance * left + (rate * noise.std) ** 2 * grown
-        self.variance = np.maximum(spread, 0.0)
-
-    def released(self, t: float, last: float, order: float, pair: Any) -> float:
-        """eps_alpha at t."""
-        s = self.places[t]
-        apart = np.array(self.divergence(s, t, order, pair))
-        log = (order - 1.0) * apart
-        terms = np.append(
-            log + np.log(_weights(s, t) / last), math.log(max((last - t) / last, 1e-300))
-        )
-        return float(logsumexp(terms)) / (order - 1.0)
-
-    def divergence(self, s: _Array, t: float, order: float, pair: Any) -> _Array:
-        """D_alpha of the runs whose sample was used at the steps s, released at t, (s,)."""
-        i, j, end = (np.searchsorted(self.times, x) for x in (s, s + 1, t))
-        g, B, l2 = self.rate, self.batch, self.noise.l2
-        along, others = self.spectrum.eigenvalues, 1.0 - 1.0 / self.batch
-        E = self.fade ** (t - 1.0 - s)[:, None]  # (s, modes)
-        keep = 1.0 - g * l2 - g * others * along
-        V = self.variance[i]
-        kick = (g * self.noise.std) ** 2 + np.zeros_like(V)
-        if self.sampling:
-            drawn = along**2 * self.square[i] + along * self.twice[i][:, None]
-            kick = kick + g**2 * others / B * drawn
-        tail = np.maximum(self.variance[end] - E**2 * self.variance[j], 0.0)
-        base = np.maximum(E**2 * (keep**2 * V + kick) + tail, 1e-300)
-        if pair is None:
-            weight = np.stack([self.count * along] * 2)  # of a^T X a and a'^T X a'
-            # Of the mean path: what V adds to a residual's square is in F already.
-            spread = V @ (self.count * along)
-            left = np.sqrt(np.maximum(self.twice[i] - spread, 0.0))
-            errors, cross = np.stack([left, left]), np.zeros_like(along)
-        else:
-            a, b, other, label = pair
-            theta = self.spectrum._signs  # type: ignore[attr-defined]
-            seen = (1.0 + self.mean[i]) * theta
-            errors = np.stack([seen @ a - b, seen @ other - label])
-            weight, cross = np.stack([a**2, other**2]), a * other
-        moved = [E, E * keep * V]  # of a and of V a
-        gram = np.empty((len(s), 4, 4))
-        for m in range(4):
-            for n in range(4):
-                of = weight[m // 2] if m // 2 == n // 2 else cross
-                gram[:, m, n] = (moved[m % 2] * moved[n % 2] / base) @ of
-        own = np.zeros((2, len(s), 2, 2))
-        own[:, :, 0, 1] = own[:, :, 1, 0] = -g / B
-        own[:, :, 0, 0] = (g / B) ** 2 * np.stack([V @ w for w in weight])
-        shift = np.zeros((len(s), 4))
-        shift[:, 0], shift[:, 2] = errors[0] * g / B, -errors[1] * g / B
-        return _renyi(gram, own, shift, order)
-
-
-def _renyi(gram: _Array, own: _Array, shift: _Array, order: float) -> _Array:
-    """D_alpha of N(W shift, base + W_1 own_1 W_1^T) from N(0, base + W_2 own_2 W_2^T), (s,)."""
-    mixed = np.zeros_like(gram)
-    mixed[:, :2, :2], mixed[:, 2:, 2:] = (1.0 - order) * own[0], order * own[1]
-    product = mixed @ gram
-    whole = np.all(np.linalg.eigvals(product).real > -1.0 + 1e-12, axis=1)
-    eye = np.eye(4)
-    solved = gram @ np.linalg.solve(eye + product, shift[..., None])
-    distance = np.einsum("si,sij->s", shift, solved)
-    logs = [np.linalg.slogdet(eye[:2, :2] + c @ g)[1] for c, g in
-            ((own[0], gram[:, :2, :2]), (own[1], gram[:, 2:, 2:]))]  # fmt: skip
-    log = np.linalg.slogdet(eye + product)[1] - (1.0 - order) * logs[0] - order * logs[1]
-    found = 0.5 * order * distance - log / (2.0 * (order - 1.0))
-    return np.where(whole, np.maximum(found, 0.0), math.inf)
-
-
-def _places(t: float) -> _Array:
-    """Steps before t, all of a few, else dense at both ends."""
-    if t <= _ALL:
-        return np.arange(t)
-    edge = np.geomspace(1.0, t, _ALL // 2).round() - 1.0
-    return np.unique(np.clip(np.concatenate([edge, t - 1.0 - edge]), 0.0, t - 1.0))
-
-
-def _weights(s: _Array, t: float) -> _Array:
-    """How many of the steps 0..t-1 each place stands for, by trapezoids."""
-    gaps = np.diff(s)
-    weight = np.full(len(s), 0.0)
-    weight[:-1] += 0.5 * gaps
-    weight[1:] += 0.5 * gaps
-    weight[0] += 0.5
-    weight[-1] += 0.5
-    return weight

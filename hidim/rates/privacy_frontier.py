@@ -22,7 +22,8 @@ from hidim.engines.solve import solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.accountants import gdp_epsilon, rdp_epsilon
-from hidim.rates.pairs import TYPICAL, pair_divergence
+from hidim.rates.pair_diffusion import FORMULAS
+from hidim.rates.pairs import pair_divergence, typical_note
 from hidim.support import checks
 from hidim.support.json import plain
 from hidim.support.results import Saved
@@ -46,6 +47,8 @@ class PrivacyFrontier(Saved, format="hidim-privacy-frontier/1"):
             order `order` where there is no guarantee.
         loss: what `risk` is, "risk P" or "excess risk" where the labels' noise has no variance.
         best: (m,) which of them nothing beats in both, by rising epsilon.
+        without_number: (n,) of typical pairs, the share of drawn ones whose divergence is
+            infinite, 0 by formula="mean"; None where there is a guarantee.
         delta, order, clip, samples, batch_size, l2: as given; None where they do not matter.
     """
 
@@ -66,6 +69,7 @@ class PrivacyFrontier(Saved, format="hidim-privacy-frontier/1"):
     samples: float | None
     batch_size: float
     l2: float
+    without_number: _Array | None = None
 
     @property
     def unit(self) -> str:
@@ -90,6 +94,7 @@ class PrivacyFrontier(Saved, format="hidim-privacy-frontier/1"):
         names += ["delta", "order", "clip", "samples", "batch_size", "l2"]
         # Whoever reads `epsilon` takes it for a guarantee.
         what = "epsilon" if self.guarantee else "pair_divergence"
+        names += [] if self.guarantee else ["without_number"]
         found: dict[str, Any] = {name: getattr(self, name) for name in names}
         table: dict[str, Any] = plain(found | {what: self.epsilon})
         return table
@@ -109,6 +114,7 @@ def frontier(
     delta: float = 1e-5,
     order: float = 2.0,
     adjacency: str = "replace",
+    formula: str = FORMULAS[0],
     seed: int | None = None,
 ) -> PrivacyFrontier:
     """Risk and privacy of noisy SGD over a grid, by the accountant that is named.
@@ -128,6 +134,7 @@ def frontier(
         order: of the Renyi divergence of pairs, above 1.
         adjacency: "replace" or "add-remove", what a neighbour is for "one-pass"; "poisson" is
             add-remove.
+        formula: of typical pairs, as of `hidim.privacy.pair_divergence`.
         seed: of the W that is drawn.
 
     Raises:
@@ -144,6 +151,7 @@ def frontier(
     """
     checks.choice("accountant", accountant, ACCOUNTANTS)
     checks.choice("adjacency", adjacency, ADJACENCY)
+    checks.choice("formula", formula, FORMULAS)
     batch_size = checks.whole("batch_size", batch_size, minimum=1)
     grid = (_positive("rates", rates), _positive("stds", stds), _lengths(steps))
     if math.prod(map(len, grid)) > _MANY:
@@ -161,13 +169,16 @@ def frontier(
             caution = caution or str(curve.provenance.get("caution", ""))
             left = curve.excess if endless else curve.risk
             for at, one in zip(grid[2], left.tolist(), strict=True):
-                spent = _Spent(accountant, clip, samples, batch_size, delta, order, adjacency)
-                rows.append((gamma, std, at, one, spent.epsilon(spectrum, algorithm, std, at)))
-    gammas, noises, lengths, risks, epsilons = np.array(rows, dtype=float).T
+                spent = _Spent(
+                    accountant, clip, samples, batch_size, delta, order, adjacency, formula
+                )
+                rows.append((gamma, std, at, one, *spent.told(spectrum, algorithm, std, at)))
+    gammas, noises, lengths, risks, epsilons, lost = np.array(rows, dtype=float).T
+    best = _envelope(epsilons, risks)
     return PrivacyFrontier(
         accountant=accountant,
         guarantee=bounded,
-        note=_note(accountant, clip, samples, batch_size, adjacency),
+        note=_note(accountant, clip, samples, batch_size, adjacency, lost[best]),
         caution=caution,
         gamma_2=gammas,
         std=noises,
@@ -175,13 +186,14 @@ def frontier(
         risk=risks,
         epsilon=epsilons,
         loss="excess risk" if endless else "risk P",
-        best=_envelope(epsilons, risks),
+        best=best,
         delta=delta if bounded else None,
         order=None if bounded else float(order),
         clip=clip,
         samples=samples,
         batch_size=float(batch_size),
         l2=l2,
+        without_number=None if bounded else lost,
     )
 
 
@@ -196,18 +208,21 @@ class _Spent:
     delta: float
     order: float
     adjacency: str
+    formula: str
 
-    def epsilon(self, spectrum: Spectrum, algorithm: Momentum, std: float, steps: float) -> float:
-        """Of one run."""
+    def told(
+        self, spectrum: Spectrum, algorithm: Momentum, std: float, steps: float
+    ) -> tuple[float, float]:
+        """epsilon of one run, and the share of drawn pairs that have none."""
         if self.accountant == "poisson":
             assert self.clip is not None  # checked, as the next
             assert self.samples is not None
             sigma = self.batch_size * std / self.clip
-            return rdp_epsilon(self.batch_size / self.samples, sigma, steps, self.delta)
+            return rdp_epsilon(self.batch_size / self.samples, sigma, steps, self.delta), 0.0
         if self.accountant == "one-pass":
             assert self.clip is not None  # checked
             mu = ADJACENCY[self.adjacency] * self.clip / (self.batch_size * std)
-            return gdp_epsilon(mu, self.delta)
+            return gdp_epsilon(mu, self.delta), 0.0
         sampling = self.accountant == "pair"
         found = pair_divergence(
             spectrum,
@@ -217,8 +232,10 @@ class _Spent:
             order=self.order,
             at=[steps],
             sampling_noise=sampling,
+            formula=self.formula,
         )
-        return float(found.divergence[-1])
+        lost = 0.0 if found.without_number is None else float(found.without_number[-1])
+        return float(found.divergence[-1]), lost
 
 
 def _algorithm(gamma: float, std: float, l2: float, clip: float | None) -> Momentum:
@@ -257,7 +274,12 @@ def _bounds(
 
 
 def _note(
-    accountant: str, clip: float | None, samples: float | None, batch: float, adjacency: str
+    accountant: str,
+    clip: float | None,
+    samples: float | None,
+    batch: float,
+    adjacency: str,
+    lost: _Array,
 ) -> str:
     if accountant == "poisson":
         assert clip is not None
@@ -273,7 +295,7 @@ def _note(
             f"{clip:g}, {adjacency}"
         )
     hidden = "" if accountant == "pair" else ", hidden by the injected noise alone"
-    return f"one pass, last iterate{hidden}, {TYPICAL}"
+    return f"one pass, last iterate{hidden}, {typical_note(lost)}"
 
 
 def _positive(name: str, values: Iterable[float]) -> list[float]:

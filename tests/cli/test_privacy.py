@@ -33,6 +33,15 @@ def test_pairs_are_told_as_no_guarantee(capsys):
     assert "epsilon" not in capsys.readouterr().out
 
 
+def test_pairs_without_a_number_are_told_before_those_with_one(capsys):
+    grid = ("--rates", "0.25", "--stds", "0.1", "--steps", "20", "--accountant", "pair")
+    assert main(["privacy", *PROBLEM, *grid]) == 0
+    told = capsys.readouterr().out
+    assert "of drawn ones have no finite number" in told[: told.index("Renyi divergence of order")]
+    assert main(["privacy", *PROBLEM, *grid, "--formula", "mean"]) == 0
+    assert "no finite number" not in capsys.readouterr().out
+
+
 def test_grids_may_be_left_out(capsys):
     words = ("--accountant", "one-pass", "--clip", "1", "--samples", "30", "--json")
     assert main(["privacy", *PROBLEM, *words]) == 0
