@@ -120,6 +120,11 @@ def basis_of(algorithm: Any) -> str | None:
     return None if held is None else str(held)
 
 
+def asks_for_basis(algorithm: Any) -> bool:
+    """Whether an algorithm depends on the coordinates and may say in which it works."""
+    return hasattr(algorithm, "basis") or hasattr(gradient_of(algorithm), "basis")
+
+
 def plain_gradient(algorithm: _A, remedy: str = REMEDY) -> _A:
     """`algorithm` itself, if it steps with the plain mean of its batch.
 

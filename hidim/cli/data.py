@@ -22,6 +22,7 @@ DATA_ONLY = (
     "intercept",
     "features",
     "features_seed",
+    "gaussian",
 )
 
 
@@ -41,6 +42,11 @@ def add_data_flags(group: argparse._ArgumentGroup) -> None:
         "--features",
         metavar="KIND:N",
         help="of the standardized columns: relu:600 random features, poly:2 or poly:3 products",
+    )
+    group.add_argument(
+        "--gaussian",
+        action="store_true",
+        help="take the rows for Gaussian of their covariance, as signs, clipping and Adam ask",
     )
     group.add_argument("--features-seed", type=count, metavar="N", help="of relu (--seed, or 0)")
 
@@ -68,8 +74,14 @@ def load_data(args: argparse.Namespace) -> hidim.Spectrum:
             said |= {"constant": never} if never else {}
             scaling = {}
         spectrum = hidim.Spectrum.from_data(
-            X, data.y, label=args.data, intercept=args.intercept, **scaling
+            X,
+            data.y,
+            label=args.data,
+            rows=not args.gaussian,
+            intercept=args.intercept,
+            **scaling,
         )
+        said |= {"gaussian": True} if args.gaussian else {}
     except ValueError as error:
         raise ValueError(f"cannot use the rows of {args.data!r}: {error}") from None
     said = spectrum.provenance | said
@@ -91,6 +103,7 @@ def data_text(spectrum: hidim.Spectrum) -> str:
         drawn = f" of seed {said['features_seed']}" if "features_seed" in said else ""
         parts.append(f"features {said['features']}{drawn}")
     parts += ["intercept"] if said.get("intercept") else []
+    parts += ["taken for Gaussian"] if said.get("gaussian") else []
     if said.get("constant"):
         parts.append(f"never changing: {', '.join(said['constant'][:6])}")
     rows = spectrum.law.rows

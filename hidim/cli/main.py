@@ -134,6 +134,8 @@ def in_flags(message: str, flags: Sequence[str]) -> str:
     """
     if "--algorithm" in flags:  # the `name` of an algorithm
         message = message.replace("`name`", "`algorithm`")
+    if "--gaussian" in flags:
+        message = message.replace("Spectrum.from_data(X, y, rows=False)", "--gaussian")
 
     def spelled(found: re.Match[str]) -> str:
         if found["quoted"]:  # what the user wrote stays as it was

@@ -16,6 +16,13 @@ import numpy as np
 from hidim.support import checks
 from hidim.support.results import same
 
+UNKNOWN = (
+    "signs depend on the coordinates, which this spectrum does not know: draw the problem "
+    "(seed=0), give Spectrum.from_covariance(K, target) for one output, or say "
+    'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
+    'basis="generic" where they lie in no relation to them.'
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:

@@ -18,12 +18,15 @@ import numpy as np
 
 from hidim.problems import features
 from hidim.problems.columns import samples
+from hidim.problems.coordinates import Coordinates
 from hidim.problems.law import DataLaw
 from hidim.problems.rows import Rows
 from hidim.support import checks
 
 # Entries of Z that are kept; beyond it a random subset of the rows stands for all of them.
 MOST_ENTRIES = 20_000_000
+# Columns up to which the covariance is kept where the rows are not.
+MOST_COORDINATES = 2048
 _SUBSET_SEED = 0
 
 
@@ -60,20 +63,26 @@ def spectrum_parts(
     if intercept:
         values = np.column_stack([values, np.ones(len(values))])
         said["intercept"] = True
-    numbers, kept = _least_squares(values, targets, keep=rows)
+    numbers, kept, basis = _least_squares(values, targets, keep=rows)
     n, d = values.shape
     provenance = {"problem": "data", "rows": n, "d": d, "outputs": targets.shape[1], **said}
     if kept is not None and len(kept) < n:
         provenance |= {"rows_kept": len(kept), "rows_seed": _SUBSET_SEED}
-    return {**numbers, "label": label, "provenance": provenance, "law": DataLaw(rows=kept)}
+    return {
+        **numbers,
+        "label": label,
+        "provenance": provenance,
+        "law": DataLaw(rows=kept, basis=basis),
+    }
 
 
 def _least_squares(
     X: np.ndarray, y: np.ndarray, *, keep: bool
-) -> tuple[dict[str, Any], Rows | None]:
-    """Eigenvalues, errors and floor of X, (n, d), and y, (n, outputs); the rows if `keep`."""
+) -> tuple[dict[str, Any], Rows | None, Coordinates | None]:
+    """Eigenvalues, errors and floor of X, (n, d), and y, (n, outputs); the rows if `keep`, else
+    covariance and optimum in the coordinates of X, which signs depend on."""
     n, d = X.shape
-    left, singular, _ = np.linalg.svd(X, full_matrices=False)
+    left, singular, right = np.linalg.svd(X, full_matrices=False)
     seen = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
     rank = int(np.count_nonzero(seen))  # singular values descend
     left, singular = left[:, :rank], singular[:rank]
@@ -94,14 +103,16 @@ def _least_squares(
         )
     numbers = {"eigenvalues": eigenvalues, "error_sq": error_sq, "risk_floor": floor}
     if not keep:
-        return numbers, None
+        if y.shape[1] > 1 or d > MOST_COORDINATES:
+            return numbers, None, None
+        return numbers, None, Coordinates(X.T @ X / n, optimum[:, 0] @ right[:rank])
     rank = int(np.count_nonzero(eigenvalues))  # fewer where squares are below float range
     index = _kept(n, rank)
     if len(index) < n:
         left, residual = left[index], residual[index]
     left = left[:, :rank]
     left *= singular[:rank]
-    return numbers, Rows(left, residual, -optimum[:rank], index, n)
+    return numbers, Rows(left, residual, -optimum[:rank], index, n), None
 
 
 def _kept(n: int, rank: int) -> np.ndarray:

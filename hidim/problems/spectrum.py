@@ -369,6 +369,8 @@ class Spectrum(ByContent):
             label: name for tables and legends.
             rows: keep the rows in the eigenbasis, as `law.rows`, which is the default; of more
                 than 2e7 entries a random subset, while curvature, optimum and floor are of all.
+                Without them the covariance and the optimum are kept, for signs, of one output and
+                up to 2048 columns.
             center: subtract every column's mean from X; y stays as it is.
             standardize: center, and divide every column by its standard deviation. A column that
                 never changes becomes 0 and stands in the provenance as "constant".

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hidim.algorithms.base import Algorithm
-from hidim.algorithms.gradients import basis_of
+from hidim.algorithms.gradients import asks_for_basis, basis_of
 from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.problems import as_spectrum
-from hidim.problems.coordinates import coordinates_of
+from hidim.problems.coordinates import UNKNOWN, coordinates_of
 from hidim.problems.law import DataLaw
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.power_law import PLRF
@@ -158,6 +158,8 @@ def _drawn_in_modes(
     basis = basis_of(algorithm)
     known = None if basis is not None else coordinates_of(problem.law.basis)
     if known is None:
+        if basis is None and asks_for_basis(algorithm):
+            raise ValueError(UNKNOWN)
         spectrum, eigenvalues, error = _realisable(problem, 0)
         features = np.diag(np.sqrt(eigenvalues))
         if basis == "generic":
@@ -204,6 +206,9 @@ def _matrix(
         raise ValueError(
             "`batch_size`=inf has no samples to draw on a matrix: give a whole number."
         )
+    basis = basis_of(algorithm)
+    if basis is None and asks_for_basis(algorithm) and coordinates_of(problem.law.basis) is None:
+        raise ValueError(UNKNOWN)
     walker = MatrixWalk(
         problem,
         algorithm,
@@ -211,7 +216,7 @@ def _matrix(
         runs=runs,
         seed=seed,
         problem_seed=problem_seed,
-        basis=basis_of(algorithm),
+        basis=basis,
     )
     floor = problem.risk_floor + problem.law.noise_risk
     start = float(walker.risk(0.0).mean())

@@ -24,7 +24,7 @@ import numpy as np
 
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
-from hidim.problems.coordinates import coordinates_of
+from hidim.problems.coordinates import UNKNOWN, coordinates_of
 from hidim.problems.noise import Gaussian
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
@@ -162,12 +162,7 @@ def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) ->
         return on_diagonal(problem.eigenvalues, problem.error_sq, counts, noise_of)
     known = coordinates_of(problem.law.basis)
     if known is None:
-        raise ValueError(
-            "signs depend on the coordinates, which this spectrum does not know: draw the problem "
-            "(seed=0), give Spectrum.from_covariance(K, target), or say "
-            'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
-            'basis="generic" where they lie in no relation to them.'
-        )
+        raise ValueError(UNKNOWN)
     return of_coordinates(known, noise_of)
 
 

@@ -32,6 +32,18 @@ def answer(capsys, *flags):
     return json.loads(capsys.readouterr().out)
 
 
+def test_changed_gradients_take_the_rows_for_gaussian_where_that_is_said(capsys):
+    one = ("--data", "rows.csv", "--target", "price", "--drop", "city,rent", "--steps", 20)
+    signs = ("--algorithm", "sign-sgd:eta=0.01")
+    found = answer(capsys, "simulate", *one, *signs, "--gaussian", "--runs", 3)
+    spectrum = hidim.Spectrum.from_data(X, Y[:, 0], rows=False)
+    truth = hidim.predict(spectrum, hidim.sign_sgd(0.01), at=found["steps"])
+    assert found["predicted"] == pytest.approx(list(truth.risk), rel=1e-9)
+    assert found["problem"]["gaussian"] is True
+    assert main(["predict", *map(str, one), *signs]) == 2
+    assert "--gaussian is the Gaussian of the same covariance" in capsys.readouterr().err
+
+
 ROWS = ("--data", "rows.csv", "--target", "price,rent", "--drop", "city")
 
 

@@ -185,3 +185,31 @@ def test_a_gradient_answers_in_the_shape_of_the_parameters():
     for wrong in (np.ones(3), None, np.ones((2, 3)) * 1j):
         with pytest.raises(ValueError, match=r"`gradient` 'own' must return .* \(2, 3\), got"):
             answer(wrong)
+
+
+@pytest.mark.parametrize(
+    "algorithm", [hidim.sign_sgd(0.1), hidim.adam(0.1, 0.9, 0.99), hidim.signum(0.1, 0.9)]
+)
+@pytest.mark.parametrize("outputs", [None, 3])
+def test_a_basis_that_is_not_known_is_not_made_up(algorithm, outputs):
+    bare = hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.1)
+    problem = bare if outputs is None else hidim.MatrixLeastSquares(bare, outputs)
+    with pytest.raises(ValueError, match="which this spectrum does not know"):
+        hidim.simulate(problem, algorithm, 5)
+
+
+def test_rows_without_themselves_know_their_coordinates():
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 5))
+    y = X @ np.ones(5) + rng.standard_normal(300)
+    found = hidim.Spectrum.from_data(X, y, rows=False)
+    optimum = np.linalg.lstsq(X, y)[0]
+    left = float(np.mean((y - X @ optimum) ** 2))
+    known = hidim.Spectrum.from_covariance(X.T @ X / 300, optimum, noise_variance=left)
+    for one in (hidim.sign_sgd(0.01), hidim.adam(0.01, 0.9, 0.99)):
+        curve, truth = (hidim.predict(s, one, at=[0, 50]) for s in (found, known))
+        assert curve.risk == pytest.approx(truth.risk, rel=1e-9)
+    # Some columns twice: the least-norm optimum.
+    twice = hidim.Spectrum.from_data(np.hstack([X, X]), y, rows=False)
+    assert twice.law.basis.optimum == pytest.approx(np.tile(optimum / 2, 2))
+    assert hidim.Spectrum.from_data(X, np.stack([y, y], 1), rows=False).law.basis is None
