@@ -166,8 +166,8 @@ def clipping(
 
     >>> import hidim
     >>> noise = hidim.noise.Sample((-3.0, -0.1, 0.0, 0.0, 0.1, 3.0))
-    >>> found = clipping(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0, noise=noise), 200)
-    >>> found.helps, bool(found.times_lower("constant") > 2), found.threshold < 1.0
+    >>> found = clipping(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.0, noise=noise), 30)
+    >>> found.helps, bool(found.times_lower("constant") > 1.5), found.threshold < 1.0
     (True, True, True)
     >>> clipping(hidim.Spectrum([1.0], [1.0], 0.5), 100).verdict
     'never: for this noise no threshold makes descent faster'

@@ -179,23 +179,27 @@ class _AdamRun:
         first, near = self._first
         second, close = self._first if C == 1.0 else self._steps(size * x)
         product, along = (first * second)[kept], (size**2 * one * x)[kept]
-        around = (near + close)[
-            kept
-        ]  # of other samples: independent of this one, and 0 in the mean
-        powers = [np.sign(along) * np.abs(along) ** s for s in _POWERS]
-        controls = [
-            *(v - _known(s, C, self._batch) for s, v in zip(_POWERS, powers, strict=True)),
-            *(value * around for value in powers[:4:3]),
-        ]
-        mean, weights = _controlled(product, np.stack(controls, axis=1))
+        around = (near + close)[kept]  # of other samples: independent of this one, in the mean 0
+        controls = np.empty((len(_POWERS) + 2, len(along)))
+        sign, long = np.sign(along), np.abs(along)
+        root = np.sqrt(long)  # whole powers of the fourth root take no logarithm
+        for row, power in zip(
+            controls, (1.0, np.sqrt(root), root, long, long * root), strict=False
+        ):
+            np.multiply(sign, power, out=row)
+        np.multiply(controls[[0, 3]], around, out=controls[-2:])
+        for row, s in zip(controls, _POWERS, strict=False):
+            row -= _known(s, C, self._batch)
+        mean, weights = _controlled(product, controls)
         return mean, float(weights[0])
 
 
 def _controlled(values: Array, controls: Array) -> tuple[float, Array]:
-    """The mean of values, given others whose means are known to be 0; and their weights."""
-    inner, centred = controls - controls.mean(axis=0), values - values.mean()
-    weights = np.linalg.lstsq(inner.T @ inner, inner.T @ centred, rcond=1e-12)[0]
-    return float(values.mean() - controls.mean(axis=0) @ weights), weights
+    """The mean of values, given others, in rows, whose means are known to be 0; their weights."""
+    means, mean, count = controls.mean(axis=1), float(values.mean()), len(values)
+    inner = controls @ controls.T - count * np.outer(means, means)
+    weights = np.linalg.lstsq(inner, controls @ (values - mean), rcond=1e-12)[0]
+    return mean - float(means @ weights), weights
 
 
 def _known(s: float, correlation: float, batch: float) -> float:
@@ -235,7 +239,7 @@ class _SignumRun:
         later = kept**2 * now[:, None] + new - 1.0 / (1.0 - beta**2)
         variance = 2.0 / batch / (1.0 - beta**4)
         controls = [gap, gap**2 - variance, later @ kept, later @ kept**0.5]
-        return tangent / np.sqrt(1.0 + tangent**2), np.stack(controls, axis=1)
+        return tangent / np.sqrt(1.0 + tangent**2), np.stack(controls)
 
     def noise_at(self, C: float) -> tuple[float, float]:
         """b(C): the arcsine of the step itself, and of steps before and behind."""

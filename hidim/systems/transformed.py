@@ -14,6 +14,7 @@ the mean excess, which errs by O(1/d).
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +27,9 @@ from hidim.systems.coefficients import Coefficients
 from hidim.systems.moment_steps import CROSS, DRAWN, ERROR, MOMENTUM, Recursion
 from hidim.systems.momentum import MomentumSystem
 from hidim.systems.of_family import OfFamily
+
+# Times its start a run is at before steps of it are left out: beyond the 1e18 of engines/march.py.
+_LOST = 4e18
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +206,7 @@ class Transformed(OfFamily):
         rates = Coefficients.at(self.moments.followed, times).total.tolist()
         states, orders = np.empty((count + 1, *x.shape)), np.empty((count + 1, len(self.orders)))
         states[0], orders[0] = x, self.order(x)
-        reads = self._reads.T
+        reads, most = self._reads.T, _LOST * (2.0 * self.floor + float(self.order(self.start())[0]))
         for i, rate in enumerate(rates):
             mu, nu, kappa = (
                 float(v[0]) for v in self.scalars_at(times[i : i + 1], orders[i : i + 1])
@@ -213,6 +217,9 @@ class Transformed(OfFamily):
                 + rate**2 * nu * noise
             )
             orders[i + 1] = states[i + 1, ERROR] @ reads
+            if not orders[i + 1, 0] < most:  # given up by whoever walks: scalars there are dear
+                states[i + 2 :], orders[i + 2 :] = math.inf, math.inf
+                break
         return states, orders
 
     def readouts(

@@ -136,6 +136,7 @@ CARRIERS = {
     "hidim.algorithms.update": {"MomentumUpdate"},
     "hidim.rates.clip_search": {"Search"},
     "hidim.rates.edges": {"Edges", "is_constant", "where_gain_is_one"},
+    "hidim.rates.pair_diffusion": {"Diffusion"},
     "hidim.simulation.diffusion": {"Homogenized"},
     "hidim.simulation.eigenbasis": {"Eigenbasis"},
     "hidim.simulation.row_walk": {"RowWalk"},
