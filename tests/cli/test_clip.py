@@ -11,7 +11,7 @@ PROBLEM = ("--alpha", "1", "--beta", "0.7", "--d", "10", "--v", "40", "--seed", 
 
 def test_the_table_the_object_and_the_picture_say_one_thing(capsys, tmp_path):
     pytest.importorskip("matplotlib")
-    words = ["clip", *PROBLEM, "--noise", "student:2.2:0.3", "--steps", "10"]
+    words = ["clip", *PROBLEM, "--noise", "student:2.2:0.3", "--steps", "4"]
     assert main([*words, "--json", "--plot", str(tmp_path / "clip.svg")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["helps"] is True

@@ -158,7 +158,7 @@ def test_a_second_moment_slower_than_the_run_is_sgd_at_a_rate_that_follows_it():
 
 
 def test_the_risk_stops_where_the_page_says():
-    spectrum, eta = level(), 1e-3
+    spectrum, eta = level(20), 1e-3
     numbers = adam_numbers(0.8, 0.95, 1.0)
     T = eta * numbers.alone * np.sqrt(spectrum.eigenvalues).sum() / (4 * numbers.drift)
     expected = T**2 * (1 + math.sqrt(1 + 0.6 / T**2))
@@ -193,7 +193,7 @@ def test_a_hundred_million_steps_take_few_blocks(name):
 
 
 def test_clips_of_the_mean_and_saturated_signs_say_where_they_stop():
-    spectrum = level(60)
+    spectrum = level(8)
     clip = hidim.clipped(hidim.sgd(0.02), 3.0, kind="batch")
     found = hidim.stability(spectrum, clip, 1e4, batch_size=4)
     assert found.limit_risk == pytest.approx(found.curve.risk[-1], rel=1e-8)

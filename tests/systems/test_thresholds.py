@@ -87,7 +87,7 @@ def test_single_samples_are_their_own_batches():
     batch, norm = (hidim.clipped(MOMENTUM, 3.0, kind=kind) for kind in ("batch", "norm"))
     one, other = (hidim.predict(spectrum, a, at=[1, 10, 200]) for a in (batch, norm))
     np.testing.assert_allclose(one.risk, other.risk, rtol=5e-3)  # kappa to leading order
-    far = hidim.predict(spectrum, batch, steps=1e8, batch_size=4)
+    far = hidim.predict(level(None, 20, 0.1), batch, steps=1e8, batch_size=4)
     assert far.status == "ok"
     assert far.provenance["effort"]["blocks"] <= 60
 
