@@ -277,5 +277,10 @@ BUILT_IN = (
         "#9a7d0a",
         refusal="its threshold depends on the noise (hidim.best_threshold)",
     ),
-    Named("noisy-sgd", _noisy_sgd, "#5b6abf", refusal="how much noise is a matter of privacy"),
+    Named(
+        "noisy-sgd",
+        _noisy_sgd,
+        "#5b6abf",
+        refusal="how much noise is a matter of privacy (hidim.privacy.frontier)",
+    ),
 )

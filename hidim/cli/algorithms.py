@@ -144,7 +144,14 @@ def algorithm_of(one: Asked, args: argparse.Namespace, problem: Any) -> Any:
     _check_ranges(one)
     batch = args.batch_size
     built = configure(
-        problem, one.name, one.given, batch_size=batch, d=d, hints=hints, spell=one.spell
+        problem,
+        one.name,
+        one.given,
+        batch_size=batch,
+        d=d,
+        hints=hints,
+        spell=one.spell,
+        horizon=args.steps,
     )
     return _scheduled(built, args)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hidim.algorithms.named import lookup
+from hidim.problems.matrix import MatrixLeastSquares
+from hidim.rates.horizons import SEARCHED
 from hidim.rates.recommend import recommend
 
 _KAPPAS = {"kappa_1", "kappa_2", "kappa_3"}
@@ -21,6 +23,7 @@ def configure(
     d: float | None = None,
     hints: Mapping[str, Any] | None = None,
     spell: Callable[[str], str] = str,
+    horizon: float | None = None,
 ) -> Any:
     """The algorithm `name` with the parameters `given`, the others as recommended.
 
@@ -32,6 +35,7 @@ def configure(
         d: trained parameters, for constructors that ask; the problem's dimension if left out.
         hints: what `hidim.recommend` is told besides, such as alpha and beta of a Spectrum.
         spell: how messages write a parameter.
+        horizon: steps, for names whose best rate is searched for them.
 
     Raises:
         ValueError: a parameter the algorithm does not have, a value out of range, or one that is
@@ -50,6 +54,10 @@ def configure(
             raise ValueError(f"{record.name} has no {spell(key)}; it takes {takes}.")
     missing = [key for key, needed in known.items() if needed and key not in given]
     values = dict(given)
+    matrix = isinstance(problem, MatrixLeastSquares)
+    if missing and horizon and not given and (matrix or record.name in SEARCHED):
+        told = {name: value for name, value in (hints or {}).items() if name == "seed"}
+        return recommend(problem, record.name, batch_size, steps=horizon, **told)
     if missing and record.no_rates:
         raise ValueError(f"{record.no_rates}; give {', '.join(map(spell, missing))}.")
     if missing:

@@ -9,8 +9,8 @@ exponent from how the sum over j of lambda / (lambda + tau) falls between the fi
 last. Over a known horizon both are halved further as long as the expected risk at its end falls:
 with label noise the best rates are far below the largest stable ones. Outside the momentum family,
 and for a member with a gradient of its own, the rule's rates are kept; over a known horizon those
-outside it are halved together. SignSGD and clipped SGD have no rule, and over a known horizon their
-best constant rate, and threshold, are searched (signs.py, clipping.py).
+outside it are halved together. SignSGD, clipped SGD, Adam, Signum and SignSVD have no rule, and
+over a known horizon their best constant rate, and threshold, are searched (horizons.py).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from hidim.engines.solve import MAX_STEPS
 from hidim.problems import as_spectrum
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.spectrum import Spectrum
+from hidim.rates.horizons import SEARCHED, best_at_horizon
 from hidim.support import checks
 from hidim.systems.builders import system_of
 from hidim.systems.kernel_norm import kernel_norm
@@ -89,8 +90,8 @@ def recommend(
         steps: the horizon in optimizer steps. Of the rates by factors of two below the others,
             gamma_2 and gamma_3 apart, those with the lowest expected risk at its end: a descent,
             which stops where no factor of two lowers the risk above the floor by a percent.
-            "sign-sgd" and "clipped-sgd" need it: their best constant rate, and threshold, are
-            searched.
+            "sign-sgd", "clipped-sgd", "adam" (at .9, .999), "signum" (.9) and, on a matrix,
+            "sign-svd" and "sgd" need it: their best constant rate, and threshold, are searched.
         scale: factor on the rates that the rule and the norm give; not with `steps`. Above 1 the
             norm may pass 1/2.
 
@@ -127,13 +128,15 @@ def recommend(
             )
     if kappa_b is not None:
         kappa_b = checks.non_negative("kappa_b", kappa_b)
-    if record.name in _SEARCHED:
-        if steps is None:
+    matrix = isinstance(problem, MatrixLeastSquares)
+    if matrix or record.name in SEARCHED:
+        if steps is None and not matrix:
             raise ValueError(
                 f"{record.no_rates}; give `steps`, a horizon, for which its best constant rate is "
                 "searched."
             )
-        return _SEARCHED[record.name](as_spectrum(problem, seed), float(steps), batch_size)
+        given_one = problem if matrix else as_spectrum(problem, seed)
+        return best_at_horizon(given_one, record.name, steps, batch_size)
     setting, spectrum = _setting(problem, batch_size, alpha, beta, d, seed, steps)
     setting = replace(setting, given=given, batch_exponent=kappa_b)
     held = record.recommended(setting)
@@ -144,28 +147,6 @@ def recommend(
     if scale is not None:
         return scaled(held, scale, scale)
     return held if steps is None else _best_at_the_end(held, spectrum, setting.batch_size, steps)
-
-
-def _best_sign(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
-    from hidim.rates.signs import best_sign  # on use: it imports SciPy
-
-    batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
-    return best_sign(spectrum, steps, batch_size)
-
-
-def _best_clipped(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
-    from hidim.rates.clipping import clipping  # on use: so does this
-
-    found = clipping(spectrum, steps, batch_size)
-    best: Momentum = found.unclipped_algorithm if found.algorithm is None else found.algorithm
-    return best
-
-
-# Names whose best rates for a horizon are searched: (spectrum, steps, batch size) -> algorithm.
-_SEARCHED: dict[str, Callable[[Spectrum, float, float], Momentum]] = {
-    "sign-sgd": _best_sign,
-    "clipped-sgd": _best_clipped,
-}
 
 
 def resolve(
@@ -179,19 +160,23 @@ def resolve(
     """`algorithm` itself, or the recommended one where it is a name.
 
     A name means `recommend(problem, name, batch_size, seed=seed)`, and on a problem with label
-    noise, where no rate is good at every horizon, with `steps` too.
+    noise, where no rate is good at every horizon, and for names whose rates are searched, with
+    `steps` too.
     """
     if not isinstance(algorithm, str):
         return algorithm
     record = lookup(algorithm, what="algorithm")
     name = record.name
-    if record.no_rates:
+    searched = bool(steps) and (record.name in SEARCHED or isinstance(problem, MatrixLeastSquares))
+    if record.no_rates and not searched:
         reason = record.no_rates.replace("`name`", "`algorithm`")
         raise ValueError(f"{reason}; give the algorithm itself, built at rates of its own.")
     law = getattr(problem, "noise", None)
     noisy = (law is not None or float(getattr(problem, "noise_variance", 0.0)) > 0) and steps
     try:
-        return recommend(problem, name, batch_size, seed=seed, steps=steps if noisy else None)
+        return recommend(
+            problem, name, batch_size, seed=seed, steps=steps if noisy or searched else None
+        )
     except ValueError as error:  # what is `name` there is `algorithm` here
         raise ValueError(str(error).replace("`name`", "`algorithm`")) from None
 
@@ -223,11 +208,6 @@ def _setting(
     steps: float | None,
 ) -> tuple[Setting, Spectrum]:
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
-    if isinstance(problem, MatrixLeastSquares):
-        raise ValueError(
-            "no rates are recommended on a matrix problem: give the algorithm itself, such as "
-            "hidim.sgd(0.01), or its rates."
-        )
     beta = getattr(problem, "beta", None) if beta is None else beta
     spectrum = as_spectrum(problem, seed)
     if spectrum.law.noise is not None:

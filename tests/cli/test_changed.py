@@ -41,6 +41,19 @@ def test_they_stand_in_one_table_with_sgd_and_its_runs(capsys):
     assert found["problem"]["noise"] == "laplace:0.1"
 
 
+def test_names_alone_stand_at_their_best_rate_for_the_horizon(capsys):
+    words = ("--noise-variance", "1", "--outputs", "8", "--batch-size", "6", "--steps", "20")
+    found = answer(capsys, "compare", *PROBLEM, *words, "--algorithm", "sgd", "sign-svd")
+    matrix = hidim.MatrixLeastSquares(hidim.PLRF(1.0, 0.7, 20, 80, 1.0).spectrum(1), 8)
+    for name, curve in zip(("sgd", "sign-svd"), found["predicted"], strict=True):
+        best = hidim.predict(matrix, name, at=[20], batch_size=6)
+        assert curve["risk"][-1] == pytest.approx(best.risk[0], rel=1e-6)
+        chosen = hidim.recommend(matrix, name, 6, steps=20)
+        for times in (0.7, 1.4):
+            other = chosen.scheduled(hidim.Constant(times))
+            assert hidim.predict(matrix, other, at=[20], batch_size=6).risk[0] > best.risk[0]
+
+
 def test_a_spectrum_in_a_file_takes_a_law(capsys, tmp_path):
     path = str(tmp_path / "s.csv")
     hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.1).save(path)
@@ -57,7 +70,8 @@ def test_a_spectrum_in_a_file_takes_a_law(capsys, tmp_path):
         (("--noise", "student:3"), "must have the form student:df:scale"),
         (("--noise", "cauchy:-1"), "`scale` must be positive"),
         (("--noise", "laplace:1", "--noise-variance", "1"), "give one of the two"),
-        (("--algorithm", "sign-sgd"), "give eta"),
+        (("--algorithm", "sign-sgd:drift=linear"), "give eta"),
+        (("--algorithm", "noisy-sgd"), "a matter of privacy"),
         (("--algorithm", "clipped-sgd:gamma_2=0.1"), "give threshold"),
         (("--algorithm", "sign-sgd:eta=0.1,basis=both"), "`basis`"),
         (("--algorithm", "sgd:gamma_2=fast"), "gamma_2"),
@@ -154,8 +168,8 @@ def test_adam_and_signum_are_named_with_their_parameters(capsys):
     ("words", "said"),
     [
         (("--algorithm", "sign-svd:eta=0.1"), "outputs"),
-        (("--algorithm", "sign-svd", "--outputs", "4"), "give eta"),
-        (("--algorithm", "sgd", "--outputs", "4"), "no rates are recommended"),
+        (("--algorithm", "sign-svd:drift=linear", "--outputs", "4"), "give eta"),
+        (("--algorithm", "sgd-momentum", "--outputs", "4"), "no rates are recommended"),
         (("--algorithm", "sgd", "--outputs", "0"), "`outputs`"),
         (("--algorithm", "adam:eta=0.1,beta_1=0.9"), "give beta_2"),
     ],

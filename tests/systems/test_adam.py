@@ -242,7 +242,8 @@ def test_clips_of_the_mean_and_saturated_signs_say_where_they_stop():
             ),
             "`batch_size`=inf",
         ),
-        (lambda: hidim.predict(level(), "adam", 9), "best rate falls with the risk"),
+        (lambda: hidim.recommend(level(), "adam"), "best rate falls with the risk"),
+        (lambda: hidim.predict(level(), "adam", 9), 'basis="diagonal"'),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_one_line(ask, match):

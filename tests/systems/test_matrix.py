@@ -347,7 +347,8 @@ def test_what_small_matrices_make_of_a_long_way_down_is_said(drift):
         (lambda: hidim.predict(power(4, 1.0), hidim.sign_svd(0.1), steps=9), "`outputs`"),
         (lambda: hidim.simulate(power(4, 1.0), hidim.sign_svd(0.1), steps=9), "`outputs`"),
         (lambda: hidim.predict(problem(3, 4), hidim.sign_sgd(0.1), steps=9), 'basis="diagonal"'),
-        (lambda: hidim.predict(problem(3, 4), "sgd", steps=9), "no rates are recommended"),
+        (lambda: hidim.recommend(problem(3, 4), "sgd"), "no rates are recommended"),
+        (lambda: hidim.predict(problem(3, 4), "dana-decaying", 9), "no rates are recommended"),
         (
             lambda: hidim.predict(problem(3, 4), hidim.sign_svd(0.1), 9, batch_size=math.inf),
             "`batch_size`=inf",
