@@ -42,7 +42,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         **dict.fromkeys(_SCHEDULES, "algorithms.schedules"),
         "read_schedule": "algorithms.words",
         **dict.fromkeys(_ALGORITHMS, "algorithms.momentum"),
-        **dict.fromkeys(("clipped", "noisy", "sign_sgd"), "algorithms.changed"),
+        **dict.fromkeys(("clipped", "noisy", "sign_sgd", "signed"), "algorithms.changed"),
         "sign_svd": "algorithms.polar",
         **dict.fromkeys(("adam", "signum"), "algorithms.adaptive"),
         "MatrixLeastSquares": "problems.matrix",

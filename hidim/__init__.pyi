@@ -21,6 +21,7 @@ from hidim.algorithms.adaptive import signum as signum
 from hidim.algorithms.changed import clipped as clipped
 from hidim.algorithms.changed import noisy as noisy
 from hidim.algorithms.changed import sign_sgd as sign_sgd
+from hidim.algorithms.changed import signed as signed
 from hidim.algorithms.momentum import Momentum as Momentum
 from hidim.algorithms.momentum import accelerated_sgd as accelerated_sgd
 from hidim.algorithms.momentum import dana_constant as dana_constant

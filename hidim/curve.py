@@ -125,6 +125,8 @@ class Curve(ByContent):
             outcome += f": {caution}"
         elif outcome and isinstance(error, float):
             outcome += f": off by up to {error:.1e}"
+        if small := self.provenance.get("finite_size"):
+            outcome += f", {small}"
         return f"Curve({self.label or 'unnamed'}{last}{end}{outcome})"
 
     @property

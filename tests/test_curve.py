@@ -134,6 +134,8 @@ def test_a_curve_says_how_it_went():
     facts = {"error": 1e-15, "caution": "rows are too few"}
     told = Curve(**rows, status="inaccurate", provenance=facts)
     assert repr(told).endswith("-> 0.5, inaccurate: rows are too few)")
+    small = Curve(**rows, provenance={"finite_size": "too low, by up to 7%"})
+    assert repr(small).endswith("-> 0.5, too low, by up to 7%)")
     assert repr(Curve(**rows, status="inaccurate")).endswith("-> 0.5, inaccurate)")
     lost = Curve(**rows, status="diverged", diverged_at=7)
     assert repr(lost).endswith("-> 0.5, diverged at step 7)")

@@ -202,6 +202,27 @@ def sign_sgd(eta: Any, *, basis: str | None = None, drift: str = "auto") -> Mome
     return Momentum(0.0, eta, 0.0, 1.0, name="sign-sgd", gradient=Sign(basis, drift))
 
 
+def signed(algorithm: Momentum, *, basis: str | None = None, drift: str = "auto") -> Momentum:
+    """`algorithm` on the signs of the mean gradient: a momentum of signs.
+
+    Signum (`hidim.signum`) is the other order, the sign of a momentum.
+
+    Args:
+        algorithm: a member of the momentum family.
+        basis, drift: as of `hidim.sign_sgd`; with a momentum the drift is "linear".
+
+    Raises:
+        ValueError: another basis or drift, or gradients that are changed otherwise.
+
+    >>> from hidim.algorithms import sgd_momentum
+    >>> signed(sgd_momentum(0.001, 0.001, 0.1)).name
+    'signed-sgd-momentum'
+    """
+    plain_gradient(as_algorithm(algorithm))
+    signs = sign_sgd(0.0, basis=basis, drift=drift).gradient
+    return replace(algorithm, gradient=signs, name=f"signed-{algorithm.name}")
+
+
 def _number(threshold: Any) -> float:
     """A threshold that may be infinite."""
     if isinstance(threshold, float) and math.isinf(threshold) and threshold > 0:

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _USEFUL = 0.01  # an error above it leaves no curve to speak of
-_UNSAID = ("version", "hidim", "caution")  # said elsewhere, where they are to be said
+_SAID_BEFORE = ("caution", "finite_size")
+_UNSAID = ("version", "hidim", *_SAID_BEFORE)  # said elsewhere, where they are to be said
 
 __all__ = [
     "accuracy_note",
@@ -191,7 +192,10 @@ def cautions(curves: Sequence[hidim.Curve], notes: Sequence[str] = ()) -> list[s
     >>> cautions([hidim.Curve([0], [1.0], status="inaccurate", provenance=facts)])
     ['caution    the drift of signs is taken as linear']
     """
-    told = [str(curve.provenance.get("caution", "")) for curve in curves]
+    told = [
+        "; ".join(str(c.provenance[name]) for name in _SAID_BEFORE if c.provenance.get(name))
+        for c in curves
+    ]
     if len(curves) > 1:
         told = [text and f"{c.label}: {text}" for c, text in zip(curves, told, strict=True)]
     return [f"caution    {text}" for text in [*told, *notes] if text]

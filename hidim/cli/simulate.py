@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:  # what can be run need not have a theory, and is not lost
         note = str(error)
     else:
-        told = [str(predicted.provenance.get("caution", "")), common.accuracy_note(predicted)]
-        note = "; ".join(filter(None, told))
+        told = [line.removeprefix("caution    ") for line in common.cautions([predicted])]
+        note = "; ".join(filter(None, [*told, common.accuracy_note(predicted)]))
     extra = {}
     if predicted:
         extra = {"predicted": predicted.finite().risk, "z": deviations(curve, predicted)}

@@ -120,6 +120,7 @@ READERS = {
     "pair_response": lambda a: row_pairs.pair_response(SPECTRUM.eigenvalues, a, 3.0, 0.0),
     "RowLoop": lambda a: row_gain.loop_of(MEASURED).gain(a, 1, 3.0),
     "clipped": lambda a: hidim.clipped(a, 1.0),
+    "signed": lambda a: hidim.signed(a),
     "noisy": lambda a: hidim.noisy(a, 1.0),
     "forcing": lambda a: volterra.forcing(SPECTRUM, a, 1, [3]),
     "kernel": lambda a: volterra.kernel(SPECTRUM, a, 1, [3]),

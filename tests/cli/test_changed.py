@@ -125,6 +125,14 @@ def test_what_is_wrong_with_numbers_is_said_before_them(capsys, words, before):
     assert said in told[: told.index(before)]
 
 
+def test_what_a_small_matrix_makes_of_a_long_way_down_is_said_before_too(capsys):
+    words = ("--alpha", "0.4", "--beta", "0.7", "--d", "24", "--v", "96", "--seed", "0")
+    svd = ("--outputs", "20", "--batch-size", "16", "--algorithm", "sign-svd:eta=0.005")
+    assert main(["predict", *words, *svd, "--steps", "300"]) == 0
+    told = capsys.readouterr().out
+    assert "an excess on its way down is predicted too low" in told[: told.index("  step ")]
+
+
 def test_rows_that_are_printed_have_their_caution_on_standard_error(capsys):
     assert main(["predict", *PROBLEM, *STRONG, "--csv", "-"]) == 0
     told = capsys.readouterr()

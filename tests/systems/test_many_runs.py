@@ -6,14 +6,12 @@ of the runs and the share of the excess that the theory's page states.
 
 import math
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hidim
 from hidim import noise
-from hidim.algorithms.changed import Sign
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +40,7 @@ def drawn(alpha, beta, d, variance, seed):
 def signs_of(gamma_2, gamma_3, forgetting, basis):
     """Momentum of signs."""
     plain = hidim.sgd_momentum(gamma_2, gamma_3, forgetting)
-    return replace(plain, gradient=Sign(basis, "linear"), name="signs")
+    return hidim.signed(plain, basis=basis, drift="linear")
 
 
 def diagonal(eta):

@@ -1,14 +1,12 @@
 """Changed gradients: published numbers, runs of the raw algorithm, identities and refusals."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import special
 
 import hidim
-from hidim.algorithms.changed import Sign
 from hidim.problems.noise import Mixture
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
@@ -107,7 +105,7 @@ def test_the_authors_noisy_curves():
 
 
 def of_signs(algorithm, basis="diagonal"):
-    return replace(algorithm, gradient=Sign(basis))
+    return hidim.signed(algorithm, basis=basis)
 
 
 RATE = 0.25 / level().trace
