@@ -20,6 +20,7 @@ Source: derived for this project, docs/theory/muon.md. Limits: Gaussian residual
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,15 @@ def muon_drift(spectrum: Any, outputs: Any = None, batch_size: Any = None) -> Mu
     if batch_size is None:
         raise ValueError("`batch_size` is missing: give the samples per step, a finite number.")
     batch = checks.whole("batch_size", batch_size, minimum=1)
-    along, count = spectrum.eigenvalues, spectrum.multiplicity
+    # Searches of rates ask for the same ones again and again.
+    found = _found(spectrum.eigenvalues.tobytes(), spectrum.multiplicity.tobytes(), outputs, batch)
+    return MuonDrift(*(values.copy() for values in found))
+
+
+@lru_cache(maxsize=16)
+def _found(modes: bytes, counts: bytes, outputs: int, batch: float) -> tuple[Array, Array]:
+    """F and q, (modes,) each, of eigenvalues and their multiplicities."""
+    along, count = np.frombuffer(modes), np.frombuffer(counts)
     t = _times(along, count, outputs, batch)
     s = _roots(along, count, outputs, batch, t)
     # dt = t dlog t; the piece below the first t by a rectangle, s being level there.
@@ -78,7 +87,7 @@ def muon_drift(spectrum: Any, outputs: Any = None, batch_size: Any = None) -> Mu
     last = _at_zero(along, count, min(outputs, batch))
     q = np.ones_like(along) if math.isinf(last) else last * along / (1.0 + last * along)
     q = np.where(along > 0, q, 0.0)
-    return MuonDrift(2.0 * batch / (math.pi * outputs) * F, q)
+    return 2.0 * batch / (math.pi * outputs) * F, q
 
 
 def muon_transition(spectrum: Spectrum, outputs: Any = None) -> Array:
