@@ -203,10 +203,10 @@ def test_clips_of_the_mean_and_saturated_signs_say_where_they_stop():
         found = hidim.stability(strong, signs, steps, batch_size=batch)
         assert found.limit_risk == pytest.approx(found.curve.risk[-1], rel=2e-4)
     matrix = hidim.MatrixLeastSquares(
-        hidim.Spectrum(np.arange(1.0, 13) ** -1.0, np.full(12, 0.2), 0.0), 12
+        hidim.Spectrum(np.arange(1.0, 13) ** -1.0, np.full(12, 0.02), 0.0), 12
     )
     system = system_of(matrix, hidim.sign_svd(0.05, drift="saturated"), 6)
-    found = hidim.predict(matrix, hidim.sign_svd(0.05), at=[400], batch_size=6)
+    found = hidim.predict(matrix, hidim.sign_svd(0.05), at=[200], batch_size=6)
     assert limit_risk(system, 0.0, 1.0) == pytest.approx(found.risk[-1], rel=1e-3)
 
 
