@@ -92,6 +92,7 @@ def test_old_paths_lead_to_the_new_ones_with_a_warning(old):
     for place in MOVED[old]:
         here = importlib.import_module(f"hidim.{place}")
         own = [n for n, v in vars(here).items() if getattr(v, "__module__", "") == here.__name__]
+        own = [n for n in own if not n.startswith("__")]  # torch.compile puts such names there
         for name in own[:3]:
             if inspect.isfunction(getattr(here, name)):
                 assert getattr(module, name) is getattr(here, name)

@@ -17,16 +17,23 @@ from hidim.torch._machine.edited import refuse_edits
 
 
 @outside_graphs
+def refuse_outside(optimizer: Any) -> None:
+    """Refuse what a step refuses, where a graph would change something before its numbers."""
+    optimizer.refuse_misfits()
+
+
+@outside_graphs
 def coefficients_as_data(optimizer: Any) -> list[list[Any]]:
-    """Count the coming update and return the coefficients of every group that has gradients.
+    """Refuse what a step refuses, count it, and return every group's coefficients.
 
     A coefficient is a 0-D tensor, a list with one for each parameter where their times differ, or
-    None.
+    None; a group without gradients has none.
     """
+    rows = optimizer.refuse_misfits()
     refuse_edits(optimizer)
     columns: list[Any] = []
-    for group in optimizer.param_groups:
-        params = [p for p in group["params"] if p.grad is not None]
+    for row in rows:
+        group, params = row.group, row.params
         if not params:
             columns.append([])
             continue

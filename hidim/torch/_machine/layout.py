@@ -14,12 +14,7 @@ from torch import Tensor
 
 from hidim.torch._machine.compat import outside_graphs
 
-_ORDINARY = {Tensor, torch.nn.Parameter}
 LOW = (torch.bfloat16, torch.float16)
-# Properties as functions: a loop over hundreds of tensors stays out of the interpreter.
-_dtype = Tensor.dtype.__get__  # type: ignore[attr-defined]
-_device = Tensor.device.__get__
-_shape = Tensor.shape.__get__  # type: ignore[attr-defined]
 
 
 def local_shard(x: Any, like: Any = None) -> Tensor:
@@ -32,44 +27,6 @@ def local_shard(x: Any, like: Any = None) -> Tensor:
     if like is not None and getattr(like, "placements", x.placements) != x.placements:
         x = x.redistribute(placements=like.placements)
     return x.to_local()
-
-
-def uniform(params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]]) -> bool:
-    """Whether all are ordinary real tensors of one dtype and device, to be taken as they are.
-
-    So it mostly is, and the step of a small model is mostly calls: hence these few.
-    """
-    tensors = [*params, *grads, *chain.from_iterable(state)]
-    return (
-        _ORDINARY.issuperset(map(type, tensors))
-        and len(set(map(_dtype, tensors))) == 1
-        and not params[0].is_complex()
-        and len(set(map(_device, params))) == 1
-        and not any(map(Tensor.is_neg, grads))
-    )
-
-
-def refuse_resized(ps: list[Tensor], others: list[list[Tensor]]) -> None:
-    """Refuse gradients or buffers whose shapes are not the parameters'.
-
-    A kernel would read and write beyond their ends, or pair entries that do not belong together,
-    and lists of size 1 would be spread.
-
-    Raises:
-        RuntimeError: a parameter has been given other data; no parameter of its group has moved.
-    """
-    shapes = list(map(_shape, ps))
-    if all([list(map(_shape, xs)) == shapes for xs in others]):
-        return
-    for number, xs in enumerate(others):
-        for p, x in zip(ps, xs, strict=True):
-            if x.shape != p.shape:
-                what = "state" if number else "gradient"
-                raise RuntimeError(
-                    f"a parameter of shape {tuple(p.shape)} has a {what} of shape "
-                    f"{tuple(x.shape)}: its data was replaced. Set its gradient to None and drop "
-                    "its state, `del optimizer.state[p]`, or build a new optimizer."
-                )
 
 
 def as_stored(

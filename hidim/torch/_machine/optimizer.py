@@ -18,10 +18,11 @@ from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
-from hidim.torch._machine.compiled import coefficients_as_data
+from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time, refuse_outside
 from hidim.torch._machine.edited import refuse_edits
+from hidim.torch._machine.fit import Moving, moving, ready, refuse_misfits
 from hidim.torch._machine.layout import real_view
-from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
+from hidim.torch._machine.options import FLAGS, LATER, check_group
 from hidim.torch._machine.plain import attached, to_plain
 from hidim.torch._machine.rule import Rule
 
@@ -103,7 +104,8 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             closure: re-evaluates the model and returns the loss, which is then returned.
 
         Raises:
-            RuntimeError: a gradient is sparse; no parameter has been changed.
+            RuntimeError: a gradient is sparse, or it or the state does not fit its parameter, whose
+                data was replaced; no parameter and no state has been changed.
             ValueError: an option was changed to a bad value since; no parameter has been changed.
         """
         loss = None
@@ -111,10 +113,12 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if not torch.compiler.is_compiling():
-            refuse_sparse(self)
-            refuse_edits(self)
+            self._step()
+            return loss
+        if not self._graphed() or any([gain.asked(group) for group in self.param_groups]):
+            refuse_outside(self)  # before anything is measured
         gain.measure(self)
-        # A graph breaks here, and only here.
+        # A graph breaks here; without what is above, only here.
         data = coefficients_as_data(self) if self._graphed() else None
         for number, group in enumerate(self.param_groups):
             params: list[Tensor] = []
@@ -122,12 +126,47 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             steps: list[Tensor] = []
             state: list[list[Tensor]] = [[] for _ in self.buffers]
             self._init_group(group, params, grads, steps, *state)
-            if params and data is not None:
+            if params:
+                if data is None:
+                    self.before_group(group)
+                columns = in_tensor_time(self, group, steps) if data is None else data[number]
                 real = [[real_view(x) for x in xs] for xs in (params, grads, *state)]
-                self._update_by(group, real[0], real[1], real[2:], data[number], steps)
-            elif params:
-                self._step_group(group, params, grads, steps, state)
+                self._update_by(group, real[0], real[1], real[2:], columns, steps)
         return loss
+
+    def _step(self) -> None:
+        """The step without a compiler, once the loss is known."""
+        rows = self.refuse_misfits()
+        refuse_edits(self)
+        gain.measure(self)
+        for row in rows:
+            if row.params:
+                self._make_state(row)
+                self._step_group(row)
+
+    def refuse_misfits(self) -> list[Moving]:
+        """What would move, if all of it fits together."""
+        rows = moving(self)
+        refuse_misfits(type(self).__name__, rows, self.buffers)
+        return rows
+
+    def _make_state(self, row: Moving) -> None:
+        """What is missing in the state of what moves."""
+        if not row.steps:
+            for i, p in enumerate(row.params):
+                entry = row.entries[i] = self.state[p]
+                if not entry:
+                    self._init_state(row.group, p, entry)
+            ready(row, self.buffers)
+        if row.group["differentiable"]:
+            self._copy_state(row.entries)
+            row.collect_state(self.buffers)
+
+    def _copy_state(self, entries: list[dict[str, Any]]) -> None:
+        """Work on copies: autograd may still need the old buffers."""
+        for entry in entries:
+            for name in self.buffers:
+                entry[name] = entry[name].clone()
 
     def _graphed(self) -> bool:
         return torch.compiler.is_compiling() and not self.defaults["differentiable"]
@@ -144,7 +183,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         steps: list[Tensor],
         *state: list[Tensor],
     ) -> None:
-        """Collect what has a gradient; the name and shape that torch.compile knows."""
+        """Collect what has a gradient in a graph; the name and shape that torch.compile knows."""
         entries = []
         for p in group["params"]:
             g = p.grad
@@ -156,20 +195,13 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             params.append(p)
             grads.append(g)
             entries.append(entry)
+        if group["differentiable"]:
+            self._copy_state(entries)
         steps.extend([entry["step"] for entry in entries])
         for name, tensors in zip(self.buffers, state, strict=True):
-            if group["differentiable"]:
-                # Autograd may still need the old buffer: work on a copy of it.
-                for entry in entries:
-                    entry[name] = entry[name].clone()
             tensors.extend([entry[name] for entry in entries])
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
-        if group["fused"] and p.is_meta:
-            raise RuntimeError(
-                "`fused=True` requires all the params to be floating point Tensors on a device "
-                "with memory; some are on the meta device."
-            )
         # float32 as in torch's optimizers (exact to 2^24 updates), never the parameter's dtype.
         double = torch.get_default_dtype() == torch.float64
         entry["step"] = torch.tensor(

@@ -158,18 +158,6 @@ def _check_rates(value: Any) -> None:
         raise ValueError(f"`rates` must be some of {', '.join(known)}, got {value!r}.")
 
 
-def refuse_sparse(optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a step while any gradient is sparse, before anything has changed."""
-    for group in optimizer.param_groups:
-        for p in group["params"]:
-            g = p.grad
-            if g is not None and g.layout != torch.strided:
-                raise RuntimeError(
-                    f"{type(optimizer).__name__} does not support sparse gradients; use "
-                    "sparse=False in the embedding, or torch.optim.SparseAdam for it."
-                )
-
-
 def _check_betas(value: Any) -> None:
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"`betas` must be two numbers, got {value!r}.")

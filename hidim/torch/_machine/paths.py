@@ -19,10 +19,10 @@ _LEAST = 1 << 12  # below this, temporaries are smaller than what torch itself k
 _SHARES_LOW = 32  # of the longest rule: seven temporaries, three buffers
 
 
-def choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
+def choose_path(group: dict[str, Any], params: list[Tensor], *, on_cpu: bool = False) -> str:
     """torch's own choice on accelerators (lists); on a CPU one pass; or what the group says.
 
-    `fused=False` alone is the loop, as in torch.
+    `fused=False` alone is the loop, as in torch. `on_cpu`: all are known to be there.
     """
     if group["differentiable"]:
         return "single"
@@ -32,7 +32,7 @@ def choose_path(group: dict[str, Any], params: list[Tensor]) -> str:
         return "foreach" if group["foreach"] else "single"
     if group["fused"] is False:
         return "single"
-    if all(map(_on_cpu, params)):
+    if on_cpu or all(map(_on_cpu, params)):
         return "fused"
     return "foreach" if all(p.device.type in ("cuda", "xpu") for p in params) else "single"
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from hidim.torch._machine.clock import Clock
 from hidim.torch._machine.compiled import in_tensor_time
+from hidim.torch._machine.fit import Moving
 from hidim.torch._machine.layout import (
     LOW,
     as_stored,
@@ -29,8 +30,6 @@ from hidim.torch._machine.layout import (
     narrow_into,
     on_device,
     real_view,
-    refuse_resized,
-    uniform,
     widen,
 )
 from hidim.torch._machine.paths import choose_path, slices
@@ -73,33 +72,23 @@ class Rule:
 
     # --- the update ---------------------------------------------------------------------------
 
-    def _step_group(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        steps: list[Tensor],
-        state: list[list[Tensor]],
-    ) -> None:
+    def _step_group(self, row: Moving) -> None:
+        """Update what moves in a group, without a compiler."""
+        group, params, grads, steps, state = row.group, row.params, row.grads, row.steps, row.state
         self.before_group(group)
-        compiling = torch.compiler.is_compiling()
-        alike = not compiling and uniform(params, grads, state)
-        if not alike:
-            if not compiling:
-                params, grads, state = as_stored(
-                    params, grads, state, local=not group["differentiable"]
-                )
+        if not row.alike:
+            params, grads, state = as_stored(
+                params, grads, state, local=not group["differentiable"]
+            )
             params, grads = [real_view(p) for p in params], [real_view(g) for g in grads]
             state = [[real_view(b) for b in tensors] for tensors in state]
-        if not compiling:
-            refuse_resized(params, [grads, *state])
-        if compiling or group["capturable"]:
+        if group["capturable"]:
             columns = in_tensor_time(self, group, steps)
             self._update_by(group, params, grads, state, columns, steps)
             return
         before = self.first_time - 1
         times = [count + before for count in self.clock(group).advance(steps)]
-        path = choose_path(group, params)
+        path = choose_path(group, params, on_cpu=row.on_cpu)
         lr = group["lr"]
         if isinstance(lr, Tensor):
             on_host = lr.device.type == "cpu" and not lr.requires_grad
@@ -111,7 +100,7 @@ class Rule:
                 c = on_device(params[i].device, cache[t])
                 self._update_piece(group, [params[i]], [grads[i]], one, c, (t, [i]), {})
             return
-        if alike and times.count(times[0]) == len(times):
+        if row.alike and times.count(times[0]) == len(times):
             everything = range(len(times))
             self._update_bucket(group, path, params, grads, state, times[0], lr, everything)
             return

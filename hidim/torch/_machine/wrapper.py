@@ -10,10 +10,12 @@ from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.compiled import refuse_outside
 from hidim.torch._machine.edited import refuse_edits
+from hidim.torch._machine.fit import OF_TORCH, moving, refuse_misfits
 from hidim.torch._machine.gain import SHADOW
-from hidim.torch._machine.optimizer import Params
-from hidim.torch._machine.options import FLAGS, LATER, check_group, refuse_sparse
+from hidim.torch._machine.optimizer import HidimOptimizer, Params
+from hidim.torch._machine.options import FLAGS, LATER, check_group
 from hidim.torch._machine.plain import attached, from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
@@ -104,8 +106,10 @@ class Wrapper(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if not torch.compiler.is_compiling():
-            refuse_sparse(self)
+        if torch.compiler.is_compiling():
+            refuse_outside(self)
+        else:
+            self.refuse_misfits()
             refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
         moving = list(self._moving())
         for group, params in moving:
@@ -115,6 +119,17 @@ class Wrapper(torch.optim.Optimizer):
         for group, params in moving:
             self.after(group, params)
         return loss
+
+    def refuse_misfits(self) -> None:
+        """Refuse what the innermost base would, before `before` has changed anything."""
+        inner = self.base
+        while isinstance(inner, Wrapper):
+            inner = inner.base
+        if isinstance(inner, HidimOptimizer):
+            refuse_misfits(type(self).__name__, moving(self), inner.buffers)
+        else:
+            known = OF_TORCH if type(inner).__module__.startswith("torch.optim.") else ()
+            refuse_misfits(type(self).__name__, moving(self), known, foreign=True)
 
     def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
         for group in self.param_groups:
