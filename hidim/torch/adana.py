@@ -129,4 +129,4 @@ def average(gs: Tensors, ms: Tensors, vs: Tensors, a: Any, eps: float) -> Tensor
     """Update m and v with weight `a` in place and return s = sqrt(v) + eps."""
     foreach_average(ms, gs, a)
     foreach_average_squares(vs, gs, a)
-    return foreach_root(vs, eps)
+    return foreach_root(vs, eps, alike=isinstance(a, float))

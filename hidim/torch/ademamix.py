@@ -102,4 +102,5 @@ class LogTimeAdEMAMix(AdaptiveFamily):
         foreach_average(slow, gs, a)
         step = list(torch._foreach_mul(fast, first))
         foreach_add_scaled(step, slow, alpha)
-        return step, foreach_root(list(torch._foreach_mul(squares, second)), eps)
+        hat = list(torch._foreach_mul(squares, second))
+        return step, foreach_root(hat, eps, alike=isinstance(second, float))

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
-
 from hidim.torch._machine import peak
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, foreach_add_scaled, minus
+from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_scale, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
 
 
@@ -70,10 +68,10 @@ class AdaptiveFamily(HidimOptimizer):
         steps, scales = self.direction(group, gs, state, tuple(numbers))
         decays = not isinstance(kept, float) or kept != 1.0
         if decays and not group["decay_after"]:
-            torch._foreach_mul_(ps, kept)
+            foreach_scale(ps, kept)
         foreach_add_scaled(ps, steps, minus(lr), over=scales)
         if decays and group["decay_after"]:
-            torch._foreach_mul_(ps, kept)
+            foreach_scale(ps, kept)
 
     def fused(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any

@@ -45,8 +45,8 @@ _REMEDY = (
 class Moving:
     """The parameters of a group that have a gradient, and what a step does with them.
 
-    `entries` are their states, an empty one where there is none yet; `alike` says that all are
-    ordinary real tensors of one dtype and device, to be taken as they are; `on_cpu` where.
+    `entries` are their states, an empty one where there is none yet. `as_stored` says that all are
+    ordinary real tensors, to be taken as they are, `alike` of one dtype and device, `on_cpu` which.
     """
 
     group: dict[str, Any]
@@ -55,6 +55,7 @@ class Moving:
     entries: list[dict[str, Any]] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
     state: list[list[Tensor]] = field(default_factory=list)
+    as_stored: bool = False
     alike: bool = False
     on_cpu: bool = False
 
@@ -132,12 +133,8 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
     kinds = set(map(_dtype, tensors))
     if not (_REAL.issuperset(kinds) or _COMPLEX.issuperset(kinds)):
         return False
-    row.alike = (
-        len(kinds) == 1
-        and kinds.issubset(_REAL)
-        and len(set(devices)) <= 1
-        and not any(map(Tensor.is_neg, row.grads))
-    )
+    row.as_stored = _REAL.issuperset(kinds) and not any(map(Tensor.is_neg, row.grads))
+    row.alike = row.as_stored and len(kinds) == 1 and len(set(devices)) <= 1
     return foreign or not asked(row.group)  # which has a shadow to be looked at
 
 

@@ -29,7 +29,14 @@ from torch import Tensor
 from hidim.torch._machine.fused_sgd import available, fused_nesterov
 from hidim.torch._machine.layout import LOW, flat_lists, local_shard
 from hidim.torch._machine.one_pass import Kernel
-from hidim.torch._machine.ops import Tensors, as_data, foreach_add_scaled, minus, writable
+from hidim.torch._machine.ops import (
+    Tensors,
+    as_data,
+    foreach_add_scaled,
+    foreach_scale,
+    minus,
+    writable,
+)
 from hidim.torch._machine.optimizer import HidimOptimizer
 
 # What lr multiplies, unless `rates` in the group says otherwise.
@@ -106,11 +113,11 @@ class MomentumFamily(HidimOptimizer):
         decay, gain, rate_g, rate_b, _, kept = c
         if group["weight_decay"]:
             if group["decoupled_weight_decay"]:
-                torch._foreach_mul_(ps, kept)
+                foreach_scale(ps, kept)
             else:
                 decayed = torch._foreach_add(gs, writable(ps), alpha=group["weight_decay"])
                 gs = list(decayed)
-        torch._foreach_mul_(bs, decay)
+        foreach_scale(bs, decay)
         foreach_add_scaled(bs, gs, gain)
         foreach_add_scaled(ps, gs, minus(rate_g))
         foreach_add_scaled(ps, bs, minus(rate_b))

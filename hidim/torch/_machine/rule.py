@@ -76,7 +76,7 @@ class Rule:
         """Update what moves in a group, without a compiler."""
         group, params, grads, steps, state = row.group, row.params, row.grads, row.steps, row.state
         self.before_group(group)
-        if not row.alike:
+        if not row.as_stored:
             params, grads, state = as_stored(
                 params, grads, state, local=not group["differentiable"]
             )
@@ -129,7 +129,14 @@ class Rule:
             ps, gs = [ps[i] for i in left], [gs[i] for i in left]
             bs = [[tensors[i] for i in left] for tensors in bs]
             places = [places[i] for i in left]
-        self._update_many(group, ps, gs, bs, c, (t, places))
+        if not _LOW.isdisjoint([x.dtype for x in (ps[0], gs[0], *(tensors[0] for tensors in bs))]):
+            self._update_many(group, ps, gs, bs, c, (t, places))
+            return
+        held = self.temporaries + group["maximize"]
+        for _, few_ps, few_gs, few_bs in slices(ps, gs, bs, held):
+            if group["maximize"]:
+                few_gs = list(torch._foreach_neg(few_gs))
+            self.update(group, few_ps, few_gs, few_bs, c)
 
     def _update_by(
         self,
