@@ -33,6 +33,7 @@ PER_SIZE = (
 _SMALLEST, _LARGEST = 45.7e6, 664e6
 _LONG = 20_000  # updates; three small tasks of 600 and 1500 wanted AdamW's own rate
 _SHORT = 600  # updates: of shorter runs nothing was measured, and the power law would go on rising
+_FAR = 30.0  # from the published best rate: other tasks' are up to ten times off
 _MEANT = 2000  # updates: below, AdamW is the safer choice (docs/how-to/which-optimizer.md)
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
 
@@ -114,10 +115,10 @@ def adana_from_adamw(
     lr = checks.positive("lr", lr)
     steps = int(checks.whole("steps", steps, minimum=1))
     betas = _two_betas(betas)
-    parameters = checks.positive("parameters", parameters)
+    parameters = _at_least_one("parameters", parameters)
     weight_decay = checks.non_negative("weight_decay", weight_decay)
     if batch_tokens is not None:
-        batch_tokens = checks.positive("batch_tokens", batch_tokens)
+        batch_tokens = _at_least_one("batch_tokens", batch_tokens)
     held = min(max(parameters, _SMALLEST), _LARGEST)  # beyond the table its ends are the best guess
     n = without_embeddings(held)
     horizon = _reach(TABLE_TOKENS * held / TABLE_BATCH) / _reach(steps)
@@ -147,6 +148,7 @@ def adana_from_adamw(
         "most comparisons",
         f"cooldown = {steps}: long runs gain only with less momentum near the end",
         _published(parameters, spread),
+        *_far_off(lr, n, parameters),
         why,
     )
     sweep = tuple({"lr": lr * ratio * factor} for factor in (1.0, 2.0, 0.5))
@@ -211,6 +213,27 @@ def _refuse_text(**named: Any) -> None:
     for name, value in named.items():
         if isinstance(value, str):
             raise ValueError(f"`{name}` must be a number, got {value!r}; drop the quotation marks.")
+
+
+def _at_least_one(name: str, value: float) -> float:
+    value = checks.positive(name, value)
+    if value < 1:
+        raise ValueError(f"`{name}` must be at least 1, got {value:g}; for example 124e6.")
+    return value
+
+
+def _far_off(lr: float, n: float, parameters: float) -> tuple[str, ...]:
+    """What to say of a rate that no run from scratch of a transformer of this size would have."""
+    best = law("adamw", n)
+    off = max(lr / best, best / lr)
+    if off < _FAR:
+        return ()
+    side = "above" if lr > best else "below"
+    guess = "SGD's, or a slip?" if lr > best else "of a fine-tuning run, or a slip?"
+    return (
+        f"AdamW's {lr:g} is {off:.2g} x {side} the published best at {parameters:.3g} parameters, "
+        f"{best:.2g} ({guess}); what carries over was measured near the best, from scratch",
+    )
 
 
 def _two_betas(betas: Any) -> tuple[float, float]:

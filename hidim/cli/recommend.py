@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", type=count, metavar="N", help="updates (tokens / batch-tokens)")
     group.add_argument("--adamw-lr", type=number, metavar="X", help="AdamW's peak learning rate")
     group.add_argument("--sgd-lr", type=number, metavar="X", help="SGD's peak learning rate")
-    group.add_argument("--momentum", type=number, metavar="X", default=0.9, help="SGD's (0.9)")
+    group.add_argument("--momentum", type=number, metavar="X", help="SGD's (0.9)")
     group.add_argument(
         "--weight-decay", type=number, metavar="X", help="of that run (AdamW 0.01, SGD 0)"
     )
@@ -79,8 +79,12 @@ def _found(args: argparse.Namespace) -> Transfer:
     if args.tokens is not None and args.batch_tokens is not None:
         batch = positive("batch_tokens", args.batch_tokens)
         updates = positive("tokens", args.tokens) / batch
+        if updates < 1:
+            raise ValueError(
+                f"`tokens` must be at least one batch of {batch:g}, got {args.tokens:g}."
+            )
         if steps is None:
-            steps = max(round(updates), 1)
+            steps = round(updates)
         elif abs(steps - updates) > 1:
             raise ValueError(
                 f"--steps {steps:g} is not --tokens / --batch-tokens = {updates:.6g}: leave one of "
@@ -92,20 +96,32 @@ def _found(args: argparse.Namespace) -> Transfer:
     if args.optimizer == "dana-decaying":
         if args.sgd_lr is None:
             raise ValueError("`sgd_lr` is needed for dana-decaying: give sgd_lr=0.1.")
-        return dana_from_sgd(
-            args.sgd_lr, steps=steps, momentum=args.momentum, weight_decay=args.weight_decay or 0.0
+        momentum = 0.9 if args.momentum is None else args.momentum
+        found = dana_from_sgd(
+            args.sgd_lr, steps=steps, momentum=momentum, weight_decay=args.weight_decay or 0.0
         )
+        return _saying_unused(args, found, ("adamw_lr", "parameters"))
     if args.adamw_lr is None:
         raise ValueError("`adamw_lr` is needed for adana: give adamw_lr=6e-4.")
     if args.parameters is None:
         raise ValueError("`parameters` is needed for adana: give parameters=124e6.")
-    return adana_from_adamw(
+    found = adana_from_adamw(
         args.adamw_lr,
         steps=steps,
         parameters=args.parameters,
         weight_decay=0.01 if args.weight_decay is None else args.weight_decay,
         batch_tokens=args.batch_tokens,
     )
+    return _saying_unused(args, found, ("sgd_lr", "momentum"))
+
+
+def _saying_unused(args: argparse.Namespace, found: Transfer, names: tuple[str, ...]) -> Transfer:
+    """What was given and is no part of this question stands among the reasons."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None]
+    if not given:
+        return found
+    said = f"not used for {found.optimizer}: {', '.join(given)}"
+    return replace(found, reasons=(*found.reasons, said))
 
 
 def _plain(found: Transfer) -> dict[str, Any]:

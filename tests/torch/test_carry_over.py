@@ -94,6 +94,38 @@ def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against
     assert verdict(50_000, 1e9, 2**20) == "doubtful"
 
 
+def test_a_rate_that_no_run_of_this_size_has_is_pointed_out():
+    def said(lr, **options):
+        found = transfer.adana_from_adamw(lr, steps=5000, parameters=124e6, **options)
+        return [reason for reason in found.reasons if "published best at" in reason]
+
+    assert not said(1e-4) + said(1e-3) + said(1e-2)  # ten times off is another task
+    (high,), (low,) = said(6.0), said(1e-5)
+    assert "above" in high
+    assert "SGD's, or a slip?" in high
+    assert "below" in low
+    assert "fine-tuning" in low
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("--for adana --tokens 1e3 --batch-tokens 5e5", 2, "`tokens` must be at least one batch"),
+        ("--for adana --parameters 0.5", 2, "`parameters` must be at least 1"),
+        ("--for adana --batch-tokens 0.1", 2, "`batch_tokens` must be at least 1"),
+        ("--for adana --sgd-lr .1 --momentum .5", 0, "not used for adana: --sgd-lr, --momentum"),
+        ("--for dana-decaying --sgd-lr .1", 0, "not used for dana-decaying: --adamw-lr, --par"),
+        ("--for adana --adamw-lr 6", 0, "published best at"),
+    ],
+)
+def test_implausible_and_unused_words_on_the_command_line_are_named(capsys, words, code, said):
+    run = [] if "--tokens" in words else ["--steps", "5000"]
+    usual = ["recommend", "--adamw-lr", "1e-3", "--parameters", "124e6", *run]
+    assert main([*usual, *words.split()]) == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
