@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
 from hidim.support import checks
@@ -37,7 +38,8 @@ def from_adamw(
         betas, weight_decay: AdamW's. Of groups they are left out, as the reasons say.
         model_parameters: of the whole model; by default those given here.
         batch_tokens: tokens per update, for the verdict among the reasons.
-        options: further options of `ADANA`, which win.
+        options: further options of `ADANA`, which win; AdamW's amsgrad is left out, as the reasons
+            say.
 
     Returns:
         The optimizer; `.reasons` are lines of text, `.transfer` has intervals, the verdict and
@@ -68,6 +70,7 @@ def from_adamw(
         weight_decay=weight_decay, batch_tokens=batch_tokens,
     )  # fmt: skip
     moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=True)
+    left_out += _replaced(options, "")
     optimizer: Any = ADANA(moved, **{**found.options, **options})
     return _explained(optimizer, found, left_out)
 
@@ -88,7 +91,8 @@ def from_sgd(
         lr: SGD's peak learning rate.
         steps: updates of the run.
         momentum, weight_decay: SGD's.
-        options: further options of `DANADecaying`, which win.
+        options: further options of `DANADecaying`, which win; SGD's nesterov is left out, as the
+            reasons say.
 
     Returns:
         The optimizer, with `.reasons` and `.transfer` as of `from_adamw`.
@@ -103,13 +107,25 @@ def from_sgd(
         0.5
     """
     given, _ = _listed(params)
+    if options.get("dampening"):
+        raise ValueError(
+            f"`dampening` is not carried over, got {options['dampening']!r}: give lr x "
+            "(1 - dampening) as lr, and no dampening."
+        )
     found = dana_from_sgd(lr, steps=steps, momentum=momentum, weight_decay=weight_decay)
     moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=False)
+    left_out += _replaced(options, "")
     optimizer: Any = DANADecaying(moved, **{**found.options, **options})
     return _explained(optimizer, found, left_out)
 
 
 def _listed(params: Params) -> tuple[list[Any], float]:
+    if isinstance(params, Optimizer):
+        name = type(params).__name__
+        raise ValueError(
+            f"`params` must be parameters or groups, got an optimizer ({name}): give "
+            "model.parameters(), and its lr and weight_decay by name."
+        )
     given: list[Any] = []
     total = 0
     for item in params:
@@ -135,7 +151,6 @@ def _moved(given: list[Any], factor: float, *, adaptive: bool) -> tuple[list[Any
                     check_option(name, item[name])
             if "lr" in item:
                 item["lr"] = item["lr"] * factor
-            gone = [name for name in _REPLACED if name in item]
             if item.get("weight_decay"):
                 if adaptive:
                     left_out.append(
@@ -144,13 +159,18 @@ def _moved(given: list[Any], factor: float, *, adaptive: bool) -> tuple[list[Any
                     )
                 else:
                     item["weight_decay"] = item["weight_decay"] / factor
-            left_out += [
-                f"group {number}: {name} = {item.pop(name)} is left out: the memory is t/delta in "
-                "every group"
-                for name in gone
-            ]
+            left_out += _replaced(item, f"group {number}: ")
         moved.append(item)
     return moved, left_out
+
+
+def _replaced(options: dict[str, Any], where: str) -> list[str]:
+    """Take out what the memory takes the place of, and say so."""
+    return [
+        f"{where}{name} = {options.pop(name)} is left out: the memory is t/delta in every group"
+        for name in _REPLACED
+        if name in options
+    ]
 
 
 def _explained(optimizer: Any, found: Transfer, left_out: list[str]) -> Any:

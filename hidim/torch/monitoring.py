@@ -55,6 +55,9 @@ def monitor(optimizer: torch.optim.Optimizer) -> dict[str, float]:
         `momentum_growth` (its exponent), and `unstable_near`, a step, if it warns. With several
         groups each again as `group_0/...`.
 
+    Raises:
+        ValueError: what was given is no optimizer.
+
     Warns:
         UserWarning: once per optimizer, that the momentum's rate is about to be unstable.
 
@@ -69,6 +72,11 @@ def monitor(optimizer: torch.optim.Optimizer) -> dict[str, float]:
         (10.0, 0.5)
     """
     optimizer = _unwrapped(optimizer)
+    if not hasattr(optimizer, "param_groups"):
+        raise ValueError(
+            f"`optimizer` must be an optimizer, got a {type(optimizer).__name__}; give the one "
+            "whose step is called, for example monitor(optimizer)."
+        )
     inner = optimizer
     while isinstance(inner, Wrapper):
         inner = inner.base

@@ -94,6 +94,25 @@ def test_intervals_widen_outside_the_table_and_large_batches_are_advised_against
     assert verdict(50_000, 1e9, 2**20) == "doubtful"
 
 
+def test_what_only_adamw_or_sgd_has_is_left_out_and_said_and_an_optimizer_is_no_parameter():
+    def ones():
+        return [torch.nn.Parameter(torch.ones(3))]
+
+    adana = ours.from_adamw(ones(), lr=1e-3, steps=5000, amsgrad=True, eps=1e-6)
+    assert adana.reasons[-1].startswith("amsgrad = True is left out")
+    assert adana.defaults["eps"] == 1e-6
+    dana = ours.from_sgd(ones(), lr=0.1, steps=5000, nesterov=True, dampening=0)
+    assert [reason.split(" ")[0] for reason in dana.reasons[-2:]] == ["dampening", "nesterov"]
+    with pytest.raises(ValueError, match=r"^`dampening` is not carried over, got 0\.5: give lr x"):
+        ours.from_sgd(ones(), lr=0.1, steps=5000, dampening=0.5)
+    for build in (ours.from_adamw, ours.from_sgd):
+        with pytest.raises(ValueError, match=r"^`params` must be .* got an optimizer \(AdamW\)"):
+            build(torch.optim.AdamW(ones()), lr=1e-3, steps=5000)
+    for other in (None, torch.nn.Linear(2, 1)):
+        with pytest.raises(ValueError, match=r"^`optimizer` must be an optimizer"):
+            ours.monitor(other)
+
+
 def test_a_rate_that_no_run_of_this_size_has_is_pointed_out():
     def said(lr, **options):
         found = transfer.adana_from_adamw(lr, steps=5000, parameters=124e6, **options)
