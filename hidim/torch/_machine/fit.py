@@ -45,8 +45,9 @@ _REMEDY = (
 class Moving:
     """The parameters of a group that have a gradient, and what a step does with them.
 
-    `entries` are their states, an empty one where there is none yet. `as_stored` says that all are
-    ordinary real tensors, to be taken as they are, `alike` of one dtype and device, `on_cpu` which.
+    `entries` are their states, an empty one where there is none yet. `as_stored` says that `lists`
+    are what this process has of parameters, gradients and buffers: ordinary real tensors, to be
+    taken as they are; `alike` of one dtype and device, `on_cpu` which.
     """
 
     group: dict[str, Any]
@@ -55,6 +56,7 @@ class Moving:
     entries: list[dict[str, Any]] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
     state: list[list[Tensor]] = field(default_factory=list)
+    lists: list[list[Tensor]] = field(default_factory=list)
     as_stored: bool = False
     alike: bool = False
     on_cpu: bool = False
@@ -116,26 +118,45 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
             row.collect_state(buffers)
         lists = [row.params, row.grads, *row.state]
         tensors = list(chain.from_iterable(lists))
-        plain = _ORDINARY.issuperset(map(type, tensors)) and not any(map(Tensor.dim, row.steps))
+        if not _ORDINARY.issuperset(map(type, tensors)):
+            lists = _shards(row)
+            tensors = list(chain.from_iterable(lists))
+            if not (tensors and _ORDINARY.issuperset(map(type, tensors))):
+                return False
+        if any(map(Tensor.dim, row.steps)):
+            return False
     except (KeyError, TypeError):  # something is missing, or no tensor
         return False
-    if not plain:
-        return False
-    shapes = list(map(_shape, row.params))
+    shapes = list(map(_shape, lists[0]))
     if any([list(map(_shape, xs)) != shapes for xs in lists[1:]]):
         return False
-    if list(map(_layout, row.grads)).count(torch.strided) != len(shapes):
+    if list(map(_layout, lists[1])).count(torch.strided) != len(shapes):
         return False
     row.on_cpu = all(map(_on_cpu, tensors))
-    devices = [] if row.on_cpu else list(map(_device, row.params))
+    devices = [] if row.on_cpu else list(map(_device, lists[0]))
     if any([list(map(_device, xs)) != devices for xs in lists[1:] if devices]):
         return False
     kinds = set(map(_dtype, tensors))
     if not (_REAL.issuperset(kinds) or _COMPLEX.issuperset(kinds)):
         return False
-    row.as_stored = _REAL.issuperset(kinds) and not any(map(Tensor.is_neg, row.grads))
+    row.as_stored = _REAL.issuperset(kinds) and not any(map(Tensor.is_neg, lists[1]))
+    row.lists = lists
     row.alike = row.as_stored and len(kinds) == 1 and len(set(devices)) <= 1
     return foreign or not asked(row.group)  # which has a shadow to be looked at
+
+
+def _shards(row: Moving) -> list[list[Tensor]]:
+    """This process's shards of parameters, gradients and buffers; nothing where one must look."""
+    lists = [row.params, row.grads, *row.state]
+    shapes = list(map(_shape, row.params))
+    places = [getattr(p, "placements", None) for p in row.params]
+    if (
+        row.group.get("differentiable")
+        or any([list(map(_shape, xs)) != shapes for xs in lists[1:]])
+        or [getattr(g, "placements", None) for g in row.grads] != places
+    ):
+        return []
+    return [[local_shard(x) for x in xs] for xs in lists]
 
 
 def _look_at_each(name: str, row: Moving, buffers: Sequence[str], *, foreign: bool) -> None:

@@ -161,6 +161,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         if row.group["differentiable"]:
             self._copy_state(row.entries)
             row.collect_state(self.buffers)
+            row.lists = [row.params, row.grads, *row.state]
 
     def _copy_state(self, entries: list[dict[str, Any]]) -> None:
         """Work on copies: autograd may still need the old buffers."""

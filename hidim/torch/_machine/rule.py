@@ -74,9 +74,12 @@ class Rule:
 
     def _step_group(self, row: Moving) -> None:
         """Update what moves in a group, without a compiler."""
-        group, params, grads, steps, state = row.group, row.params, row.grads, row.steps, row.state
+        group, steps = row.group, row.steps
         self.before_group(group)
-        if not row.as_stored:
+        if row.as_stored:
+            params, grads, *state = row.lists
+        else:
+            params, grads, state = row.params, row.grads, row.state
             params, grads, state = as_stored(
                 params, grads, state, local=not group["differentiable"]
             )
