@@ -145,7 +145,7 @@ def test_what_is_meant_for_a_gpu_says_what_it_costs_and_runs_at_toy_scale(
     if name == "gpu-speedrun":
         toy = replace(toy, widths=(8,))
     else:
-        toy = replace(toy, horizons=(1, 2), searched=2, most=3, finals=(), unit=2)
+        toy = replace(toy, horizons=(1, 2), searched=2, most=1, finals=(), unit=2)
     sweep = Sweep(tmp_path / "toy")
     while sweep.add(toy.stage(sweep)):
         assert not work(sweep, save_seconds=60.0).failed
