@@ -15,9 +15,10 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, train
 from hidim.lab.sweeps.sweep import Sweep, expand
+from hidim.lab.training import entry
 from hidim.lab.training.locks import take
 from hidim.lab.training.signals import STOPPING
-from hidim.lab.training.store import Busy, load_checkpoint
+from hidim.lab.training.store import Busy, Metrics, load_checkpoint
 
 
 def losses(folder):
@@ -292,6 +293,46 @@ def test_a_lock_that_was_cleared_away_is_held_again_or_known_to_be_lost(small, t
         with pytest.raises(Busy, match="was removed, and another process"):
             folder.keep()
         other.release()
+
+
+def test_no_file_is_written_once_the_lock_is_lost(small, tmp_path, monkeypatch):
+    """Nor is another run renamed by one whose text took as long to read."""
+    folder = RunFolder(tmp_path / "run")
+    with folder.claim():
+        folder.write_config({"settings": {}})
+        metrics = Metrics(folder)
+        folder.path.joinpath("lock").unlink()
+        other = take(folder.path / "lock", wait=False)
+        for write in (
+            lambda: folder.write_config({"settings": {"lr": 2.0}}),
+            lambda: folder.write_result({"status": "ok"}),
+            lambda: metrics.append({"step": 0}),
+            lambda: Metrics(folder),
+        ):
+            with pytest.raises(Busy, match="was removed, and another process"):
+                write()
+        metrics.close()
+        other.release()
+    assert folder.read_config() == {"settings": {}}
+    assert folder.rows() == []
+    assert not folder.finished
+
+    def read(*given, **how):
+        (tmp_path / "slow" / "lock").unlink()
+        if finished:
+            train(small.replace(steps=2), tmp_path / "slow")
+        else:
+            held.append(take(tmp_path / "slow" / "lock", wait=False))
+        return load_tokens(small)
+
+    load_tokens, held = entry.load_tokens, []
+    for finished in (False, True):
+        monkeypatch.setattr(entry, "load_tokens", lambda *given: monkeypatch.undo() or read())
+        with pytest.raises(Busy):
+            train(small, tmp_path / "slow")
+        assert RunFolder(tmp_path / "slow").settings().steps == (2 if finished else small.steps)
+        if held:
+            held.pop().release()
 
 
 @pytest.mark.parametrize("left", ["result.json", "checkpoint.pt"])
