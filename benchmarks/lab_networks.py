@@ -11,7 +11,8 @@ Student's 95 % interval.
     python benchmarks/lab_networks.py DIR --parts 1  # the parts, too
     python benchmarks/lab_networks.py DIR --write    # and keep page and table in docs/
 
-Killed and started again it goes on. --minutes stops after so long: start it again.
+Killed and started again it goes on. --minutes stops after so long: start it again. Lengths that are
+not whole yet are left out of the page, which --page prints as it is so far, training nothing.
 """
 
 from __future__ import annotations
@@ -123,11 +124,12 @@ def interval(values: list[float]) -> str:
 def page(sweep: Sweep) -> str:
     """What was found, in Markdown."""
     done = bits(sweep)
+    lengths = [length for length in LENGTHS if whole(length, done)]
     lines = [
         "# Benchmarks: networks",
         "",
         f"Bits per byte on {BASE.validation_tokens:,} held-out bytes of the stdlib text at the end "
-        f"of the flops of {' and of '.join(f'{one:,}' for one in LENGTHS)} steps of the "
+        f"of the flops of {' and of '.join(f'{one:,}' for one in lengths)} steps of the "
         f"transformer ({BASE.batch_size} windows of {BASE.context} bytes a step), width "
         f"{BASE.width}, {BASE.layers} layers, AdamW, cosine; means over {len(SEEDS)} seeds with "
         "95 % intervals.",
@@ -138,11 +140,11 @@ def page(sweep: Sweep) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     said, rates, undone_at = [], [], (0.0, [0.0])
-    for length in LENGTHS:
+    for length in lengths:
         finals = {}
         for model in RATES:
             tried, best = tuning(length, model, done)
-            assert best is not None, f"{model} is not tuned at {length} steps"
+            assert best is not None
             runs = [run_of(length, model, best, seed) for seed in SEEDS]
             finals[model] = [done[one.fingerprint] for one in runs]
             shape = runs[0].shape(256)
@@ -163,6 +165,16 @@ def page(sweep: Sweep) -> str:
     return "\n".join([*lines, *parts_told(done, *undone_at), ""])
 
 
+def whole(length: int, done: dict[str, float]) -> bool:
+    """Whether every run of that length is there."""
+    best = {model: tuning(length, model, done)[1] for model in RATES}
+    return all(
+        lr is not None and run_of(length, model, lr, seed).fingerprint in done
+        for model, lr in best.items()
+        for seed in SEEDS
+    )
+
+
 def parts_told(done: dict[str, float], lr: float, whole: list[float]) -> list[str]:
     """What undoing one choice costs, of those that were tried."""
     rows = []
@@ -180,12 +192,22 @@ def parts_told(done: dict[str, float], lr: float, whole: list[float]) -> list[st
     return ["", told, "", "| choice | bits per byte higher by |", "| --- | --- |", *rows]
 
 
+def keep(sweep: Sweep, *, write: bool) -> None:
+    """Print the page, and keep it and the table."""
+    text = page(sweep)
+    print(text)
+    if write:
+        (DOCS / "benchmarks" / "lab-networks.md").write_text(text, encoding="utf-8")
+        shutil.copyfile(consolidate(sweep.path), DOCS / "results" / "lab-networks.parquet")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("--minutes", type=float, default=14.0)
     parser.add_argument("--parts", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--page", action="store_true")
     args = parser.parse_args()
     if not KEEP_MEMORY.keys() & os.environ.keys():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**KEEP_MEMORY, **os.environ})
@@ -194,6 +216,9 @@ def main() -> None:
     def stage(sweep: Sweep) -> list[Settings]:
         return wanted(sweep, args.parts)
 
+    if args.page:
+        keep(sweep, write=args.write)
+        return
     sweep.add(stage(sweep))
     # A run that is stopped saves and goes on next time.
     clock = threading.Timer(60 * args.minutes, os.kill, (os.getpid(), signal.SIGTERM))
@@ -205,11 +230,7 @@ def main() -> None:
     clock.cancel()
     if outcome.signal is not None or outcome.failed:
         sys.exit(f"not finished: {outcome.failed or 'start it again'}")
-    text = page(sweep)
-    print(text)
-    if args.write:
-        (DOCS / "benchmarks" / "lab-networks.md").write_text(text, encoding="utf-8")
-        shutil.copyfile(consolidate(args.folder), DOCS / "results" / "lab-networks.parquet")
+    keep(sweep, write=args.write)
 
 
 if __name__ == "__main__":
