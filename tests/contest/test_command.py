@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,8 +167,12 @@ def test_the_plan_of_the_whole_contest(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_page_shows_a_task_and_a_method_of_ones_own(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_page_shows_a_task_and_a_method_of_ones_own(whole, tmp_path, monkeypatch, capsys):
     """Its files and its commands, in their order, from outside the package."""
+    if not whole:  # two runs that tune in the place of twelve
+        fewer = partial(Protocol, points=2)
+        monkeypatch.setattr("hidim.contest.protocol.Protocol", fewer)
     page = (ROOT / "docs" / "how-to" / "contest.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for name in list(TASKS.added):
