@@ -179,8 +179,7 @@ def _groups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "lr": [f"{row['lr']:g}{_mark(row)}" for row in rows],
         **_tuned(rows),
         "seeds": [_seeds(row) for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
-        "bits/byte": [_or_dash(row["bits_per_byte"]) for row in rows],
+        **_losses(rows),
         "b (tokens)": [str(row["exponent_tokens"]) for row in rows],
         "slope": [str(row["slope_tokens"]) for row in rows],
         "steeper by": [_or_dash(row["steeper_than_baseline"]) for row in rows],
@@ -205,7 +204,7 @@ def _options(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     return {
         "parameters": [f"{row['parameters']:,}" for row in rows],
         "best": [row["best"] for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
+        **_losses(rows),
         "next": [row["next"] for row in rows],
         "lead": [f"{row['lead']:.4f}" for row in rows],
     }
@@ -217,7 +216,7 @@ def _at_rate(rows: list[dict[str, Any]], base: str) -> dict[str, list[str]]:
         "lr": [f"{row['lr']:g}" for row in rows],
         "steps": [str(row["steps"]) for row in rows],
         "optimizer": [row["optimizer"] for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
+        **_losses(rows),
         f"over {base}": [_or_dash(row["over_baseline"]) for row in rows],
     }
 
@@ -228,9 +227,16 @@ def _matched(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
         "lr": [f"{row['lr']:g}" for row in rows],
         "steps": [str(row["steps"]) for row in rows],
         "seeds": [str(row["seeds"]) for row in rows],
-        "loss": [str(row["loss"]) for row in rows],
+        **_losses(rows),
         "over SGD": [str(row["loss_over_sgd"]) for row in rows],
         "largest gap": [str(row["largest_gap"]) for row in rows],
+    }
+
+
+def _losses(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    return {
+        "loss": [str(row["loss"]) for row in rows],
+        "bits/byte": [_or_dash(row["bits_per_byte"]) for row in rows],
     }
 
 

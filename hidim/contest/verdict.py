@@ -41,15 +41,19 @@ def meets(target: Sequence[float], values: Sequence[float], *, c: float = C) -> 
 def score(target: Sequence[float], values: Sequence[float]) -> float:
     """(target mean - mean) sqrt(n) / sigma; -inf where a seed of `values` diverged."""
     a, b = np.asarray(target, dtype=float), np.asarray(values, dtype=float)
-    if not np.isfinite(b).all():
-        return -math.inf
-    if not np.isfinite(a).all():
-        return math.inf
-    ahead = float(a.mean() - b.mean())
-    sigma = math.sqrt(a.var(ddof=1) + b.var(ddof=1))
-    if sigma == 0:
-        return math.copysign(math.inf, ahead) if ahead else 0.0
-    return ahead * math.sqrt(len(b)) / sigma
+    return float(_scores(a[None], b[None])[0])
+
+
+def _scores(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # (pairs, seeds) each
+    """`score` of every row."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ahead = a.mean(axis=1) - b.mean(axis=1)
+        sigma = np.sqrt(a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1))
+        found: np.ndarray = ahead * math.sqrt(b.shape[1]) / sigma
+    equal = np.where(ahead == 0, 0.0, np.copysign(math.inf, ahead))
+    found = np.where(sigma == 0, equal, found)
+    found = np.where(np.isfinite(a).all(axis=1), found, math.inf)
+    return np.where(np.isfinite(b).all(axis=1), found, -math.inf)
 
 
 def shortest(target: Sequence[float], by_length: Mapping[float, Sequence[float]]) -> float | None:
@@ -194,8 +198,8 @@ def false_alarms(
 
 def _alarm_rate(values: np.ndarray, pairs: int, seeds: int, seed: int) -> float:
     rng = np.random.default_rng(seed)
-    alarms = 0
-    for _ in range(pairs):
-        chosen = values[rng.permutation(len(values))[: 2 * seeds]]
-        alarms += meets(chosen[:seeds].tolist(), chosen[seeds:].tolist())
-    return alarms / pairs
+    chosen = np.array(
+        [values[rng.permutation(len(values))[: 2 * seeds]] for _ in range(pairs)]
+    )  # (pairs, 2 seeds)
+    alarms = _scores(chosen[:, :seeds], chosen[:, seeds:]) >= C
+    return float(np.mean(alarms))

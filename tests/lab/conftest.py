@@ -42,5 +42,5 @@ def small(text_file):
         steps=40,
         lr=1.0,
         validation_tokens=256,
-        evaluation_growth=1.1,
+        evaluation_growth=1.3,
     )

@@ -139,13 +139,14 @@ def test_what_is_meant_for_a_gpu_says_what_it_costs_and_runs_at_toy_scale(
         "data": str(text_file), "max_mb": None, "tokens": "byte", "width": 8, "layers": 1,
         "heads": 1, "context": 8, "batch_size": 4, "accumulation": 1, "precision": "float32",
         "compile": False, "validation_tokens": 64, "steps": 4, "warmup": 1,
+        "evaluation_growth": 4.0,
     }  # fmt: skip
     plan = GPU[name]
     toy = replace(plan, base=plan.base.replace(**tiny), seeds=(0,))
     if name == "gpu-speedrun":
         toy = replace(toy, widths=(8,))
     else:
-        toy = replace(toy, horizons=(1, 2), searched=2, most=3, finals=(), unit=2)
+        toy = replace(toy, horizons=(1, 2), searched=2, most=1, finals=(), unit=2)
     sweep = Sweep(tmp_path / "toy")
     while sweep.add(toy.stage(sweep)):
         assert not work(sweep, save_seconds=60.0).failed

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,6 +282,16 @@ def test_a_text_that_can_tell_nothing_is_refused(text, reason, small, tmp_path):
     (tmp_path / "t.txt").write_text(text)
     with pytest.raises(ValueError, match=reason):
         train(small.replace(data=str(tmp_path / "t.txt")), tmp_path / "run")
+
+
+def test_where_a_small_document_is_held_out_another_split_is_named(small, tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name, text in (("a", Path(small.data).read_text()), ("b", "x")):
+        (tmp_path / "texts" / name).with_suffix(".txt").write_text(text)
+    mixed = small.replace(data=str(tmp_path / "texts"), steps=2)
+    with pytest.raises(ValueError, match="or another `split`"):
+        train(mixed, tmp_path / "run")
+    assert train(mixed.replace(split="time"), tmp_path / "run").status == "ok"
 
 
 def test_the_interval_is_that_of_many_texts():

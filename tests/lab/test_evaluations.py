@@ -32,6 +32,7 @@ def test_evaluations_cost_a_default_run_less_than_a_twentieth():
 
 
 def test_evaluations_change_no_number(small, tmp_path):
+    small = small.replace(evaluation_growth=1.1)
     often = train(small, tmp_path / "often")
     few = train(small.replace(evaluation_growth=None), tmp_path / "few")
     assert few.validation_loss == often.validation_loss

@@ -15,9 +15,10 @@ from forks import fork
 from hidim.cli.main import main
 from hidim.lab import RunFolder, train
 from hidim.lab.sweeps.sweep import Sweep, expand
+from hidim.lab.training import entry
 from hidim.lab.training.locks import take
 from hidim.lab.training.signals import STOPPING
-from hidim.lab.training.store import Busy, load_checkpoint
+from hidim.lab.training.store import Busy, Metrics, load_checkpoint
 
 
 def losses(folder):
@@ -25,7 +26,7 @@ def losses(folder):
     return [(row["step"], row["train_loss"], row["validation_loss"]) for row in rows]
 
 
-def signalling(number, at=20):
+def signalling(number, at=18):
     def send(row):
         if row["step"] == at:
             signal.raise_signal(number)
@@ -68,7 +69,7 @@ def test_whoever_handles_a_signal_decides_after_the_run_is_saved(small, tmp_path
             train(
                 small,
                 folder.path,
-                loggers=[signalling(signal.SIGUSR2, 5), signalling(signal.SIGUSR2, 20)],
+                loggers=[signalling(signal.SIGUSR2, 5), signalling(signal.SIGUSR2, 18)],
             )
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -262,7 +263,7 @@ def test_a_reader_that_left_ends_no_training(lost, command, small, tmp_path):
 
 def test_what_a_logger_raises_costs_no_step(small, tmp_path):
     def full(row):
-        if row["step"] == 20:
+        if row["step"] == 18:
             raise OSError(28, "No space left on device", "events")
 
     with pytest.raises(OSError, match="events"):
@@ -270,7 +271,7 @@ def test_what_a_logger_raises_costs_no_step(small, tmp_path):
     rows = RunFolder(tmp_path / "run").rows()
     train(None, tmp_path / "run", resume=True)
     train(small, tmp_path / "whole")
-    assert [row["step"] for row in rows][-1] == 20
+    assert [row["step"] for row in rows][-1] == 18
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 40
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
@@ -292,6 +293,46 @@ def test_a_lock_that_was_cleared_away_is_held_again_or_known_to_be_lost(small, t
         with pytest.raises(Busy, match="was removed, and another process"):
             folder.keep()
         other.release()
+
+
+def test_no_file_is_written_once_the_lock_is_lost(small, tmp_path, monkeypatch):
+    """Nor is another run renamed by one whose text took as long to read."""
+    folder = RunFolder(tmp_path / "run")
+    with folder.claim():
+        folder.write_config({"settings": {}})
+        metrics = Metrics(folder)
+        folder.path.joinpath("lock").unlink()
+        other = take(folder.path / "lock", wait=False)
+        for write in (
+            lambda: folder.write_config({"settings": {"lr": 2.0}}),
+            lambda: folder.write_result({"status": "ok"}),
+            lambda: metrics.append({"step": 0}),
+            lambda: Metrics(folder),
+        ):
+            with pytest.raises(Busy, match="was removed, and another process"):
+                write()
+        metrics.close()
+        other.release()
+    assert folder.read_config() == {"settings": {}}
+    assert folder.rows() == []
+    assert not folder.finished
+
+    def read(*given, **how):
+        (tmp_path / "slow" / "lock").unlink()
+        if finished:
+            train(small.replace(steps=2), tmp_path / "slow")
+        else:
+            held.append(take(tmp_path / "slow" / "lock", wait=False))
+        return load_tokens(small)
+
+    load_tokens, held = entry.load_tokens, []
+    for finished in (False, True):
+        monkeypatch.setattr(entry, "load_tokens", lambda *given: monkeypatch.undo() or read())
+        with pytest.raises(Busy):
+            train(small, tmp_path / "slow")
+        assert RunFolder(tmp_path / "slow").settings().steps == (2 if finished else small.steps)
+        if held:
+            held.pop().release()
 
 
 @pytest.mark.parametrize("left", ["result.json", "checkpoint.pt"])

@@ -164,7 +164,9 @@ def test_a_damaged_text_is_named(small, tmp_path):
 def tiny(small):
     """SGD, SGD with momentum and DANA-constant at two sizes with two seeds."""
     base = LADDERS["lstm-ladder"]
-    return Ladder("", small.replace(steps=8), (4, 8), base.entries[:3], seeds=(0, 1))
+    return Ladder(
+        "", small.replace(steps=8, evaluation_growth=8.0), (4, 8), base.entries[:3], seeds=(0, 1)
+    )
 
 
 def test_a_ladder_tunes_and_then_trains_the_best_rate(tiny, tmp_path):

@@ -127,8 +127,9 @@ def test_depth_and_its_contradictions_on_the_command_line(text_file, tmp_path, c
 
 def test_a_modern_run_is_killed_and_resumed_to_the_bit(modern, tmp_path):
     """Ramp, muP, clipping and rows by the step among what is counted."""
+    modern = modern.replace(steps=25)
     train(modern, tmp_path / "whole")
-    killed_and_resumed(modern, tmp_path / "killed", 3, random.Random(0))
+    killed_and_resumed(modern, tmp_path / "killed", 2, random.Random(0))
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
     weights = [
         load_checkpoint(tmp_path / n / "checkpoint.pt")["model"] for n in ("whole", "killed")
@@ -213,7 +214,7 @@ def test_momentum_cools_down_by_an_option_also_after_a_stop(small, tmp_path):
     cooled = small.replace(options={"cooldown": small.steps})
 
     def terminate(row):
-        if row["step"] == 20:
+        if row["step"] == 18:
             os.kill(os.getpid(), signal.SIGTERM)
 
     train(cooled, tmp_path / "cut", loggers=[terminate])

@@ -74,6 +74,12 @@ def same_scale(loss: float, of: MeasuredRun, to: MeasuredRun) -> float | None:
     return None if mine is None or theirs is None else loss * theirs / mine
 
 
+def losses_of(loss: Estimate, run: MeasuredRun) -> dict[str, Estimate | None]:
+    """A loss of such runs as it stands in every table: nats per token, and bits per byte."""
+    bits = run.bits_per_byte
+    return {"loss": loss, "bits_per_byte": None if bits is None else loss.times(bits)}
+
+
 def flops_to(run: MeasuredRun, loss: float) -> float | None:
     """Compute at which a run first has this loss, None if it never has."""
     found = first_crossing(run.flops, run.loss, loss).value
@@ -103,7 +109,7 @@ def at_baseline_rate(runs: Sequence[MeasuredRun], base: Group) -> list[dict[str,
             "lr": base.lr,
             "steps": steps,
             "optimizer": label,
-            "loss": Estimate.of(losses.values()),
+            **losses_of(Estimate.of(losses.values()), base.runs[0]),
             "over_baseline": difference(losses, by_label[base.label]),
         }
         for label, losses in sorted(by_label.items())
@@ -138,7 +144,7 @@ def matched_momentum(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
             "lr": lr,
             "steps": steps,
             "seeds": len(pairs),
-            "loss": Estimate.of(run.final for run, _ in pairs),
+            **losses_of(Estimate.of(run.final for run, _ in pairs), pairs[0][0]),
             "loss_over_sgd": Estimate.of(run.final - other.final for run, other in pairs),
             "largest_gap": Estimate.of(_gap(run, other) for run, other in pairs),
         }

@@ -21,6 +21,7 @@ from hidim.lab.reports.comparisons import (
     at_baseline_rate,
     compute_saved,
     finishes,
+    losses_of,
     matched_momentum,
     saved_by_chance,
 )
@@ -88,8 +89,6 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
     here = [g for g in every if (g.parameters, g.steps) == (group.parameters, group.steps)]
     other = next((g for g in here if g.label == baseline and g is not group), None)
     seconds = [run.tokens_per_second for run in group.runs]
-    bits = group.runs[0].bits_per_byte
-    loss = group.final
     own = [g for g in every if (g.label, g.parameters) == (group.label, group.parameters)]
     saved, midway = _saved(group, other, own)
     return {
@@ -102,8 +101,7 @@ def _group_row(group: Group, every: Sequence[Group], baseline: str) -> dict[str,
         "seeds": len(group.runs),
         "diverged": sum(run.status != "ok" for run in group.runs),
         "above_guessing": group.above_guessing,
-        "loss": loss,
-        "bits_per_byte": None if bits is None else loss.times(bits),
+        **losses_of(group.final, group.runs[0]),
         "exponent_tokens": token_exponent(group),
         "slope_tokens": late_slope(group),
         "steeper_than_baseline": None
@@ -161,7 +159,8 @@ def _best_options(groups: Sequence[Group]) -> list[dict[str, Any]]:
             first, second = sorted(own, key=lambda group: group.final.mean)[:2]
             lead = second.final.mean - first.final.mean
             row = {"optimizer": optimizer, "parameters": parameters, "best": first.label}
-            found.append({**row, "loss": first.final, "next": second.label, "lead": lead})
+            row |= losses_of(first.final, first.runs[0])
+            found.append({**row, "next": second.label, "lead": lead})
     return found
 
 

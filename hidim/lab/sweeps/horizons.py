@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,11 @@ class Horizons:
     seeds: tuple[int, ...] = (0, 1, 2)
     unit: int = _BASE
     speed: int = 60_000
+
+    @cached_property
+    def made(self) -> dict[tuple[str, int, Point, int], Settings]:
+        """Settings by method, horizon, point and seed: after every run they are asked for anew."""
+        return {}
 
     def stage(self, sweep: Sweep) -> Iterable[Settings]:
         """The runs that are wanted given what is finished."""
@@ -218,9 +224,11 @@ class _Known:
     ) -> tuple[Settings, float | None]:
         key = (method.name, horizon, point, seed)
         if key not in self.runs:
-            base = self.plan.base.replace(steps=horizon * self.plan.unit)
-            run = method.settings(base, point, seed)
-            self.runs[key] = run, self.losses.get(run.fingerprint)
+            made = self.plan.made
+            if key not in made:
+                base = self.plan.base.replace(steps=horizon * self.plan.unit)
+                made[key] = method.settings(base, point, seed)
+            self.runs[key] = made[key], self.losses.get(made[key].fingerprint)
         return self.runs[key]
 
     def run(self, method: Method, horizon: int, point: Point, seed: int) -> Settings:

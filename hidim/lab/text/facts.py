@@ -87,9 +87,12 @@ def check_enough(tokens: Tokens, source: str) -> None:
     if half > _WIDEST:
         held, every = len(tokens.validation), len(tokens.validation) + len(tokens.train)
         more = math.ceil((half / _WIDEST) ** 2)
+        # Of several documents a whole small one may be what is held out.
+        other = ", or another `split`" if sum(tokens.facts.get("documents", ())) > 1 else ""
         raise ValueError(
             f"`data` {source!r} is too short: of its {every} tokens {held} are held out, from "
-            f"which a loss is known to ± {half:.1g} nats. Give {more} times as much text or more."
+            f"which a loss is known to ± {half:.1g} nats. Give {more} times as much text or "
+            f"more{other}."
         )
 
 

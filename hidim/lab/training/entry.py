@@ -228,6 +228,7 @@ def _begin(
 def _withdraw(folder: RunFolder) -> None:
     """Leave no claim on a folder by a run that turned out to be none."""
     with suppress(ValueError):
+        folder.keep()  # another's claim is not ours to withdraw
         if "text" not in folder.read_config():
             folder.config.unlink()
 

@@ -103,6 +103,7 @@ class TrainingRun:
 
     def prepare(self) -> None:
         """Complete the configuration of a new run, or load the checkpoint of an old one."""
+        self.group.first_does(self.folder.keep)  # the text may have taken minutes to read
         config = self.folder.read_config()
         if "text" in config:
             with refusing(repr(str(self.folder.config))):
@@ -111,8 +112,9 @@ class TrainingRun:
         if self.folder.checkpoint.exists():
             self._load(load_checkpoint(self.folder.checkpoint))
         self.group.wait()
-        if self.group.first and "text" not in config:
-            self.folder.write_config(self._config())
+        self.group.first_does(
+            lambda: None if "text" in config else self.folder.write_config(self._config())
+        )
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -176,7 +178,7 @@ class TrainingRun:
 
         def write() -> None:
             if metrics is not None:
-                self.folder.keep()
+                self.folder.keep()  # before the disk is waited for
                 metrics.sync()
                 self.folder.save(state)
 

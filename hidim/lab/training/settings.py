@@ -256,9 +256,9 @@ class Settings:
         Raises:
             ValueError: an unknown name, with the nearest known one.
         """
-        known = [one.name for one in dataclasses.fields(cls)]
-        for name in values:
-            choice("setting", name, known)
+        known = cls.__dataclass_fields__
+        for name in values.keys() - known.keys():
+            choice("setting", name, list(known))
         return cls(**values)
 
     def replace(self, **changes: Any) -> Settings:

@@ -105,7 +105,7 @@ class RunFolder:
             self._lock.release()
 
     def keep(self) -> None:
-        """See that the folder is still held alone, before anything in it is replaced.
+        """See that the folder is still held alone, before anything in it is written.
 
         A lock file that somebody removed, such as what clears old files from scratch disks, holds
         no one back: it is made and held again, unless another process was faster. One that was
@@ -194,11 +194,21 @@ class RunFolder:
         return _read_json(self.result)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write `config.json` whole."""
+        """Write `config.json` whole.
+
+        Raises:
+            Busy: another process has the folder, as of `keep`.
+        """
+        self.keep()
         write_text(self.config, to_json(config, indent=1))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write `result.json` whole: the run is finished from now on."""
+        """Write `result.json` whole: the run is finished from now on.
+
+        Raises:
+            Busy: another process has the folder, as of `keep`.
+        """
+        self.keep()
         write_text(self.result, to_json(result, indent=1))
 
     def rows(self) -> list[dict[str, Any]]:
@@ -235,16 +245,22 @@ class Metrics:
     """
 
     def __init__(self, folder: RunFolder) -> None:
+        folder.keep()
         _drop_cut_line(folder.metrics)
         rows = folder.rows()
         self.last_step: int = rows[-1]["step"] if rows else -1
-        self._path = str(folder.metrics)
+        self._folder, self._path = folder, str(folder.metrics)
         self._file = io.FileIO(folder.metrics, "a")  # unbuffered: a row is written or it is not
 
     def append(self, row: Mapping[str, Any]) -> bool:
-        """Add a row unless its step is already there; says whether it was added."""
+        """Add a row unless its step is already there; says whether it was added.
+
+        Raises:
+            Busy: another process has the folder, as of `RunFolder.keep`.
+        """
         if row["step"] <= self.last_step:
             return False
+        self._folder.keep()
         line = (to_json(row) + "\n").encode()
         with self._named():
             if self._file.write(line) < len(line):
