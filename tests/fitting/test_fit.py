@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import hidim
 from hidim.fitting import FittedLaw, Run, fit, read_run
 from hidim.fitting.schedules.laws import LAWS, Units
 from hidim.fitting.schedules.search import points_of, search
+from tests.fitting.conftest import TRUTH
 
 Maker = Callable[..., Run]
 STEPS = np.arange(1000.0, 24001.0, 128)
+UNITS = Units(time=3e-4 * 23500, steps=24000.0, rate=3e-4)  # of the synthetic runs
 FITTED = ("cosine_24000", "constant_24000", "wsdcon_9")
 UNSEEN = (
     *("constant_72000", "cosine_72000", "wsd_20000_24000", "wsdld_20000_24000"),
@@ -89,6 +92,39 @@ def test_saved_law_predicts_the_same(law: FittedLaw, synthetic: Maker, tmp_path:
     assert np.array_equal(again.band(run), law.band(run))
 
 
+def test_a_law_saved_before_the_early_signal_predicts_the_same(
+    law: FittedLaw, synthetic: Maker
+) -> None:
+    last = len(law.law.names) - 1
+    data = replace(law, vector=np.array([*law.vector[:-1], 0.0])).to_dict()
+    old = data | {
+        "vector": data["vector"][:-1],
+        "replicas": [one[:-1] for one in data["replicas"]],
+        "covariance": law.covariance[:last, :last].tolist(),
+        "parameters": {k: v for k, v in data["parameters"].items() if k != "early_time"},
+    }
+    again, run = FittedLaw.from_dict(old), synthetic("wsd")
+    assert np.array_equal(again.predict(run), FittedLaw.from_dict(data).predict(run))
+    assert again.vector[last] == 0.0
+    assert again.covariance.shape == law.covariance.shape
+
+
+def test_a_start_steeper_than_the_power_is_found(synthetic: Maker) -> None:
+    runs = [synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))]
+    true = np.array([*TRUTH[:-1], 0.01])
+    for i, run in enumerate(runs):
+        clock = UNITS.clock(run.rate, run.steps)
+        moved = np.log(LAWS["fsl"].loss(true, clock) / LAWS["fsl"].loss(TRUTH, clock))
+        runs[i] = replace(run, loss=run.measured() * np.exp(moved))
+    unseen = Run(STEPS, synthetic("wsd").lr, None, 1000.0, "wsd")
+    loss = LAWS["fsl"].loss(true, UNITS.clock(unseen.rate, STEPS))
+    found = fit(runs)
+    assert found.parameters["early_time"] == pytest.approx(0.01, rel=0.5)
+    power = fit(runs, "mpl", force=True)  # a power law alone
+    error, alone = (np.nanmean(np.abs(f.predict(unseen) / loss - 1)) for f in (found, power))
+    assert error < 0.2 * alone, (error, alone)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -97,9 +133,9 @@ def test_saved_law_predicts_the_same(law: FittedLaw, synthetic: Maker, tmp_path:
         ({"growth": -1.0}, "growth"),
         ({"noise": 0.0}, "noise"),
         ({"holdout": None}, "wrong"),
-        ({"vector": [1.0, 2.0]}, "9 parameters"),
-        ({"replicas": [[1.0, 2.0]]}, "9 parameters"),
-        ({"vector": [2.5, *[1e6] * 8]}, "searched between"),
+        ({"vector": [1.0, 2.0]}, "10 parameters"),
+        ({"replicas": [[1.0, 2.0]]}, "10 parameters"),
+        ({"vector": [2.5, *[1e6] * 9]}, "searched between"),
         ({"parameters": {"floor": 1.0}}, "disagree"),
         ({"units": {"time": 1.0}}, "steps"),
         ({"law": "mtl"}, "5 parameters"),

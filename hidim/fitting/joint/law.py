@@ -20,7 +20,7 @@ import numpy as np
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.fitting.schedules.laws import Units, complete, schedule_law
 from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.json import decode, encode
@@ -275,8 +275,8 @@ class JointLaw(WrittenLaw):
                 (mean, width), finite("power", prior["power"]), finite("rate", prior["rate"])
             )
             form = JointForm(schedule_law(data["law"]), given)
-            vector = finite_array("vector", data["vector"], ndim=1)
-            replicas = finite_array("replicas", data["replicas"])
+            vector = complete(form.names, finite_array("vector", data["vector"], ndim=1))
+            replicas = complete(form.names, finite_array("replicas", data["replicas"]))
             count = len(form.names)
             if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
                 raise ValueError(f"`vector` or `replicas` do not fit law {form.law.name!r}.")
@@ -297,7 +297,7 @@ class JointLaw(WrittenLaw):
                 dict(decode(data["provenance"])),
                 tuple(map(str, data["warnings"])),
             )
-            for name, value in law.parameters.items():
+            for name, value in list(law.parameters.items())[: len(data["vector"])]:
                 if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
                     raise ValueError(f"`parameters` and `vector` disagree on {name}.")
         return law

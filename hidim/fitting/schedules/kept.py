@@ -13,7 +13,7 @@ import numpy as np
 
 from hidim.fitting.schedules import shapes
 from hidim.fitting.schedules.bands import RUN_TO_RUN, Member
-from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, complete, schedule_law
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.json import decode, encode
 from hidim.support.results import refusing
@@ -65,11 +65,12 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
         )
     with refusing("the fitted law"):
         law = schedule_law(data["law"])
-        vector = finite_array("vector", data["vector"], ndim=1)
-        replicas = finite_array("replicas", data["replicas"])
+        vector = complete(law.names, finite_array("vector", data["vector"], ndim=1))
+        replicas = complete(law.names, finite_array("replicas", data["replicas"]))
         units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
         _check_vectors(law, vector, replicas)
-        for parameter, value in zip(law.parameters, vector, strict=True):
+        known = len(data["vector"])
+        for parameter, value in zip(law.parameters[:known], vector, strict=False):
             seen = finite(parameter.name, data["parameters"][parameter.name])
             if not math.isclose(math.exp(value) if parameter.log else value, seen, rel_tol=1e-6):
                 raise ValueError(f"`parameters` and `vector` disagree on {parameter.name}.")
@@ -91,7 +92,7 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
             "between": positive("between", data.get("between", RUN_TO_RUN)),
             "members": tuple(_member(one) for one in data.get("members", ())),
             "schedules": shapes.from_dict(data.get("schedules", {})),
-            "covariance": _covariance(data.get("covariance", []), len(vector)),
+            "covariance": _covariance(data.get("covariance", []), law),
         }
 
 
@@ -103,13 +104,15 @@ def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
 
 def _member(data: dict[str, Any]) -> Member:
     law = schedule_law(data["law"])
-    vector = finite_array("members vector", data["vector"], ndim=1)
+    vector = complete(law.names, finite_array("members vector", data["vector"], ndim=1))
     _check_vectors(law, vector, np.zeros((0, len(vector))))
     return Member(law, vector, non_negative("members weight", data["weight"]))
 
 
-def _covariance(data: Any, count: int) -> np.ndarray:
-    matrix = finite_array("covariance", data)
+def _covariance(data: Any, law: ScheduleLaw) -> np.ndarray:
+    matrix, count = finite_array("covariance", data), len(law.names)
+    if matrix.shape == (count - 1, count - 1):
+        matrix = complete(law.names, complete(law.names, matrix).T)
     if matrix.size and matrix.shape != (count, count):
         raise ValueError(f"`covariance` must have shape ({count}, {count}), got {matrix.shape}.")
     return matrix if matrix.size else np.zeros((0, 0))

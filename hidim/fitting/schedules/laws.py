@@ -4,10 +4,12 @@ Every law here is L(t) = L0 + c1 x(t)^-s - c2 sum_k (change of rate at k) w_k G_
 in a clock x, less what the drops of the rate have given back so far. `fsl` is the functional
 scaling law integrated by parts (arXiv 2509.19189, appendix B.2) with the two refinements that
 measured runs ask for: the response slows with the rate as rate**-gamma (the multi-power law's
-term) and the stationary noise may be a power of the rate. What an early drop gives back is bounded
-(`MEMORY`). `fsl-7` is the published form with seven parameters, `mpl` the multi-power law, `mtl`
-the momentum law, `intrinsic-time` and `step` are baselines. Limits: one model, one data set and
-one batch size per fit.
+term) and the stationary noise may be a power of the rate.
+What an early drop gives back is bounded (`MEMORY`), and the signal may begin steeper than its
+power, c1 x^-s (1 + b/x) with b >= 0 (`early_time`): a clock that starts late, (x - b/s)^-s, to
+first order and without its pole. `fsl-7` is the published form with seven parameters, `mpl` the
+multi-power law, `mtl` the momentum law, `intrinsic-time` and `step` are baselines. Limits: one
+model, one data set and one batch size per fit.
 """
 
 from __future__ import annotations
@@ -149,9 +151,11 @@ class ScheduleLaw:
         x = clock.time if self.clock == "time" else clock.steps
         s, scale = value["decay_exponent"], math.exp(value["signal"])
         log_x = np.log(x)
-        fall = scale * np.exp(-s * log_x)
+        power = scale * np.exp(-s * log_x)
+        fall = power * (1.0 + value["early_time"] / x) if "early_time" in value else power
         loss = value["floor"] + fall
         columns = {"floor": np.ones_like(x), "signal": fall, "decay_exponent": -log_x * fall}
+        columns["early_time"] = power / x
         if self.response != "none":
             gain, slopes = self._released(value, clock)
             release = math.exp(value["release"])
@@ -169,6 +173,8 @@ class ScheduleLaw:
         value = dict(zip(self.names, vector.tolist(), strict=True))
         x = clock.time if self.clock == "time" else clock.steps
         signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
+        if early := value.get("early_time", 0.0):
+            signal *= 1.0 + early / x
         loss: np.ndarray = value["floor"] + signal
         if self.response == "none":
             return loss
@@ -241,6 +247,13 @@ class ScheduleLaw:
         return 1.0 - left, slopes
 
 
+def complete(names: tuple[str, ...], vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., p) of parameters `names`; files from before `early_time` took it to be 0."""
+    if names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
+        return vectors
+    return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)
+
+
 def _left_of_signal(s: float, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
     """T^-s and log T at each event, or at MEMORY of each point if that is later, (n, events)."""
     log_event = np.log(np.maximum(clock.events.time, 1e-12))
@@ -272,6 +285,7 @@ _SHAPE = Parameter("response_exponent", (-3.0, 2.0), (-0.5,), (-0.5, 0.5), log=T
 _SLOWING = Parameter("slowing_exponent", (0.0, 2.0), (1.0,), (1.0, 0.3))
 _NOISE = Parameter("noise_exponent", (0.4, 2.0), (0.9,), (0.9, 0.05))
 _NOISE_SIGNAL = Parameter("noise_signal", (0.0, 1.0), (0.1,), (0.1, 0.05))
+_EARLY = Parameter("early_time", (0.0, 0.3), (0.0,), (0.0, 0.001))
 _POWER_LAW = (_FLOOR, _SIGNAL, _DECAY)
 
 LAWS: dict[str, ScheduleLaw] = {
@@ -279,7 +293,7 @@ LAWS: dict[str, ScheduleLaw] = {
     for law in (
         ScheduleLaw(
             "fsl",
-            (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING, _NOISE, _NOISE_SIGNAL),
+            (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING, _NOISE, _NOISE_SIGNAL, _EARLY),
         ),
         ScheduleLaw("fsl-7", (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _NOISE_SIGNAL)),
         ScheduleLaw("mpl", (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING)),
