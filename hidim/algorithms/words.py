@@ -232,7 +232,8 @@ def _numbers(
         if share:
             shares.add(name)
     found: dict[str, Any] = {}
-    for name in sorted(raw, key=lambda name: name not in ("peak", "steps", "until")):
+    first = ("peak", "steps", "until")  # of which others are shares
+    for name in sorted(raw, key=lambda name: first.index(name) if name in first else len(first)):
         value = raw[name]
         if name == "shape":
             found[name] = choice("shape", shape_of(value), SHAPES)
@@ -285,8 +286,15 @@ def _number(
         share = True  # less than one step is a share of the run
     if not share:
         return number
-    of = "peak" if name in ("end", "rates", "initial") else "until" if "until" in found else "steps"
-    whole = name in ("peak", "steps", "until", "factor", "exponent")
+    if name in ("peak", "steps"):
+        what = "a learning rate, peak=3e-4" if name == "peak" else "a number of steps, steps=24000"
+        raise ValueError(f"{name}={value} is a share of nothing: give {what}.")
+    of = "peak" if name in ("end", "rates", "initial") else "steps"
+    if of == "steps" and "until" in found and name != "until":
+        of = "until"
+    if name == "factor":
+        return number
+    whole = name == "exponent"
     if of == "steps" and steps is not None and not whole:
         found.setdefault("steps", steps)
     if whole or of not in found:

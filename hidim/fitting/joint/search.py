@@ -15,7 +15,7 @@ import numpy as np
 from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.robust import HUBER, minimise
-from hidim.fitting.schedules.search import Points
+from hidim.fitting.schedules.search import Points, least_loss
 
 _POLISHED = 2
 _LINEAR = ("floor_limit", "floor_excess", "signal", "release")
@@ -61,13 +61,14 @@ def search_joint(
     if means is None:
         means = prior_means(form)
     prior = (means, np.array([p.prior[1] if p.prior else np.inf for p in parameters]))
+    least = least_loss([one.points for one in runs])
     roots = None if weights is None else [np.sqrt(w) for w in weights]
 
     def residuals(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, slope = [], []
         for i, one in enumerate(runs):
             loss, jacobian = form.evaluate(vector, one.size, one.points.clock)
-            safe = np.maximum(loss, 1e-3)
+            safe = np.maximum(loss, least)
             error, gradient = np.log(safe) - one.points.log_loss, jacobian / safe[:, None]
             if roots is not None:
                 error, gradient = error * roots[i], gradient * roots[i][:, None]
@@ -91,6 +92,7 @@ def _starts(form: JointForm, runs: Sequence[Sized]) -> list[np.ndarray]:
 
     loss = np.concatenate([np.exp(one.points.log_loss) for one in runs])
     linear = [i for i, name in enumerate(form.names) if name in _LINEAR]
+    small = 1e-3 * least_loss([one.points for one in runs])
     ranked: list[tuple[float, int, np.ndarray]] = []
     for order, start in enumerate(form.starts()):
         start[linear] = 0.0
@@ -98,7 +100,7 @@ def _starts(form: JointForm, runs: Sequence[Sized]) -> list[np.ndarray]:
             [form.evaluate(start, one.size, one.points.clock)[1][:, linear] for one in runs]
         )
         solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
-        start[linear] = [solution[0], *np.log(np.maximum(solution[1:], 1e-6))]
+        start[linear] = [solution[0], *np.log(np.maximum(solution[1:], small))]
         ranked.append((cost, order, start))
     ranked.sort(key=lambda item: item[:2])
     return [start for _, _, start in ranked[:_POLISHED]]

@@ -150,7 +150,9 @@ def _checked(source: Source, names: list[str]) -> list[str]:
         names = names[:-1]
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"column {name!r} appears twice in {source}.")
+            if name == "&":
+                raise ValueError(f"{source} is a table of LaTeX: put commas for & and no \\\\.")
+            raise ValueError(f"column {name!r} appears twice in {source}: rename or drop one.")
     return names
 
 

@@ -177,7 +177,10 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
     if np.any(np.diff(steps) <= 0):
         raise ValueError("`steps` must increase from row to row.")
     if np.any(lr < 0) or not np.any(lr > 0):
-        raise ValueError("`lr` must not be negative and must be positive somewhere.")
+        raise ValueError(
+            "`lr` must not be negative and must be positive somewhere. A rate that was rounded to "
+            "0, or not logged, is given in words: schedule (--schedule)."
+        )
     _refuse_mixed(steps, lr, label)
     if warmup_steps > steps[0]:
         steps, lr = _after(warmup_steps, steps, lr)

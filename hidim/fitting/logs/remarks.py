@@ -27,6 +27,7 @@ _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the 
 _AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
 _NEAR = 0.15  # of a power of two
 _ACCUMULATED = 256  # more accumulation steps than this are another thing
+_TINY = 1e-3  # nats that no text takes per token
 _GUESS = 12.6  # nats: the loss of a guess among 300,000 tokens
 
 
@@ -39,6 +40,11 @@ def plausible_level(rows: Rows, how: How) -> None:
             rows.notes.append(
                 f"the last losses, about {late:.3g}, are above those of guessing among 300,000 "
                 "tokens: summed over accumulation steps, or not in nats? --loss-scale"
+            )
+        if float(rows.loss.max()) < _TINY:
+            rows.notes.append(
+                f"the losses are below {_TINY:g}: cross-entropies divided by the vocabulary, or by "
+                "their tokens twice? --loss-scale (other losses may be so small)"
             )
         return
     guess = math.log(positive("vocabulary", how.vocabulary))

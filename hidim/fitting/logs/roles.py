@@ -36,7 +36,8 @@ _ONE_RUN = (
 )
 _SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
 _POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
-_BLANK = ("na", "n/a", "null", "none", "-")
+_BLANK = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "—", ".", "?")
+_OF = re.compile(r"\s*(\d+)\s*(?:/|of)\s*\d+\s*")  # 100/24000, a step of all
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,7 @@ def numbers(
         except (TypeError, ValueError):
             raise ValueError(
                 f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
-                f"{_slip(cells, i)}."
+                f"{_slip(cells, i, name)}."
             ) from None
         if not math.isfinite(out[i]):
             if refused is None:
@@ -299,13 +300,21 @@ def numbers(
 
 def _counted(cell: Any) -> float:
     found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
+    if isinstance(cell, str) and (step := _OF.fullmatch(cell)):
+        return float(step[1])
     # 1.4T is 1.4e12 to the bit, which a product is not.
     return float(found[1] + _POWERS[found[2].lower()]) if found else float(cell)
 
 
-def _slip(cells: Any, row: int) -> str:
+def _slip(cells: Any, row: int, name: str) -> str:
     """What a cell that is no number may be instead, to end a complaint with."""
     cell = str(cells[row]).strip()
+    if normal(cell) == normal(name):
+        return ": the header again, of a resumed run? Leave that line out (--resumed keep-last)"
+    if re.fullmatch(r"\d{1,3}(['’ \u00a0\u202f]\d{3})+(\.\d+)?", cell):
+        return ": write numbers without marks of thousands"
+    if re.match(r"[-+.\de]+ ?(±|\+-|\+/-|\()", cell, re.I):
+        return ": write the value alone, without its error"
     if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", cell):
         one = f", or {cell.replace(',', '.')} for a decimal" if cell.count(",") == 1 else ""
         return f": write {cell.replace(',', '')}{one}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
+from hidim.fitting.logs.mlflow_runs import metrics_of
 from hidim.fitting.logs.names import normal
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
@@ -189,6 +190,8 @@ def _folder(path: Path) -> Log:
     for name in ("metrics.jsonl", "trainer_state.json", "metrics.csv"):
         if (path / name).exists():
             return read_log(path / name)
+    if (metrics := metrics_of(path)) is not None:
+        return Log(metrics, "MLflow run")
     events = sorted(path.glob("**/*tfevents*"))
     states = sorted(path.glob("*/trainer_state.json"), key=_checkpoint)
     if states:  # of an output folder: the last checkpoint knows all steps before it

@@ -132,6 +132,11 @@ class ScheduleLaw:
         """Parameter names in order."""
         return tuple(p.name for p in self.parameters)
 
+    @property
+    def told(self) -> int:
+        """Parameters that rows must tell; `early_time` is 0 until they say otherwise."""
+        return sum(name != "early_time" for name in self.names)
+
     def starts(self) -> list[np.ndarray]:
         """The grid of starts of the non-linear parameters; floor, signal and release are NaN."""
         grids = [p.starts or (math.nan,) for p in self.parameters]

@@ -35,6 +35,8 @@ _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
 _SPAN = 0.6  # share of the intrinsic time that may pass before the first row of every run
 _LATE = 0.05  # and of the steps before what came before deserves a word
+# Of a run that diverged: rows that fell before, as a share, and how far the log loss rises.
+_FALLING, _CLIMB = 0.7, 0.02
 _NOTHING = 1e-5  # of the length of a run: no warm-up is that short
 
 
@@ -72,7 +74,7 @@ def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> lis
                 f"at step {run.steps[-1]:g}."
             )
     total = sum(len(run.steps) for run in runs)
-    least = max(_FEWEST, 2 * len(law.parameters))
+    least = max(_FEWEST, 2 * law.told)
     if total < least:
         raise ValueError(
             f"law {law.name!r} needs at least {least} rows of loss, got {total} in {len(runs)} "
@@ -114,10 +116,12 @@ def check_fit(
         missed, explained = _systematic(error), _explained(run, steps, error)
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
         unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
-        if (missed > _WRONG or unlike) and law.response != "none":
+        diverged = _climbs(run) if missed > _MISFIT or unlike else ""
+        if (missed > _WRONG or unlike or diverged) and law.response != "none":
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
-                f"{max(explained, 0.0):.0%} of its variance: " + (what_differs(runs) or _WRONG_HOW)
+                f"{max(explained, 0.0):.0%} of its variance: "
+                + (diverged or what_differs(runs) or _WRONG_HOW)
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
@@ -138,7 +142,7 @@ def check_fit(
                 f"{steps[far[0]]:g}: a spike, a damaged row, or another run?"
             )
     rows = sum(len(error) for _, error in residuals)
-    known = noise * np.sqrt(len(law.parameters) / max(rows, 1))
+    known = noise * np.sqrt(law.told / max(rows, 1))
     if noise > _NOISY and known > _KNOWN:
         wanted = rows * (known / _KNOWN) ** 2
         out.append(
@@ -264,6 +268,23 @@ def _peaks_apart(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def _climbs(run: Run) -> str:
+    """That a run fell and then rose to its end, which too few rows or another run hide."""
+    keep = run.steps >= settled(run)
+    steps, log_loss, lr = run.steps[keep], np.log(run.measured()[keep]), run.lr[keep]
+    low = int(np.argmin(log_loss)) if len(log_loss) else 0
+    before, after = np.diff(log_loss[: low + 1]), log_loss[low + 1 :] - log_loss[low:][:1]
+    if len(before) < _ROWS or not len(after) or lr[-1] > lr[low]:
+        return ""
+    if np.mean(before < 0) < _FALLING or after.min() < 0 or after[-1] < _CLIMB:
+        return ""
+    first = low + 1 + int(np.argmax(after > _CLIMB / 4))
+    return (
+        f"its loss rises by {np.expm1(after.max()):.0%} from step {steps[first]:,g} to its end: a "
+        f"run that diverged? End its log at step {steps[low]:,g}."
+    )
+
+
 def _check_falls(run: Run) -> None:
     """A loss that rises under a rate that does not, or stands still, is no run to learn from."""
     if np.ptp(run.measured()) == 0:
@@ -279,5 +300,6 @@ def _check_falls(run: Run) -> None:
     if rise > 0.01:
         raise ValueError(
             f"the loss of {run.label} rises by {np.expm1(rise):.1%} from its first quarter to its "
-            "last: a diverged run, or not the loss column?"
+            "last: a diverged run, or not the loss column? End its log before the rise, or name "
+            "the column."
         )

@@ -27,6 +27,7 @@ _EXACT = 3e-4  # no row is taken to be better than this fraction of the loss
 _VAGUE = 1.0 / 10.0**2  # information on a parameter without a prior: its width, in e-folds
 _MOST = 10.0  # times the median loss, for the loss at the peak rate at the end
 _STIFF = 10.0  # weight of what a law must not do, in rows
+_LEAST = 1e-3  # loss below which a step of the search is too far, at most and over the usual one
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def settled(run: Run) -> float:
     return max(BURN_IN * run.rate.ready_step, START * float(run.steps[-1]))
 
 
+def least_loss(points: Sequence[Points]) -> float:
+    """Below it a law's loss is taken to be it, so that the search sees logarithms alone."""
+    usual = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    return _LEAST * min(usual, 1.0)
+
+
 def units_of(runs: Sequence[Run]) -> Units:
     """Units in which the longest run has length one."""
     return Units.of([run.rate for run in runs], [float(run.steps[-1]) for run in runs])
@@ -82,7 +89,7 @@ def search(
     # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
     # do not, and neither can one damaged row pull it down.
     highest = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
-    chart = _chart(law, points)
+    chart, least = _chart(law, points), least_loss(points)
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),
         np.array([p.prior[1] if p.prior else np.inf for p in law.parameters]),
@@ -93,7 +100,7 @@ def search(
         value, slope = [], []
         for run in points:
             loss, jacobian = law.evaluate(vector, run.clock)
-            safe = np.maximum(loss, 1e-3)
+            safe = np.maximum(loss, least)
             value.append(np.log(safe) - run.log_loss)
             slope.append(jacobian / safe[:, None])
         for excess, slopes in (_beyond_bounds(law, vector, highest), _beyond_all(law, vector)):
@@ -141,7 +148,7 @@ def covariance(
 ) -> np.ndarray:
     """What data and priors leave open of the parameters, (p, p), by Fisher's information."""
     loss, jacobian = zip(*(law.evaluate(vector, p.clock) for p in points), strict=True)
-    safe = np.maximum(np.concatenate(loss), 1e-3)
+    safe = np.maximum(np.concatenate(loss), least_loss(points))
     error = np.log(safe) - np.concatenate([p.log_loss for p in points])
     size = max(1.4826 * float(np.median(np.abs(error))), _EXACT)
     size /= efficiency(delta / size) ** 0.5
@@ -187,7 +194,10 @@ def _starts(law: ScheduleLaw, points: Sequence[Points]) -> list[np.ndarray]:
         # With their logarithms at zero, the columns of the gradient are the linear basis.
         basis = np.concatenate([law.evaluate(start, p.clock)[1][:, linear] for p in points])
         solution, cost = nnls(basis / loss[:, None], np.ones_like(loss))
-        start[linear] = [solution[0], *np.log(np.maximum(solution[1:], 1e-6))]
+        start[linear] = [
+            solution[0],
+            *np.log(np.maximum(solution[1:], _LEAST * least_loss(points))),
+        ]
         ranked.append((cost, order, start))
     ranked.sort(key=lambda item: item[:2])
     return [start for _, _, start in ranked[:_POLISHED]]

@@ -1,0 +1,159 @@
+"""Logs and tables of few rows, small losses and odd spellings are read, or say what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.cli.main import main
+from hidim.fitting import Run, fit, read_run
+from hidim.fitting.sizes.tables import read_sizes
+from tests.fitting.conftest import make_run
+
+HEADER = "step,lr,loss\n"
+ROWS = [(400 * k, 3e-4 - 5e-6 * k, 4.0 - 0.02 * k) for k in range(1, 41)]
+
+
+def short(rows: int, kind: str) -> Run:
+    """A cosine run of so many rows that diverges in one way or another."""
+    run = make_run("cosine", steps=np.linspace(1000.0, 24_000.0, rows), seed=1)
+    loss, first = run.measured().copy(), int(0.6 * rows)
+    count = np.arange(1, rows - first + 1)
+    if kind == "blows up":
+        loss[first:] = loss[first] * 1.5**count
+    elif kind == "guesses":
+        loss[first:] = 10.8
+    elif kind == "climbs":
+        loss[first:] += 0.05 * count
+    else:
+        loss[-1] = 11.0
+    return replace(run, loss=loss, label=kind)
+
+
+@pytest.mark.parametrize("rows", [14, 24])
+@pytest.mark.parametrize("kind", ["blows up", "guesses", "climbs", "one row"])
+def test_a_short_log_that_diverges_is_told_to_end_before(rows: int, kind: str) -> None:
+    with pytest.raises(ValueError, match=r"diverged.*End its log"):
+        fit(short(rows, kind), "mpl")
+
+
+def test_a_short_run_among_others_is_told_so_too() -> None:
+    others = [make_run(n, steps=np.linspace(1000.0, 24_000.0, 24)) for n in ("stage", "constant")]
+    with pytest.raises(ValueError, match=r"misses climbs .*diverged.*End its log at step 13,545"):
+        fit([short(12, "climbs"), *others], "mpl")
+
+
+def test_eighteen_rows_are_enough_for_the_usual_law() -> None:
+    run = make_run("cosine", steps=np.linspace(1000.0, 24_000.0, 18))
+    assert np.isfinite(fit(run).predict(run)).all()
+
+
+@pytest.mark.parametrize("law", ["fsl", "mtl"])
+def test_losses_of_any_size_are_fitted_alike(law: str) -> None:
+    """The search takes no loss to be larger than it is."""
+    run = make_run("stage", steps=np.linspace(1000.0, 24_000.0, 60))
+    small = replace(run, loss=1e-5 * run.measured())
+    # The weak priors are the same; what is left is where the search ends.
+    assert np.allclose(1e5 * fit(small, law).predict(run), fit(run, law).predict(run), rtol=1e-4)
+
+
+def test_losses_that_no_text_has_are_named(tmp_path: Path) -> None:
+    text = "".join(f"{s},{r!r},{y / 50_257:.9f}\n" for s, r, y in ROWS)
+    (tmp_path / "a.csv").write_text(HEADER + text)
+    assert any("divided by the vocabulary" in note for note in read_run(tmp_path / "a.csv").notes)
+
+
+@pytest.mark.parametrize("blank", ["#N/A", "<NA>", "nil", "--", "?", "."])
+def test_cells_of_nothing_are_blank(blank: str, tmp_path: Path) -> None:
+    text = "".join(f"{s},{r!r},{y if k % 5 else blank}\n" for k, (s, r, y) in enumerate(ROWS))
+    (tmp_path / "a.csv").write_text(HEADER + text)
+    assert len(read_run(tmp_path / "a.csv").steps) == 32
+
+
+@pytest.mark.parametrize("form", ["{}/16000", "{} / 16000", "{} of 16000"])
+def test_a_step_of_all_steps_is_a_step(form: str, tmp_path: Path) -> None:
+    text = "".join(f"{form.format(s)},{r!r},{y}\n" for s, r, y in ROWS)
+    (tmp_path / "a.csv").write_text(HEADER + text)
+    assert np.array_equal(read_run(tmp_path / "a.csv").steps, [s for s, _, _ in ROWS])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER + "1'000,1e-3,3\n2'000,1e-3,2\n", "without marks of thousands"),
+        (HEADER + "100,1e-3,3 ± .1\n200,1e-3,2 ± .1\n", "without its error"),
+        (HEADER + "100,1e-3,3(1)\n200,1e-3,2(1)\n", "without its error"),
+        (HEADER + "100,1e-3,3\n" + HEADER + "200,1e-3,2\n", "the header again"),
+        ("step,lr,loss,loss\n100,1e-3,3,3\n", "rename or drop one"),
+        ("step & lr & loss \\\\\n100 & 1e-3 & 3 \\\\\n", "table of LaTeX"),
+        (HEADER + "100,0,3\n200,0,2\n", "given in words"),
+    ],
+)
+def test_what_is_written_otherwise_is_told_how(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_run(tmp_path / "a.csv")
+
+
+def test_a_trainer_that_counts_current_steps_is_read(tmp_path: Path) -> None:
+    names = ("current_steps", "lr", "loss")
+    records = [dict(zip(names, row, strict=True)) | {"total_steps": 16_000} for row in ROWS]
+    (tmp_path / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, records)))
+    assert read_run(tmp_path / "trainer_log.jsonl").steps[-1] == 16_000
+
+
+def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
+    (tmp_path / "metrics" / "train").mkdir(parents=True)
+    (tmp_path / "meta.yaml").write_text("run_id: abc\n")
+    for name, place, every in (("train/loss", 2, 1), ("lr", 1, 1), ("val_loss", 2, 10)):
+        rows = [f"17000{row[0]} {row[place]!r} {row[0]}\n" for row in ROWS[::every]]
+        (tmp_path / "metrics" / name).write_text("".join(rows))
+    for folder in (tmp_path, tmp_path / "metrics"):
+        run = read_run(folder)
+        assert np.array_equal(np.column_stack([run.steps, run.lr, run.measured()]), ROWS)
+    with (tmp_path / "metrics" / "lr").open("a") as file:
+        file.write("17 1e-4 400\n")
+    with pytest.raises(ValueError, match="the step goes back"):
+        read_run(tmp_path)
+
+
+def test_a_table_of_sizes_is_told_about_errors_in_its_cells(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("params,tokens,loss\n1e8,2e9,3.1 +- .01\n")
+    with pytest.raises(ValueError, match="without its error"):
+        read_sizes(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "plain"),
+    [
+        ("wsd peak=3e-4 end=10% decay=20%", "wsd peak=3e-4 end=3e-5 decay=4800"),
+        ("wsd 3e-4 peak, 20% decay, 5% warmup", "wsd peak=3e-4 end=0 decay=4800 warmup=1200"),
+        ("linear peak=3e-4 until=80% end=.1x", "linear peak=3e-4 until=19200 end=3e-5 steps=24k"),
+        ("multistep peak=3e-4 at=50%,75% factor=30%", "multistep 3e-4 peak at=12k,18k factor=.3"),
+        ("constant peak=3e-4 decay=.1", "constant peak=3e-4 decay=2400 end=0"),
+    ],
+)
+def test_a_plan_takes_shares_as_it_takes_steps(
+    words: str, plain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: Path
+) -> None:
+    command = ["plan", str(kept), "--steps", "24000", "--schedule", words, plain, "--json"]
+    assert main(command) == 0
+    said = json.loads(capsys.readouterr().out)["schedules"]
+    for key in ("loss", "low", "high", "step"):
+        assert said[words][key] == pytest.approx(said[plain][key], rel=1e-12)
+    assert main([*command[:5], "cosine peak=100%"]) == 2
+    assert "--peak 3e-4" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, synthetic: Callable[..., Run]) -> Path:
+    """A law in a file."""
+    path = tmp_path_factory.mktemp("law") / "law.json"
+    few = np.linspace(1000.0, 24_000.0, 60)
+    fit([synthetic(name, steps=few) for name in ("cosine", "stage")], "mpl").save(path)
+    return path
