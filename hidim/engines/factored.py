@@ -180,6 +180,14 @@ class FactoredMatrix(BlockMatrix):
         flat[:, :, :n] += begun
         return self._answered(flat, units=units)
 
+    def _answered(self, flat: np.ndarray, *, units: bool) -> np.ndarray:
+        """As `BlockMatrix._answered`, without writing matrices where nobody else wants them."""
+        if self._inverse is not None or "matrix" in self.__dict__:
+            return super()._answered(flat, units=units)
+        none = np.zeros((*self._combined.shape[:2], flat.shape[2]))
+        found = solve_combined(self._products, self._combined, none, flat)
+        return self._shaped(found, units=units)
+
     def _from_states(self, states: np.ndarray) -> np.ndarray:
         """Right-hand sides of the kinds kept from states (n, kinds, modes or 1)."""
         s, kept, gone = self.stages, self.kept, self.gone

@@ -183,30 +183,50 @@ class Recursion:
         found[:, CROSS, 6] = gamma_1
         return found
 
-    def slopes(self, c: Coefficients, x: Array, twice_risk: Array) -> Array:
-        """d(change x + source) by gamma_1, gamma_3, G and D, (4, times, kinds, modes)."""
+    def slopes(self, rates: Array, c: Coefficients, x: Array, twice_risk: Array) -> Array:
+        """d(change x + source) by parameters that move the scalars, (names, times, kinds, modes).
+
+        Args:
+            rates: (times, names, 4), of gamma_1, gamma_3, G and D by every parameter.
+            x: (times, kinds, modes).
+            twice_risk: (times,).
+        """
         along, error = self.along, x[:, ERROR]
-        q = (along**2 + self.spread) * error + twice_risk[:, None] * self.drawn
+        noise = self.features[:, 2] * error + twice_risk[:, None] * self.drawn
         if self.extra is not None:
-            q = q + self.extra
-        gamma_1, gamma_3, total, keep = (
-            v[:, None] for v in (c.gamma_1, c.gamma_3, c.total, c.keep)
-        )
-        found = np.zeros((4, *x.shape))
-        pull = along * error
-        found[2, :, ERROR] = 2.0 * (total * q - pull)
+            noise += self.extra
+        parts = [noise, along * error]
+        if self.kinds == 3:
+            parts += [along * x[:, CROSS], x[:, MOMENTUM], x[:, CROSS]]
+        made = np.einsum("tnk,tkab->tnab", rates, self._made_of(c))
+        flat = made.reshape(len(x), -1, made.shape[-1]) @ np.stack(parts, axis=1)
+        return flat.reshape(len(x), -1, *x.shape[1:]).swapaxes(0, 1)
+
+    def _made_of(self, c: Coefficients) -> Array:
+        """What the slopes by gamma_1, gamma_3, G and D are made of, (times, 4, kinds, parts):
+
+        E g^2, lambda E r^2, and with momentum lambda E r y, E y^2 and E r y.
+        """
+        noise, pull, held, momentum, cross = range(5)
+        gamma_1, gamma_3, total, keep = c.gamma_1, c.gamma_3, c.total, c.keep
         if self.kinds == 1:
+            found = np.zeros((len(total), 4, 1, 2))
+            found[:, 2, ERROR, noise], found[:, 2, ERROR, pull] = 2.0 * total, -2.0
             return found
-        momentum, cross = x[:, MOMENTUM], x[:, CROSS]
-        held = along * cross
-        left = cross - total * held
-        found[2, :, ERROR] += (2.0 * gamma_3 * keep) * held
-        found[2, :, CROSS] = -gamma_1 * q - keep * held
-        found[0, :, MOMENTUM] = 2.0 * (gamma_1 * q + keep * held)
-        found[0, :, CROSS] = pull - total * q - (gamma_3 * keep) * held
-        found[1, :, ERROR] = 2.0 * keep * (gamma_3 * keep * momentum - left)
-        found[1, :, CROSS] = -(keep**2) * momentum - (gamma_1 * keep) * held
-        found[3, :, ERROR] = 2.0 * gamma_3 * (gamma_3 * keep * momentum - left)
-        found[3, :, MOMENTUM] = 2.0 * (keep * momentum + gamma_1 * held)
-        found[3, :, CROSS] = left - (gamma_1 * gamma_3) * held - 2.0 * gamma_3 * keep * momentum
+        found = np.zeros((len(total), 4, 3, 5))
+        first, third, whole, kept = (found[:, k] for k in range(4))
+        first[:, MOMENTUM, noise], first[:, MOMENTUM, held] = 2.0 * gamma_1, 2.0 * keep
+        first[:, CROSS, noise], first[:, CROSS, pull] = -total, 1.0
+        first[:, CROSS, held] = -gamma_3 * keep
+        third[:, ERROR, momentum], third[:, ERROR, cross] = 2.0 * gamma_3 * keep**2, -2.0 * keep
+        third[:, ERROR, held] = 2.0 * keep * total
+        third[:, CROSS, momentum], third[:, CROSS, held] = -(keep**2), -gamma_1 * keep
+        whole[:, ERROR, noise], whole[:, ERROR, pull] = 2.0 * total, -2.0
+        whole[:, ERROR, held] = 2.0 * gamma_3 * keep
+        whole[:, CROSS, noise], whole[:, CROSS, held] = -gamma_1, -keep
+        kept[:, ERROR, momentum] = 2.0 * gamma_3**2 * keep
+        kept[:, ERROR, cross], kept[:, ERROR, held] = -2.0 * gamma_3, 2.0 * gamma_3 * total
+        kept[:, MOMENTUM, momentum], kept[:, MOMENTUM, held] = 2.0 * keep, 2.0 * gamma_1
+        kept[:, CROSS, cross], kept[:, CROSS, momentum] = 1.0, -2.0 * gamma_3 * keep
+        kept[:, CROSS, held] = -(total + gamma_1 * gamma_3)
         return found

@@ -343,10 +343,8 @@ class MomentumSystem(System):
         self, names: Sequence[str], t: Array, x: Array, q: Array, drive: Drive | None = None
     ) -> Array:
         """By the chain rule through the scalars, so that many parameters cost little more."""
-        parts = self._recursion.slopes(Coefficients.at(self.followed, t), x, q[:, 0])
-        rates = np.stack([self._scalar_rates(name, t) for name in names], axis=1)  # (t, names, 4)
-        flat = parts.reshape(*parts.shape[:2], -1).swapaxes(0, 1)
-        return np.asarray((rates @ flat).swapaxes(0, 1).reshape(len(names), *x.shape))
+        rates = np.stack([self._scalar_rates(name, t) for name in names], axis=1)
+        return self._recursion.slopes(rates, Coefficients.at(self.followed, t), x, q[:, 0])
 
     def _scalar_rates(self, name: str, t: Array) -> Array:
         """Derivatives of gamma_1, gamma_3, G and D, (times, 4)."""
