@@ -52,6 +52,9 @@ def main() -> None:
 
         away = folder / "away"
         away.mkdir()
+        if compiled:
+            loads = "from hidim.compiled.library import library; assert library() is not None"
+            run(binaries / "python", "-c", loads, cwd=away)
         answer = json.loads(run(binaries / "hidim", *PREDICT.split(), cwd=away).stdout)
         first, last = answer["risk"]
         if answer["status"] != "ok" or not 0 < last < first:

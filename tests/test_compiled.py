@@ -1,5 +1,6 @@
 """What the library of C computes is what NumPy computes, and NumPy is asked where it does not."""
 
+import itertools
 import subprocess
 import sys
 
@@ -52,6 +53,25 @@ def test_curves_are_the_same_to_rounding(name, without, monkeypatch):
 
 
 @needed
+@pytest.mark.parametrize("seed", range(12))
+def test_rounding_decides_nothing_about_blocks(seed, without, monkeypatch):
+    """Lengths are rounded, and errors that say nothing are not listened to (engines/pace.py)."""
+    rng = np.random.default_rng(seed)
+    modes = int(rng.integers(2, 12))
+    places = np.geomspace(1, 10.0 ** -rng.uniform(1, 4), modes)
+    spectrum = hidim.Spectrum(places, rng.uniform(0.1, 1, modes), float(rng.choice([0, 0.1, 1])))
+    rate = 10 ** rng.uniform(-3.5, -1)
+    algorithm = [hidim.sgd(rate), hidim.dana_constant(rate, rate / 100, 9.0)][seed % 2]
+    ask = {"steps": 10 ** int(rng.integers(4, 6)), "batch_size": int(rng.choice([1, 4, 64]))}
+    plain = hidim.predict(spectrum, algorithm, **ask)
+    monkeypatch.undo()
+    found = hidim.predict(spectrum, algorithm, **ask)
+    fallen = 1.0 + np.log(plain.risk[0] / plain.risk)  # rounding of a rate grows with its exponent
+    assert np.all(np.abs(found.risk / plain.risk - 1.0) < 1e-12 * fallen)
+    assert found.provenance["error"] == pytest.approx(plain.provenance["error"], rel=0.1, abs=1e-12)
+
+
+@needed
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("modes", [1, 2, 7, 8, 9, 33])
 def test_every_width_of_vectors_solves_every_number_of_modes(width, modes, monkeypatch):
@@ -97,6 +117,30 @@ def test_where_a_pivot_is_wanted_lapack_is_asked():
     with pytest.raises(np.linalg.LinAlgError):
         blocks.solve(np.zeros((1, 2, 2)), right[:1])
     assert np.isnan(blocks.solve(np.full((1, 2, 2), np.nan), right[:1])).all()
+
+
+EYE, TURNED, SMALL = np.eye(2), np.array([[0.0, 1], [1, 0]]), np.array([[1e-14, 1], [1, 1]])
+
+
+@needed
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("after", [0, 1, 6])
+def test_what_one_mode_wants_is_not_forgotten_for_the_others(order, after):
+    systems = np.stack([*(np.stack([EYE, TURNED, SMALL])[list(order)]), *[EYE] * after])
+    right = np.ones((len(systems), 2, 3))
+    np.testing.assert_array_equal(blocks.solve(systems, right), np.linalg.solve(systems, right))
+    with pytest.raises(np.linalg.LinAlgError):
+        blocks.solve(np.stack([np.zeros((2, 2)), *systems]), np.ones((len(systems) + 1, 2, 3)))
+
+
+@needed
+def test_numbers_that_are_no_doubles_are_left_to_lapack():
+    systems = np.stack([EYE, TURNED]) * 1j
+    np.testing.assert_array_equal(
+        blocks.solve(systems, np.ones((2, 2, 1))), np.linalg.solve(systems, np.ones((2, 2, 1)))
+    )
+    single = blocks.solve(np.stack([EYE]).astype(np.float32), np.ones((1, 2, 1), np.float32))
+    assert single.dtype == np.float32
 
 
 @needed

@@ -17,7 +17,7 @@ _MOST_PARTS = 16  # features that the library takes
 def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Answers (modes, n, c) of systems (modes, n, n) to right-hand sides (modes, n, c)."""
     answer = None
-    if library() is not None:
+    if library() is not None and matrix.dtype == right.dtype == np.float64:
         answer = _solved(None, matrix, right, np.empty((len(matrix), matrix.shape[1], 0)))
     return np.linalg.solve(matrix, right) if answer is None else answer
 
@@ -32,7 +32,8 @@ def solve_combined(
         left, right: (parts, n, n) and (parts, n, c), what stands at each feature.
         more: (modes or 1, n, given), on top of the first right-hand sides.
     """
-    if library() is not None and features.shape[1] <= _MOST_PARTS:
+    doubles = all(part.dtype == np.float64 for part in (features, left, right, more))
+    if library() is not None and features.shape[1] <= _MOST_PARTS and doubles:
         answer = _solved(features, left, right, more)
         if answer is not None:
             return answer

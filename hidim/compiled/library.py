@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from hidim.support import native
 
 SOURCES = native.Sources(Path(__file__).parent / "kernel", "compiled.cpp")
 PACKAGED = Path(__file__).parent / "built"
+_LOG = logging.getLogger("hidim")
 LEVEL = "DEFAULT"  # one library, which finds out what the processor can
 
 
@@ -30,6 +32,8 @@ def library() -> ctypes.CDLL | None:
         found = native.whole(PACKAGED, native.key(SOURCES, LEVEL))
         if found is not None:
             return _declared(ctypes.CDLL(str(found)))
+    if any(PACKAGED.glob("*.so")):
+        _LOG.info("the library in %s is not of these sources: NumPy takes its place", PACKAGED)
     return None
 
 

@@ -17,6 +17,12 @@ _SAFETY = 0.9
 # A block that could be longer by this factor has shown no error to go by.
 _UNKNOWN = 100.0
 _MOST_PATIENCE = 4096
+# Share of the error allowed, and error, below which an error says nothing: what rounding makes of
+# it would decide how long blocks are, and so the digits that rtol leaves open.
+_UNTOLD = 1e-3, 1e-11
+# Lengths in every octave, for the same reason: where a run rings, the error of a block tells what
+# the next one is, and a last digit would be another walk some blocks later.
+_IN_OCTAVE = 16
 
 
 class Pace:
@@ -65,7 +71,8 @@ class Pace:
 
     def rejected(self, length: float, error: float) -> None:
         """A block of this length left too much in doubt."""
-        self.length = min(max(_SAFETY * self._fits(length, error), 0.1 * length), 0.8 * length)
+        wanted = _SAFETY * self._fits(length, error)
+        self.length = _rounded(min(max(wanted, 0.1 * length), 0.8 * length))
 
     def accepted(self, length: float, error: float, time: float) -> None:
         """A block from `time` on is taken.
@@ -82,9 +89,17 @@ class Pace:
         if not math.isfinite(change):  # the first of a stretch, or behind such a block
             change = 1.0
         change = min(max(change, 0.5), 1.0 + length / max(time, length))
-        self.length = min(max(_SAFETY * change * fitting, 0.5 * length), 4.0 * length)
+        self.length = _rounded(min(max(_SAFETY * change * fitting, 0.5 * length), 4.0 * length))
         self.patience = SHORTEST_BLOCK
 
     def _fits(self, length: float, error: float) -> float:
         """The length whose error would just be allowed."""
-        return float(length * (self.tolerance / max(error, 1e-300)) ** (1.0 / self.stages))
+        share, least = _UNTOLD
+        error = error + min(share * self.tolerance, least)
+        return float(length * (self.tolerance / error) ** (1.0 / self.stages))
+
+
+def _rounded(length: float) -> float:
+    """Down to one of few lengths in an octave."""
+    share, octave = math.frexp(length)
+    return math.ldexp(math.floor(2 * _IN_OCTAVE * share) / (2 * _IN_OCTAVE), octave)

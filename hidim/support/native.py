@@ -67,7 +67,7 @@ def compiler() -> list[str] | None:
 def key(sources: Sources, level: str) -> str:
     """What a library is made of and for; libraries with another key are stale or foreign."""
     digest = hashlib.sha256()
-    for path in sorted(sources.folder.iterdir()):
+    for path in sorted(p for p in sources.folder.iterdir() if p.suffix in (".h", ".cpp")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     libc = "musl" if platform.libc_ver()[0] == "" else "glibc"
     where = (sys.platform, platform.machine(), libc, level, *FLAGS, *LEVELS[level])

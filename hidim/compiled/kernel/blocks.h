@@ -83,7 +83,7 @@ template <class V> INLINED double solved(const Blocks& task) {
       for (Size j = 0; j < n; j++) met = larger(met, size_of(a[i * width + j]));
     const V growth = eliminated(a, n, width) / met;
     for (Size l = 0; l < here; l++) {
-      if (!(growth[l] <= worst)) worst = growth[l];  // what is no number stays
+      if (worst == worst && !(growth[l] <= worst)) worst = growth[l];  // no number stays none
       double* to = task.answer + (first + l) * n * task.c;
       for (Size i = 0; i < n; i++)
         for (Size j = 0; j < task.c; j++) to[i * task.c + j] = a[i * width + n + j][l];

@@ -16,9 +16,10 @@ WIDE static void advanced_wide(const Moments& task, bool alone) { advanced<Eight
 MIDDLE static void advanced_middle(const Moments& task, bool alone) { advanced<Four>(task, alone); }
 #endif
 
-// How many doubles a vector of this processor holds.
+// How many doubles a vector of this processor holds. On Windows GCC keeps no more than 16 bytes of
+// the stack aligned (its bug 54412), and wider vectors there would end the process.
 EXPORTED Size hidim_lanes() {
-#ifdef X86
+#if defined(X86) && !defined(_WIN32)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
