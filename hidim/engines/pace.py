@@ -100,6 +100,6 @@ class Pace:
 
 
 def _rounded(length: float) -> float:
-    """Down to one of few lengths in an octave."""
+    """To one of few lengths in an octave."""
     share, octave = math.frexp(length)
-    return math.ldexp(math.floor(2 * _IN_OCTAVE * share) / (2 * _IN_OCTAVE), octave)
+    return math.ldexp(round(2 * _IN_OCTAVE * share) / (2 * _IN_OCTAVE), octave)
