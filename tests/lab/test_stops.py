@@ -36,12 +36,32 @@ def signalling(number, at=18):
 
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
 def test_every_signal_that_asks_to_stop_saves(number, small, tmp_path):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT (and XCPU): saved, and it goes on."""
     before = signal.getsignal(number)
     stopped = train(small.replace(steps=8), tmp_path / "run", loggers=[signalling(number, 4)])
     assert (stopped.status, stopped.signal) == ("stopped", number)
     assert signal.getsignal(number) == before
     # That what goes on ends in the same bits is shown in test_training.
     assert train(None, tmp_path / "run", resume=True).status == "ok"
+
+
+@pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
+def test_the_exit_code_of_a_training_says_which_signal_stopped_it(
+    number, small, tmp_path, monkeypatch, capsys
+):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT; of a sweep's workers the slow test below."""
+    monkeypatch.setattr("hidim.cli.train._Rows", lambda *given: signalling(number, 4))
+    flags = f"--width 4 --context 8 --batch-size 8 --steps 8 --lr 1 --data {small.data}".split()
+    command = ["train", "--out", str(tmp_path / "run")]
+    assert main([*command, *flags]) == 128 + number
+    assert RunFolder(tmp_path / "run").checkpoint.exists()
+    monkeypatch.undo()
+    assert main([*command, "--resume"]) == 0
+
+
+def test_all_six_signals_are_among_those_that_stop():
+    asked = {f"SIG{name}" for name in ["HUP", "INT", "TERM", "USR1", "USR2", "QUIT"]}
+    assert asked <= {signal.Signals(number).name for number in STOPPING}
 
 
 def test_a_signal_that_was_ignored_stays_ignored(small, tmp_path):
@@ -416,6 +436,7 @@ def workers_of(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_workers_die_with_their_parent(training, long_sweep, tmp_path):
+    """Parent killed by -9, while workers start and while they train: none is left after 10 s."""
     parent = subprocess.Popen(long_sweep)
     runs = tmp_path / "s" / "runs"
     while len(workers_of(tmp_path / "s")) < 2 or (
@@ -435,6 +456,7 @@ def test_workers_die_with_their_parent(training, long_sweep, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
 def test_a_sweep_passes_signals_on_and_its_exit_code_says_so(number, long_sweep, tmp_path):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT sent to the command: every worker's run is saved."""
     parent = subprocess.Popen(long_sweep)
     runs = tmp_path / "s" / "runs"
     while len(list(runs.glob("*/metrics.jsonl"))) < 2:
