@@ -35,28 +35,18 @@ def signalling(number, at=18):
 
 
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
-def test_every_signal_that_asks_to_stop_saves(number, small, tmp_path):
-    """Each of HUP, INT, TERM, USR1, USR2, QUIT (and XCPU): saved, and it goes on."""
+def test_every_signal_that_asks_to_stop_saves_and_the_exit_code_says_so(
+    number, small, tmp_path, monkeypatch
+):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT (and XCPU); of a sweep the slow test below."""
     before = signal.getsignal(number)
-    stopped = train(small.replace(steps=8), tmp_path / "run", loggers=[signalling(number, 4)])
-    assert (stopped.status, stopped.signal) == ("stopped", number)
+    monkeypatch.setattr("hidim.cli.train._Rows", lambda *given: signalling(number, 4))
+    flags = f"--width 4 --context 8 --batch-size 8 --steps 8 --lr 1 --data {small.data}".split()
+    assert main(["train", "--out", str(tmp_path / "run"), *flags]) == 128 + number
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 5  # the step is ended
     assert signal.getsignal(number) == before
     # That what goes on ends in the same bits is shown in test_training.
     assert train(None, tmp_path / "run", resume=True).status == "ok"
-
-
-@pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
-def test_the_exit_code_of_a_training_says_which_signal_stopped_it(
-    number, small, tmp_path, monkeypatch, capsys
-):
-    """Each of HUP, INT, TERM, USR1, USR2, QUIT; of a sweep's workers the slow test below."""
-    monkeypatch.setattr("hidim.cli.train._Rows", lambda *given: signalling(number, 4))
-    flags = f"--width 4 --context 8 --batch-size 8 --steps 8 --lr 1 --data {small.data}".split()
-    command = ["train", "--out", str(tmp_path / "run")]
-    assert main([*command, *flags]) == 128 + number
-    assert RunFolder(tmp_path / "run").checkpoint.exists()
-    monkeypatch.undo()
-    assert main([*command, "--resume"]) == 0
 
 
 def test_all_six_signals_are_among_those_that_stop():
