@@ -4,7 +4,8 @@ A gradient, buffer or count that does not belong to its parameter would be found
 of a step, with some groups updated and others not, or never: a kernel reads and writes beyond the
 shorter tensor's end. Found for whole lists where tensors are ordinary, since a look at each by
 itself costs as much as a small model's step; one by one where they are not, or to say which.
-Limits: of one another's options see edited.py; of tensors that only look like memory, nothing.
+Limits: of one another's options see edited.py; of tensors that only look like memory, nothing; of
+bases of other libraries than torch the gradients and counts, since their states are not known.
 """
 
 from __future__ import annotations
