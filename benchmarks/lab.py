@@ -6,10 +6,12 @@ files included and its evaluations apart. Two bare loops and the lab's run take 
 process, ten steps each, in the order A B C B A C, so whatever else the machine does meets all
 three alike. Processor time of one thread; the median over runs of the ratio of whole runs with a
 95 % interval (of the median, by order statistics), and the two bare loops against each other as
-the control.
+the control. What evaluations take is a share of their own: of a whole run of the default length
+and evaluations, and as they were before, at steps 1.1^k.
 
-    python benchmarks/lab.py             # print the table
-    python benchmarks/lab.py --write     # and keep it in docs/benchmarks/lab.md
+    python benchmarks/lab.py                 # print the table
+    python benchmarks/lab.py --write         # and keep it in docs/benchmarks/lab.md
+    python benchmarks/lab.py --evaluations   # the evaluations' rows alone, with --write anew there
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ WHOLE = {name: getattr(DEFAULT, name) for name in ("steps", "validation_tokens",
 BLOCK = 10  # steps until another loop has its turn
 ROUNDS = 5
 DANA_ROUNDS = 9
+EVALUATION_ROUNDS = 3
+_EVALUATIONS = "evaluations, share of the processor time of a run"
 SPEED_ROUNDS = {"SGD": 21, "AdamW": 11}
 WIDTHS = (16, 32, 64, 112)
 OPTIMIZERS = ("sgd-momentum", "dana-constant", "dana-decaying", "adam", "adamw", "adana")
@@ -126,6 +130,54 @@ def speed(tokens: Tokens, s: Settings) -> tuple[float, float]:
     finally:
         entry.TrainingRun = kept  # type: ignore[misc]
     return sum(turns.bare) / len(turns.bare) / turns.lab, turns.bare[0] / turns.bare[1]
+
+
+def evaluations(tokens: Tokens, s: Settings) -> float:
+    """The share of a whole run's processor time that its evaluations take."""
+    spent = 0.0
+
+    class Timed(TrainingRun):
+        def evaluate(self) -> float:
+            nonlocal spent
+            start = time.process_time()
+            try:
+                return super().evaluate()
+            finally:
+                spent += time.process_time() - start
+
+    kept, entry.TrainingRun = entry.TrainingRun, Timed  # type: ignore[misc]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            train(s, folder, tokens=tokens, threads=1)
+            return spent / (time.process_time() - start)
+    finally:
+        entry.TrainingRun = kept  # type: ignore[misc]
+
+
+def evaluation_rows(tokens: Tokens) -> list[str]:
+    """Of default runs, and at the default's earlier evaluations beside them."""
+    rows = []
+    for name, s in (("the LSTM", SETTINGS), ("the modern transformer", MODERN)):
+        s = s.replace(**WHOLE)
+        for growth, when, most in ((None, "the ten", "at most 5 %"), (1.1, "at steps 1.1^k", "")):
+            found = [
+                evaluations(tokens, s.replace(evaluation_growth=growth))
+                for _ in range(EVALUATION_ROUNDS)
+            ]
+            shown = f"{statistics.median(found):.1%} ({min(found):.1%} to {max(found):.1%})"
+            rows.append(
+                f"| {_EVALUATIONS} of {s.steps} steps, {name}, {when} | "
+                f"{shown.replace('%', ' %')} | {most} |".replace("|  |", "| |")
+            )
+    return rows
+
+
+def with_evaluations(page: str, rows: Sequence[str]) -> str:
+    """The page with these rows in the place of its old ones, or at the end of its first table."""
+    lines = [line for line in page.split("\n") if not line.startswith(f"| {_EVALUATIONS}")]
+    place = lines.index("", lines.index("| --- | --- | --- |"))
+    return "\n".join([*lines[:place], *rows, *lines[place:]])
 
 
 def dana_row(tokens: Tokens) -> str:
@@ -220,12 +272,20 @@ def costs() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
+    parser.add_argument("--evaluations", action="store_true")
+    given = parser.parse_args()
+    write = given.write
     if not KEEP_MEMORY.keys() & os.environ.keys():
         # Which loop meets page faults is chance: both keep their memory, as a sweep's workers do.
         os.execve(sys.executable, [sys.executable, *sys.argv], {**KEEP_MEMORY, **os.environ})
     torch.set_num_threads(1)
     tokens = load_tokens(SETTINGS.replace(max_mb=2))
+    if given.evaluations:
+        rows = evaluation_rows(tokens)
+        print("\n".join(rows))
+        if write:
+            PAGE.write_text(with_evaluations(PAGE.read_text("utf-8"), rows), encoding="utf-8")
+        return
     rows = []
     for _ in bare(tokens, SETTINGS):  # what only a process's first loop pays
         pass
@@ -251,6 +311,7 @@ def main() -> None:
         rows.append(
             f"| the step alone over SGD with momentum's, {size} parameters | {ratio:.3f} | |"
         )
+    rows += evaluation_rows(tokens)
     page = "\n".join(
         [
             "# Benchmarks: the training lab",
@@ -258,7 +319,7 @@ def main() -> None:
             "Median ratios of processor times, with a 95 % interval of the median. Loops take "
             "turns by ten steps in one process; the lab's runs are whole ones of the default "
             "length with their files, clipped as the bare loops, evaluations apart. The LSTM has "
-            "99,584 parameters.",
+            "99,584 parameters. What evaluations take is the median and the range of whole runs.",
             "Written by `python benchmarks/lab.py --write`.",
             "",
             "| what | ratio | target |",

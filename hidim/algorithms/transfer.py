@@ -34,6 +34,7 @@ _SMALLEST, _LARGEST = 45.7e6, 664e6
 _LONG = 20_000  # updates; three small tasks of 600 and 1500 wanted AdamW's own rate
 _SHORT = 600  # updates: of shorter runs nothing was measured, and the power law would go on rising
 _FAR = 30.0  # from the published best rate: other tasks' are up to ten times off
+_LARGE = 5e5  # tokens a batch
 _MEANT = 2000  # updates: below, AdamW is the safer choice (docs/how-to/which-optimizer.md)
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
 
@@ -43,7 +44,8 @@ class Transfer:
     """Options for an optimizer, intervals where there are any, and why.
 
     `verdict` is "meant", "doubtful" or "not meant": whether the run is of the kind that the
-    method gains on. `sweep` is what to run if only three runs can be afforded.
+    method gains on; of ADANA with an unknown batch "meant if the batch is below 5e5 tokens".
+    `sweep` is what to run if only three runs can be afforded.
     """
 
     optimizer: str
@@ -102,7 +104,7 @@ def adana_from_adamw(
         parameters: of the model, embeddings included.
         betas: AdamW's; they set nothing, and are compared with ADANA's memory.
         weight_decay: AdamW's; 0 leaves the log-time decay out.
-        batch_tokens: per update, for the verdict; None if the data are no text.
+        batch_tokens: per update, for the verdict, which without it says for which batch it holds.
 
     Raises:
         ValueError: a value outside its range.
@@ -275,7 +277,7 @@ def _published(parameters: float, spread: float) -> str:
 
 
 def _verdict(steps: int, parameters: float, batch_tokens: float | None) -> tuple[str, str]:
-    if batch_tokens is not None and batch_tokens >= 5e5 and parameters < 2e8:
+    if batch_tokens is not None and batch_tokens >= _LARGE and parameters < 2e8:
         return "not meant", (
             "not meant for this batch: at 512 x 2048 tokens ADANA lost to AdamW below about 150 "
             "million parameters (4.435 to 4.225 at 46 million, 3.475 to 3.497 at 141): AdamW, or a "
@@ -286,17 +288,23 @@ def _verdict(steps: int, parameters: float, batch_tokens: float | None) -> tuple
             f"not meant for {steps} updates: its gain grows with their number, and of fewer than "
             f"{_SHORT} nothing was measured: AdamW, which is the safer choice below {_MEANT:,}"
         )
-    if steps < _MEANT or (batch_tokens is not None and batch_tokens >= 5e5):
+    if steps < _MEANT or (batch_tokens is not None and batch_tokens >= _LARGE):
         return "doubtful", (
             f"doubtful at {steps} updates"
             + ("" if batch_tokens is None else f" of {batch_tokens:g} tokens")
             + ": its gain grows with the number of updates, and few or large batches leave little; "
             "AdamW is the safer choice"
         )
-    return "meant", (
-        "meant: many updates of small batches. Published gains in compute over AdamW are 1.23 at "
-        "46 million parameters to 1.4 from .7 billion on, at 65,536 tokens a batch"
+    gains = (
+        "Published gains in compute over AdamW are 1.23 at 46 million parameters to 1.4 from .7 "
+        "billion on, at 65,536 tokens a batch"
     )
+    if batch_tokens is None:
+        return "meant if the batch is below 5e5 tokens", (
+            "meant if the batch is below 5e5 tokens, and of other data small: it was not given, "
+            f"and at larger ones ADANA lost to AdamW or gained little. {gains}"
+        )
+    return "meant", f"meant: many updates of small batches. {gains}"
 
 
 def curvature_cost(factor: float) -> tuple[float, float]:

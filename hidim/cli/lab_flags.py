@@ -85,18 +85,20 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
         usual = CHOICES[one.name][0] if one.name in CHOICES else one.default
         kind: Any = str if isinstance(usual, str) or one.name == "batch_ramp" else count
         kind = _STEPS if one.name == "steps" else kind
+        kind = _one_name if one.name in ("optimizer", "tokens") else kind
         alone: dict[str, Any] = {"nargs": "?", "const": "line"} if one.name == "dedup" else {}
         groups[group].add_argument(
             flag,
             *_ALSO.get(one.name, []),
             action=_OneSpelling,
             type=one_of(one.name, _CHOICES[one.name]) if one.name in _CHOICES else kind,
-            metavar="NAME" if kind is str else "N",
+            metavar="NAME" if kind in (str, _one_name) else "N",
             help=f"{text} ({_SHOWN.get(one.name, usual)})",
             **alone,
         )
     groups["modern"].add_argument(
         "--depth",
+        action=_OneSpelling,
         type=count,
         metavar="N",
         help="one dial: layers; sets --model modern, width, heads, rate and steps",
@@ -108,8 +110,16 @@ def add_settings_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _one_name(text: str) -> str:
+    if "," in text:
+        raise argparse.ArgumentTypeError(f"{text!r} are several")
+    return text
+
+
 class _OneSpelling(argparse.Action):
     """Keeps the last value, as usual, and refuses another one under the setting's other name."""
+
+    gridded = True  # what a sweep may have several of, by --grid
 
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: str | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hidim.support.checks import is_number
 
@@ -44,6 +45,12 @@ class Parser(argparse.ArgumentParser):
             formatter_class=Formatter,
             allow_abbrev=False,
         )
+        self.given: list[str] = []
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, remembering what was given for the complaints."""
+        self.given = list(sys.argv[1:] if args is None else args)
+        return super().parse_intermixed_args(args, namespace)
 
     @property
     def flags(self) -> list[str]:
@@ -53,12 +60,54 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with one line; argparse's own would print the whole usage first."""
         unknown = message.removeprefix("unrecognized arguments: ")
+        name = unknown.split()[0].split("=")[0]
+        several = self._several(message, name if unknown != message else None)
         if unknown != message:
-            name = unknown.split()[0].split("=")[0]
             meant = nearest_flag(name, self.flags)
-            message = f"unknown argument {name}" + (f"; did you mean {meant}?" if meant else "")
+            message = f"unknown argument {name}"
+            message += f"; did you mean {meant}?" if meant and not several else ""
+        message += f"; {several}" if several else ""
         print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _several(self, message: str, unknown: str | None) -> str:
+        """The remedy where several values were given for what takes one in a run: a grid."""
+        flag, values = _last_flag(self.given, unknown)
+        if unknown is None:
+            named = re.match(r"argument (--[\w-]+)[/:]", message)
+            flag, values = (named[1], _values(self.given, named[1])) if named else (None, [])
+        for spelled in (flag, flag.removesuffix("s")) if flag else ():
+            action = self._option_string_actions.get(spelled)
+            if getattr(action, "gridded", False) and (len(values) > 1 or spelled != flag):
+                name = spelled.strip("-").replace("-", "_")
+                grid = f"--grid {name}={','.join(values) or 'A,B'}"
+                if "--grid" in self.flags:
+                    return f"for several runs give {grid}"
+                return f"a run has one {name}; for several: hidim sweep {grid}"
+        return ""
+
+
+def _last_flag(given: Sequence[str], unknown: str | None) -> tuple[str | None, list[str]]:
+    """The flag that an unknown argument is, or that it was given to, and all of its values."""
+    flag = None
+    for argument in given:
+        flag = argument.split("=")[0] if argument.startswith("--") else flag
+        if argument.split("=")[0] == unknown:
+            break
+    return flag, _values(given, flag)
+
+
+def _values(given: Sequence[str], flag: str | None) -> list[str]:
+    """All that stands behind a flag, up to the next: 0.5,1 or 0.5 1 or =0.5,1."""
+    values: list[str] = []
+    reading = False
+    for argument in given:
+        if argument.startswith("--"):
+            reading = argument.split("=")[0] == flag
+            argument = argument.partition("=")[2]
+        if reading:
+            values += [part.strip() for part in argument.split(",") if part.strip()]
+    return values
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):

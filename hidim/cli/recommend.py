@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--parameters", type=count, metavar="N", help="of the whole model")
     group.add_argument("--tokens", type=count, metavar="N", help="of the run")
     group.add_argument("--batch-tokens", type=count, metavar="N", help="per update")
-    group.add_argument("--steps", type=count, metavar="N", help="updates (tokens / batch-tokens)")
+    group.add_argument("--steps", type=count, metavar="N", help="updates, tokens / batch-tokens")
     group.add_argument("--adamw-lr", type=number, metavar="X", help="AdamW's peak learning rate")
     group.add_argument("--sgd-lr", type=number, metavar="X", help="SGD's peak learning rate")
     group.add_argument("--momentum", type=number, metavar="X", help="SGD's (0.9)")
@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look up, print."""
     common.check_outputs(args)
+    for name in ("adamw_lr", "sgd_lr"):  # which Python calls lr
+        if getattr(args, name) is not None:
+            positive(f"--{name.replace('_', '-')}", getattr(args, name))
     found = _found(args)
     columns = {
         "option": [*found.options, "warmup", "clip"],
@@ -61,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
     sweep = "; ".join(
         ", ".join(f"{name}={value:.3g}" for name, value in one.items()) for one in found.sweep
     )
+    known = [args.steps, args.tokens, args.batch_tokens].count(None) < 2
+    of_such = "of this size, batch and length" if known else "of this size and length"
     said = [
-        f"{found.optimizer} for a run of this size, batch and length: {found.verdict}",
+        f"{found.optimizer} for a run {of_such}: {found.verdict}",
         "",
         common.table(columns),
         "",
@@ -74,25 +79,41 @@ def run(args: argparse.Namespace) -> int:
     return common.hand_back(args, columns=columns, answer=_plain(found), text="\n".join(said))
 
 
-def _found(args: argparse.Namespace) -> Transfer:
-    steps = args.steps
-    if args.tokens is not None and args.batch_tokens is not None:
-        batch = positive("batch_tokens", args.batch_tokens)
-        updates = positive("tokens", args.tokens) / batch
+def _steps_and_batch(args: argparse.Namespace) -> tuple[int, float | None]:
+    """Updates and tokens per update, from any two of three; the batch is None where it is not said.
+
+    However a run is written it is one run: the answer may not depend on which two were given.
+    """
+    steps, tokens, batch = args.steps, args.tokens, args.batch_tokens
+    if steps is not None:
+        steps = int(whole("steps", steps, minimum=1))
+    if tokens is not None:
+        positive("tokens", tokens)
+    if batch is not None:
+        positive("batch_tokens", batch)
+    if tokens is not None and batch is not None:
+        updates = tokens / batch
         if updates < 1:
-            raise ValueError(
-                f"`tokens` must be at least one batch of {batch:g}, got {args.tokens:g}."
-            )
-        if steps is None:
-            steps = round(updates)
-        elif abs(steps - updates) > 1:
+            raise ValueError(f"`tokens` must be at least one batch of {batch:g}, got {tokens:g}.")
+        if steps is not None and abs(steps - updates) > 1:
             raise ValueError(
                 f"--steps {steps:g} is not --tokens / --batch-tokens = {updates:.6g}: leave one of "
                 "the three out."
             )
+        return steps or round(updates), batch
     if steps is None:
         raise ValueError("`steps` is not known: give steps=20000, or tokens and batch_tokens.")
-    steps = int(whole("steps", steps, minimum=1))
+    if tokens is not None:
+        if tokens < steps:
+            raise ValueError(
+                f"`tokens` must be at least one for each of {steps} steps, got {tokens:g}."
+            )
+        batch = tokens / steps
+    return steps, batch
+
+
+def _found(args: argparse.Namespace) -> Transfer:
+    steps, batch = _steps_and_batch(args)
     if args.optimizer == "dana-decaying":
         if args.sgd_lr is None:
             raise ValueError("`sgd_lr` is needed for dana-decaying: give sgd_lr=0.1.")
@@ -100,7 +121,8 @@ def _found(args: argparse.Namespace) -> Transfer:
         found = dana_from_sgd(
             args.sgd_lr, steps=steps, momentum=momentum, weight_decay=args.weight_decay or 0.0
         )
-        return _saying_unused(args, found, ("adamw_lr", "parameters"))
+        of_the_batch = () if args.steps is None else ("tokens", "batch_tokens")
+        return _saying_unused(args, found, ("adamw_lr", "parameters", *of_the_batch))
     if args.adamw_lr is None:
         raise ValueError("`adamw_lr` is needed for adana: give adamw_lr=6e-4.")
     if args.parameters is None:
@@ -110,7 +132,7 @@ def _found(args: argparse.Namespace) -> Transfer:
         steps=steps,
         parameters=args.parameters,
         weight_decay=0.01 if args.weight_decay is None else args.weight_decay,
-        batch_tokens=args.batch_tokens,
+        batch_tokens=batch,
     )
     return _saying_unused(args, found, ("sgd_lr", "momentum"))
 

@@ -79,10 +79,15 @@ def nearest(value: Any, names: Iterable[str]) -> str | None:
 
     >>> nearest("Risk_flor", ["risk_floor", "error_sq"])
     'risk_floor'
+    >>> nearest("dana", ["adana", "dana-decaying"])  # its first word, and no other's letters
+    'dana-decaying'
     """
     folded = {name.lower(): name for name in names}
     written = str(value).lower()
     close = difflib.get_close_matches(written, folded, n=1)
+    begun = [name for name in folded if name.replace("_", "-").split("-")[0] == written]
+    if begun and not (close and close[0].startswith(written)):
+        close = begun
     if not close and len(written) >= 4:  # a part of a name, as nesterov is
         close = [name for name in folded if written in name]
     return folded[close[0]] if close else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 from torch.optim import Optimizer
 
 from hidim.algorithms.transfer import Transfer, adana_from_adamw, dana_from_sgd
@@ -38,8 +39,8 @@ def from_adamw(
         betas, weight_decay: AdamW's. Of groups they are left out, as the reasons say.
         model_parameters: of the whole model; by default those given here.
         batch_tokens: tokens per update, for the verdict among the reasons.
-        options: further options of `ADANA`, which win; AdamW's amsgrad is left out, as the reasons
-            say.
+        options: further options of `ADANA`, which win, or AdamW's own, as in `**adamw.defaults`:
+            what ADANA does not have is left out, as the reasons say.
 
     Returns:
         The optimizer; `.reasons` are lines of text, `.transfer` has intervals, the verdict and
@@ -70,7 +71,7 @@ def from_adamw(
         weight_decay=weight_decay, batch_tokens=batch_tokens,
     )  # fmt: skip
     moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=True)
-    left_out += _replaced(options, "")
+    left_out += _replaced(options, adaptive=True)
     optimizer: Any = ADANA(moved, **{**found.options, **options})
     return _explained(optimizer, found, left_out)
 
@@ -92,7 +93,7 @@ def from_sgd(
         steps: updates of the run.
         momentum, weight_decay: SGD's.
         options: further options of `DANADecaying`, which win; SGD's nesterov is left out, as the
-            reasons say.
+            reasons say where it was on.
 
     Returns:
         The optimizer, with `.reasons` and `.transfer` as of `from_adamw`.
@@ -114,7 +115,7 @@ def from_sgd(
         )
     found = dana_from_sgd(lr, steps=steps, momentum=momentum, weight_decay=weight_decay)
     moved, left_out = _moved(given, found.options["lr"] / float(lr), adaptive=False)
-    left_out += _replaced(options, "")
+    left_out += _replaced(options, adaptive=False)
     optimizer: Any = DANADecaying(moved, **{**found.options, **options})
     return _explained(optimizer, found, left_out)
 
@@ -126,6 +127,11 @@ def _listed(params: Params) -> tuple[list[Any], float]:
             f"`params` must be parameters or groups, got an optimizer ({name}): give "
             "model.parameters(), and its lr and weight_decay by name."
         )
+    if isinstance(params, Module):
+        raise ValueError(
+            f"`params` must be parameters or groups, got a model ({type(params).__name__}): give "
+            "model.parameters()."
+        )
     given: list[Any] = []
     total = 0
     for item in params:
@@ -136,7 +142,17 @@ def _listed(params: Params) -> tuple[list[Any], float]:
     return given, max(float(total), 1.0)
 
 
-_REPLACED = ("betas", "amsgrad", "momentum", "dampening", "nesterov")  # by the memory t / delta
+_MEMORY = "the memory is t/delta in every group"
+# What the new optimizer has no place for, and why.
+_REPLACED = {
+    "betas": _MEMORY,
+    "momentum": _MEMORY,
+    "dampening": "how much of a gradient enters the momentum is the method's own",
+    "amsgrad": "the average of the squares is not held at its largest; its memory, t/delta, grows",
+    "nesterov": "the gradient always moves the parameters beside the momentum, as it would",
+    "decoupled_weight_decay": "omega takes the decay's place, and is always decoupled",
+}
+_PLAIN = {"dampening": 0, "amsgrad": False, "nesterov": False}  # would change nothing
 
 
 def _moved(given: list[Any], factor: float, *, adaptive: bool) -> tuple[list[Any], list[str]]:
@@ -159,17 +175,19 @@ def _moved(given: list[Any], factor: float, *, adaptive: bool) -> tuple[list[Any
                     )
                 else:
                     item["weight_decay"] = item["weight_decay"] / factor
-            left_out += _replaced(item, f"group {number}: ")
+            left_out += _replaced(item, f"group {number}: ", adaptive=adaptive)
         moved.append(item)
     return moved, left_out
 
 
-def _replaced(options: dict[str, Any], where: str) -> list[str]:
-    """Take out what the memory takes the place of, and say so."""
+def _replaced(options: dict[str, Any], where: str = "", *, adaptive: bool) -> list[str]:
+    """Take out what the new optimizer has no place for, and say so where that changes anything."""
+    names = [name for name in _REPLACED if adaptive or name != "decoupled_weight_decay"]
+    given = {name: options.pop(name) for name in names if name in options}
     return [
-        f"{where}{name} = {options.pop(name)} is left out: the memory is t/delta in every group"
-        for name in _REPLACED
-        if name in options
+        f"{where}{name} = {value} is left out: {_REPLACED[name]}"
+        for name, value in given.items()
+        if name not in _PLAIN or value != _PLAIN[name]
     ]
 
 

@@ -294,6 +294,27 @@ def test_where_a_small_document_is_held_out_another_split_is_named(small, tmp_pa
     assert train(mixed.replace(split="time"), tmp_path / "run").status == "ok"
 
 
+@pytest.mark.parametrize("parts", [1, 20])
+def test_where_no_split_would_do_none_is_named(parts, small, tmp_path):
+    """All of a text that short is too little, whatever is held out of it."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    each = 393 // parts
+    for part in range(parts):
+        (folder / f"{part}.txt").write_text(f"{part:02} {Path(small.data).read_text()}"[:each])
+    data = folder / "0.txt" if parts == 1 else folder
+    for split in ("document", "time", *(["file"] if parts > 1 else [])):
+        with pytest.raises(ValueError, match=r"too short: of its 3[89]. tokens") as caught:
+            train(small.replace(data=str(data), split=split), tmp_path / "run")
+        assert "split`" not in str(caught.value)
+
+
+def test_where_a_cut_fell_badly_no_other_is_named(small, tmp_path):
+    (tmp_path / "t.txt").write_text("abc def " * 5000 + "\nend")
+    with pytest.raises(ValueError, match=r"too short: .* more\.$"):
+        train(small.replace(data=str(tmp_path / "t.txt")), tmp_path / "run")
+
+
 def test_the_interval_is_that_of_many_texts():
     """Losses of a unigram on texts of 400 tokens scatter as the half-width says."""
     from hidim.lab.text.tokens import Tokens, Vocabulary

@@ -35,13 +35,23 @@ def signalling(number, at=18):
 
 
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
-def test_every_signal_that_asks_to_stop_saves(number, small, tmp_path):
+def test_every_signal_that_asks_to_stop_saves_and_the_exit_code_says_so(
+    number, small, tmp_path, monkeypatch
+):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT (and XCPU); of a sweep the slow test below."""
     before = signal.getsignal(number)
-    stopped = train(small.replace(steps=8), tmp_path / "run", loggers=[signalling(number, 4)])
-    assert (stopped.status, stopped.signal) == ("stopped", number)
+    monkeypatch.setattr("hidim.cli.train._Rows", lambda *given: signalling(number, 4))
+    flags = f"--width 4 --context 8 --batch-size 8 --steps 8 --lr 1 --data {small.data}".split()
+    assert main(["train", "--out", str(tmp_path / "run"), *flags]) == 128 + number
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 5  # the step is ended
     assert signal.getsignal(number) == before
     # That what goes on ends in the same bits is shown in test_training.
     assert train(None, tmp_path / "run", resume=True).status == "ok"
+
+
+def test_all_six_signals_are_among_those_that_stop():
+    asked = {f"SIG{name}" for name in ["HUP", "INT", "TERM", "USR1", "USR2", "QUIT"]}
+    assert asked <= {signal.Signals(number).name for number in STOPPING}
 
 
 def test_a_signal_that_was_ignored_stays_ignored(small, tmp_path):
@@ -416,6 +426,7 @@ def workers_of(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_workers_die_with_their_parent(training, long_sweep, tmp_path):
+    """Parent killed by -9, while workers start and while they train: none is left after 10 s."""
     parent = subprocess.Popen(long_sweep)
     runs = tmp_path / "s" / "runs"
     while len(workers_of(tmp_path / "s")) < 2 or (
@@ -435,6 +446,7 @@ def test_workers_die_with_their_parent(training, long_sweep, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: signal.Signals(number).name)
 def test_a_sweep_passes_signals_on_and_its_exit_code_says_so(number, long_sweep, tmp_path):
+    """Each of HUP, INT, TERM, USR1, USR2, QUIT sent to the command: every worker's run is saved."""
     parent = subprocess.Popen(long_sweep)
     runs = tmp_path / "s" / "runs"
     while len(list(runs.glob("*/metrics.jsonl"))) < 2:

@@ -144,6 +144,41 @@ def test_a_run_without_its_package_does_not_stop_the_others(small, tmp_path, mon
     assert "tokenizers is needed" in next(iter(outcome.failed.values()))
 
 
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("--lr 0.5,1", "--grid lr=0.5,1"),
+        ("--lr=0.5,1", "--grid lr=0.5,1"),
+        ("--lr -0.5,1 --steps 3", "--grid lr=-0.5,1"),
+        ("--lr 0.5 1", "--grid lr=0.5,1"),
+        ("--lr 0.5 1 2 --steps 3", "--grid lr=0.5,1,2"),
+        ("--lrs 0.5,1", "--grid lr=0.5,1"),
+        ("--lrs", "--grid lr=A,B"),
+        ("--seeds 0 1 2", "--grid seed=0,1,2"),
+        ("--seed 0, 1", "--grid seed=0,1"),
+        ("--steps 100,200", "--grid steps=100,200"),
+        ("--batch_size 8,16", "--grid batch_size=8,16"),
+        ("--optimizer sgd,adamw", "--grid optimizer=sgd,adamw"),
+        ("--optimizers sgd adamw", "--grid optimizer=sgd,adamw"),
+        ("--model lstm,transformer", "--grid model=lstm,transformer"),
+        ("--tokens byte,char", "--grid tokens=byte,char"),
+        ("--depth 2,4", "--grid depth=2,4"),
+    ],
+)
+def test_several_values_of_a_setting_are_a_grid_and_the_remedy_says_so(words, remedy, capsys):
+    for command, said in (("sweep", "; for several runs give "), ("train", "hidim sweep ")):
+        assert main([command, "--out", "never", *words.split()]) == 2
+        error = capsys.readouterr().err
+        assert error.endswith(f"{said}{remedy}\n")
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["--workers 1,2", "--lr x", "--steps 1e", "--lrr 1", "--dta a b"])
+def test_other_slips_are_no_grid(words, capsys):
+    assert main(["sweep", "--out", "never", *words.split()]) == 2
+    assert "--grid" not in capsys.readouterr().err
+
+
 def test_no_workers_is_not_all_of_them(small, tmp_path, capsys):
     Sweep(tmp_path).add([small])
     assert main(["sweep", "--out", str(tmp_path), "--workers", "0"]) == 2

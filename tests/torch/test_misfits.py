@@ -13,6 +13,7 @@ from catalogue import CLASSES
 from torch.nn import Parameter
 
 import hidim.torch as ours
+from hidim.torch._machine.fit import shaped_in
 
 PATHS = {
     "default": {},
@@ -86,6 +87,10 @@ OWN_STATES = {
     "no tensor": (lambda p, s: s.update({of(s)[0]: [1.0]}), "list as `"),
     "no count": (lambda p, s: s.pop("step"), "nothing as `step`"),
     "several counts": (lambda p, s: s.update(step=torch.ones(3)), "as `step`"),
+    "count on meta": (
+        lambda p, s: s.update(step=s["step"].to("meta")),
+        "its count, `step`, on meta",
+    ),
 }
 
 
@@ -143,7 +148,8 @@ def refuses(optimizer, ps, misfit, *, step=None):
 def misfits(make):
     """The kinds that a class can meet: one without buffers has no wrong ones."""
     if make is ours.SignSGD:
-        return {**GRADIENTS, "several counts": OWN_STATES["several counts"]}
+        counts = {name: OWN_STATES[name] for name in ("several counts", "count on meta")}
+        return {**GRADIENTS, **counts}
     return {**GRADIENTS, **STATES, **({} if make is decayed_adamw else OWN_STATES)}
 
 
@@ -160,6 +166,67 @@ def test_a_misfit_in_the_second_group_leaves_the_first_as_it_was(make, path):
     for misfit in misfits(make).values():
         optimizer, ps = two_groups(make, **PATHS[path])
         refuses(optimizer, ps, misfit)
+
+
+# Every optimizer of torch.optim, save SparseAdam, whose gradients are refused as sparse, and LBFGS,
+# which is refused itself.
+OF_TORCH = {
+    "Adafactor": {}, "Adadelta": {}, "Adagrad": {}, "Adam": {"amsgrad": True}, "AdamW": {},
+    "Adamax": {}, "ASGD": {}, "Muon": {}, "NAdam": {}, "RAdam": {}, "Rprop": {},
+    "RMSprop": {"momentum": 0.9, "centered": True}, "SGD": {"momentum": 0.9},
+}  # fmt: skip
+
+
+def test_every_optimizer_of_torch_is_one_whose_misfits_are_looked_for():
+    kinds = {
+        name for name, x in vars(torch.optim).items()
+        if isinstance(x, type) and issubclass(x, torch.optim.Optimizer)
+    }  # fmt: skip
+    assert kinds - {"Optimizer", "SparseAdam", "LBFGS"} == OF_TORCH.keys()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_misfits_of_every_optimizer_of_torch_are_refused_before_anything_moves(name, apart):
+    def wrapped():
+        shapes = [SHAPE, SHAPE, *([] if name == "Muon" else [(5,)])]
+        ps = [Parameter(torch.ones(shape)) for shape in shapes]
+        groups = [{"params": [p]} for p in ps] if apart else ps
+        base = getattr(torch.optim, name)(groups, lr=0.01, **OF_TORCH[name])
+        for p in ps:
+            p.grad = torch.ones_like(p)
+        optimizer = ours.LogTimeWeightDecay(base)
+        optimizer.step()
+        return optimizer, ps
+
+    # All that is a tensor with dimensions has the shape of its parameter, or is a known factor.
+    optimizer, ps = wrapped()
+    tensors = {key for p in ps for key, x in optimizer.state[p].items() if getattr(x, "ndim", 0)}
+    assert tensors <= {*shaped_in(optimizer.base), "row_var", "col_var"}
+    for shape in ((5, 6), (4, 3), *([] if name == "Muon" else [(3,)])):
+        optimizer, ps = wrapped()
+        refuses(optimizer, ps, (lambda p, s, to=shape: replace_data(p, s, to), "data was replaced"))
+    optimizer, ps = wrapped()
+    if "step" in optimizer.state[ps[1]]:
+        refuses(optimizer, ps, OWN_STATES["count on meta"])
+
+
+@pytest.mark.parametrize("wrapper", [ours.LogTimeWeightDecay, ours.NormalizeAndProject])
+def test_a_base_that_moves_between_evaluations_is_refused(wrapper):
+    ps = [Parameter(torch.ones(SHAPE))]
+    with pytest.raises(ValueError, match="`base` is LBFGS, whose step evaluates a closure"):
+        wrapper(torch.optim.LBFGS(ps))
+    assert torch.equal(ps[0], torch.ones(SHAPE))
+
+
+def test_sparse_gradients_of_a_wrapped_sparse_adam_are_refused():
+    ps = [Parameter(torch.ones(SHAPE)) for _ in range(2)]
+    optimizer = ours.LogTimeWeightDecay(torch.optim.SparseAdam(ps))
+    for p in ps:
+        p.grad = torch.ones(SHAPE).to_sparse()
+    with pytest.raises(RuntimeError, match="sparse"):
+        optimizer.step()
+    assert all(torch.equal(p, torch.ones(SHAPE)) for p in ps)
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -17,12 +17,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hidim.lab.text.overlap import from_dict, overlap
 from hidim.lab.text.sources import Text
+from hidim.lab.text.splits import HELD_OUT
 from hidim.lab.text.tokens import Tokens
 
 _WIDEST = 0.25  # nats: a half-width beyond which no loss is worth measuring
@@ -87,13 +89,25 @@ def check_enough(tokens: Tokens, source: str) -> None:
     if half > _WIDEST:
         held, every = len(tokens.validation), len(tokens.validation) + len(tokens.train)
         more = math.ceil((half / _WIDEST) ** 2)
-        # Of several documents a whole small one may be what is held out.
-        other = ", or another `split`" if sum(tokens.facts.get("documents", ())) > 1 else ""
+        other = ", or another `split`" if _another_would_do(tokens, source, half) else ""
         raise ValueError(
             f"`data` {source!r} is too short: of its {every} tokens {held} are held out, from "
             f"which a loss is known to ± {half:.1g} nats. Give {more} times as much text or "
             f"more{other}."
         )
+
+
+def _another_would_do(tokens: Tokens, source: str, half: float) -> bool:
+    """Whether the share that is meant to be held out, or one usual document, would be enough.
+
+    Of several documents a whole small one may be what is held out; one alone every split cuts at
+    the same place.
+    """
+    documents = sum(tokens.facts.get("documents", ()))  # two parts of one, too
+    several = documents > 2 or (documents == 2 and not (source == "-" or Path(source).is_file()))
+    held, every = len(tokens.validation), len(tokens.validation) + len(tokens.train)
+    likely = every * max(HELD_OUT, 1 / max(documents, 1))
+    return several and half * math.sqrt(max(held, 1) / likely) <= _WIDEST
 
 
 def lines_of(facts: Mapping[str, Any], *, evaluated: int) -> list[str]:

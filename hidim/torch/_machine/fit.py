@@ -4,7 +4,8 @@ A gradient, buffer or count that does not belong to its parameter would be found
 of a step, with some groups updated and others not, or never: a kernel reads and writes beyond the
 shorter tensor's end. Found for whole lists where tensors are ordinary, since a look at each by
 itself costs as much as a small model's step; one by one where they are not, or to say which.
-Limits: of one another's options see edited.py; of tensors that only look like memory, nothing.
+Limits: of one another's options see edited.py; of tensors that only look like memory, nothing; of
+bases of other libraries than torch the gradients and counts, since their states are not known.
 """
 
 from __future__ import annotations
@@ -29,16 +30,28 @@ _device = Tensor.device.__get__
 _shape = Tensor.shape.__get__  # type: ignore[attr-defined]
 _layout = Tensor.layout.__get__  # type: ignore[attr-defined]
 _on_cpu = Tensor.is_cpu.__get__  # type: ignore[attr-defined]
-# In the states of torch.optim; Adafactor's factors of a matrix, for example, are not.
-OF_TORCH = (
+# What has the parameter's shape in the states of torch.optim, and Adafactor's factors of a matrix:
+# the dimension that each has summed over.
+_OF_TORCH = (
     "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg",
-    "grad_avg", "acc_delta", "sum", "prev", "step_size", "ax",
+    "grad_avg", "acc_delta", "sum", "prev", "step_size", "ax", "variance",
 )  # fmt: skip
+_FACTORS = {"row_var": -1, "col_var": -2}
 _NONE: dict[str, Any] = {}
 _REMEDY = (
     "Set its gradient to None and drop its state, `del optimizer.state[p]`, or build a new "
     "optimizer."
 )
+
+
+def shaped_in(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """What has the parameter's shape in the state of another library's optimizer, if known.
+
+    >>> shaped_in(torch.optim.SGD([torch.ones(1)]))[0]
+    'exp_avg'
+    """
+    module = type(optimizer).__module__  # some of them say that of the package
+    return _OF_TORCH if f"{module}.".startswith("torch.optim.") else ()
 
 
 @dataclass(slots=True)
@@ -114,6 +127,9 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
         if foreign:
             names = [name for name in buffers if name in row.entries[0]]
             row.state = [[entry[name] for entry in row.entries] for name in names]
+            row.steps = [x for e in row.entries if isinstance(x := e.get("step"), Tensor)]
+            if not _FACTORS.keys().isdisjoint(row.entries[0]):
+                return False
         else:
             row.collect_state(buffers)
         lists = [row.params, row.grads, *row.state]
@@ -135,6 +151,8 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
     row.on_cpu = all(map(_on_cpu, tensors))
     devices = [] if row.on_cpu else list(map(_device, lists[0]))
     if any([list(map(_device, xs)) != devices for xs in lists[1:] if devices]):
+        return False
+    if not all(map(_on_cpu, row.steps)) and list(map(_device, row.steps)) != devices:
         return False
     kinds = set(map(_dtype, tensors))
     if not (_REAL.issuperset(kinds) or _COMPLEX.issuperset(kinds)):
@@ -171,6 +189,9 @@ def _look_at_each(name: str, row: Moving, buffers: Sequence[str], *, foreign: bo
         _refuse_misfit("gradient", p, g, whole=whole)
         if not foreign:
             _refuse_incomplete(row.group, p, entry, buffers)
+        _refuse_count(row.group, p, entry)
+        if foreign and buffers:
+            _refuse_factors(p, entry)
         for key in (*buffers, SHADOW):
             if isinstance(entry.get(key), Tensor):
                 _refuse_misfit("state", p, entry[key], whole=whole)
@@ -194,6 +215,39 @@ def _refuse_incomplete(
                 f"the state of a parameter of shape {tuple(p.shape)} has {found} as `{key}`, "
                 f"which must be {'one number' if key == 'step' else 'its buffer'}, a tensor. "
                 f"{_REMEDY}"
+            )
+
+
+def _refuse_count(group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
+    """Refuse a count that lies neither on the CPU nor beside its parameter, or has no value."""
+    count = entry.get("step")
+    if not isinstance(count, Tensor) or count.device.type == "cpu":
+        return
+    if count.device != p.device or (count.is_meta and not group.get("capturable")):
+        raise RuntimeError(
+            f"a parameter on {p.device} has its count, `step`, on {count.device}: one was moved "
+            f"without the other. {_REMEDY}"
+        )
+
+
+def _refuse_factors(p: Tensor, entry: dict[str, Any]) -> None:
+    """Refuse factors of another matrix than the parameter; those of shards are left to torch."""
+    for key, summed in _FACTORS.items():
+        x = entry.get(key)
+        if not isinstance(x, Tensor) or type(p) not in _ORDINARY or type(x) not in _ORDINARY:
+            continue
+        shape = list(p.shape)
+        if p.dim() > 1:
+            shape[summed] = 1
+        if p.dim() < 2 or list(x.shape) != shape:
+            raise RuntimeError(
+                f"a parameter of shape {tuple(p.shape)} has a factor `{key}` of shape "
+                f"{tuple(x.shape)}: its data was replaced. {_REMEDY}"
+            )
+        if x.device != p.device:
+            raise RuntimeError(
+                f"a parameter on {p.device} has a factor `{key}` on {x.device}: one was moved "
+                f"without the other. {_REMEDY}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from hidim.torch._machine.checkpoint import refuse_malformed, wrong
 from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
 from hidim.torch._machine.compiled import refuse_outside
 from hidim.torch._machine.edited import refuse_edits
-from hidim.torch._machine.fit import OF_TORCH, moving, refuse_misfits
+from hidim.torch._machine.fit import moving, refuse_misfits, shaped_in
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import HidimOptimizer, Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group
@@ -31,6 +32,19 @@ def options_of_base(arguments: dict[str, Any]) -> dict[str, Any]:
     given = {name: arguments[name] for name in _OF_BASE if arguments[name] is not None}
     both = {"lr": arguments["lr"], "weight_decay": arguments["weight_decay"]}
     return {**both, **given, **arguments["options"]}
+
+
+def _refuse_closures(base: torch.optim.Optimizer) -> None:
+    """Refuse a base whose step needs a closure: it moves parameters between evaluations, as LBFGS.
+
+    A wrapper would have decayed them, and then the base's step fails without one.
+    """
+    closure = inspect.signature(base.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(
+            f"`base` is {type(base).__name__}, whose step evaluates a closure between its moves: "
+            "nothing can be done before and after each; use it without a wrapper."
+        )
 
 
 class Wrapper(torch.optim.Optimizer):
@@ -57,6 +71,7 @@ class Wrapper(torch.optim.Optimizer):
         else:
             check_group({"lr": options["lr"], "weight_decay": options["weight_decay"]})
             self.base = base(params, **options)
+        _refuse_closures(self.base)
         for name, value in own.items():
             if name in self.base.defaults and value is not None:
                 raise ValueError(
@@ -128,8 +143,8 @@ class Wrapper(torch.optim.Optimizer):
         if isinstance(inner, HidimOptimizer):
             refuse_misfits(type(self).__name__, moving(self), inner.buffers)
         else:
-            known = OF_TORCH if type(inner).__module__.startswith("torch.optim.") else ()
-            refuse_misfits(type(self).__name__, moving(self), known, foreign=True)
+            name = type(self).__name__
+            refuse_misfits(name, moving(self), shaped_in(inner), foreign=True)
 
     def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
         for group in self.param_groups:
