@@ -318,6 +318,26 @@ def test_what_cannot_be_answered_is_refused_in_one_line(ask, match):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(hidim.clipped(hidim.sgd(0.1), 1.0, kind) for kind in ("residual", "norm", "batch")),
+        hidim.sign_sgd(0.1, basis="generic"),
+        hidim.adam(0.1, 0.0, 0.0, basis="generic"),
+    ],
+)
+def test_without_curvature_nothing_moves(changed):
+    still = hidim.Spectrum([0.0, 0.0], [1.0, 1.0], 0.1)
+    assert hidim.predict(still, changed, steps=50).risk == pytest.approx(0.1, rel=1e-15)
+    assert set(hidim.simulate(still, changed, steps=5, runs=2, method="raw").risk) == {0.1}
+
+
+def test_without_curvature_and_noise_signs_of_a_matrix_are_still_bounded():
+    still = hidim.MatrixLeastSquares(hidim.Spectrum([0.0], [1.0], 0.0), outputs=3)
+    signs = hidim.sign_sgd(0.01, basis="diagonal")
+    assert hidim.stability(still, signs, 20, 4).verdict.startswith("cannot diverge")
+
+
 def test_where_a_theory_is_off_its_curve_says_so():
     steep = hidim.PLRF(1.0, 0.7, d=60, v=240).spectrum(1)
     for signs in (hidim.sign_sgd(1e-3), hidim.sign_sgd(1e-3, basis="diagonal", drift="linear")):
