@@ -283,4 +283,4 @@ def test_where_a_signal_is_strong_the_curve_says_so():
 def test_a_recursion_is_that_of_scipy(decay, count):
     x = np.random.default_rng(0).standard_normal((2, count))
     truth, _ = lfilter([1.0], [1.0, -decay], x, axis=1, zi=np.full((2, 1), 3.0 * decay))
-    assert remembered(decay, x, 3.0) == pytest.approx(truth, rel=1e-11, abs=1e-12)
+    np.testing.assert_allclose(remembered(decay, x, 3.0), truth, rtol=1e-11, atol=1e-12)
