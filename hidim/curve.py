@@ -115,7 +115,8 @@ class Curve(ByContent):
         return len(self.steps)
 
     def __repr__(self) -> str:
-        end = "" if not len(self) else f", risk {self.risk[0]:.4g} -> {self.risk[-1]:.4g}"
+        what, along = self._told
+        end = "" if not len(self) else f", {what} {along[0]:.4g} -> {along[-1]:.4g}"
         last = "" if not len(self) else f", {float(self.steps[-1]):.4g} steps"
         outcome = "" if self.status == "ok" else f", {self.status}"
         error, caution = self.provenance.get("error"), self.provenance.get("caution")
@@ -142,6 +143,18 @@ class Curve(ByContent):
         return np.asarray(self.steps, dtype=np.float64) * float(self.dimension) * self.batch_size
 
     @property
+    def _told(self) -> tuple[str, np.ndarray]:
+        """The loss that is a number, and what to call it."""
+        if self._endless and "excess" in self.columns:
+            return "excess risk", self.columns["excess"]
+        return "risk", self.risk
+
+    @property
+    def _endless(self) -> bool:
+        """Whether the floor, and so every risk, is infinite: of noise without a variance."""
+        return self.risk_floor == math.inf
+
+    @property
     def excess(self) -> np.ndarray:
         """Risk above the floor, shape (n,); where little is left, with the risk's rounding.
 
@@ -155,16 +168,24 @@ class Curve(ByContent):
             )
         if "excess" in self.columns:  # where the floor itself is infinite
             return np.asarray(self.columns["excess"])
+        if self._endless:
+            raise ValueError(
+                'this curve has an infinite `risk_floor` and no column "excess", so its excess is '
+                "missing: give columns={'excess': [...]}."
+            )
         return self.risk - self.risk_floor
 
     def finite(self) -> Curve:
         """The curve of the excess where the floor, and so every risk, is infinite; else itself.
 
+        Raises:
+            ValueError: the floor is infinite and the curve holds no column "excess".
+
         >>> endless = Curve([0], [np.inf], risk_floor=np.inf, columns={"excess": [0.5]})
         >>> endless.finite().risk.tolist()
         [0.5]
         """
-        if self.risk_floor is None or self.risk_floor < math.inf:
+        if not self._endless:
             return self
         rest = {name: values for name, values in self.columns.items() if name != "excess"}
         return replace(self, risk=self.excess, risk_floor=0.0, columns=rest)
@@ -218,9 +239,12 @@ class Curve(ByContent):
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers for strict JSON, without the moments; infinities become None.
 
-        For reading only: `save` and `load` lose nothing.
+        `"loss": "excess"` says that the risk is infinite throughout, its noise having no variance,
+        and None here: the numbers are in the column "excess". For reading only: `save` and `load`
+        lose nothing.
         """
-        table = self._header() | {"steps": [_plain(step) for step in self.steps], "risk": self.risk}
+        table = self._header() | ({"loss": "excess"} if self._endless else {})
+        table |= {"steps": [_plain(step) for step in self.steps], "risk": self.risk}
         table |= {} if self.stderr is None else {"stderr": self.stderr}
         table |= {"columns": dict(self.columns)} if self.columns else {}
         strict: dict[str, Any] = plain(table | {"provenance": self.provenance})

@@ -223,3 +223,14 @@ def test_the_case_of_a_suffix_does_not_matter(name, tmp_path):
     curve = Curve([0, 1], [1.0, 0.5])
     curve.save(tmp_path / name)
     assert Curve.load(tmp_path / name) == curve
+
+
+def test_without_a_finite_floor_the_excess_is_the_loss():
+    endless = Curve([0, 1], [np.inf] * 2, risk_floor=np.inf, columns={"excess": [0.5, 0.25]})
+    assert repr(endless) == "Curve(unnamed, 1 steps, excess risk 0.5 -> 0.25)"
+    assert endless.to_dict()["loss"] == "excess"
+    assert "loss" not in endless.finite().to_dict()
+    bare = Curve([0], [np.inf], risk_floor=np.inf)
+    for ask in (bare.finite, lambda: bare.excess):
+        with pytest.raises(ValueError, match="its excess is missing"):
+            ask()

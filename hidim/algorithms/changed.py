@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from hidim.algorithms.gradients import Batch, Gradient, plain_gradient
+from hidim.algorithms.gradients import Batch, Gradient
 from hidim.algorithms.momentum import Momentum, as_algorithm
 from hidim.algorithms.schedules import Constant, Schedule, as_schedule
 from hidim.support import checks
 
 KINDS = ("residual", "norm", "batch")
+_ONCE = "Gradients are changed once: give an algorithm of plain ones, such as hidim.sgd(0.1)."
+_UNDER_NOISE = (
+    "Noise goes on plain gradients, such as those of hidim.sgd(0.1), or on samples clipped at a "
+    "number or a schedule."
+)
 THRESHOLDS = 'a number, a schedule or "best"'
 
 
@@ -116,7 +121,7 @@ def clipped(algorithm: Momentum, threshold: Any, kind: str = "residual") -> Mome
     >>> clipped(sgd(0.1), 2.0).name
     'clipped-sgd'
     """
-    plain_gradient(as_algorithm(algorithm))
+    as_algorithm(algorithm, _ONCE)
     checks.choice("kind", kind, KINDS)
     if not isinstance(threshold, Schedule):
         if isinstance(threshold, str):
@@ -161,7 +166,7 @@ def noisy(
     if not (
         isinstance(clip, Clip) and clip.kind != "batch" and not isinstance(clip.threshold, str)
     ):
-        plain_gradient(as_algorithm(algorithm))
+        as_algorithm(algorithm, _UNDER_NOISE)
         clip = None
     gradient = Noise(
         checks.non_negative("std", std),
@@ -218,7 +223,7 @@ def signed(algorithm: Momentum, *, basis: str | None = None, drift: str = "auto"
     >>> signed(sgd_momentum(0.001, 0.001, 0.1)).name
     'signed-sgd-momentum'
     """
-    plain_gradient(as_algorithm(algorithm))
+    as_algorithm(algorithm, _ONCE)
     signs = sign_sgd(0.0, basis=basis, drift=drift).gradient
     return replace(algorithm, gradient=signs, name=f"signed-{algorithm.name}")
 

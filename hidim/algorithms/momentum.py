@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from hidim.algorithms.base import described, is_named
-from hidim.algorithms.gradients import Gradient, checked, plain_gradient
+from hidim.algorithms.gradients import REMEDY, Gradient, checked, plain_gradient
 from hidim.algorithms.schedules import (
     AverageWeight,
     Complement,
@@ -148,14 +148,14 @@ def is_plain(value: Any) -> TypeGuard[Momentum]:
     return isinstance(value, Momentum) and value.gradient is None
 
 
-def as_algorithm(value: Any) -> Momentum:
+def as_algorithm(value: Any, remedy: str = REMEDY) -> Momentum:
     """`value` itself, if it is of the family and steps with the plain mean of its batch.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not; `remedy` says what to do where it holds a gradient.
     """
     if isinstance(value, Momentum):
-        return plain_gradient(value)
+        return plain_gradient(value, remedy)
     if is_named(value):
         raise ValueError(
             f"`algorithm` must be of the momentum family here, got {value.name}, which is not."

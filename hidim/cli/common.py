@@ -72,6 +72,7 @@ __all__ = [
     "curves_table",
     "drawn",
     "hand_back",
+    "loss_note",
     "outcome_text",
     "print_json",
     "problem_data",
@@ -174,7 +175,8 @@ def report_curve(
     extra = extra or {}
     if draw and getattr(args, "plot", None):
         write_figure(args.plot, draw, size=(7.0, 4.6))
-    told = cautions([curve], notes)  # what is wrong with numbers is said before them
+    # What numbers are, and what is wrong with them, is said before them.
+    told = [*loss_note(curve), *cautions([curve], notes)]
     said = [*title, *told, "", curve_table(curve, extra), "", outcome_text(curve)]
     return hand_back(
         args,
@@ -183,6 +185,16 @@ def report_curve(
         answer={**answer, **curve.to_dict(), **extra},
         text="\n".join([*said, provenance_text(curve, seconds=seconds)]),
     )
+
+
+def loss_note(curve: hidim.Curve) -> list[str]:
+    """That only the excess is a number, as a line; none where the risk is one.
+
+    >>> loss_note(hidim.Curve([0], [math.inf], risk_floor=math.inf, columns={"excess": [0.5]}))
+    ['loss       excess risk: the noise has no variance']
+    """
+    endless = curve.risk_floor == math.inf
+    return ["loss       excess risk: the noise has no variance"] if endless else []
 
 
 def cautions(curves: Sequence[hidim.Curve], notes: Sequence[str] = ()) -> list[str]:

@@ -100,7 +100,6 @@ def _report(
     simulated: Sequence[hidim.Curve],
     seconds: float,
 ) -> int:
-    endless = predicted[0].risk_floor == math.inf
     lines, runs = ([curve.finite() for curve in some] for some in (predicted, simulated))
     columns: dict[str, Any] = common.curve_columns(lines[0])
     del columns["risk"]
@@ -108,12 +107,11 @@ def _report(
     for curve in runs:
         columns[f"{curve.label} (runs)"] = curve.risk
         columns[f"{curve.label} (stderr)"] = curve.stderr
-    told = common.cautions(predicted)
+    told = [*common.loss_note(predicted[0]), *common.cautions(predicted)]
     said = [
         f"problem    {common.problem_text(problem, args)}",
         f"batch      {args.batch_size:g}",
         *(f"           {common.algorithm_text(algorithm)}" for algorithm in algorithms),
-        *(["loss       excess risk: the noise has no variance"] if endless else []),
         *told,
         "",
         common.curves_table(lines, runs),
@@ -130,6 +128,7 @@ def _report(
             "problem": common.problem_data(problem, args),
             "algorithms": [described(algorithm) for algorithm in algorithms],
             "batch_size": args.batch_size,
+            **({"loss": "excess"} if predicted[0].risk_floor == math.inf else {}),
             "predicted": [curve.to_dict() for curve in predicted],
             "simulated": [curve.to_dict() for curve in simulated],
             "summary": [row.to_dict() for row in standings(lines)],

@@ -67,7 +67,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--formula",
         type=one_of("formula", FORMULAS),
         metavar="NAME",
-        default=FORMULAS[0],
         help=f"{', '.join(FORMULAS)}, for typical pairs ({FORMULAS[0]})",
     )
     group = parser.add_argument_group("grid of runs")

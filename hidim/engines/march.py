@@ -338,6 +338,8 @@ def _few(system: System, resolution: Resolution) -> Few | None:
     """Who chooses the modes to follow, where theory and rates allow it."""
     if not isinstance(system, Smooth) or system.driver is not None or system.watched:
         return None
+    if not np.any(system.weights):  # every eigenvalue is zero: nothing moves what is read
+        return None
     return Few(system, resolution.tolerance)
 
 

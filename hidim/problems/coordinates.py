@@ -7,6 +7,7 @@ that a spectrum of a large W costs no more to keep or to save than it did.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -16,12 +17,45 @@ import numpy as np
 from hidim.support import checks
 from hidim.support.results import same
 
-UNKNOWN = (
-    "signs depend on the coordinates, which this spectrum does not know: draw the problem "
-    "(seed=0), give Spectrum.from_covariance(K, target) for one output, or say "
-    'hidim.sign_sgd(eta, basis="diagonal") where its modes are the coordinates, or '
-    'basis="generic" where they lie in no relation to them.'
-)
+# Columns of rows up to which their covariance is kept: it is a square of this.
+MOST_COORDINATES = 2048
+# How an algorithm by the name is told its basis; what is not here says `basis` alone.
+_CALLS = {
+    "sign-sgd": "hidim.sign_sgd(eta, ",
+    "adam": "hidim.adam(eta, beta_1, beta_2, ",
+    "signum": "hidim.signum(eta, beta, ",
+}
+
+
+def unknown(name: str, provenance: Mapping[str, Any]) -> str:
+    """What to do where the algorithm `name` asks for coordinates that a spectrum does not know.
+
+    Args:
+        name: the algorithm's.
+        provenance: the spectrum's, which says whether it was measured on rows.
+
+    >>> unknown("adam", {"problem": "data", "outputs": 2, "d": 9})[:64]
+    'adam depends on the coordinates, which rows keep for one output '
+    """
+    call = _CALLS.get(name, "hidim.signed(algorithm, " if name.startswith("signed-") else "")
+    say = (
+        f'{call}basis="diagonal"{")" if call else ""} where its modes are the coordinates, or '
+        'basis="generic" where they lie in no relation to them.'
+    )
+    outputs, columns = provenance.get("outputs", 1), provenance.get("d", 0)
+    measured = provenance.get("problem") == "data"
+    fewer = ["one output"] if outputs > 1 else []
+    fewer += ["fewer columns"] if columns > MOST_COORDINATES else []
+    if measured and fewer:
+        return (
+            f"{name} depends on the coordinates, which rows keep for one output and at most "
+            f"{MOST_COORDINATES} columns, and these have {outputs} and {columns}: give "
+            f"{' and '.join(fewer)}, or say {say}"
+        )
+    return (
+        f"{name} depends on the coordinates, which this spectrum does not know: draw the problem "
+        f"(seed=0), give Spectrum.from_covariance(K, target) for one output, or say {say}"
+    )
 
 
 @dataclass(frozen=True, eq=False)

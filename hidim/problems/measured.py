@@ -18,15 +18,13 @@ import numpy as np
 
 from hidim.problems import features
 from hidim.problems.columns import samples
-from hidim.problems.coordinates import Coordinates
+from hidim.problems.coordinates import MOST_COORDINATES, Coordinates
 from hidim.problems.law import DataLaw
 from hidim.problems.rows import Rows
 from hidim.support import checks
 
 # Entries of Z that are kept; beyond it a random subset of the rows stands for all of them.
 MOST_ENTRIES = 20_000_000
-# Columns up to which the covariance is kept where the rows are not.
-MOST_COORDINATES = 2048
 _SUBSET_SEED = 0
 
 

@@ -23,7 +23,7 @@ from hidim.problems.law import DataLaw
 from hidim.problems.noise import Gaussian, Mixture, Sample
 from hidim.problems.rows import Rows
 from hidim.problems.spectrum import Spectrum
-from hidim.rates.searches import least_in_log, log_left
+from hidim.rates.searches import check_start, least_in_log, log_left
 from hidim.systems.builders import system_of
 from hidim.systems.clipped import ClippedSystem
 from hidim.systems.momentum import MomentumSystem, with_floor
@@ -104,9 +104,8 @@ class Search:
         # What a theory counts as the floor, which a noise without a variance is no part of.
         self.floor = with_floor(spectrum).risk_floor
         self.start = spectrum.initial_risk - spectrum.risk_floor
-        if not self.start > 0:
-            raise ValueError("`problem` starts at its optimum: there is nothing to learn.")
-        self.rate = self.batch_size / (spectrum.trace + self.batch_size * spectrum.eigenvalues[0])
+        check_start(spectrum)
+        self.rate = 1.0 / (spectrum.trace / self.batch_size + float(spectrum.eigenvalues[0]))
         self.unit = 1.0 if self.kind == "residual" else math.sqrt(spectrum.trace)
 
     def curve(self, algorithm: Momentum) -> Curve:

@@ -22,7 +22,7 @@ from hidim.algorithms.momentum import Momentum, sgd
 from hidim.algorithms.polar import sign_svd
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.spectrum import Spectrum
-from hidim.rates.searches import least_in_log, log_left
+from hidim.rates.searches import check_start, least_in_log, log_left
 from hidim.support import checks
 from hidim.systems.builders import system_of
 
@@ -93,7 +93,7 @@ def _svd(problem: MatrixLeastSquares, steps: float, batch: float) -> Any:
 
 def _sgd(problem: MatrixLeastSquares, steps: float, batch: float) -> Momentum:
     spectrum, rows = problem.spectrum, problem.outputs + 2.0
-    start = batch / (rows * spectrum.trace + batch * float(spectrum.eigenvalues[0]))
+    start = 1.0 / (rows * spectrum.trace / batch + float(spectrum.eigenvalues[0]))
     return sgd(_best(problem, sgd, start, steps, batch))
 
 
@@ -109,6 +109,10 @@ ON_MATRICES: dict[str, Callable[[Any, float, float], Any]] = {
     "sign-sgd": _sign,
     "sign-svd": _svd,
 }
+# Whose steps do not shrink with the gradient, and up to which horizon their rates are searched:
+# the linear walk of Adam finds no valley at 1e15.
+BOUNDED = ("sign-sgd", "adam", "signum", "sign-svd")
+LONGEST = 1e12
 SEARCHED = {*ON_SPECTRA, *ON_MATRICES} - {"sgd"}  # by whatever problem
 
 
@@ -116,7 +120,8 @@ def best_at_horizon(problem: Any, name: str, steps: float | None, batch_size: fl
     """The algorithm `name` at the constant rate that leaves least after `steps`.
 
     Raises:
-        ValueError: no horizon, or no such search on this problem.
+        ValueError: no horizon or one too long, a start at the optimum, or no such search on this
+            problem.
 
     >>> matrix = MatrixLeastSquares(Spectrum([1.0, 0.5], [1.0, 1.0], 0.5), outputs=4)
     >>> 0.001 < float(best_at_horizon(matrix, "sign-svd", 100, 2).gamma_2(0)) < 0.1
@@ -136,4 +141,10 @@ def best_at_horizon(problem: Any, name: str, steps: float | None, batch_size: fl
         )
     assert steps is not None  # asked for by whoever calls, where it is missing
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
+    check_start(problem.spectrum if matrix else problem)
+    if name in BOUNDED and steps > LONGEST:
+        raise ValueError(
+            f"`steps` must be at most {LONGEST:g} where the best rate of {name} is searched, got "
+            f"{steps:g}: give the algorithm itself, at a rate of its own."
+        )
     return known[name](problem, float(steps), float(batch_size))

@@ -114,7 +114,7 @@ def frontier(
     delta: float = 1e-5,
     order: float = 2.0,
     adjacency: str = "replace",
-    formula: str = FORMULAS[0],
+    formula: str | None = None,
     seed: int | None = None,
 ) -> PrivacyFrontier:
     """Risk and privacy of noisy SGD over a grid, by the accountant that is named.
@@ -134,7 +134,8 @@ def frontier(
         order: of the Renyi divergence of pairs, above 1.
         adjacency: "replace" or "add-remove", what a neighbour is for "one-pass"; "poisson" is
             add-remove.
-        formula: of typical pairs, as of `hidim.privacy.pair_divergence`.
+        formula: of typical pairs alone, as of `hidim.privacy.pair_divergence`, whose default it
+            has.
         seed: of the W that is drawn.
 
     Raises:
@@ -151,12 +152,17 @@ def frontier(
     """
     checks.choice("accountant", accountant, ACCOUNTANTS)
     checks.choice("adjacency", adjacency, ADJACENCY)
-    checks.choice("formula", formula, FORMULAS)
+    bounded = accountant in ("poisson", "one-pass")
+    if formula is not None and bounded:
+        raise ValueError(
+            f"`formula` does not go with accountant={accountant!r}, which follows no pairs: leave "
+            "it out, or take 'pair' or 'pair-injected'."
+        )
+    formula = checks.choice("formula", FORMULAS[0] if formula is None else formula, FORMULAS)
     batch_size = checks.whole("batch_size", batch_size, minimum=1)
     grid = (_positive("rates", rates), _positive("stds", stds), _lengths(steps))
     if math.prod(map(len, grid)) > _MANY:
         raise ValueError(f"the grid has more than {_MANY} points: give fewer rates, stds or steps.")
-    bounded = accountant in ("poisson", "one-pass")
     clip, samples = _bounds(accountant, clip, samples, batch_size, max(grid[2]))
     l2 = checks.non_negative("l2", l2)
     spectrum = as_spectrum(problem, checks.seed("seed", seed))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hidim.engines.march import Resolution, TooLong, march
+from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import System
 
 # Ends of a search need four digits. A walk at rates that keep a mode on its edge takes thousands of
@@ -70,6 +71,16 @@ def least_in_log(
             values = [values[1], at(inner[1])]
     best = inner[0] if values[0] <= values[1] else inner[1]
     return math.exp(best if min(values) <= known[middle] else middle)
+
+
+def check_start(spectrum: Spectrum) -> None:
+    """Refuse a problem whose start no step can improve, which has no best rate.
+
+    Raises:
+        ValueError: the error at the start is zero in every mode that moves.
+    """
+    if not np.any(spectrum.eigenvalues * spectrum.error_sq):
+        raise ValueError("`problem` starts at its optimum: there is nothing to learn.")
 
 
 def log_left(system: System, steps: float, floor: float) -> float:

@@ -28,7 +28,7 @@ from hidim.engines.solve import MAX_STEPS, solve
 from hidim.problems import as_spectrum
 from hidim.problems.spectrum import Spectrum
 from hidim.rates.limits import limit_risk
-from hidim.rates.searches import least_in_log, log_left
+from hidim.rates.searches import check_start, least_in_log, log_left
 from hidim.support import checks
 from hidim.support.json import plain
 from hidim.support.results import Saved
@@ -115,7 +115,8 @@ def sign_effects(
         seed: of the W that is drawn.
 
     Raises:
-        ValueError: an argument out of range, unknown coordinates, or rows that are not Gaussian.
+        ValueError: an argument out of range, unknown coordinates, a start at the optimum, or
+            rows that are not Gaussian.
 
     >>> import hidim
     >>> spectrum = hidim.Spectrum.from_covariance([1.0, 0.5, 0.1], [0.3, 0.3, 0.3], 1.0)
@@ -130,6 +131,7 @@ def sign_effects(
         raise ValueError(f"`steps` must be at most {MAX_STEPS:g}, got {steps:g}.")
     batch_size = checks.whole("batch_size", batch_size, minimum=1, allow_inf=True)
     spectrum = as_spectrum(problem, checks.seed("seed", seed))
+    check_start(spectrum)
     best = best_sign(spectrum, float(steps), float(batch_size), basis)
     chosen = best if eta is None else sign_sgd(eta, basis=basis)
     best_curve = solve(spectrum, best, steps, batch_size=batch_size)
@@ -184,7 +186,7 @@ def best_sgd(spectrum: Spectrum, steps: float, batch_size: float) -> Momentum:
     def left(gamma: float) -> float:
         return log_left(system_of(spectrum, sgd(gamma), batch_size), steps, floor)
 
-    start = batch_size / (spectrum.trace + batch_size * float(spectrum.eigenvalues[0]))
+    start = 1.0 / (spectrum.trace / batch_size + float(spectrum.eigenvalues[0]))
     return sgd(least_in_log(left, start, within=0.05))
 
 

@@ -58,7 +58,7 @@ class Raw(Walk):
             generator(seed, bundle, 2),
         )
         self._law, self._laws_own = law.noise, generator(seed, bundle, 4)
-        self._ahead = max(1, self._DRAW // (runs * batch_size * len(W)))
+        self._ahead = max(1, self._DRAW // (runs * batch_size * max(1, len(W))))
 
     def risk(self, weight: float) -> np.ndarray:
         # Only momentum is read at other points than theta, and it is the first of the state.

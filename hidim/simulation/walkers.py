@@ -17,7 +17,7 @@ from hidim.algorithms.base import Algorithm
 from hidim.algorithms.gradients import asks_for_basis, basis_of
 from hidim.algorithms.momentum import Momentum, is_plain
 from hidim.problems import as_spectrum
-from hidim.problems.coordinates import UNKNOWN, coordinates_of
+from hidim.problems.coordinates import coordinates_of, unknown
 from hidim.problems.law import DataLaw
 from hidim.problems.matrix import MatrixLeastSquares
 from hidim.problems.power_law import PLRF
@@ -159,7 +159,7 @@ def _drawn_in_modes(
     known = None if basis is not None else coordinates_of(problem.law.basis)
     if known is None:
         if basis is None and asks_for_basis(algorithm):
-            raise ValueError(UNKNOWN)
+            raise ValueError(unknown(algorithm.name, problem.provenance))
         spectrum, eigenvalues, error = _realisable(problem, 0)
         features = np.diag(np.sqrt(eigenvalues))
         if basis == "generic":
@@ -208,7 +208,7 @@ def _matrix(
         )
     basis = basis_of(algorithm)
     if basis is None and asks_for_basis(algorithm) and coordinates_of(problem.law.basis) is None:
-        raise ValueError(UNKNOWN)
+        raise ValueError(unknown(algorithm.name, problem.spectrum.provenance))
     walker = MatrixWalk(
         problem,
         algorithm,

@@ -256,7 +256,7 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     floored, batch = with_floor(problem), float(batch_size)
     if isinstance(algorithm, Signum):
         numbers = signum_numbers(algorithm.beta, batch)
-        modes = modes_of(problem, algorithm.basis, numbers)
+        modes = modes_of(problem, algorithm.basis, numbers, algorithm.name)
         moments = MomentumSystem(floored, _averaged(algorithm.eta, algorithm.beta), batch)
         memory = (1.0 + algorithm.beta) / (1.0 - algorithm.beta)
         return SignumSystem(problem, moments, modes, numbers, memory)
@@ -267,7 +267,7 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
             "gradient outlives its own square, and steps have no bound. hidim.simulate runs it."
         )
     numbers = adam_numbers(beta_1, beta_2, batch)
-    modes = modes_of(problem, algorithm.basis, numbers)
+    modes = modes_of(problem, algorithm.basis, numbers, algorithm.name)
     moments = MomentumSystem(floored, _averaged(algorithm.eta, beta_1), batch)
     return AdamSystem(problem, moments, modes, numbers, 1.0, algorithm)
 

@@ -79,21 +79,21 @@ def system_of(
         as_algorithm(algorithm)
     spectrum = as_spectrum(problem, seed)
     gradient = gradient_of(algorithm)
-    if gradient is not None and spectrum.law.rows is not None:
+    if spectrum.law.rows is not None:
+        changed = "" if gradient is None else f" with the gradient {gradient.name!r}"
         raise ValueError(
-            f"{algorithm.name} with the gradient {gradient.name!r} is predicted on Gaussian rows, "
-            "not on measured ones: hidim.simulate_rows(X, y, ...) runs it, and Spectrum.from_data("
-            "X, y, rows=False) is the Gaussian of the same covariance."
+            f"no registered theory covers {algorithm.name}{changed} on measured rows: "
+            "hidim.simulate_rows(X, y, ...) runs it, and Spectrum.from_data(X, y, rows=False) is "
+            "the Gaussian of the same covariance."
         )
     if gradient is not None:
         raise ValueError(
             f"no registered theory covers {algorithm.name} with the gradient {gradient.name!r} on "
             f"{spectrum.label!r}. {REMEDY}"
         )
-    carried = [name for name in ("noise", "rows") if getattr(spectrum.law, name) is not None]
-    if carried:
+    if spectrum.law.noise is not None:
         raise ValueError(
-            f"`problem` carries `{carried[0]}` of its data, which no registered theory reads for "
+            "`problem` carries `noise` of its data, which no registered theory reads for "
             f"{algorithm.name}. Predict it without, or register a theory: hidim.register(system=)."
         )
     raise ValueError(f"no registered theory covers {algorithm.name} on {spectrum.label!r}.")

@@ -160,6 +160,8 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     law, clip = (problem.law if isinstance(problem, Spectrum) else None), algorithm.gradient
     if law is None or law.rows is not None or not law.gaussian:
         return None
+    if problem.trace == 0.0:  # rows of length zero: no norm is ever cut
+        clip = replace(clip, kind="residual")
     if clip.kind == "batch" and not (law.noise is None or isinstance(law.noise, Gaussian)):
         raise ValueError(
             f'`kind`="batch" is predicted for Gaussian noise alone, not {law.noise!r}: clip the '

@@ -20,6 +20,7 @@ Array = np.ndarray
 _LOWEST, _HIGHEST, _STEP = -46.0, 46.0, 0.05
 # Memories longer than 1 / this are summed as integrals.
 _SHORT = 0.02
+_BLOCK = 64  # of a recursion at once
 
 
 def inverse_root(
@@ -58,7 +59,7 @@ def _summed(
     # What lies below the first places is -s and 1, all of it: geometric series.
     below = -np.exp(log_tau[:stride]) * memory / (1.0 - memory)
     log_phi = below + np.cumsum(log_phi, axis=0)
-    psi = _filtered(psi, weight)
+    psi = remembered(weight, psi.T, 1.0 / (1.0 - weight)).T  # all before the first are 1
     return log_tau, log_phi.ravel()[: len(log_tau)], psi.ravel()[: len(log_tau)]
 
 
@@ -81,9 +82,26 @@ def _continued(
     return log_tau, log_phi, found
 
 
-def _filtered(rows: Array, weight: float) -> Array:
-    """sum_l weight^l rows[i - l], all before the first being 1."""
-    from scipy.signal import lfilter  # on use: importing hidim imports no SciPy
+def remembered(decay: float, x: Array, before: float = 0.0) -> Array:
+    """y_n = decay y_(n-1) + x_n along the last axis, from y_(-1) = before.
 
-    beginning = np.full((1, rows.shape[1]), weight / (1.0 - weight))
-    return np.asarray(lfilter([1.0], [1.0, -weight], rows, axis=0, zi=beginning)[0])
+    Block by block, and from one block to the next by the same. To import scipy.signal for it takes
+    longer than all that is asked of it here.
+
+    >>> remembered(0.5, np.array([1.0, 0.0, 4.0]), 2.0).tolist()
+    [2.0, 1.0, 4.5]
+    """
+    count = x.shape[-1]
+    size = min(_BLOCK, count)
+    blocks = -(-count // size)
+    powers = decay ** np.arange(size + 1.0)
+    back = np.subtract.outer(np.arange(size), np.arange(size))
+    within = np.where(back >= 0, powers[np.maximum(back, 0)], 0.0)
+    padded = np.zeros((*x.shape[:-1], blocks * size))
+    padded[..., :count] = x
+    found = padded.reshape(*x.shape[:-1], blocks, size) @ within.T
+    into = np.full((*x.shape[:-1], blocks), before)
+    if blocks > 1:
+        into[..., 1:] = remembered(float(powers[-1]), found[..., :-1, -1], before)
+    found += into[..., None] * powers[1:]
+    return found.reshape(padded.shape)[..., :count]

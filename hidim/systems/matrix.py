@@ -150,8 +150,16 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     if not isinstance(problem, MatrixLeastSquares):
         return None
     spectrum = problem.spectrum
-    if not spectrum.law.gaussian or spectrum.law.rows is not None:
-        raise ValueError("a matrix problem is predicted on Gaussian rows alone.")
+    if spectrum.law.rows is not None:
+        raise ValueError(
+            "a matrix problem is predicted on Gaussian rows alone: Spectrum.from_data(X, y, "
+            "rows=False) is the Gaussian of the same covariance."
+        )
+    if not spectrum.law.gaussian:
+        raise ValueError(
+            "a matrix problem is predicted on Gaussian rows alone: leave out `kurtosis` and "
+            "`noise_kurtosis`."
+        )
     moments = MomentumSystem(with_floor(spectrum), replace(algorithm, gradient=None), batch_size)
     if gradient is None:
         if math.isinf(total_floor(spectrum)):

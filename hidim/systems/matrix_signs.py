@@ -273,7 +273,9 @@ def of_signs(problem: MatrixLeastSquares, moments: MomentumSystem, signs: Sign) 
     if known is not None and known.covariance.ndim == 2:
         modes, count = scattered(known), np.ones(0)
     else:
-        modes, count = modes_of(problem.spectrum, signs.basis), problem.spectrum.multiplicity
+        name = moments.algorithm.name
+        modes = modes_of(problem.spectrum, signs.basis, name=name)
+        count = problem.spectrum.multiplicity
     if known is not None:
         count = np.ones(len(modes.omega))
     entries = Entries(modes, count, mixed, problem.outputs, float(moments.batch_size))

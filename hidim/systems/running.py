@@ -25,7 +25,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from hidim.systems.inverse_root import inverse_root
+from hidim.systems.inverse_root import inverse_root, remembered
 
 Array = np.ndarray
 
@@ -149,19 +149,14 @@ class _AdamRun:
         return size, one, other, slice(burn, _SAMPLES - tail)
 
     def _memory(self, squares: Array) -> Array:
-        from scipy.signal import lfilter
-
         beta_2 = self._betas[1]
-        held = np.array([beta_2])  # a full memory at first
-        return np.asarray(lfilter([1.0 - beta_2], [1.0, -beta_2], squares, zi=held)[0])
+        return remembered(beta_2, (1.0 - beta_2) * squares, 1.0)  # a full memory at first
 
     def _steps(self, p: Array) -> tuple[Array, Array]:
         """A of every sample, and how far the squares before and behind it are from their mean."""
-        from scipy.signal import lfilter
-
         beta_1 = self._betas[0]
         v = self._memory(p**2)
-        back = lfilter([1.0 - beta_1], [1.0, -beta_1], 1.0 / np.sqrt(v[::-1]))[::-1]
+        back = remembered(beta_1, (1.0 - beta_1) / np.sqrt(v[::-1]))[::-1]
         around = np.zeros_like(p)
         around[1:] += v[:-1] - 1.0
         around[:-1] += self._memory(p[::-1] ** 2)[::-1][1:] - 1.0
@@ -222,8 +217,6 @@ class _SignumRun:
     @cached_property
     def _angles(self) -> tuple[Array, Array]:
         """kappa at lags 1, 2, ... of every run, and controls of mean 0."""
-        from scipy.signal import lfilter
-
         beta, batch, rng = self._beta, self._batch, np.random.default_rng(1)
         lags = min(_LAGS, math.ceil(14.0 / -math.log(beta)))
         runs = max(200, 1_200_000 // lags)
@@ -231,7 +224,7 @@ class _SignumRun:
         before = rng.chisquare(batch, (runs, min(burn, _LAGS))) / batch
         now = before @ beta ** (2.0 * np.arange(before.shape[1]))  # N_0 = sum_l beta^2l f_-l^2
         ahead = rng.chisquare(batch, (runs, lags)) / batch
-        new = lfilter([1.0], [1.0, -(beta**2)], ahead, axis=1)
+        new = remembered(beta**2, ahead)
         # m_k = beta^k m_0 + what is new: the tangent of the angle whose sine is kappa_k.
         kept = beta ** np.arange(1.0, lags + 1.0)
         tangent = kept * np.sqrt(now[:, None] / new)

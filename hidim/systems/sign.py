@@ -24,7 +24,7 @@ import numpy as np
 
 from hidim.algorithms.changed import Sign
 from hidim.algorithms.momentum import Momentum
-from hidim.problems.coordinates import UNKNOWN, coordinates_of
+from hidim.problems.coordinates import coordinates_of, unknown
 from hidim.problems.noise import Gaussian
 from hidim.problems.spectrum import Spectrum
 from hidim.systems.base import Array, System
@@ -135,7 +135,7 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
         )
     plain, drift = replace(algorithm, gradient=None), algorithm.gradient.drift
     floored = with_floor(problem)
-    modes = modes_of(problem, algorithm.gradient.basis)
+    modes = modes_of(problem, algorithm.gradient.basis, name=algorithm.name)
     exact = _exact(problem, modes, plain, floored.risk_floor, batch_size)
     if drift == "saturated":
         pairs = _pairs(problem, algorithm.gradient, plain, floored.risk_floor, batch_size)
@@ -149,8 +149,16 @@ def build(problem: Any, algorithm: Any, batch_size: float) -> System | None:
     return SignSystem(problem, moments, modes, known)
 
 
-def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) -> SignModes:
+def modes_of(
+    problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE, name: str = "sign-sgd"
+) -> SignModes:
     """What signs see of a spectrum, or methods that divide coordinates by their size.
+
+    Args:
+        problem: the spectrum.
+        basis: what the algorithm says of its coordinates.
+        noise_of: what steps add up to along them.
+        name: the algorithm's, for the refusal.
 
     Raises:
         ValueError: it does not know its coordinates, and no basis is said.
@@ -162,7 +170,7 @@ def modes_of(problem: Spectrum, basis: str | None, noise_of: Noise = ARCSINE) ->
         return on_diagonal(problem.eigenvalues, problem.error_sq, counts, noise_of)
     known = coordinates_of(problem.law.basis)
     if known is None:
-        raise ValueError(UNKNOWN)
+        raise ValueError(unknown(name, problem.provenance))
     return of_coordinates(known, noise_of)
 
 

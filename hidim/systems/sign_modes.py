@@ -114,6 +114,8 @@ def on_diagonal(
 def generic(spectrum: Spectrum, noise_of: Noise = ARCSINE) -> SignModes:
     """Modes in no relation to the coordinates, all of which have the variance tr K / d."""
     along, count = spectrum.eigenvalues, spectrum.multiplicity
+    if spectrum.trace == 0.0:  # no gradients, in whatever coordinates
+        return on_diagonal(along, spectrum.error_sq, count, noise_of)
     share = spectrum.trace / spectrum.dimension
     unit = math.sqrt(share)
     mixed = noise_of.slope * along / share + noise_of.alone - noise_of.slope

@@ -149,8 +149,13 @@ def test_noise_without_a_variance_is_compared_by_its_excess(capsys):
     assert "diverged" not in told
     found = answer(capsys, "compare", *PROBLEM, *words)
     assert found["summary"][0]["final_risk"] == found["predicted"][0]["columns"]["excess"][-1]
+    assert found["loss"] == found["predicted"][0]["loss"] == "excess"
     assert main(["predict", *PROBLEM, *words[:-1]]) == 0
     assert "diverged" not in capsys.readouterr().out
+    assert answer(capsys, "predict", *PROBLEM, *words[:-1])["loss"] == "excess"
+    for command, last in (("compare", words), ("predict", words[:-1])):
+        assert main([command, *PROBLEM, *last, "--csv", "-"]) == 0
+        assert "loss       excess risk: the noise has no variance" in capsys.readouterr().err
 
 
 def test_what_has_no_theory_is_run_and_says_so(capsys):

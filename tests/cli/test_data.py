@@ -117,6 +117,28 @@ def test_a_mistake_is_answered_in_one_line(capsys, flags, said):
     assert error.count("\n") == 1
 
 
+ONE = (*ROWS[:2], "--target", "price", "--drop", "city,rent", "--steps", "5")
+ADAM = ("--algorithm", "adam:eta=0.01,beta_1=0.5,beta_2=0.9")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((*ONE, *ADAM), "--gaussian is the Gaussian of the same covariance"),
+        ((*ONE, "--outputs", "3", *SGD), "--gaussian is the Gaussian of the same covariance"),
+        (
+            (*ROWS, "--gaussian", *ADAM),
+            "rows keep for one output and at most 2048 columns, and these have 2 and 4",
+        ),
+    ],
+)
+def test_what_rows_lack_for_an_algorithm_is_said_in_flags(capsys, flags, said):
+    assert main(["predict", *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
 def test_a_seed_of_features_without_random_features_is_refused(capsys):
     for kind in ((), ("--features", "poly:2")):
         assert main(["predict", *ROWS, *kind, "--features-seed", "1", *SGD]) == 2

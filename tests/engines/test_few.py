@@ -139,3 +139,12 @@ def test_derivatives_are_told_with_the_states(monkeypatch):
     for name in ("d_gamma_2", "d_kappa_3"):
         scale = np.max(np.abs(every.columns[name]))
         np.testing.assert_allclose(few.columns[name], every.columns[name], atol=1e-8 * scale)
+
+
+@pytest.mark.parametrize("algorithm", [hidim.sgd(0.1), hidim.dana_constant(0.1, 0.01, 8.0)])
+def test_a_spectrum_of_zeros_stays_where_it_is(algorithm):
+    still = hidim.Spectrum([0.0, 0.0], [1.0, 1.0], 0.1)
+    assert hidim.predict(still, algorithm, steps=1000).risk == pytest.approx(0.1, rel=1e-14)
+    found = hidim.stability(still, algorithm, 100)
+    assert found.stable
+    assert found.curve.risk == pytest.approx(0.1, rel=1e-14)

@@ -97,3 +97,9 @@ def test_what_an_accountant_lacks_is_said_in_one_line(given, match):
     with pytest.raises(ValueError, match=match) as told:
         ask(**given)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("accountant", ["poisson", "one-pass"])
+def test_a_formula_of_pairs_is_refused_where_no_pairs_are_followed(accountant):
+    with pytest.raises(ValueError, match="`formula` does not go with accountant="):
+        ask(**(POISSON | {"accountant": accountant, "formula": "mean"}))

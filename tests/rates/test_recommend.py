@@ -471,3 +471,32 @@ def test_a_law_of_noise_counts_by_its_variance():
         assert found == hidim.recommend(plain, name, steps=1e4, seed=3)
     with pytest.raises(ValueError, match="no variance"):
         hidim.recommend(hidim.PLRF(1.0, 0.7, 50, 200, noise=hidim.noise.Cauchy(1.0)), "sgd")
+
+
+def test_a_full_batch_on_a_matrix_has_a_best_rate():
+    problem = hidim.MatrixLeastSquares(hidim.Spectrum([1.0, 0.5], [1.0, 1.0], 0.1), outputs=4)
+    best = hidim.recommend(problem, "sgd", math.inf, steps=20)
+    left = {
+        times: hidim.predict(
+            problem, best.scheduled(hidim.Constant(times)), at=[20], batch_size=math.inf
+        ).risk[0]
+        for times in (0.8, 1.0, 1.25)
+    }
+    assert min(left, key=left.get) == 1.0
+    assert hidim.stability(problem, "sgd", 20, math.inf).stable
+
+
+@pytest.mark.parametrize("name", ["adam", "signum", "sign-sgd", "clipped-sgd", "matrix"])
+def test_a_start_at_the_optimum_has_no_best_rate(name):
+    there = hidim.Spectrum.from_covariance([1.0, 0.5], [0.0, 0.0], 0.1)
+    if name == "matrix":
+        there, name = hidim.MatrixLeastSquares(there, outputs=3), "sgd"
+    with pytest.raises(ValueError, match="starts at its optimum: there is nothing to learn"):
+        hidim.recommend(there, name, steps=100)
+
+
+@pytest.mark.parametrize("name", ["adam", "signum", "sign-sgd"])
+def test_bounded_steps_are_not_searched_for_ever(name):
+    problem = hidim.Spectrum.from_covariance([1.0, 0.5], [1.0, 1.0], 0.1)
+    with pytest.raises(ValueError, match=f"at most 1e\\+12 where the best rate of {name}"):
+        hidim.recommend(problem, name, steps=1e20)

@@ -12,6 +12,7 @@ from hidim.rates.limits import limit_risk
 from hidim.systems.adam import SignumSystem
 from hidim.systems.base import System
 from hidim.systems.builders import system_of
+from hidim.systems.inverse_root import remembered
 from hidim.systems.running import adam_numbers, signum_numbers
 
 
@@ -275,3 +276,11 @@ def test_where_a_signal_is_strong_the_curve_says_so():
         found = hidim.predict(level(), algorithm, steps=50, batch_size=batch)
         assert found.status == "inaccurate"
         assert "linear in the signal" in found.provenance["caution"]
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 9000])
+@pytest.mark.parametrize("decay", [0.0, 1e-9, 0.5, 0.999])
+def test_a_recursion_is_that_of_scipy(decay, count):
+    x = np.random.default_rng(0).standard_normal((2, count))
+    truth, _ = lfilter([1.0], [1.0, -decay], x, axis=1, zi=np.full((2, 1), 3.0 * decay))
+    np.testing.assert_allclose(remembered(decay, x, 3.0), truth, rtol=1e-11, atol=1e-12)

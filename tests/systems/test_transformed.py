@@ -264,6 +264,12 @@ def test_noise_without_a_variance_has_an_excess_and_no_risk():
     assert found.excess[-1] < found.excess[0]
 
 
+ADAM = hidim.adam(0.1, 0.5, 0.9)
+SIGNED = hidim.signed(hidim.sgd(0.1))
+MEASURED = hidim.Spectrum.from_data(np.eye(3), [1.0, 2.0, 0.0])
+TWO = hidim.Spectrum.from_data(np.eye(3), np.eye(3)[:, :2], rows=False)
+
+
 @pytest.mark.parametrize(
     ("ask", "match"),
     [
@@ -297,6 +303,20 @@ def test_noise_without_a_variance_has_an_excess_and_no_risk():
             ),
             "`batch_size`=inf",
         ),
+        (lambda: hidim.signed(hidim.sign_sgd(0.1)), "Gradients are changed once: give"),
+        (lambda: hidim.signed(hidim.clipped(hidim.sgd(0.1), 1.0)), "changed once: give"),
+        (lambda: hidim.noisy(hidim.sign_sgd(0.1), 1.0), "Noise goes on plain gradients"),
+        (lambda: hidim.predict(level(), ADAM, steps=9), r'hidim.adam\(eta, .*basis="diagonal"'),
+        (lambda: hidim.predict(level(), hidim.signum(0.1, 0.9), steps=9), "^signum .*m.signum"),
+        (lambda: hidim.predict(level(), SIGNED, steps=9), r"^signed-sgd .* hidim.signed\(alg"),
+        (lambda: hidim.simulate(level(), ADAM, steps=9), r"hidim.adam\(eta"),
+        (lambda: hidim.predict(MEASURED, ADAM, steps=9), "rows=False"),
+        (lambda: hidim.predict(MEASURED, hidim.signum(0.1, 0.9), steps=9), "rows=False"),
+        (
+            lambda: hidim.predict(hidim.MatrixLeastSquares(MEASURED, 2), hidim.sgd(0.1), steps=9),
+            "rows=False",
+        ),
+        (lambda: hidim.predict(TWO, ADAM, steps=9), "one output and at most 2048 columns, .* 2 "),
         (lambda: hidim.predict(level(CAUCHY), hidim.sgd(0.1), steps=9), "no variance"),
         (
             lambda: hidim.predict(
@@ -316,6 +336,26 @@ def test_what_cannot_be_answered_is_refused_in_one_line(ask, match):
     with pytest.raises(ValueError, match=match) as caught:
         ask()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(hidim.clipped(hidim.sgd(0.1), 1.0, kind) for kind in ("residual", "norm", "batch")),
+        hidim.sign_sgd(0.1, basis="generic"),
+        hidim.adam(0.1, 0.0, 0.0, basis="generic"),
+    ],
+)
+def test_without_curvature_nothing_moves(changed):
+    still = hidim.Spectrum([0.0, 0.0], [1.0, 1.0], 0.1)
+    assert hidim.predict(still, changed, steps=50).risk == pytest.approx(0.1, rel=1e-15)
+    assert set(hidim.simulate(still, changed, steps=5, runs=2, method="raw").risk) == {0.1}
+
+
+def test_without_curvature_and_noise_signs_of_a_matrix_are_still_bounded():
+    still = hidim.MatrixLeastSquares(hidim.Spectrum([0.0], [1.0], 0.0), outputs=3)
+    signs = hidim.sign_sgd(0.01, basis="diagonal")
+    assert hidim.stability(still, signs, 20, 4).verdict.startswith("cannot diverge")
 
 
 def test_where_a_theory_is_off_its_curve_says_so():
