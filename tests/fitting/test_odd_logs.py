@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hidim.cli.main import main
-from hidim.fitting import Run, fit, read_run
+from hidim.fitting import FittedLaw, Run, fit, fit_joint, read_run
 from hidim.fitting.sizes.tables import read_sizes
 from tests.fitting.conftest import make_run
 
@@ -53,13 +53,34 @@ def test_eighteen_rows_are_enough_for_the_usual_law() -> None:
     assert np.isfinite(fit(run).predict(run)).all()
 
 
-@pytest.mark.parametrize("law", ["fsl", "mtl"])
-def test_losses_of_any_size_are_fitted_alike(law: str) -> None:
-    """The search takes no loss to be larger than it is."""
+def test_losses_of_any_size_are_fitted_alike() -> None:
     run = make_run("stage", steps=np.linspace(1000.0, 24_000.0, 60))
-    small = replace(run, loss=1e-5 * run.measured())
-    # The weak priors are the same; what is left is where the search ends.
-    assert np.allclose(1e5 * fit(small, law).predict(run), fit(run, law).predict(run), rtol=1e-4)
+    usual = fit(run)
+    for scale in (1e-10, 1e6, 1e10):
+        found = fit(replace(run, loss=scale * run.measured()))
+        # The weak priors are the same; what is left is where the search ends.
+        assert np.allclose(found.predict(run) / scale, usual.predict(run), rtol=1e-4)
+        assert "floor" not in found.undetermined
+        assert [m.weight for m in found.members] == pytest.approx(
+            [m.weight for m in usual.members], abs=0.02
+        )
+        kept = FittedLaw.from_dict(found.to_dict())
+        assert np.array_equal(kept.predict(run), found.predict(run))
+
+
+def test_losses_of_any_size_are_fitted_alike_over_sizes() -> None:
+    steps = np.linspace(1000.0, 24_000.0, 40)
+    runs = [make_run(n, steps=steps, seed=i) for i, n in enumerate(("stage", "cosine"))]
+
+    def ends(scale: float) -> np.ndarray:
+        given = [
+            replace(r, loss=scale * k * r.measured()) for k, r in zip((1.1, 1.0), runs, strict=True)
+        ]
+        law = fit_joint(given, [1e6, 4e6], "mpl", refits=0)
+        return law.predict(2e6, runs[0]) / scale
+
+    for scale in (1e-10, 1e10):
+        assert np.allclose(ends(scale), ends(1.0), rtol=1e-4)
 
 
 def test_losses_that_no_text_has_are_named(tmp_path: Path) -> None:

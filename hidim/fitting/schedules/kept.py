@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hidim.fitting.loss_units import level_of, log_unit, scaled
 from hidim.fitting.schedules import shapes
 from hidim.fitting.schedules.bands import RUN_TO_RUN, Member
 from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, complete, schedule_law
@@ -123,7 +124,8 @@ def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -
     count = len(law.parameters)
     if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
         raise ValueError(f"law {law.name!r} has {count} parameters, the file another number.")
-    for one in (vector, *replicas):
+    for kept in (vector, *replicas):
+        one = scaled(law.names, kept, -log_unit(level_of(law.names, kept)))
         for parameter, value in zip(law.parameters, one, strict=True):
             low, high = parameter.bounds
             if not low - 1e-6 <= value <= high + 1e-6:
