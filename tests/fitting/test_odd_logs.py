@@ -143,9 +143,18 @@ def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
-def test_a_table_of_sizes_is_told_about_errors_in_its_cells(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("params,tokens,loss\n1e8,2e9,3.1 +- .01\n")
-    with pytest.raises(ValueError, match="without its error"):
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1e8,2e9,3.1 +- .01", "without its error"),
+        ("10/1000,2e9,3.1", "'10/1000', not a number: one of how many"),
+        ("1e8,10 of 1000,3.1", "one of how many"),
+        ("1e8,2e9,3/5", "one of how many"),
+    ],
+)
+def test_a_table_of_sizes_is_told_about_its_cells(row: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"params,tokens,loss\n{row}\n")
+    with pytest.raises(ValueError, match=message):
         read_sizes(tmp_path / "a.csv")
 
 

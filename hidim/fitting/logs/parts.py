@@ -62,7 +62,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
                 name,
                 source,
                 refused=bad if how.drop_nan and role != "step" else None,
-                counts=role == "step",
+                steps=role == "step",
             )
             for role, name in names.items()
             if role != "run"

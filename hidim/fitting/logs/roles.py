@@ -256,6 +256,7 @@ def numbers(
     remedy: str = _ONE_RUN,
     refused: list[int] | None = None,
     counts: bool = False,
+    steps: bool = False,
 ) -> np.ndarray:
     """Cells as float64; blanks become NaN, and any NaN written out is refused with the remedy.
 
@@ -265,6 +266,7 @@ def numbers(
         remedy: what to do about NaN.
         refused: gets the rows that hold a written NaN or infinity, which are then blank.
         counts: whether 24k, 70M and 1.4T are numbers here, of steps, parameters or tokens.
+        steps: whether these are steps, which may be written 100/24000.
     """
     if isinstance(cells, np.ndarray):
         blank = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
@@ -284,7 +286,7 @@ def numbers(
         if isinstance(cell, list) and len(set(map(str, cell))) == 1:
             cell = cell[0]  # of parameter groups alike
         try:
-            out[i] = _counted(cell) if counts else float(cell)
+            out[i] = _counted(cell, steps) if counts or steps else float(cell)
         except (TypeError, ValueError):
             raise ValueError(
                 f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
@@ -298,9 +300,9 @@ def numbers(
     return out
 
 
-def _counted(cell: Any) -> float:
+def _counted(cell: Any, steps: bool) -> float:
     found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
-    if isinstance(cell, str) and (step := _OF.fullmatch(cell)):
+    if steps and isinstance(cell, str) and (step := _OF.fullmatch(cell)):
         return float(step[1])
     # 1.4T is 1.4e12 to the bit, which a product is not.
     return float(found[1] + _POWERS[found[2].lower()]) if found else float(cell)
@@ -322,6 +324,8 @@ def _slip(cells: Any, row: int, name: str) -> str:
         return f": write {cell.replace(',', '')}"
     if "," in cell:
         return ": write decimals with a point"
+    if _OF.fullmatch(cell):
+        return ": one of how many? Write the number alone"
     if cell.endswith("%"):
         return ": write shares as numbers, 0.1 for 10%"
     if row == 0 and not any(c.isdigit() for c in cell):
