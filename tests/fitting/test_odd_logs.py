@@ -12,6 +12,7 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, fit, fit_joint, read_run
+from hidim.fitting.logs.planned import planned
 from hidim.fitting.sizes.tables import read_sizes
 from tests.fitting.conftest import make_run
 
@@ -38,7 +39,8 @@ def short(rows: int, kind: str) -> Run:
 @pytest.mark.parametrize("rows", [14, 24])
 @pytest.mark.parametrize("kind", ["blows up", "guesses", "climbs", "one row"])
 def test_a_short_log_that_diverges_is_told_to_end_before(rows: int, kind: str) -> None:
-    with pytest.raises(ValueError, match=r"diverged.*End its log"):
+    where = "in its last row, step 24,000" if kind == "one row" else "from (step .* to its end|its)"
+    with pytest.raises(ValueError, match=rf"rises by [\d.]+% {where}.*diverged.*End its log"):
         fit(short(rows, kind), "mpl")
 
 
@@ -51,6 +53,11 @@ def test_a_short_run_among_others_is_told_so_too() -> None:
 def test_eighteen_rows_are_enough_for_the_usual_law() -> None:
     run = make_run("cosine", steps=np.linspace(1000.0, 24_000.0, 18))
     assert np.isfinite(fit(run).predict(run)).all()
+
+
+def test_a_rate_that_ends_at_zero_is_zero_there() -> None:
+    run = planned("cosine peak=3e-4 end=0 steps=24000").run
+    assert run.lr[-1] == replace(run, label="again").lr[-1] == 0.0 < run.lr[-2]
 
 
 def test_losses_of_any_size_are_fitted_alike() -> None:

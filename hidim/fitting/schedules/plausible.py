@@ -279,9 +279,12 @@ def _climbs(run: Run) -> str:
     if np.mean(before < 0) < _FALLING or after.min() < 0 or after[-1] < _CLIMB:
         return ""
     first = low + 1 + int(np.argmax(after > _CLIMB / 4))
+    where = f"from step {steps[first]:,g} to its end"
+    if first == len(steps) - 1:
+        where = f"in its last row, step {steps[first]:,g}"
     return (
-        f"its loss rises by {np.expm1(after.max()):.0%} from step {steps[first]:,g} to its end: a "
-        f"run that diverged? End its log at step {steps[low]:,g}."
+        f"its loss rises by {np.expm1(after.max()):.0%} {where}: a run that diverged? End its log "
+        f"at step {steps[low]:,g}."
     )
 
 
