@@ -135,19 +135,92 @@ def test_a_trainer_that_counts_current_steps_is_read(tmp_path: Path) -> None:
     assert read_run(tmp_path / "trainer_log.jsonl").steps[-1] == 16_000
 
 
-def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
-    (tmp_path / "metrics" / "train").mkdir(parents=True)
-    (tmp_path / "meta.yaml").write_text("run_id: abc\n")
+def mlflow(folder: Path, **lines: list[str]) -> Path:
+    """The folder of an MLflow run with these lines beside those of ROWS."""
+    (folder / "metrics" / "train").mkdir(parents=True)
+    (folder / "meta.yaml").write_text("run_id: abc\n")
     for name, place, every in (("train/loss", 2, 1), ("lr", 1, 1), ("val_loss", 2, 10)):
-        rows = [f"17000{row[0]} {row[place]!r} {row[0]}\n" for row in ROWS[::every]]
-        (tmp_path / "metrics" / name).write_text("".join(rows))
-    for folder in (tmp_path, tmp_path / "metrics"):
+        rows = [f"{10**12 + row[0]} {row[place]!r} {row[0]}\n" for row in ROWS[::every]]
+        (folder / "metrics" / name).write_text("".join(lines.get(name.split("/")[-1], rows)))
+    return folder
+
+
+def lines_of(place: int, rows: list[tuple[int, float, float]] = ROWS, more: str = "") -> list[str]:
+    return [
+        f"{10**12 + 400 * (k + 1)} {row[place]!r} {row[0]}{more}\n" for k, row in enumerate(rows)
+    ]
+
+
+def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
+    plain = mlflow(tmp_path / "0" / "a")
+    five = mlflow(tmp_path / "b", loss=lines_of(2, more=" data 1f"), lr=lines_of(1))
+    for folder in (plain, plain / "metrics", tmp_path / "0", five):
         run = read_run(folder)
         assert np.array_equal(np.column_stack([run.steps, run.lr, run.measured()]), ROWS)
-    with (tmp_path / "metrics" / "lr").open("a") as file:
-        file.write("17 1e-4 400\n")
-    with pytest.raises(ValueError, match="the step goes back"):
+    assert "the only run" in read_run(tmp_path / "0").notes[0]
+    for folder in (tmp_path / "0", tmp_path):
+        mlflow(folder / "c")
+        (folder / "meta.yaml").write_text("experiment_id: 0\n")
+        with pytest.raises(ValueError, match=r"holds [24] MLflow runs .*one folder each"):
+            read_run(folder)
+
+
+@pytest.mark.parametrize("end", ["17000", "1700016400 2.", "1700016400 2.5 1640", "1 2.5 16"])
+def test_a_last_line_of_mlflow_that_was_cut_is_left_out(end: str, tmp_path: Path) -> None:
+    run = read_run(mlflow(tmp_path / "a", loss=[*lines_of(2), end]))
+    assert len(run.steps) == 40
+    assert any("line 41 of metric 'loss', the last, was cut" in note for note in run.notes)
+
+
+def test_a_resumed_run_of_mlflow_is_mended_as_others_are(tmp_path: Path) -> None:
+    rows = [*ROWS[:30], *[(s, r, y + 0.5) for s, r, y in ROWS[20:]]]
+    twice = [*ROWS[:20], (ROWS[19][0], ROWS[19][1], 9.0), *ROWS[20:]]
+    for name, wrong, message, kept in (
+        ("a", rows, "the step goes back at row", rows[:20] + rows[30:]),
+        ("b", twice, "the step repeats at row", twice[:19] + twice[20:]),
+    ):
+        folder = mlflow(tmp_path / name, loss=lines_of(2, wrong), lr=lines_of(1, wrong))
+        with pytest.raises(ValueError, match=f"{message}.*--resumed keep-last"):
+            read_run(folder)
+        run = read_run(folder, resumed="keep-last")
+        assert np.array_equal(np.column_stack([run.steps, run.lr, run.measured()]), kept)
+
+
+def test_a_folder_of_several_runs_names_them(tmp_path: Path) -> None:
+    for name in "abcdef":
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "metrics.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"several logs \(.*runs/a, .*runs/d, and 2 more\): give"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("names", ["params,tokens,loss", "Model Size,Training FLOP,loss,steps"])
+def test_a_table_of_sizes_is_sent_to_its_laws(names: str, tmp_path: Path) -> None:
+    row = ",".join("3" for _ in names.split(","))
+    (tmp_path / "a.csv").write_text(f"{names}\n{row}\n{row}\n")
+    with pytest.raises(ValueError, match=r"finished runs.*--law chinchilla") as error:
+        read_run(tmp_path / "a.csv")
+    assert "step=tokens" not in str(error.value)
+
+
+def test_what_is_wrong_with_a_folder_of_mlflow_is_told(tmp_path: Path) -> None:
+    lines = lines_of(2)
+    for name, wrong, message in (
+        ("a", [*lines[:7], "17 2.5\n", *lines[7:]], r"line 8 of '.*loss' reads '17 2.5'"),
+        ("b", [*lines[:7], lines[8], lines[7], *lines[9:]], "several wrote at once.*sort -s -n"),
+        ("c", [f"17 {y} 0\n" for _, _, y in ROWS], "every step in it is 0.*--step-scale N"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_run(mlflow(tmp_path / name, loss=wrong))
+    zero = mlflow(
+        tmp_path / "d",
+        loss=[f"17 {y} 0\n" for _, _, y in ROWS],
+        lr=[f"17 {r} 0\n" for _, r, _ in ROWS],
+    )
+    assert np.array_equal(read_run(zero, step_scale=400).steps, [s for s, _, _ in ROWS])
+    (tmp_path / "e").mkdir()
+    with pytest.raises(ValueError, match="MLflow"):
+        read_run(tmp_path / "e")
 
 
 @pytest.mark.parametrize(
