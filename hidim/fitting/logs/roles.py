@@ -241,7 +241,7 @@ def missing(names: Sequence[str], role: str, source: str) -> str:
     what = {"step": "optimizer step", "lr": "learning rate"}.get(role, role)
     if role in ("step", "lr") and of_sizes(names):
         return (
-            f"{source!r} has no column for the {what}, and sizes of models: a table of finished "
+            f"{source!r} has sizes of models and no column for the {what}: a table of finished "
             "runs is fitted by --law chinchilla."
         )
     epoch = next((name for name in names if normal(name) == "epoch"), None)

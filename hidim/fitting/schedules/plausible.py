@@ -239,8 +239,12 @@ def _begin_late(runs: Sequence[Run]) -> list[str]:
             out.append(
                 f"the rows of {run.label} begin at step {first:,g} of {run.steps[-1]:,g}: before, "
                 f"a rate of {run.lr[0]:g} is assumed"
-                + (f" after {run.warmup_steps:g} steps of warm-up" if run.warmup_steps else "")
-                + ". If it was another, give the schedule; bands are wider for the missing rows."
+                + (
+                    f" after {run.warmup_steps:g} steps of warm-up. If it was another, give the "
+                    if run.warmup_steps
+                    else ". After a warm-up say its steps, --warmup-steps; if it was another, the "
+                )
+                + "schedule; bands are wider for the missing rows."
             )
     return out
 
