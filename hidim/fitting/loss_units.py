@@ -14,7 +14,7 @@ import numpy as np
 _STEP = 20 * math.log(2.0)
 _LARGEST = 600.0  # of a logarithm whose exponential a float holds, with room for what follows
 _LINEAR = ("floor", "floor_limit")
-_LOGARITHMS = ("signal", "release", "floor_excess")
+_LOGARITHMS = ("signal", "release", "floor_excess", "scale", "scale_params", "scale_tokens")
 
 
 def log_unit(log_loss: np.ndarray | float) -> float:
@@ -40,7 +40,7 @@ def factors(names: Sequence[str], log: float) -> np.ndarray:
 
 
 def scaled(names: Sequence[str], vector: np.ndarray, log: float) -> np.ndarray:
-    """Parameters (p,) of a law, of one size or of several, for losses times e^`log`.
+    """Parameters (..., p) of a law of schedules, of sizes or of both, for losses times e^`log`.
 
     >>> scaled(("floor", "signal", "decay_exponent"), np.array([2.0, 0.5, 0.4]), 0.0)
     array([2. , 0.5, 0.4])

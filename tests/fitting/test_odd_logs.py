@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from hidim.cli.main import main
-from hidim.fitting import FittedLaw, Run, fit, fit_joint, read_run
+from hidim.fitting import FittedLaw, Run, fit, fit_joint, fit_sizes, read_run
 from hidim.fitting.logs.planned import planned
-from hidim.fitting.sizes.tables import read_sizes
+from hidim.fitting.sizes.tables import SizeTable, read_sizes
 from tests.fitting.conftest import make_run
 
 HEADER = "step,lr,loss\n"
@@ -88,6 +88,18 @@ def test_losses_of_any_size_are_fitted_alike_over_sizes() -> None:
 
     for scale in (1e-10, 1e10):
         assert np.allclose(ends(scale), ends(1.0), rtol=1e-4)
+
+
+def test_losses_of_any_size_are_fitted_alike_by_laws_of_sizes() -> None:
+    params, tokens = np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(3e8, 3e10, 4))
+    loss = 1.7 + 400 * params**-0.34 + 410 * tokens**-0.34
+    loss *= np.exp(1e-3 * np.random.default_rng(0).standard_normal(loss.shape))
+    table = SizeTable((params.ravel(), tokens.ravel()), loss.ravel())
+    usual = fit_sizes(table, law="tied", bootstrap=20)
+    for scale in (1e-10, 1e10):
+        found = fit_sizes(replace(table, loss=scale * table.loss), law="tied", bootstrap=20)
+        assert found.predict(1e10, 1e11) / scale == pytest.approx(usual.predict(1e10, 1e11), 1e-4)
+        assert found.warnings == usual.warnings
 
 
 def test_losses_that_no_text_has_are_named(tmp_path: Path) -> None:
