@@ -66,7 +66,7 @@ def test_losses_of_any_size_are_fitted_alike() -> None:
     for scale in (1e-10, 1e6, 1e10):
         found = fit(replace(run, loss=scale * run.measured()))
         # The weak priors are the same; what is left is where the search ends.
-        assert np.allclose(found.predict(run) / scale, usual.predict(run), rtol=1e-4)
+        assert np.allclose(found.predict(run) / scale, usual.predict(run), rtol=1e-5)
         assert "floor" not in found.undetermined
         assert [m.weight for m in found.members] == pytest.approx(
             [m.weight for m in usual.members], abs=0.02
@@ -230,6 +230,8 @@ def test_what_is_wrong_with_a_folder_of_mlflow_is_told(tmp_path: Path) -> None:
         lr=[f"17 {r} 0\n" for _, r, _ in ROWS],
     )
     assert np.array_equal(read_run(zero, step_scale=400).steps, [s for s, _, _ in ROWS])
+    empty = read_run(mlflow(tmp_path / "f", val_loss=[]))
+    assert "metric 'val_loss' is empty" in empty.notes
     (tmp_path / "e").mkdir()
     with pytest.raises(ValueError, match="MLflow"):
         read_run(tmp_path / "e")

@@ -134,6 +134,8 @@ def _lines(file: Path, repairs: list[str]) -> list[Line]:
                 f"line {number} of {str(file)!r} reads {one[:60]!r}, and a metric of MLflow "
                 "'milliseconds value step': mend or delete it."
             )
+    if not out:
+        repairs.append(f"metric {file.name!r} is empty")
     _in_order(file, out)
     return out
 
