@@ -109,6 +109,19 @@ def test_a_law_saved_before_the_early_signal_predicts_the_same(
     assert again.covariance.shape == law.covariance.shape
 
 
+def test_a_new_law_cut_short_is_no_old_one(law: FittedLaw, synthetic: Maker) -> None:
+    data = law.to_dict()
+    cut = {"vector": data["vector"][:-1], "replicas": [one[:-1] for one in data["replicas"]]}
+    with pytest.raises(ValueError, match="10 parameters"):
+        FittedLaw.from_dict(data | cut)
+    with pytest.raises(ValueError, match="covariance"):
+        FittedLaw.from_dict(data | {"covariance": law.covariance[:-1, :-1].tolist()})
+    small = law.to_dict() | {"law": "mpl", "members": [{**data, "names": law.law.names, **cut}]}
+    small |= {k: [] for k in ("replicas", "covariance")} | {"vector": data["vector"][:7]}
+    with pytest.raises(ValueError, match="'fsl' has 10 parameters"):
+        FittedLaw.from_dict(small | {"members": [{**small["members"][0], "weight": 0.1}]})
+
+
 def test_a_start_steeper_than_the_power_is_found(synthetic: Maker) -> None:
     runs = [synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))]
     true = np.array([*TRUTH[:-1], 0.01])

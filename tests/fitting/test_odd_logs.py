@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hidim.cli.main import main
-from hidim.fitting import Run, fit, read_run
-from hidim.fitting.sizes.tables import read_sizes
+from hidim.fitting import FittedLaw, Run, fit, fit_joint, fit_sizes, read_run
+from hidim.fitting.logs.planned import planned
+from hidim.fitting.sizes.tables import SizeTable, read_sizes
 from tests.fitting.conftest import make_run
 
 HEADER = "step,lr,loss\n"
@@ -38,7 +39,8 @@ def short(rows: int, kind: str) -> Run:
 @pytest.mark.parametrize("rows", [14, 24])
 @pytest.mark.parametrize("kind", ["blows up", "guesses", "climbs", "one row"])
 def test_a_short_log_that_diverges_is_told_to_end_before(rows: int, kind: str) -> None:
-    with pytest.raises(ValueError, match=r"diverged.*End its log"):
+    where = "in its last row, step 24,000" if kind == "one row" else "from (step .* to its end|its)"
+    with pytest.raises(ValueError, match=rf"rises by [\d.]+% {where}.*diverged.*End its log"):
         fit(short(rows, kind), "mpl")
 
 
@@ -53,13 +55,51 @@ def test_eighteen_rows_are_enough_for_the_usual_law() -> None:
     assert np.isfinite(fit(run).predict(run)).all()
 
 
-@pytest.mark.parametrize("law", ["fsl", "mtl"])
-def test_losses_of_any_size_are_fitted_alike(law: str) -> None:
-    """The search takes no loss to be larger than it is."""
+def test_a_rate_that_ends_at_zero_is_zero_there() -> None:
+    run = planned("cosine peak=3e-4 end=0 steps=24000").run
+    assert run.lr[-1] == replace(run, label="again").lr[-1] == 0.0 < run.lr[-2]
+
+
+def test_losses_of_any_size_are_fitted_alike() -> None:
     run = make_run("stage", steps=np.linspace(1000.0, 24_000.0, 60))
-    small = replace(run, loss=1e-5 * run.measured())
-    # The weak priors are the same; what is left is where the search ends.
-    assert np.allclose(1e5 * fit(small, law).predict(run), fit(run, law).predict(run), rtol=1e-4)
+    usual = fit(run)
+    for scale in (1e-10, 1e6, 1e10):
+        found = fit(replace(run, loss=scale * run.measured()))
+        # The weak priors are the same; what is left is where the search ends.
+        assert np.allclose(found.predict(run) / scale, usual.predict(run), rtol=1e-5)
+        assert "floor" not in found.undetermined
+        assert [m.weight for m in found.members] == pytest.approx(
+            [m.weight for m in usual.members], abs=0.02
+        )
+        kept = FittedLaw.from_dict(found.to_dict())
+        assert np.array_equal(kept.predict(run), found.predict(run))
+
+
+def test_losses_of_any_size_are_fitted_alike_over_sizes() -> None:
+    steps = np.linspace(1000.0, 24_000.0, 40)
+    runs = [make_run(n, steps=steps, seed=i) for i, n in enumerate(("stage", "cosine"))]
+
+    def ends(scale: float) -> np.ndarray:
+        given = [
+            replace(r, loss=scale * k * r.measured()) for k, r in zip((1.1, 1.0), runs, strict=True)
+        ]
+        law = fit_joint(given, [1e6, 4e6], "mpl", refits=0)
+        return law.predict(2e6, runs[0]) / scale
+
+    for scale in (1e-10, 1e10):
+        assert np.allclose(ends(scale), ends(1.0), rtol=1e-4)
+
+
+def test_losses_of_any_size_are_fitted_alike_by_laws_of_sizes() -> None:
+    params, tokens = np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(3e8, 3e10, 4))
+    loss = 1.7 + 400 * params**-0.34 + 410 * tokens**-0.34
+    loss *= np.exp(1e-3 * np.random.default_rng(0).standard_normal(loss.shape))
+    table = SizeTable((params.ravel(), tokens.ravel()), loss.ravel())
+    usual = fit_sizes(table, law="tied", bootstrap=20)
+    for scale in (1e-10, 1e10):
+        found = fit_sizes(replace(table, loss=scale * table.loss), law="tied", bootstrap=20)
+        assert found.predict(1e10, 1e11) / scale == pytest.approx(usual.predict(1e10, 1e11), 1e-4)
+        assert found.warnings == usual.warnings
 
 
 def test_losses_that_no_text_has_are_named(tmp_path: Path) -> None:
@@ -107,24 +147,108 @@ def test_a_trainer_that_counts_current_steps_is_read(tmp_path: Path) -> None:
     assert read_run(tmp_path / "trainer_log.jsonl").steps[-1] == 16_000
 
 
-def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
-    (tmp_path / "metrics" / "train").mkdir(parents=True)
-    (tmp_path / "meta.yaml").write_text("run_id: abc\n")
+def mlflow(folder: Path, **lines: list[str]) -> Path:
+    """The folder of an MLflow run with these lines beside those of ROWS."""
+    (folder / "metrics" / "train").mkdir(parents=True)
+    (folder / "meta.yaml").write_text("run_id: abc\n")
     for name, place, every in (("train/loss", 2, 1), ("lr", 1, 1), ("val_loss", 2, 10)):
-        rows = [f"17000{row[0]} {row[place]!r} {row[0]}\n" for row in ROWS[::every]]
-        (tmp_path / "metrics" / name).write_text("".join(rows))
-    for folder in (tmp_path, tmp_path / "metrics"):
+        rows = [f"{10**12 + row[0]} {row[place]!r} {row[0]}\n" for row in ROWS[::every]]
+        (folder / "metrics" / name).write_text("".join(lines.get(name.split("/")[-1], rows)))
+    return folder
+
+
+def lines_of(place: int, rows: list[tuple[int, float, float]] = ROWS, more: str = "") -> list[str]:
+    return [
+        f"{10**12 + 400 * (k + 1)} {row[place]!r} {row[0]}{more}\n" for k, row in enumerate(rows)
+    ]
+
+
+def test_the_folder_of_an_mlflow_run_is_read(tmp_path: Path) -> None:
+    plain = mlflow(tmp_path / "0" / "a")
+    five = mlflow(tmp_path / "b", loss=lines_of(2, more=" data 1f"), lr=lines_of(1))
+    for folder in (plain, plain / "metrics", tmp_path / "0", five):
         run = read_run(folder)
         assert np.array_equal(np.column_stack([run.steps, run.lr, run.measured()]), ROWS)
-    with (tmp_path / "metrics" / "lr").open("a") as file:
-        file.write("17 1e-4 400\n")
-    with pytest.raises(ValueError, match="the step goes back"):
+    assert "the only run" in read_run(tmp_path / "0").notes[0]
+    for folder in (tmp_path / "0", tmp_path):
+        mlflow(folder / "c")
+        (folder / "meta.yaml").write_text("experiment_id: 0\n")
+        with pytest.raises(ValueError, match=r"holds [24] MLflow runs .*one folder each"):
+            read_run(folder)
+
+
+@pytest.mark.parametrize("end", ["17000", "1700016400 2.", "1700016400 2.5 1640", "1 2.5 16"])
+def test_a_last_line_of_mlflow_that_was_cut_is_left_out(end: str, tmp_path: Path) -> None:
+    run = read_run(mlflow(tmp_path / "a", loss=[*lines_of(2), end]))
+    assert len(run.steps) == 40
+    assert any("line 41 of metric 'loss', the last, was cut" in note for note in run.notes)
+
+
+def test_a_resumed_run_of_mlflow_is_mended_as_others_are(tmp_path: Path) -> None:
+    rows = [*ROWS[:30], *[(s, r, y + 0.5) for s, r, y in ROWS[20:]]]
+    twice = [*ROWS[:20], (ROWS[19][0], ROWS[19][1], 9.0), *ROWS[20:]]
+    for name, wrong, message, kept in (
+        ("a", rows, "the step goes back at row", rows[:20] + rows[30:]),
+        ("b", twice, "the step repeats at row", twice[:19] + twice[20:]),
+    ):
+        folder = mlflow(tmp_path / name, loss=lines_of(2, wrong), lr=lines_of(1, wrong))
+        with pytest.raises(ValueError, match=f"{message}.*--resumed keep-last"):
+            read_run(folder)
+        run = read_run(folder, resumed="keep-last")
+        assert np.array_equal(np.column_stack([run.steps, run.lr, run.measured()]), kept)
+
+
+def test_a_folder_of_several_runs_names_them(tmp_path: Path) -> None:
+    for name in "abcdef":
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "metrics.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"several logs \(.*runs/a, .*runs/d, and 2 more\): give"):
         read_run(tmp_path)
 
 
-def test_a_table_of_sizes_is_told_about_errors_in_its_cells(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("params,tokens,loss\n1e8,2e9,3.1 +- .01\n")
-    with pytest.raises(ValueError, match="without its error"):
+@pytest.mark.parametrize("names", ["params,tokens,loss", "Model Size,Training FLOP,loss,steps"])
+def test_a_table_of_sizes_is_sent_to_its_laws(names: str, tmp_path: Path) -> None:
+    row = ",".join("3" for _ in names.split(","))
+    (tmp_path / "a.csv").write_text(f"{names}\n{row}\n{row}\n")
+    with pytest.raises(ValueError, match=r"finished runs.*--law chinchilla") as error:
+        read_run(tmp_path / "a.csv")
+    assert "step=tokens" not in str(error.value)
+
+
+def test_what_is_wrong_with_a_folder_of_mlflow_is_told(tmp_path: Path) -> None:
+    lines = lines_of(2)
+    for name, wrong, message in (
+        ("a", [*lines[:7], "17 2.5\n", *lines[7:]], r"line 8 of '.*loss' reads '17 2.5'"),
+        ("b", [*lines[:7], lines[8], lines[7], *lines[9:]], "several wrote at once.*sort -s -n"),
+        ("c", [f"17 {y} 0\n" for _, _, y in ROWS], "every step in it is 0.*--step-scale N"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_run(mlflow(tmp_path / name, loss=wrong))
+    zero = mlflow(
+        tmp_path / "d",
+        loss=[f"17 {y} 0\n" for _, _, y in ROWS],
+        lr=[f"17 {r} 0\n" for _, r, _ in ROWS],
+    )
+    assert np.array_equal(read_run(zero, step_scale=400).steps, [s for s, _, _ in ROWS])
+    empty = read_run(mlflow(tmp_path / "f", val_loss=[]))
+    assert "metric 'val_loss' is empty" in empty.notes
+    (tmp_path / "e").mkdir()
+    with pytest.raises(ValueError, match="MLflow"):
+        read_run(tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1e8,2e9,3.1 +- .01", "without its error"),
+        ("10/1000,2e9,3.1", "'10/1000', not a number: one of how many"),
+        ("1e8,10 of 1000,3.1", "one of how many"),
+        ("1e8,2e9,3/5", "one of how many"),
+    ],
+)
+def test_a_table_of_sizes_is_told_about_its_cells(row: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"params,tokens,loss\n{row}\n")
+    with pytest.raises(ValueError, match=message):
         read_sizes(tmp_path / "a.csv")
 
 

@@ -23,7 +23,7 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.laws import START, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
-from hidim.fitting.schedules.search import points_of, settled
+from hidim.fitting.schedules.search import log_ratio, points_of, settled
 from hidim.support.checks import finite_array, positive, whole
 from hidim.support.progress import Progress
 
@@ -190,7 +190,7 @@ def _misfit(form: JointForm, vector: np.ndarray, points: Sequence[Sized]) -> flo
 
 def _log_errors(form: JointForm, vector: np.ndarray, one: Sized) -> np.ndarray:
     value = form.evaluate(vector, one.size, one.points.clock)[0]
-    return np.asarray(np.log(np.maximum(value, 1e-12)) - one.points.log_loss)
+    return log_ratio(value, np.exp(one.points.log_loss))
 
 
 def _errors(
@@ -202,7 +202,7 @@ def _errors(
         rows = rows[np.linspace(0, len(rows) - 1, 5000).astype(np.int64)]
     clock = units.at(size).clock(run.rate, run.steps[rows])
     value = form.evaluate(vector, units.log_size(size), clock)[0]
-    return run.steps[rows], np.log(np.maximum(value, 1e-12) / run.measured()[rows])
+    return run.steps[rows], log_ratio(value, run.measured()[rows])
 
 
 def _stopped_half_way(

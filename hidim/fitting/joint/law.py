@@ -275,8 +275,9 @@ class JointLaw(WrittenLaw):
                 (mean, width), finite("power", prior["power"]), finite("rate", prior["rate"])
             )
             form = JointForm(schedule_law(data["law"]), given)
-            vector = complete(form.names, finite_array("vector", data["vector"], ndim=1))
-            replicas = complete(form.names, finite_array("replicas", data["replicas"]))
+            old = "early_time" not in data["parameters"]
+            vector = complete(form.names, finite_array("vector", data["vector"], ndim=1), old=old)
+            replicas = complete(form.names, finite_array("replicas", data["replicas"]), old=old)
             count = len(form.names)
             if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
                 raise ValueError(f"`vector` or `replicas` do not fit law {form.law.name!r}.")

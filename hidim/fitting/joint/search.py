@@ -14,8 +14,9 @@ import numpy as np
 
 from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
+from hidim.fitting.loss_units import scaled
 from hidim.fitting.robust import HUBER, minimise
-from hidim.fitting.schedules.search import Points, least_loss
+from hidim.fitting.schedules.search import Points, least_loss, unit_of_points
 
 _POLISHED = 2
 _LINEAR = ("floor_limit", "floor_excess", "signal", "release")
@@ -48,6 +49,9 @@ def search_joint(
         weights: of the squared residuals of each run's points, for resampled refits.
         means: of the priors, shape (q,), where a refit draws them anew.
     """
+    unit = unit_of_points([one.points for one in runs])
+    runs = [Sized(one.size, one.points.over(unit)) for one in runs]
+    near = None if near is None else scaled(form.names, near, -unit)
     parameters = form.parameters
     bounds = (
         np.array([p.bounds[0] for p in parameters]),
@@ -77,9 +81,10 @@ def search_joint(
         return np.concatenate(value), np.concatenate(slope)
 
     starts = [near] if near is not None else _starts(form, runs)
-    return minimise(
+    found = minimise(
         residuals, starts, chart.bounds(bounds, highest), prior, delta=delta, chart=chart
     )
+    return scaled(form.names, found, unit)
 
 
 def prior_means(form: JointForm) -> np.ndarray:

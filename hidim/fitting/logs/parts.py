@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from hidim.fitting.logs import repairs
+from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.names import ALIASES, is_perplexity, normal
 from hidim.fitting.logs.repairs import Rows
-from hidim.fitting.logs.roles import missing, numbers, parts_of, wanted
+from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
 
 _COUNTS = {"tokens", "samples", "examples", "epoch"}  # what a log without steps may count
@@ -50,8 +51,12 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
     parts = parts_of(log.columns, given, source, log.known)
     for part in parts:
         names = part.names
+        if "step" not in names and log.no_step:
+            raise ValueError(f"{source!r}: {log.no_step}.")
         if "step" not in names:
             text = missing(log.known, "step", source)
+            if of_sizes(log.known):
+                raise ValueError(text)
             other = next((name for name in log.known if _COUNTS & set(normal(name).split("_"))), "")
             also = f" Counted by {other!r}, --columns step={other}." if other else ""
             raise ValueError(f"{text}{also} Rows logged every N steps: --step-scale N.")
@@ -62,7 +67,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
                 name,
                 source,
                 refused=bad if how.drop_nan and role != "step" else None,
-                counts=role == "step",
+                steps=role == "step",
             )
             for role, name in names.items()
             if role != "run"

@@ -16,10 +16,11 @@ from typing import Any
 
 from hidim.algorithms.schedules import Schedule
 from hidim.curve import Curve
+from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.names import ALIASES
 from hidim.fitting.logs.readings import Reading, read_logs
-from hidim.fitting.logs.roles import ROLES, find_column, numbers, parse_columns
+from hidim.fitting.logs.roles import ROLES, find_column, parse_columns
 from hidim.fitting.logs.runs import Run
 from hidim.support.inputs import read_json
 

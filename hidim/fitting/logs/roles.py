@@ -6,7 +6,6 @@ its columns "run - metric"; a file of several runs comes apart into one part per
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,14 +29,12 @@ from hidim.support.checks import choice
 
 ROLES = ("step", "loss", "lr", "run")
 NONE = "-"  # as a name: the log has no such column
-_ONE_RUN = (
-    "A diverged run has no law; end the file before that row, or leave isolated rows out: "
-    "--drop-nan."
-)
-_SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
-_POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
-_BLANK = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "—", ".", "?")
-_OF = re.compile(r"\s*(\d+)\s*(?:/|of)\s*\d+\s*")  # 100/24000, a step of all
+# Of finished runs: how large a model was, and what it was trained on.
+_SIZES = {"params", "parameters", "n_params", "num_params", "model_size"}
+_DATA = {
+    *("tokens", "training_tokens", "n_tokens", "train_tokens"),
+    *("flops", "training_flop", "training_flops", "flops_6nd", "compute"),
+}
 
 
 @dataclass(frozen=True)
@@ -233,9 +230,20 @@ def find_column(
     return found
 
 
+def of_sizes(names: Sequence[str]) -> bool:
+    """Whether columns are those of finished runs, of which laws of sizes are made."""
+    found = {spelling(name) for name in names for spelling in (normal, without_unit)}
+    return bool(found & _SIZES) and bool(found & _DATA)
+
+
 def missing(names: Sequence[str], role: str, source: str) -> str:
     """What to say where no column plays a role."""
     what = {"step": "optimizer step", "lr": "learning rate"}.get(role, role)
+    if role in ("step", "lr") and of_sizes(names):
+        return (
+            f"{source!r} has sizes of models and no column for the {what}: a table of finished "
+            "runs is fitted by --law chinchilla."
+        )
     epoch = next((name for name in names if normal(name) == "epoch"), None)
     if role == "step" and epoch is not None:
         return (
@@ -246,90 +254,3 @@ def missing(names: Sequence[str], role: str, source: str) -> str:
         f"{source!r} has no column for the {what}; it has {', '.join(list(names)[:12])}. "
         f"Name it: --columns {role}=NAME."
     )
-
-
-def numbers(
-    cells: Any,
-    name: str,
-    source: str,
-    *,
-    remedy: str = _ONE_RUN,
-    refused: list[int] | None = None,
-    counts: bool = False,
-) -> np.ndarray:
-    """Cells as float64; blanks become NaN, and any NaN written out is refused with the remedy.
-
-    Args:
-        cells: text, numbers or None, or an array, masked where it is blank.
-        name: of the column, and `source` of the file, in a complaint.
-        remedy: what to do about NaN.
-        refused: gets the rows that hold a written NaN or infinity, which are then blank.
-        counts: whether 24k, 70M and 1.4T are numbers here, of steps, parameters or tokens.
-    """
-    if isinstance(cells, np.ndarray):
-        blank = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
-        values = np.asarray(np.ma.getdata(cells), dtype=np.float64)
-        bad = ~np.isfinite(values) if blank is None else ~np.isfinite(values) & ~blank
-        for row in np.flatnonzero(bad):
-            if refused is None:
-                raise ValueError(_not_finite(int(row), name, values[row], source, remedy))
-            refused.append(int(row))
-        hole = bad if blank is None else bad | blank
-        return np.where(hole, np.nan, values) if hole.any() else values
-    out = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        if cell is None or (isinstance(cell, str) and cell.lower() in _BLANK):
-            out[i] = np.nan
-            continue
-        if isinstance(cell, list) and len(set(map(str, cell))) == 1:
-            cell = cell[0]  # of parameter groups alike
-        try:
-            out[i] = _counted(cell) if counts else float(cell)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
-                f"{_slip(cells, i, name)}."
-            ) from None
-        if not math.isfinite(out[i]):
-            if refused is None:
-                raise ValueError(_not_finite(i, name, cell, source, remedy))
-            refused.append(i)
-            out[i] = np.nan
-    return out
-
-
-def _counted(cell: Any) -> float:
-    found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
-    if isinstance(cell, str) and (step := _OF.fullmatch(cell)):
-        return float(step[1])
-    # 1.4T is 1.4e12 to the bit, which a product is not.
-    return float(found[1] + _POWERS[found[2].lower()]) if found else float(cell)
-
-
-def _slip(cells: Any, row: int, name: str) -> str:
-    """What a cell that is no number may be instead, to end a complaint with."""
-    cell = str(cells[row]).strip()
-    if normal(cell) == normal(name):
-        return ": the header again, of a resumed run? Leave that line out (--resumed keep-last)"
-    if re.fullmatch(r"\d{1,3}(['’ \u00a0\u202f]\d{3})+(\.\d+)?", cell):
-        return ": write numbers without marks of thousands"
-    if re.match(r"[-+.\de]+ ?(±|\+-|\+/-|\()", cell, re.I):
-        return ": write the value alone, without its error"
-    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", cell):
-        one = f", or {cell.replace(',', '.')} for a decimal" if cell.count(",") == 1 else ""
-        return f": write {cell.replace(',', '')}{one}"
-    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+\.\d+", cell):
-        return f": write {cell.replace(',', '')}"
-    if "," in cell:
-        return ": write decimals with a point"
-    if cell.endswith("%"):
-        return ": write shares as numbers, 0.1 for 10%"
-    if row == 0 and not any(c.isdigit() for c in cell):
-        return ": a row of units? Leave it out"
-    if re.match(r"[-+]?[\d.]+(e[-+]?\d+)? *[A-Za-z]", cell):
-        return ": write it without its unit"
-    return ""
-
-
-def _not_finite(index: int, name: str, cell: Any, source: str, remedy: str) -> str:
-    return f"row {index + 2} of {source!r}: column {name!r} is {cell}. {remedy}"

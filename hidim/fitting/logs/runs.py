@@ -21,6 +21,7 @@ from hidim.support.checks import finite_array, non_negative
 from hidim.support.results import Saved
 
 _POINTS = 512  # a curve with more points is averaged into this many bins before a fit
+_ZERO = 1e-12  # of the highest rate: what is smaller is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,10 @@ class Run(Saved, format="hidim-run/1"):
         steps = _checked_steps(self.steps, self.label)
         rate = self._rate(steps)
         object.__setattr__(self, "steps", steps)
-        object.__setattr__(self, "lr", finite_array("lr", self.lr, ndim=1))
+        lr = finite_array("lr", self.lr, ndim=1)
+        if self.schedule is not None:  # rounding leaves 1e-36 where a cosine ends at zero
+            lr = np.where(np.abs(lr) < _ZERO * np.max(np.abs(lr)), 0.0, lr)
+        object.__setattr__(self, "lr", lr)
         object.__setattr__(self, "rate", rate)
         if self.loss is not None:
             loss = finite_array("loss", self.loss, ndim=1)
@@ -75,7 +79,8 @@ class Run(Saved, format="hidim-run/1"):
         if self.schedule is None:
             return rate_from_log(steps, self.lr, warmup_steps=self.warmup_steps, label=self.label)
         lr = finite_array("lr", self.lr, ndim=1)
-        if lr.shape != steps.shape or not np.allclose(self.schedule(steps), lr, rtol=1e-6, atol=0):
+        told, least = self.schedule(steps), _ZERO * np.max(np.abs(lr), initial=0.0)
+        if lr.shape != steps.shape or not np.allclose(told, lr, rtol=1e-6, atol=least):
             raise ValueError(
                 f"`lr` is not what `schedule` says{_of(self.label)}: give one of them."
             )

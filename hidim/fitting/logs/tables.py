@@ -54,6 +54,7 @@ class Log:
         lacks: why a column is missing that other logs have, "" where nothing is known.
         repairs: what reading has mended.
         header: names of all columns, those that were not worth reading too.
+        no_step: why there is no column of steps, "" where nothing is known.
     """
 
     columns: Columns
@@ -62,6 +63,7 @@ class Log:
     lacks: str = ""
     repairs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    no_step: str = ""
 
     @property
     def known(self) -> list[str]:
@@ -191,7 +193,7 @@ def _folder(path: Path) -> Log:
         if (path / name).exists():
             return read_log(path / name)
     if (metrics := metrics_of(path)) is not None:
-        return Log(metrics, "MLflow run")
+        return Log(metrics.columns, "MLflow run", repairs=metrics.repairs, no_step=metrics.no_step)
     events = sorted(path.glob("**/*tfevents*"))
     states = sorted(path.glob("*/trainer_state.json"), key=_checkpoint)
     if states:  # of an output folder: the last checkpoint knows all steps before it
@@ -207,15 +209,24 @@ def _folder(path: Path) -> Log:
         return _one_of(path, events)
     if events:
         return _events(events)
-    below = [found for name in ("metrics.csv", "metrics.jsonl") for found in path.glob(f"*/{name}")]
+    below = [
+        found
+        for name in ("metrics.csv", "metrics.jsonl")
+        for depth in ("*", "*/*")  # a sweep of hidim keeps its runs in SWEEP/runs
+        for found in path.glob(f"{depth}/{name}")
+    ]
     if len(below) == 1:
         return read_log(below[0])
     if below:
-        listing = ", ".join(str(found) for found in sorted(below)[:_SEVERAL])
-        raise ValueError(f"{str(path)!r} holds several logs ({listing}): give one.")
+        listing = ", ".join(str(found.parent) for found in sorted(below)[:_SEVERAL])
+        more = f", and {len(below) - _SEVERAL} more" if len(below) > _SEVERAL else ""
+        raise ValueError(
+            f"{str(path)!r} holds several logs ({listing}{more}): give those you mean, one folder "
+            "each."
+        )
     raise ValueError(
-        f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json, metrics.csv or "
-        "TensorBoard events."
+        f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json, metrics.csv, events of "
+        "TensorBoard or run of MLflow (metrics/ beside meta.yaml)."
     )
 
 

@@ -27,6 +27,7 @@ from hidim.fitting.schedules.search import (
     BURN_IN,
     Points,
     covariance,
+    log_ratio,
     points_of,
     search,
     settled,
@@ -210,8 +211,7 @@ def _groups(points: list[Points], labels: list[str]) -> list[tuple[str, list[Poi
 def _misfit(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> float:
     """Mean relative error on bins, which average the noise of single rows away."""
     errors = [
-        np.expm1(np.log(np.maximum(law.evaluate(vector, p.clock)[0], 1e-12)) - p.log_loss)
-        for p in points
+        np.expm1(log_ratio(law.evaluate(vector, p.clock)[0], np.exp(p.log_loss))) for p in points
     ]
     return float(np.mean(np.abs(np.concatenate(errors))))
 
@@ -242,8 +242,8 @@ def _stopped_half_way(
     for run in runs:
         later = points_of(run, units)
         later = later.where(later.steps > half)
-        value = np.maximum(law.evaluate(vector, later.clock)[0], 1e-12)
-        errors.append(np.log(value) - later.log_loss)
+        value = law.evaluate(vector, later.clock)[0]
+        errors.append(log_ratio(value, np.exp(later.log_loss)))
         reach.append(np.log(later.steps / half))
     error, x = np.concatenate(errors), np.concatenate(reach)
     if not np.any(x > 0):
@@ -275,7 +275,7 @@ def _residual(
         law.evaluate(vector, clock.part(slice(i, i + size)))[0] for i in range(0, len(steps), size)
     ]
     predicted = np.concatenate(value) if value else np.zeros(0)
-    return steps, np.log(np.maximum(predicted, 1e-12) / loss)
+    return steps, log_ratio(predicted, loss)
 
 
 def _reach(runs: Sequence[Run]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hidim.fitting.loss_units import level_of, log_unit, scaled
 from hidim.fitting.schedules import shapes
 from hidim.fitting.schedules.bands import RUN_TO_RUN, Member
 from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, complete, schedule_law
@@ -45,7 +46,12 @@ def to_dict(law: FittedLaw) -> dict[str, Any]:
         "warnings": list(law.warnings),
         "between": law.between,
         "members": [
-            {"law": m.law.name, "vector": m.vector.tolist(), "weight": m.weight}
+            {
+                "law": m.law.name,
+                "names": list(m.law.names),
+                "vector": m.vector.tolist(),
+                "weight": m.weight,
+            }
             for m in law.members
         ],
         "schedules": shapes.to_dict(law.schedules),
@@ -65,8 +71,9 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
         )
     with refusing("the fitted law"):
         law = schedule_law(data["law"])
-        vector = complete(law.names, finite_array("vector", data["vector"], ndim=1))
-        replicas = complete(law.names, finite_array("replicas", data["replicas"]))
+        old = "early_time" not in data["parameters"]
+        vector = complete(law.names, finite_array("vector", data["vector"], ndim=1), old=old)
+        replicas = complete(law.names, finite_array("replicas", data["replicas"]), old=old)
         units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
         _check_vectors(law, vector, replicas)
         known = len(data["vector"])
@@ -92,7 +99,7 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
             "between": positive("between", data.get("between", RUN_TO_RUN)),
             "members": tuple(_member(one) for one in data.get("members", ())),
             "schedules": shapes.from_dict(data.get("schedules", {})),
-            "covariance": _covariance(data.get("covariance", []), law),
+            "covariance": _covariance(data.get("covariance", []), law, old=old),
         }
 
 
@@ -104,15 +111,16 @@ def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
 
 def _member(data: dict[str, Any]) -> Member:
     law = schedule_law(data["law"])
-    vector = complete(law.names, finite_array("members vector", data["vector"], ndim=1))
+    old = "early_time" not in data.get("names", ())
+    vector = complete(law.names, finite_array("members vector", data["vector"], ndim=1), old=old)
     _check_vectors(law, vector, np.zeros((0, len(vector))))
     return Member(law, vector, non_negative("members weight", data["weight"]))
 
 
-def _covariance(data: Any, law: ScheduleLaw) -> np.ndarray:
+def _covariance(data: Any, law: ScheduleLaw, *, old: bool) -> np.ndarray:
     matrix, count = finite_array("covariance", data), len(law.names)
     if matrix.shape == (count - 1, count - 1):
-        matrix = complete(law.names, complete(law.names, matrix).T)
+        matrix = complete(law.names, complete(law.names, matrix, old=old).T, old=old)
     if matrix.size and matrix.shape != (count, count):
         raise ValueError(f"`covariance` must have shape ({count}, {count}), got {matrix.shape}.")
     return matrix if matrix.size else np.zeros((0, 0))
@@ -123,7 +131,8 @@ def _check_vectors(law: ScheduleLaw, vector: np.ndarray, replicas: np.ndarray) -
     count = len(law.parameters)
     if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
         raise ValueError(f"law {law.name!r} has {count} parameters, the file another number.")
-    for one in (vector, *replicas):
+    for kept in (vector, *replicas):
+        one = scaled(law.names, kept, -log_unit(level_of(law.names, kept)))
         for parameter, value in zip(law.parameters, one, strict=True):
             low, high = parameter.bounds
             if not low - 1e-6 <= value <= high + 1e-6:

@@ -16,6 +16,7 @@ from hidim.algorithms.words import read_words
 from hidim.curve import Curve
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
+from hidim.fitting.loss_units import factors, level_of
 from hidim.fitting.schedules import kept
 from hidim.fitting.schedules.bands import (
     RUN_TO_RUN,
@@ -90,7 +91,11 @@ class FittedLaw(WrittenLaw):
     def undetermined(self) -> tuple[str, ...]:
         """Parameters of which the data say less than the priors, or nothing within a factor e."""
         found = self.uncertainty
-        widths = {p.name: p.prior[1] * 0.5**0.5 if p.prior else 1.0 for p in self.law.parameters}
+        units = factors(self.law.names, level_of(self.law.names, self.vector))
+        widths = {
+            p.name: p.prior[1] * 0.5**0.5 if p.prior else unit
+            for p, unit in zip(self.law.parameters, units, strict=True)
+        }
         return tuple(name for name, spread in found.items() if spread > widths[name])
 
     def predict(

@@ -252,9 +252,10 @@ class ScheduleLaw:
         return 1.0 - left, slopes
 
 
-def complete(names: tuple[str, ...], vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., p) of parameters `names`; files from before `early_time` took it to be 0."""
-    if names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
+def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.ndarray:
+    """Vectors (..., p) of parameters `names`; `old` files do not know `early_time`, and took it to
+    be 0."""
+    if not old or names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
         return vectors
     return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)
 

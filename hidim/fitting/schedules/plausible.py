@@ -239,8 +239,12 @@ def _begin_late(runs: Sequence[Run]) -> list[str]:
             out.append(
                 f"the rows of {run.label} begin at step {first:,g} of {run.steps[-1]:,g}: before, "
                 f"a rate of {run.lr[0]:g} is assumed"
-                + (f" after {run.warmup_steps:g} steps of warm-up" if run.warmup_steps else "")
-                + ". If it was another, give the schedule; bands are wider for the missing rows."
+                + (
+                    f" after {run.warmup_steps:g} steps of warm-up. If it was another, give the "
+                    if run.warmup_steps
+                    else ". After a warm-up say its steps, --warmup-steps; if it was another, the "
+                )
+                + "schedule; bands are wider for the missing rows."
             )
     return out
 
@@ -279,9 +283,12 @@ def _climbs(run: Run) -> str:
     if np.mean(before < 0) < _FALLING or after.min() < 0 or after[-1] < _CLIMB:
         return ""
     first = low + 1 + int(np.argmax(after > _CLIMB / 4))
+    where = f"from step {steps[first]:,g} to its end"
+    if first == len(steps) - 1:
+        where = f"in its last row, step {steps[first]:,g}"
     return (
-        f"its loss rises by {np.expm1(after.max()):.0%} from step {steps[first]:,g} to its end: a "
-        f"run that diverged? End its log at step {steps[low]:,g}."
+        f"its loss rises by {np.expm1(after.max()):.0%} {where}: a run that diverged? End its log "
+        f"at step {steps[low]:,g}."
     )
 
 

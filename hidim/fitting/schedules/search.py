@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hidim.fitting.charts import PowerChart
 from hidim.fitting.logs.runs import Run
+from hidim.fitting.loss_units import factors, log_unit, scaled
 from hidim.fitting.robust import HUBER, efficiency, minimise
 from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
 
@@ -27,6 +28,7 @@ _EXACT = 3e-4  # no row is taken to be better than this fraction of the loss
 _VAGUE = 1.0 / 10.0**2  # information on a parameter without a prior: its width, in e-folds
 _MOST = 10.0  # times the median loss, for the loss at the peak rate at the end
 _STIFF = 10.0  # weight of what a law must not do, in rows
+_NOTHING = 1e-12  # share of a loss below which a prediction is taken to be it
 _LEAST = 1e-3  # loss below which a step of the search is too far, at most and over the usual one
 
 
@@ -47,6 +49,15 @@ class Points:
     def where(self, keep: np.ndarray) -> Points:
         """The bins picked by a mask, shape (n,)."""
         return Points(self.clock.part(keep), self.log_loss[keep], self.steps[keep])
+
+    def over(self, log: float) -> Points:
+        """The same of losses over e^`log`."""
+        return replace(self, log_loss=self.log_loss - log)
+
+
+def unit_of_points(points: Sequence[Points]) -> float:
+    """Log of the unit in which the losses of these points are searched."""
+    return log_unit(np.concatenate([p.log_loss for p in points]))
 
 
 def points_of(run: Run, units: Units) -> Points:
@@ -69,6 +80,11 @@ def least_loss(points: Sequence[Points]) -> float:
     return _LEAST * min(usual, 1.0)
 
 
+def log_ratio(predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Log of predicted over measured loss, both (n,), large where a law falls below zero."""
+    return np.asarray(np.log(np.maximum(predicted / loss, _NOTHING)))
+
+
 def units_of(runs: Sequence[Run]) -> Units:
     """Units in which the longest run has length one."""
     return Units.of([run.rate for run in runs], [float(run.steps[-1]) for run in runs])
@@ -82,6 +98,16 @@ def search(
     delta: float = HUBER,
 ) -> np.ndarray:
     """The best parameters, shape (p,), from the grid of starts or, for a refit, `near` alone."""
+    unit = unit_of_points(points)
+    points = [p.over(unit) for p in points]
+    near = None if near is None else scaled(law.names, near, -unit)
+    return scaled(law.names, _search(law, points, near, delta), unit)
+
+
+def _search(
+    law: ScheduleLaw, points: Sequence[Points], near: np.ndarray | None, delta: float
+) -> np.ndarray:
+    """The same of losses in their unit."""
     bounds = (
         np.array([p.bounds[0] for p in law.parameters]),
         np.array([p.bounds[1] for p in law.parameters]),
@@ -147,6 +173,8 @@ def covariance(
     law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points], delta: float = HUBER
 ) -> np.ndarray:
     """What data and priors leave open of the parameters, (p, p), by Fisher's information."""
+    unit = unit_of_points(points)
+    points, vector = [p.over(unit) for p in points], scaled(law.names, vector, -unit)
     loss, jacobian = zip(*(law.evaluate(vector, p.clock) for p in points), strict=True)
     safe = np.maximum(np.concatenate(loss), least_loss(points))
     error = np.log(safe) - np.concatenate([p.log_loss for p in points])
@@ -157,7 +185,8 @@ def covariance(
     # A parameter that nothing tells, at a bound or in a term that is not there, moves no loss.
     information = slope.T @ slope + np.diag(np.maximum(weight, _VAGUE))
     out: np.ndarray = np.linalg.inv(information)
-    return (out + out.T) / 2
+    scale = factors(law.names, unit)
+    return (out + out.T) / 2 * scale[:, None] * scale
 
 
 def _beyond_all(law: ScheduleLaw, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from hidim.fitting.loss_units import log_unit, scaled
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 
 _NOISE = 1e-3  # two runs of one configuration differ by as much
@@ -41,6 +42,8 @@ def check_identified(
     """
     if not form.sized:
         return "", ""
+    loss = np.maximum(form.function(vector, logs)[0], 1e-300)
+    vector = scaled(form.names, vector, -log_unit(np.log(loss)))
     # Residuals of few runs are smaller than their noise.
     noise = max(noise * math.sqrt(len(logs) / max(len(logs) - len(vector), 1)), _NOISE)
     width = on_a_line(logs)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.fitting.charts import PowerChart
+from hidim.fitting.loss_units import log_unit, scaled
 from hidim.fitting.sizes.forms import SizeForm
 from hidim.fitting.sizes.search import UPPER, bounds_of, counted_errors, prior_of
 
@@ -48,6 +49,8 @@ def refit(
         delta: Huber scale of log residuals.
         one_sided: count losses above the law little.
     """
+    unit = log_unit(log_loss)
+    log_loss, near = log_loss - unit, scaled(form.names, near, -unit)
     search = _Search(form, logs, log_loss, counts, delta, UPPER * delta if one_sided else None)
     start = np.broadcast_to(near, (len(counts), len(near)))
     best = search.reached(start)
@@ -56,7 +59,7 @@ def refit(
         for chart in _charts(form, logs):
             best = search.lower(best, search.reached(search.along(chart, near)))
             best = search.lower(best, search.reached(search.along(chart, best)))
-    return best
+    return scaled(form.names, best, unit)
 
 
 def _charts(form: SizeForm, logs: np.ndarray) -> list[PowerChart]:

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from hidim.fitting.loss_units import log_unit, scaled
 from hidim.fitting.robust import HUBER, minimise
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 
@@ -40,6 +41,9 @@ def solve(
         near: where a refit starts.
         one_sided: count losses above the law little.
     """
+    unit = log_unit(log_loss)
+    log_loss = log_loss - unit
+    near = None if near is None else scaled(form.names, near, -unit)
     bounds, prior = bounds_of(form), prior_of(form)
     if form.parameters[0].name == "floor":
         bounds[1][0] = float(np.exp(np.median(log_loss)))
@@ -48,7 +52,8 @@ def solve(
         return counted_errors(form, vector, logs, log_loss, UPPER * delta if one_sided else None)
 
     starts = [near] if near is not None else _starts(form, logs, log_loss, delta)
-    return minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
+    found = minimise(residuals, starts, bounds, prior, delta=delta, max_evaluations=400)
+    return scaled(form.names, found, unit)
 
 
 def bounds_of(form: SizeForm) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +102,9 @@ def log_errors(
     form: SizeForm, vector: np.ndarray, logs: np.ndarray, log_loss: np.ndarray
 ) -> np.ndarray:
     """Log of predicted over measured loss, shape (n,)."""
-    return np.asarray(np.log(np.maximum(form.function(vector, logs)[0], 1e-12)) - log_loss)
+    unit = log_unit(log_loss)
+    value = form.function(scaled(form.names, vector, -unit), logs)[0]
+    return np.asarray(np.log(np.maximum(value, 1e-12)) - (log_loss - unit))
 
 
 def _starts(
