@@ -110,8 +110,7 @@ RUNS = {
     "signum .9, B = 4": (level(100, 8.0), hidim.signum(6e-4, 0.9, basis="diagonal"), 4),
 }  # fmt: skip
 FAST = {
-    "adam (.5, .5), B = 4", "adam (.8, .95), correlated", "adam (.9, .999), corrected, B = 32",
-    "signum .5", "signum .9, B = 4",
+    "adam (.8, .95), correlated", "adam (.9, .999), corrected, B = 32", "signum .9, B = 4",
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def test_no_noise_leaves_the_clipping_alone():
     ("noise", "algorithm", "batch", "l2"),
     [
         (hidim.noise.Cauchy(0.2), hidim.sgd(0.1), 1, 0.2),
-        (hidim.noise.StudentT(3, 0.3), hidim.sgd(0.3), 8, 0.0),
+        pytest.param(hidim.noise.StudentT(3, 0.3), hidim.sgd(0.3), 8, 0.0, marks=pytest.mark.slow),
         (None, hidim.dana_constant(0.05, 0.005, 4.0), 4, 0.1),
     ],
 )

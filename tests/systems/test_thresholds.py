@@ -123,9 +123,9 @@ def test_gaussian_signs_stop_where_the_closed_form_says():
 @pytest.mark.parametrize(
     ("algorithm", "noise"),
     [
-        (hidim.clipped(hidim.sgd(RATE), 0.6), STUDENT),
+        pytest.param(hidim.clipped(hidim.sgd(RATE), 0.6), STUDENT, marks=pytest.mark.slow),
         (hidim.clipped(hidim.sgd(8 * RATE), 0.6), CAUCHY),  # diverges unclipped
-        (hidim.clipped(MOMENTUM, 0.6), STUDENT),
+        pytest.param(hidim.clipped(MOMENTUM, 0.6), STUDENT, marks=pytest.mark.slow),
         (hidim.clipped(MOMENTUM, "best"), STUDENT),
         (hidim.sign_sgd(1e-3, basis="generic"), CAUCHY),
         (hidim.noisy(MOMENTUM, 0.2, 0.05), STUDENT),

@@ -385,10 +385,14 @@ def correlated(noise=None, noise_variance=0.0, d=60):
     ("problem", "batch"),
     [
         (correlated(STUDENT), 1),
-        (correlated(CAUCHY), 4),
+        pytest.param(correlated(CAUCHY), 4, marks=pytest.mark.slow),
         pytest.param(correlated(noise_variance=0.3), 4, marks=pytest.mark.slow),
         (hidim.PLRF(0.3, 0.5, d=60, v=240, noise_variance=0.3), 1),
-        (hidim.PLRF(0.3, 0.5, d=60, v=240, noise_variance=0.3).spectrum(3), 1),
+        pytest.param(
+            hidim.PLRF(0.3, 0.5, d=60, v=240, noise_variance=0.3).spectrum(3),
+            1,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_signs_are_predicted_in_the_coordinates_that_a_problem_knows(problem, batch):
@@ -455,7 +459,9 @@ def test_strong_signals_saturate_as_they_do_in_runs(batch):
     assert abs(linear.excess[-1] / curve.excess[-1] - 1) > 0.01
 
 
-@pytest.mark.parametrize(("alpha", "batch"), [(1.0, 1), (1.0, 4), (0.4, 32)])
+@pytest.mark.parametrize(
+    ("alpha", "batch"), [(1.0, 1), pytest.param(1.0, 4, marks=pytest.mark.slow), (0.4, 32)]
+)
 def test_strong_signals_saturate_in_any_coordinates(alpha, batch):
     problem = hidim.PLRF(alpha, 0.7, d=30, v=120, noise_variance=0.01).spectrum(1)
     algorithm, options = hidim.sign_sgd(1e-3), {"at": [10, 60, 150], "batch_size": batch}
