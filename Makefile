@@ -18,7 +18,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types layers wheel unit bench docs papers clean
+.PHONY: help demo test test-slow lint types layers wheel unit bench docs notebooks papers clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -41,6 +41,10 @@ bench: $(STAMPS)/dev
 ## make docs       the documentation site, in site/
 docs: $(STAMPS)/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+## make notebooks the notebooks of the documentation, run anew with their figures
+notebooks: $(STAMPS)/docs
+	cd docs/notebooks && ../../$(BIN)/python -m nbconvert --to notebook --execute --inplace *.ipynb
 
 ## make papers     the published figures and tables again, expected beside measured
 papers: $(STAMPS)/dev

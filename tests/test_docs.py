@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -61,6 +63,30 @@ def test_the_python_shown_to_the_reader_runs(page, tmp_path, monkeypatch):
         exec(compile(block, page, "exec"), names)
 
 
+NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
+
+
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "docs/notebooks").glob("*.ipynb")])
+def test_a_notebook_prints_what_it_shows(name, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT / "docs/notebooks")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    cells = json.loads(Path(name).read_text(encoding="utf-8"))["cells"]
+    names: dict[str, object] = {}
+    for index, cell in enumerate(cell for cell in cells if cell["cell_type"] == "code"):
+        exec(compile("".join(cell["source"]), f"{name}, code cell {index}", "exec"), names)
+        pyplot.close("all")
+        streams = [output for output in cell["outputs"] if output["output_type"] == "stream"]
+        shown = "".join(line for output in streams for line in output["text"])
+        said = capsys.readouterr().out
+        assert re.sub(NUMBER, "#", said) == re.sub(NUMBER, "#", shown)
+        for one, other in zip(re.findall(NUMBER, said), re.findall(NUMBER, shown), strict=True):
+            decimals = len(other.partition(".")[2])
+            found, expected = (float(text.replace(",", "")) for text in (one, other))
+            # Another processor may round the last printed digit the other way.
+            assert abs(found - expected) <= 1.01 * 10.0**-decimals, f"{said}\nbeside\n{shown}"
+
+
 def test_the_page_on_rows_makes_a_file_and_predicts_on_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -89,6 +115,17 @@ def test_every_page_that_a_docstring_cites_exists():
     for path in (ROOT / "hidim").rglob("*.py"):
         for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
             assert (ROOT / page).exists(), f"{path.name} cites {page}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs_jupyter")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    given = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-3000:]
+    page = (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    # Arguments that share a line of a docstring are rows of their own.
+    assert all(f"<code>{name}</code>" in page for name in ("foreach", "capturable"))
 
 
 def test_every_link_to_a_file_leads_somewhere():

@@ -50,9 +50,13 @@ def plot_forecast(
         if run.loss is not None:
             ax.plot(steps, run.loss[pick], ".", color=colour, markersize=3, alpha=0.7)
     ax.set(xscale="log", xlabel="optimizer steps", ylabel="loss")
-    ax.set_title(f"law {law.law.name}: lines and {level:.0%} bands; points are measured")
+    ax.set_title(
+        f"law {law.law.name}: lines and {level:.0%} bands; points are measured",
+        fontsize="medium",
+        loc="left",
+    )
     ax.legend(frameon=False)
-    return ax
+    return _quiet(ax)
 
 
 def plot_residuals(
@@ -142,8 +146,13 @@ def _quiet(ax: Axes) -> Axes:
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    if ax.get_xscale() == "linear":
-        ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x < 1e6 else f"{x:.3g}")
+    if ax.get_xscale() == "log":
+        from matplotlib.ticker import LogLocator, NullFormatter
+
+        # Two or three numbers a decade: those between would run into each other.
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x < 1e6 else f"{x:.3g}")
     return ax
 
 
@@ -156,7 +165,7 @@ def plot_size_law(law: SizeLaw, data: SizeTable, ax: Axes | None = None) -> Axes
     ax.plot(predicted, data.loss, ".", color=colour_of("sgd"), markersize=5, alpha=0.7)
     ax.set(xlabel="predicted loss", ylabel="measured loss")
     ax.set_title(f"law {law.form.name}: mean relative error {law.in_sample:.4f}")
-    return ax
+    return _quiet(ax)
 
 
 def plot_optimal_sizes(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -> Axes:
@@ -192,4 +201,4 @@ def plot_planned_schedule(plan: PlannedSchedule, ax: Axes | None = None) -> Axes
     ax.plot(steps, lr, color=colour_of("dana-decaying"), linewidth=1.6)
     ax.set(xlabel="optimizer steps", ylabel="learning rate")
     ax.set_title(f"predicted final loss {plan.loss:.4f}")
-    return ax
+    return _quiet(ax)
