@@ -1,8 +1,8 @@
 """Docstrings as the API page wants them: doctests fenced, arguments one by one.
 
 An extension of griffe, which reads the docstrings for `make docs`. Left alone, Markdown takes `>>>`
-for nested quotations and `[0.5]` below it for a link; and griffe, for which an argument has one name,
-warns of `betas, eps: as in torch.optim.AdamW`, which stops a strict build.
+for nested quotations and `[0.5]` below it for a link; and griffe, for which an argument has one
+name, warns of `betas, eps: as in torch.optim.AdamW`, which stops a strict build.
 """
 
 from __future__ import annotations
