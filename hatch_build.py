@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,9 @@ class KernelHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the files of the wheel are gathered."""
-        if self.target_name != "wheel" or os.environ.get("HIDIM_KERNEL") == "0":
-            return
         native = self._native()
+        if self.target_name != "wheel" or native.unwanted():
+            return
         words = native.compiler()
         if words is None:
             self.app.display_warning("no C++ compiler: the kernels are left out")
@@ -62,8 +63,10 @@ class KernelHook(BuildHookInterface):
             for path in paths:
                 build_data["force_include"][str(path)] = f"{place}/built/{path.name}"
         build_data["pure_python"] = False
-        platform = os.environ.get("HIDIM_WHEEL_PLATFORM") or sysconfig.get_platform()
-        build_data["tag"] = f"py3-none-{platform.replace('-', '_').replace('.', '_')}"
+        # Python for both processors of macOS says universal2; the compiler made one.
+        here = sysconfig.get_platform().replace("universal2", platform.machine())
+        named = os.environ.get("HIDIM_WHEEL_PLATFORM") or here
+        build_data["tag"] = f"py3-none-{named.replace('-', '_').replace('.', '_')}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was compiled."""

@@ -1,7 +1,6 @@
 """What the library of C computes is what NumPy computes, and NumPy is asked where it does not."""
 
 import itertools
-import os
 import subprocess
 import sys
 
@@ -172,8 +171,18 @@ def test_only_a_whole_library_of_these_sources_is_loaded(kind, tmp_path, monkeyp
 
 def test_the_library_that_came_is_of_these_sources():
     """Else every test of it would be left out without a word."""
-    if any(library.PACKAGED.glob("*.so")) and os.environ.get("HIDIM_KERNEL") != "0":
+    if any(library.PACKAGED.glob("*.so")) and not native.unwanted():
         assert LIBRARY is not None, "the kernel was edited: pip install -e . builds it again"
+
+
+@pytest.mark.parametrize(
+    ("said", "off"), [("0", True), ("No", True), ("off ", True), ("false", True), ("1", False)]
+)
+def test_words_that_turn_the_library_off(said, off, monkeypatch):
+    monkeypatch.setenv("HIDIM_KERNEL", said)
+    assert native.unwanted() is off
+    monkeypatch.delenv("HIDIM_KERNEL")
+    assert not native.unwanted()
 
 
 def test_the_environment_turns_the_library_off():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +25,7 @@ LEVEL = "DEFAULT"  # one library, which finds out what the processor can
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The library of this package and system, or None."""
-    if os.environ.get("HIDIM_KERNEL") == "0":
+    if native.unwanted():
         return None
     with suppress(OSError):
         found = native.whole(PACKAGED, native.key(SOURCES, LEVEL))

@@ -48,6 +48,11 @@ class Sources:
     main: str
 
 
+def unwanted() -> bool:
+    """Whether HIDIM_KERNEL says that nothing compiled is wanted: 0, no, off or false."""
+    return os.environ.get("HIDIM_KERNEL", "").strip().lower() in ("0", "no", "off", "false")
+
+
 def levels() -> list[str]:
     """The levels that processors of this machine's kind have."""
     kind = platform.machine().lower()
