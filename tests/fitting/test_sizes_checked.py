@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,17 @@ def test_a_bad_law_plans_nothing_and_divides_by_nothing(
     capsys.readouterr()
     assert main(["plan", out, "--flops", "1e21"]) == 2
     assert "exponents" in capsys.readouterr().err
+
+
+def test_a_loss_that_does_not_fall_has_no_best_size() -> None:
+    n, d, loss = grid()
+    law = fit_sizes([n, d], loss, bootstrap=0)
+    names = list(law.form.names)
+    vector = law.vector.copy()
+    for name in ("scale_params", "scale_tokens"):
+        vector[names.index(name)] = -60.0
+    with pytest.raises(ValueError, match="falls with neither"):
+        replace(law, vector=vector).optimal(1e21)
 
 
 def test_rows_that_lie_far_are_named_with_what_they_move() -> None:

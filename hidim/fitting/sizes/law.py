@@ -24,6 +24,7 @@ from hidim.support.json import decode, encode
 from hidim.support.results import refusing
 
 FORMAT = "hidim-size-law/1"
+_FALLS = 1e-6  # share of the loss that must fall with size and tokens for one size to be best
 SIX = (FLOPS_PER_TOKEN, 1.0)  # flops per token = c x parameters^p
 
 
@@ -144,6 +145,12 @@ class SizeLaw(WrittenLaw):
                 "numbers of tokens per parameter."
             )
         tokens = flops / self._per_token(params)
+        loss = float(self.predict(params, tokens)[0])
+        if loss - self.parameters["floor"] < _FALLS * loss:
+            raise ValueError(
+                "by this law the loss falls with neither parameters nor tokens, so no size is best "
+                "and its exponents mean nothing. Look at what the fit warned of."
+            )
         tail = (1 - _level(level)) / 2
         rows = np.array([self._optimum(vector, flops)[0] for vector in self.replicas])
         ends = [float(q) for q in np.quantile(rows, [tail, 1 - tail])] if len(rows) else None
@@ -151,7 +158,7 @@ class SizeLaw(WrittenLaw):
             "flops": flops,
             "params": params,
             "tokens": tokens,
-            "loss": float(self.predict(params, tokens)[0]),
+            "loss": loss,
             "loss_band": [float(end[0]) for end in self.band(params, tokens, level=level)],
             "params_exponent": exponent,
             "params_interval": ends,
