@@ -5,6 +5,7 @@ Names are compared in one spelling: lower case, with "_" for blanks, points, das
 
 from __future__ import annotations
 
+import math
 import re
 
 # The most specific first.
@@ -55,6 +56,18 @@ _UNITS = {
     **dict.fromkeys(("zettaflops", "zf"), 1e21),
 }
 
+_BASES = {
+    **dict.fromkeys(("log10", "log_10"), 10.0),
+    **dict.fromkeys(("ln", "loge", "log_e"), math.e),
+    **dict.fromkeys(("log2", "log_2"), 2.0),
+    "log": 0.0,
+}
+_EITHER = "|".join(sorted(_BASES, key=len, reverse=True))
+_LOGARITHM = re.compile(
+    rf"(?P<base>{_EITHER})(?:_(?:of_)?(?P<of>\w+)|(?P<letter>[a-z]))"
+    rf"|(?P<first>\w+)_(?P<last>{_EITHER})"
+)
+
 
 def normal(name: str) -> str:
     """A name as it is compared.
@@ -98,6 +111,21 @@ def _parted(name: str) -> tuple[str, str]:
         if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
             return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit
     return plain, ""
+
+
+def logarithm_of(name: str) -> tuple[float, str] | None:
+    """Base (0 where the name does not say it) and name of what a column is the logarithm of.
+
+    >>> logarithm_of("log10(Params)"), logarithm_of("ln_tokens")[1], logarithm_of("logN")
+    ((10.0, 'params'), 'tokens', (0.0, 'n'))
+    >>> logarithm_of("logits"), logarithm_of("log")
+    (None, None)
+    """
+    plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
+    found = _LOGARITHM.fullmatch(plain)
+    if found is None:
+        return None
+    return _BASES[found["base"] or found["last"]], found["of"] or found["letter"] or found["first"]
 
 
 def is_loss(name: str) -> bool:
