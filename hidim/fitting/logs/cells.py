@@ -103,6 +103,10 @@ def _slip(cells: Any, row: int, name: str) -> str:
         return ": one of how many? Write the number alone"
     if cell.endswith("%"):
         return ": write shares as numbers, 0.1 for 10%"
+    if row == len(cells) - 1 and not any(c.isdigit() for c in cell):
+        return ": a line below the table? Leave it out"
+    if cell[0] in "'`" and cell[-1] in "'`":
+        return ": write numbers without quotes"
     if row == 0 and not any(c.isdigit() for c in cell):
         return ": a row of units? Leave it out"
     if re.match(r"[-+]?[\d.]+(e[-+]?\d+)? *[A-Za-z]", cell):

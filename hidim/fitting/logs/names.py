@@ -36,6 +36,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # Losses that stand in where no training loss is logged.
 VALIDATION = ("val_loss", "validation_loss", "eval_loss", "loss_val", "valid_loss", "test_loss")
+# In another unit than nats, which any law takes: one unit for all runs.
+BITS = (
+    *(
+        "bpb",
+        "bits_per_byte",
+        "bits_per_token",
+        "bpt",
+        "bpc",
+        "bits_per_character",
+        "bits_per_char",
+    ),
+    *("train_bpb", "train_bpc", "val_bpb", "nll", "train_nll", "cross_entropy", "xent", "ce"),
+)
 _RATE = re.compile(r"(?:^|_)(?:lr|learning_?rate)(?:_|$)")
 _NOT_RATES = frozenset(
     ("scale", "warmup", "decay", "min", "max", "final", "peak", "base", "mult", "multiplier", "end")
@@ -61,6 +74,12 @@ _BASES = {
     **dict.fromkeys(("ln", "loge", "log_e"), math.e),
     **dict.fromkeys(("log2", "log_2"), 2.0),
     "log": 0.0,
+}
+_BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
+_TENS = re.compile(r"(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
+_PLAIN = {
+    *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
+    *("steps", "step", "iterations", "iters", "updates", "count", "bits", "bits/token", "bpt"),
 }
 _EITHER = "|".join(sorted(_BASES, key=len, reverse=True))
 _LOGARITHM = re.compile(
@@ -111,6 +130,35 @@ def _parted(name: str) -> tuple[str, str]:
         if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
             return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit
     return plain, ""
+
+
+def bare(name: str) -> str:
+    """A normal name without a unit in brackets that says how steps, rates and losses count anyway.
+
+    >>> bare("Training loss [nats/token]"), bare("steps (k)"), bare("loss (val)")
+    ('training_loss', 'steps', 'loss_(val)')
+    """
+    if unit_of(name) == 1e3:
+        return without_unit(name)
+    found = _BRACKETED.fullmatch(name.strip())
+    if found is None:
+        return normal(name)
+    unit = re.sub(r"\s", "", found["unit"].lower())
+    return normal(found["name"]) if unit in _PLAIN or _TENS.fullmatch(unit) else normal(name)
+
+
+def factor_of(name: str) -> float:
+    """The power of ten that a name has in brackets, in which its values count; else 1.
+
+    >>> factor_of("lr (1e-4)"), factor_of("lr [10^-3]"), factor_of("lr"), factor_of("steps_k")
+    (0.0001, 0.001, 1.0, 1000.0)
+    """
+    if unit_of(name) == 1e3:
+        return 1e3
+    found = _BRACKETED.fullmatch(name.strip())
+    unit = re.sub(r"\s", "", found["unit"].lower()) if found else ""
+    tens = _TENS.fullmatch(unit)
+    return 10.0 ** int(tens["power"]) if tens else 1.0
 
 
 def logarithm_of(name: str) -> tuple[float, str] | None:

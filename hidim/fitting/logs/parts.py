@@ -15,7 +15,7 @@ import numpy as np
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import ALIASES, is_perplexity, normal
+from hidim.fitting.logs.names import ALIASES, bare, factor_of, is_perplexity, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
@@ -42,7 +42,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
     source = str(path)
     if _own_metrics(log):
         given = {"loss": "validation_loss"} | given
-    if "step" not in given and not any(normal(name) in ALIASES["step"] for name in log.columns):
+    if "step" not in given and not any(bare(name) in ALIASES["step"] for name in log.columns):
         counted = _counted(log, how)
         if counted is not None:
             log.columns[COUNTED] = counted
@@ -72,7 +72,13 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
             for role, name in names.items()
             if role != "run"
         }
-        rows = Rows(source, values["step"], values.get("loss"), values.get("lr"))
+        said = []
+        for role in ("step", "lr"):
+            factor = factor_of(names[role]) if role in values else 1.0
+            if factor != 1.0 and not (role == "step" and how.step_scale != 1.0):
+                values[role] = values[role] * factor
+                said.append(f"{names[role]!r} counts in {factor:g}")
+        rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)
         if total == 0:
             raise ValueError(f"{source!r} has a header and no rows.")

@@ -15,7 +15,9 @@ import numpy as np
 
 from hidim.fitting.logs.names import (
     ALIASES,
+    BITS,
     VALIDATION,
+    bare,
     is_loss,
     is_perplexity,
     is_rate,
@@ -162,6 +164,10 @@ def _alias(
     for alias in aliases[role]:
         if alias in spelled:
             return spelled[alias]
+    stripped = {bare(name): name for name in reversed(names) if bare(name) != normal(name)}
+    for alias in aliases[role]:
+        if alias in stripped:
+            return stripped[alias]
     return _resembling(spelled, role)
 
 
@@ -178,6 +184,8 @@ def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
                 filter(is_perplexity, spelled), key=lambda n: bool(re.search("val|ev", n))
             )
             near = near[:1]
+        if not near:
+            near = [name for name in BITS if name in spelled][:1]
         return spelled[near[0]] if len(near) == 1 else None
     if role == "lr":
         groups = sorted(filter(is_rate, spelled))  # of the parameters of one optimizer: the first

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from hidim.support.extras import require
 from hidim.support.inputs import read_bytes
@@ -85,7 +85,7 @@ class Source:
             if "\0" in self._head:
                 raise ValueError(
                     f"{self} is not a text file: it holds zero bytes. If it is UTF-16 without its "
-                    "mark, save it as UTF-8."
+                    "mark, save it as UTF-8; zeros that a crash left are to be cut off."
                 )
         return self._head
 
@@ -111,7 +111,7 @@ class Source:
     @contextmanager
     def named(self) -> Iterator[Any]:
         """The path itself where NumPy can read the file on its own, which is faster, or `text`."""
-        if self.packed or self.utf_16:
+        if self.packed or self.utf_16 or self.path.name.lower().endswith(_PACKED):
             with self.text() as stream:
                 yield stream
         else:
@@ -139,5 +139,43 @@ class Source:
             try:
                 return importlib.import_module("compression.zstd").open(self.path, "rb")
             except ModuleNotFoundError:
-                return require("zstandard", "fit").open(self.path, "rb")
+                packed = open(self.path, "rb")  # noqa: SIM115  # closed with the text
+                return io.BufferedReader(_Zstandard(packed, require("zstandard", "fit")))
         return open(self.path, "rb")
+
+
+class _Zstandard(io.RawIOBase):
+    """The bytes of a zstd file, which an end that is missing does not end without a word."""
+
+    def __init__(self, packed: BinaryIO, zstandard: Any) -> None:
+        self._packed, self._zstandard = packed, zstandard
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready, self._begun = b"", False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            piece = self._frame.unused_data if self._frame.eof else self._packed.read(_HEAD)
+            if self._frame.eof:  # another frame may follow
+                piece = piece or self._packed.read(_HEAD)
+                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+                self._begun = False
+            if not piece:
+                if self._begun:
+                    raise EOFError("zstd")
+                return 0
+            self._begun = True
+            try:
+                self._ready = self._frame.decompress(piece)
+            except self._zstandard.ZstdError:
+                raise EOFError("zstd") from None
+            self._begun = not self._frame.eof
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()

@@ -8,15 +8,17 @@ or dropped here. Text and JSON need only NumPy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
-from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.names import ALIASES, normal
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
 from hidim.fitting.logs.splits import parted
@@ -24,8 +26,14 @@ from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
+_TRIPLE = re.compile(r"\s*(\d+)\s+([A-Za-z]\w*)\s+([-+]?[\d.]+(?:[eE][-+]?\d+)?|nan|inf)\s*")
+_LOSSES = {"train": "train_loss", "val": "val_loss", "valid": "val_loss", "test": "test_loss"}
 _ROWS = 4  # steps that are the course of a run
-_TAGS = ("tag", "metric", "key", "metric_name", "metricname")  # columns that name a metric
+# Columns that name a metric.
+_TAGS = (
+    *("tag", "metric", "key", "metric_name", "metricname", "attribute", "attribute_path", "path"),
+    *("series", "variable"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,9 @@ def read_log(
     if one.name == "printed log":
         program = program_of(source)
         name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
-        if not columns:
-            raise ValueError(f"{source} is a {name}, and no line of it holds a loss or a rate.")
+        if not columns or (lacks and len(next(iter(columns.values()))) < 2):
+            why = f": {lacks}" if lacks else ""
+            raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
     elif one.name != "Parquet" and (several := _one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
@@ -128,16 +137,39 @@ def read_log(
 
 
 def _one_value_a_row(columns: Columns) -> Columns | None:
-    """Columns of a table that names the metric in a column of its own, None where it does not."""
+    """Columns of a table that names the metric in a column of its own, None where it does not.
+
+    Metrics one after the other, each in the order of its steps, go side by side.
+    """
     spelled = {normal(name): name for name in columns}
     tag = next((spelled[name] for name in _TAGS if name in spelled), None)
     value = spelled.get("value", spelled.get("metricvalue"))
     if tag is None or value is None:
         return None
-    others = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
-    tags = list(dict.fromkeys(str(cell) for cell in columns[tag] if cell is not None))
-    pairs = list(zip(columns[tag], columns[value], strict=True))
-    return others | {one: [cell if of == one else None for of, cell in pairs] for one in tags}
+    named = [None if cell is None else str(cell) for cell in columns[tag]]
+    out = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
+    if (variant := spelled.get("variant")) is not None:  # of a metric, as ClearML has it
+        named = [f"{of}/{one}" for of, one in zip(named, out.pop(variant), strict=True)]
+    for one in dict.fromkeys(name for name in named if name is not None):
+        pairs = zip(named, columns[value], strict=True)
+        out[one] = [cell if of == one else None for of, cell in pairs]
+    step = next((spelled[name] for name in ALIASES["step"] if name in spelled), None)
+    order = None if step is None or "run" in spelled else _side_by_side(columns[step], named)
+    return out if order is None else {n: [c[i] for i in order] for n, c in out.items()}
+
+
+def _side_by_side(step: Any, named: list[str | None]) -> list[int] | None:
+    """The order of steps of metrics that stand one after the other; None where they do not."""
+    blocks = 1 + sum(one != two for one, two in pairwise(named))
+    if blocks > len(set(named)) or blocks < 2:
+        return None
+    try:
+        steps = [float(cell) for cell in step]
+    except (TypeError, ValueError):
+        return None  # refused with the row
+    rows = pairwise(zip(steps, named, strict=True))
+    back = any(after < before and of == one for (before, one), (after, of) in rows)
+    return None if back else sorted(range(len(steps)), key=steps.__getitem__)
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:
@@ -156,9 +188,29 @@ def _is_state(source: Source) -> bool:
     return source.suffix == ".json" and '"log_history"' in source.head
 
 
+def _is_lines(source: Source) -> bool:
+    """Records of Python under the name of JSON lines are printed."""
+    return source.suffix in (".jsonl", ".ndjson") and not source.head.lstrip().startswith("{'")
+
+
 def _begins_records(source: Source) -> bool:
     first = source.head.lstrip()[:200]
     return first.startswith('{"') and source.suffix not in (".csv", ".tsv")
+
+
+def _is_triples(source: Source) -> bool:
+    lines = source.head.splitlines()[:_ROWS]
+    return bool(lines) and all(map(_TRIPLE.fullmatch, lines))
+
+
+def _triples(source: Source) -> Columns:
+    """Columns of `250 val 6.41`, where a word says of what the value is the loss."""
+    found = [_TRIPLE.fullmatch(line) for line in source.read().splitlines() if line.strip()]
+    cells = [one.groups() if one else ("", "", "") for one in found]
+    if ("", "", "") in cells:
+        raise ValueError(f"line {cells.index(('', '', '')) + 1} of {source} is cut short.")
+    step, named, value = (list(column) for column in zip(*cells, strict=True))
+    return {"step": step, "metric": [_LOSSES.get(one, one) for one in named], "value": value}
 
 
 def _parquet(source: Source, _: Sequence[str] | None) -> Columns:
@@ -176,9 +228,10 @@ FORMATS: tuple[Format, ...] = (
     Format("Parquet", _suffix(".parquet"), _parquet),
     Format("state of a Hugging Face Trainer", _is_state, lambda source, _: json_file(source)),
     Format("JSON", _suffix(".json"), lambda source, _: json_file(source)),
-    Format("JSON lines", _suffix(".jsonl", ".ndjson"), lambda source, _: json_lines(source)),
+    Format("JSON lines", _is_lines, lambda source, _: json_lines(source)),
     Format("JSON lines", _begins_records, lambda source, _: json_lines(source)),
     Format("drawn table", looks_drawn, lambda source, _: read_drawn(source)),
+    Format("rows of a step, a metric and a value", _is_triples, lambda source, _: _triples(source)),
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),

@@ -20,15 +20,23 @@ from hidim.fitting.logs.sources import Source
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PAIR = re.compile(
-    r"(?P<key>[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
-    r"(?: ?\([^()]{1,12}\))?"  # a unit, or a group
-    r"(?:['\"]?\s*[:=]\s*(?:(?:np\.|torch\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}|\s+)"
+    r"(?P<key>(?<![A-Za-z_])[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
+    r"(?: ?\([^():=]{1,12}\))?"  # a unit, or a group
+    r"(?:['\"]?\s*(?:[:=]>?|->|→)\s*|\s+)"
+    r"(?:(?:np\.|torch\.|jnp\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}"
     rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
+    r"(?P<kilo>k(?![A-Za-z/]))?(?![\d.]*%)"  # a share of the whole is neither
     r"(?:\s*/\s*\d+)?",
     re.IGNORECASE,
 )
+_WIDE = 10_000  # characters of a line beyond which it is of something else
 # Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000], [batch=100/10000].
-_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[(?:\w+=)? *(\d+)/ *\d+\]")
+_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]")
+_COUNT = re.compile(r"(?<!epoch )(?<!epoch: )\[(?:\w+=)? *(\d+)/ *\d+\]", re.IGNORECASE)
+_OTHER = re.compile(r"\b(?:val|valid|validation|eval|evaluation|test|dev)\b", re.IGNORECASE)
+_PARTED = re.compile(r"\s*(?:[-=*_#~]{3,}.*)?")  # a line between blocks
+_SPAN = 40  # lines of a record
+_BLOCKS = 200  # looked at
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
 # Words that make a count of steps another thing.
@@ -81,11 +89,19 @@ PROGRAMS: tuple[Program, ...] = (
         lacks="DeepSpeed prints steps and rates and no loss: give the log of the training script "
         "beside it",
     ),
-    Program("torchtitan", r"- root - INFO - (?:\x1b\[\d+m)?step:", only=r"step: *\d+ .*loss:"),
+    Program("torchtitan", r"- root - INFO - step:", only=r"step: *\d+ .*loss:"),
     Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
     Program("OLMo", r"\[step=\d+/\d+"),
     Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
     Program("mlx-lm", r"^Iter \d+: Train loss .*It/sec", averaged=True),
+    Program(
+        "Keras",
+        r"\b\d+/\d+ (?:\[[=>.]+\]|[━ ]+) ?.*- [\w ]*loss: |^\d+/\d+ - \d+\w+ - .*loss: ",
+        averaged=True,
+        only=r"\b(\d+)/\1\b",
+        lacks="Keras draws means since the start of the epoch, of which the last alone is one of "
+        "all its steps, and no epoch ends here: write a row a step, or an epoch, with CSVLogger",
+    ),
     Program("litgpt", r"\| iter \d+ step \d+ \| loss train: "),
 )
 
@@ -94,7 +110,7 @@ def looks_printed(source: Source) -> bool:
     """Whether some of the first lines name a step, a loss or a rate beside a number."""
     found = 0
     for line in source.head.splitlines()[:2000]:
-        found += any(_role(name) for name, _ in _pairs(_COLOUR.sub("", line)))
+        found += any(_role(name) for name, _ in _pairs(_COLOUR.sub("", line[:_WIDE])))
         if found >= 2:
             return True
     return found > 0
@@ -102,7 +118,7 @@ def looks_printed(source: Source) -> bool:
 
 def program_of(source: Source) -> Program:
     """Who printed these lines."""
-    for line in source.head.splitlines():
+    for line in _COLOUR.sub("", source.head).splitlines():
         for program in PROGRAMS:
             if re.search(program.sign, line):
                 return program
@@ -118,8 +134,7 @@ def read_printed(source: Source) -> Columns:
     epochs: list[str | None] = []  # beside the rows
     bars, sure = 0, False
     step: str | None = None
-    for line in re.split(r"[\r\n]+", source.read()):
-        line = _COLOUR.sub("", line)
+    for line in _records(re.split(r"\r\n|[\r\n\x08]", _COLOUR.sub("", source.read()))):
         if not only.search(line):
             continue
         found: dict[str, str] = {}
@@ -131,12 +146,13 @@ def read_printed(source: Source) -> Columns:
             if role == "step" and _rank(name) < rank:
                 own, rank = value, _rank(name)
             elif role and role != "step":
-                found.setdefault(name, value)
+                found.setdefault(_of_validation(name, line), value)
             elif name == "epoch" and _EPOCH.search(line):
                 epoch = value
         bar = _BAR.search(line)
-        if bar and bar[2] and own is None:  # a count in brackets is a step like any other
-            own, bar = bar[2], None
+        count = None if bar or own is not None else _COUNT.search(line)
+        if count:  # in brackets, a step like any other
+            own = count[1]
         if own is not None:
             step, sure = own, True
         elif bar:
@@ -203,7 +219,64 @@ def _snap(rows: list[dict[str, Any]]) -> None:
 
 
 def _pairs(line: str) -> list[tuple[str, str]]:
-    return [(normal(found["key"]), found["value"]) for found in _PAIR.finditer(line)]
+    return [
+        (normal(found["key"]), f"{found['value']}e3" if found["kilo"] else found["value"])
+        for found in _PAIR.finditer(line[:_WIDE])
+    ]
+
+
+def _records(lines: list[str]) -> list[str]:
+    """Lines, of which those of a record in braces are one, and those of a block whose step comes
+    last, after what it is the step of."""
+    whole: list[str] = []
+    at = 0
+    while at < len(lines):
+        end = _closed(lines, at)
+        whole.append(" ".join(lines[at:end]))
+        at = end
+    blocks: list[list[str]] = [[]]
+    for line in whole:
+        if _PARTED.fullmatch(line):
+            blocks.append([])
+        elif re.match(r"- \w", line):  # an entry of a list
+            blocks.append([line])
+        else:
+            blocks[-1].append(line)
+    told = [block for block in blocks if len(block) > 1][:_BLOCKS]
+    late = sum(map(_step_last, told))
+    if late < 2 or late < 0.8 * len(told):
+        return whole
+    out: list[str] = []
+    for block in blocks:
+        out += [" | ".join(block)] if _step_last(block) else block
+    return out
+
+
+def _closed(lines: list[str], at: int) -> int:
+    """The line after a record that begins on this one, which is the next where none does."""
+    deep = 0
+    for end in range(at, min(at + _SPAN, len(lines))):
+        deep += lines[end].count("{") - lines[end].count("}")
+        if deep <= 0:
+            return end + 1
+    return at + 1
+
+
+def _step_last(block: list[str]) -> bool:
+    """Whether the first line of a block with a step comes after one with a loss."""
+    if not 1 < len(block) <= _SPAN:
+        return False
+    roles = [{_role(name) for name, _ in _pairs(line)} for line in block]
+    step = next((i for i, found in enumerate(roles) if "step" in found), 0)
+    return any("loss" in found for found in roles[:step])
+
+
+def _of_validation(name: str, line: str) -> str:
+    """`loss`, or `val_loss` where a word before it says that the line is of validation."""
+    if name != "loss":
+        return name
+    before = line[: line.lower().find("loss")]
+    return "val_loss" if _OTHER.search(before) and "train" not in before.lower() else name
 
 
 def _role(name: str) -> str:
