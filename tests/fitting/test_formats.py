@@ -100,6 +100,70 @@ WITH_RATE: dict[str, str] = {
     ),
     "np.log": lines("step {s} | loss: np.float64({y}) | lr=tensor({r!r})"),
     "brackets.txt": lines("[{s}/24000] train loss = {y} lr = {r!r}"),
+    # The step last, in a record or a block: what stands before it is its own.
+    "pprint.log": lines("{{'epoch': 0,\n 'loss': {y},\n 'lr': {r!r},\n 'step': {s}}}"),
+    "yaml.log": lines("- loss: {y}\n  lr: {r!r}\n  step: {s}"),
+    "rules.log": lines("loss: {y}\nlr: {r!r}\nstep: {s}\n----------"),
+    "paragraphs.log": lines("loss = {y}\nlr = {r!r}\niteration = {s}\n"),
+    # Counts beside a share, of an epoch, in thousands.
+    "accelerate.log": lines(
+        "Steps:   2%|# | {s}/24000 [00:12<1:00:00,  1.9it/s, lr={r!r}, step_loss={y}]"
+    ),
+    "openrlhf.log": lines(
+        "Train epoch [1/1]:   2%|2   | {s}/24000 [00:10<01:00,  1.1it/s, gpt_loss={y}, lr={r!r}]"
+    ),
+    "thousands.log": "".join(f"step: {s / 1000:g}k, loss: {y}, lr: {r!r}\n" for s, r, y in ROWS),
+    "llama-recipes.log": lines(
+        "Epoch: 1/1, step {s}/24000 completed (loss: {y}):   2%|# | 9/99 [00:10<01:00], lr {r!r}"
+    ),
+    "arrows.log": lines("step {s} => loss => {y}, lr -> {r!r}"),
+    "tensors.log": lines("step {s} loss tensor({y}, device='cuda:0') lr [{r!r}]"),
+    "evals.log": lines("step {s} loss {y} lr {r!r}\n  eval | loss 9.0"),
+    "bars.txt": lines("{s} | {y} | {r!r}", "step | loss | lr"),
+    "title.csv": "Run 7 of the project\nseed: 3\n\n" + CSV + "# end of the log\n",
+    "sheet.csv": lines("{s},{r!r},{y},", "Run 7,,,\nstep,lr,loss,"),
+    "units.csv": lines(
+        "{s},{r!r},{y}", "Step [iterations],Learning rate (-),Training loss [nats/token]"
+    ),
+    "factors.csv": "steps (k),lr (1e-4),bits_per_byte\n"
+    + "".join(f"{s / 1000!r},{r * 1e4!r},{y}\n" for s, r, y in ROWS),
+    "neptune.csv": lines("train/loss,{s},{y}\ntrain/lr,{s},{r!r}", "attribute_path,step,value"),
+    "clearml.csv": lines("t,loss,{s},{y}\nt,lr,{s},{r!r}", "metric,variant,iteration,value"),
+    "by_metric.json": json.dumps(
+        [{"metricName": "train_loss", "metricValue": y, "step": s} for s, _, y in ROWS]
+        + [{"metricName": "lr", "metricValue": r, "step": s} for s, r, _ in ROWS]
+    ),
+    "indented.jsonl": "\n".join(
+        json.dumps({"step": s, "lr": r, "loss": y}, indent=1) for s, r, y in ROWS
+    ),
+    "python.jsonl": "\n".join(str({"step": s, "lr": r, "loss": y}) for s, r, y in ROWS),
+    "by_step.json": json.dumps({str(s): {"lr": r, "loss": y} for s, r, y in ROWS}),
+    "pandas.json": json.dumps(
+        {
+            name: {str(i): row[k] for i, row in enumerate(ROWS)}
+            for k, name in enumerate(("step", "lr", "loss"))
+        }
+    ),
+    "split.json": json.dumps(
+        {"columns": ["step", "lr", "loss"], "index": list(range(len(ROWS))), "data": ROWS}
+    ),
+    "pairs.json": json.dumps(
+        {"loss": [[s, y] for s, _, y in ROWS], "lr": [[s, r] for s, r, _ in ROWS]}
+    ),
+    "clearml.json": json.dumps(
+        {
+            "train": {
+                "loss": {"name": "loss", "x": STEPS.tolist(), "y": LOSS.tolist()},
+                "lr": {"name": "lr", "x": STEPS.tolist(), "y": LR.tolist()},
+            }
+        }
+    ),
+    "settings.json": json.dumps(
+        {
+            "config": {"lr": 3e-4},
+            "metrics": {"step": STEPS.tolist(), "lr": LR.tolist(), "loss": LOSS.tolist()},
+        }
+    ),
 }
 WITHOUT_RATE: dict[str, str] = {
     "loss.csv": lines("{s},{y}", "step,loss"),
@@ -123,6 +187,8 @@ WITHOUT_RATE: dict[str, str] = {
         "remaining time: 1:00:00"
     ),
     "bars.log": lines("  1%|      | {s}/24000 [00:12<19:48,  8.33it/s, v_num=0, train_loss={y}]"),
+    "tensorboard.json": json.dumps([[1.7e9, s, y] for s, _, y in ROWS]),
+    "build-nanogpt.txt": lines("{s} val 9.9\n{s} hella 0.2455\n{s} train {y}"),
     "carriage.log": lines("iter {s}: loss {y}, time 1ms").replace("\n", "\r"),
 }
 

@@ -21,6 +21,7 @@ from hidim.fitting.logs.names import (
     is_loss,
     is_perplexity,
     is_rate,
+    logarithm_of,
     normal,
     unsmoothed,
     without_unit,
@@ -32,10 +33,11 @@ from hidim.support.checks import choice
 ROLES = ("step", "loss", "lr", "run")
 NONE = "-"  # as a name: the log has no such column
 # Of finished runs: how large a model was, and what it was trained on.
-_SIZES = {"params", "parameters", "n_params", "num_params", "model_size"}
+_SIZES = {"params", "parameters", "n_params", "num_params", "model_size", "n"}
 _DATA = {
     *("tokens", "training_tokens", "n_tokens", "train_tokens"),
-    *("flops", "training_flop", "training_flops", "flops_6nd", "compute"),
+    *("flops", "training_flop", "training_flops", "flops_6nd", "compute", "d", "c", "d_n", "tpp"),
+    *("tokens_per_param", "tokens_per_parameter", "tokens_param", "chinchilla_multiplier"),
 }
 
 
@@ -240,7 +242,8 @@ def find_column(
 
 def of_sizes(names: Sequence[str]) -> bool:
     """Whether columns are those of finished runs, of which laws of sizes are made."""
-    found = {spelling(name) for name in names for spelling in (normal, without_unit)}
+    logs = {without_unit(log[1]) for name in names if (log := logarithm_of(name))}
+    found = {spelling(name) for name in names for spelling in (normal, without_unit)} | logs
     return bool(found & _SIZES) and bool(found & _DATA)
 
 
