@@ -207,7 +207,7 @@ def _slip(text: str) -> str:
     if "," in text:
         return ": several are parted by blanks, and decimals written with a point"
     if text.endswith("%"):
-        return ": a share of what? Write the number itself"
+        return ": a share is written 0.1, and what it is a share of is not known everywhere"
     found = re.fullmatch(r"([\d.]+(?:e[-+]?\d+)?) ?([A-Za-z][A-Za-z/ -]*)", text)
     if found is None:
         return ""

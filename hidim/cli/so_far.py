@@ -14,7 +14,14 @@ from hidim.cli.fit import how_of, tell
 from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
-from hidim.cli.reach import known_warmup, reach_text, refuse_units, warmed, warmup_apart
+from hidim.cli.reach import (
+    known_warmup,
+    reach_text,
+    refuse_no_law,
+    refuse_units,
+    warmed,
+    warmup_apart,
+)
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -93,6 +100,7 @@ def _law(
 ) -> tuple[FittedLaw, tuple[str, ...]]:
     """The law given, or one fitted to the run to match, or to the log itself; and what to note."""
     if args.law is not None:
+        refuse_no_law(args.law)
         if is_size_law(args.law):
             raise ValueError(f"{args.law!r} is a law of sizes: --so-far needs one of schedules.")
         if is_joint_law(args.law):

@@ -120,6 +120,8 @@ WITH_RATE: dict[str, str] = {
     "tensors.log": lines("step {s} loss tensor({y}, device='cuda:0') lr [{r!r}]"),
     "evals.log": lines("step {s} loss {y} lr {r!r}\n  eval | loss 9.0"),
     "bars.txt": lines("{s} | {y} | {r!r}", "step | loss | lr"),
+    "again.csv": CSV.replace("\n800,", "\nstep,lr,loss\n800,"),
+    "camel.csv": CSV.replace("step,lr,loss", "globalStep,learningRate,trainLoss"),
     "title.csv": "Run 7 of the project\nseed: 3\n\n" + CSV + "# end of the log\n",
     "sheet.csv": lines("{s},{r!r},{y},", "Run 7,,,\nstep,lr,loss,"),
     "units.csv": lines(

@@ -129,7 +129,6 @@ def test_a_step_of_all_steps_is_a_step(form: str, tmp_path: Path) -> None:
         (HEADER + "1'000,1e-3,3\n2'000,1e-3,2\n", "without marks of thousands"),
         (HEADER + "100,1e-3,3 ± .1\n200,1e-3,2 ± .1\n", "without its error"),
         (HEADER + "100,1e-3,3(1)\n200,1e-3,2(1)\n", "without its error"),
-        (HEADER + "100,1e-3,3\n" + HEADER + "200,1e-3,2\n", "the header again"),
         ("step,lr,loss,loss\n100,1e-3,3,3\n", "rename or drop one"),
         ("step & lr & loss \\\\\n100 & 1e-3 & 3 \\\\\n", "table of LaTeX"),
         (HEADER + "100,0,3\n200,0,2\n", "given in words"),
@@ -329,7 +328,7 @@ def test_bars_of_keras_count_where_an_epoch_ends(tmp_path: Path) -> None:
     ("asked", "remedy"),
     [
         (["--steps", "24,000"], "write 24000"),
-        (["--steps", "10%"], "a share of what?"),
+        (["--steps", "10%"], "a share is written 0.1"),
         (["--flops", "100PF-days"], "write 8.64e+21"),
         (["--flops", "1e21,1e22"], "parted by blanks"),
     ],
@@ -362,3 +361,21 @@ def test_a_log_without_a_rate_has_the_warm_up_of_its_law(
     (tmp_path / "b.csv").write_text("step,loss,lr\n" + "".join(f"{s},{y},3.0\n" for s, y in rows))
     assert main([*command[:-1], str(tmp_path / "b.csv")]) == 2
     assert "another unit" in capsys.readouterr().err
+
+
+def test_a_log_in_the_place_of_a_law_is_told_how_to_keep_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "100,1e-3,3\n")
+    for command in (
+        ["forecast", "--schedule", "constant peak=1 steps=9"],
+        ["plan", "--steps", "9"],
+    ):
+        assert main([command[0], str(tmp_path / "a.csv"), *command[1:]]) == 2
+        assert "keep one with hidim fit" in capsys.readouterr().err
+
+
+def test_a_column_has_no_second_role(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "".join(f"{s},{r},{y}\n" for s, r, y in ROWS))
+    with pytest.raises(ValueError, match="no column for the learning rate"):
+        read_run(tmp_path / "a.csv", columns={"loss": "lr"})

@@ -114,6 +114,8 @@ def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Colum
         rows: Any = csv.reader(stream, delimiter=head.delimiter) if head.delimiter else None
         counted = _Counted(rows if rows is not None else map(str.split, stream), head.skipped)
         for row in whole_rows(source.path, Table(head.names, counted, head.delimiter, "")):
+            if row[: len(head.names)] == head.names:  # the header again, of a resumed run
+                continue
             for name, cell in zip(head.names, row, strict=True):
                 if name in columns:
                     columns[name].append(cell.strip() or None)

@@ -75,6 +75,7 @@ _BASES = {
     **dict.fromkeys(("log2", "log_2"), 2.0),
     "log": 0.0,
 }
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
 _TENS = re.compile(r"(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
 _PLAIN = {
@@ -127,20 +128,24 @@ def without_unit(name: str) -> str:
 def _parted(name: str) -> tuple[str, str]:
     plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
     for unit in _UNITS:
+        if plain == unit and "day" in unit:  # its own name
+            return plain, unit
         if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
             return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit
     return plain, ""
 
 
 def bare(name: str) -> str:
-    """A normal name without a unit in brackets that says how steps, rates and losses count anyway.
+    """A normal name, of one in camel case too, without a unit in which steps, rates and losses
+    usually count.
 
-    >>> bare("Training loss [nats/token]"), bare("steps (k)"), bare("loss (val)")
-    ('training_loss', 'steps', 'loss_(val)')
+    >>> bare("Training loss [nats/token]"), bare("globalStep (k)"), bare("loss (val)")
+    ('training_loss', 'global_step', 'loss_(val)')
     """
+    name = _CAMEL.sub("_", name.strip())
     if unit_of(name) == 1e3:
         return without_unit(name)
-    found = _BRACKETED.fullmatch(name.strip())
+    found = _BRACKETED.fullmatch(name)
     if found is None:
         return normal(name)
     unit = re.sub(r"\s", "", found["unit"].lower())

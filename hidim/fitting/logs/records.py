@@ -95,6 +95,10 @@ def _columns(data: Any) -> Columns | None:
             return {name: [cells.get(row) for row in rows] for name, cells in data.items()}
         if _numbered(data):  # a record by its step
             return columns_of([{"step": step, **row} for step, row in data.items()], "")
+        if len(values) > 1 and not any(
+            isinstance(x, dict | list) for v in values for x in v.values()
+        ):
+            return columns_of([{"run": name, **row} for name, row in data.items()], "")
     # Beside settings, or other metrics.
     inner = {
         name: columns_of(value, "") if _is_records(value) else _columns(value)

@@ -7,6 +7,7 @@ its columns "run - metric"; a file of several runs comes apart into one part per
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,12 +136,18 @@ def _named(
     if name == NONE:
         return None
     if name is None:
-        return _alias(names, role)
+        return _alias(_free(names, given), role)
     found = _spelled(names, name)
     if found is None:
         every = ", ".join(list(known or names)[:12])
         raise ValueError(f"{source!r} has no column {name!r}; it has {every}.")
     return found
+
+
+def _free(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """The columns that the caller gave no role."""
+    taken = {_spelled(names, name) for name in given.values()}
+    return [name for name in names if name not in taken]
 
 
 def _spelled(names: Sequence[str], name: str) -> str | None:
@@ -156,10 +163,11 @@ def _alias(
 ) -> str | None:
     if aliases is not ALIASES:
         usual = [normal(alias) for alias in aliases[role]]
-        for spelling in (normal, without_unit):
+        for spelling in (normal, without_unit, bare, _last_part):
             found = {spelling(name): name for name in reversed(names)}
+            alike = Counter(map(spelling, names)) if spelling is _last_part else Counter()
             for alias in usual:
-                if alias in found:
+                if alias in found and alike[alias] <= 1:
                     return found[alias]
         return None
     spelled = {normal(name): name for name in reversed(names) if " - " not in name}
@@ -171,6 +179,11 @@ def _alias(
         if alias in stripped:
             return stripped[alias]
     return _resembling(spelled, role)
+
+
+def _last_part(name: str) -> str:
+    """The normal name of what a record holds within others, `summary/loss`."""
+    return normal(re.split(r"[/.]", name)[-1])
 
 
 def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
@@ -234,7 +247,10 @@ def find_column(
         raise ValueError(
             f"{source!r} has no column {name!r}; it has {', '.join(list(table)[:12])}."
         )
-    found = _alias(list(table), role, aliases) if name is None else _spelled(list(table), name)
+    if name is None:
+        found = _alias(_free(list(table), given), role, aliases)
+    else:
+        found = _spelled(list(table), name)
     if found is None and needed:
         raise ValueError(missing(list(table), role, source))
     return found

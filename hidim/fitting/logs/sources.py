@@ -38,6 +38,8 @@ _OTHERS = {
     b"\x80\x04": f"a pickle, which is not read: {_TABLE}",
     b"SQLite format 3": f"a database of SQLite: {_TABLE}",
     b"\x89HDF": f"an HDF5 file: {_TABLE}",
+    b"ARROW1": "an Arrow or Feather file: save it as Parquet",
+    b"FEA1": "a Feather file: save it as Parquet",
     b"%PDF": f"a PDF: {_TABLE}",
     b"\x89PNG": f"a picture: {_TABLE}",
 }
@@ -51,8 +53,8 @@ class Source:
         self.path = Path(path)
         start = read_bytes(path, 16)
         self.packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
-        if not start.startswith(b"PAR1"):
-            self._refuse_others(start)
+        self.parquet = start.startswith(b"PAR1")
+        self._refuse_others(start)
         name = self.path.name
         packed = self.packed and name.lower().endswith(_PACKED)
         self.name = name[: name.rfind(".")] if packed else name

@@ -123,7 +123,7 @@ def read_log(
         if not columns or (lacks and len(next(iter(columns.values()))) < 2):
             why = f": {lacks}" if lacks else ""
             raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
-    elif one.name != "Parquet" and (several := _one_value_a_row(columns)) is not None:
+    elif (several := _one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
         name, columns = "TensorBoard's table of one tag", _tagged(source, columns)
@@ -131,7 +131,7 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    if one.name != "Parquet" and (split := parted(columns)) is not None:
+    if (split := parted(columns)) is not None:
         return Log(split[0], name, averaged, lacks, (split[1],))
     return Log(columns, name, averaged, lacks, header=header)
 
@@ -225,7 +225,7 @@ def _parquet(source: Source, _: Sequence[str] | None) -> Columns:
 
 # The first that fits; the last one fits everything and complains where it cannot read it.
 FORMATS: tuple[Format, ...] = (
-    Format("Parquet", _suffix(".parquet"), _parquet),
+    Format("Parquet", lambda source: source.parquet or source.suffix == ".parquet", _parquet),
     Format("state of a Hugging Face Trainer", _is_state, lambda source, _: json_file(source)),
     Format("JSON", _suffix(".json"), lambda source, _: json_file(source)),
     Format("JSON lines", _is_lines, lambda source, _: json_lines(source)),

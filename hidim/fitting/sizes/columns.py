@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from hidim.fitting.logs.names import is_perplexity, logarithm_of, normal, unit_of, without_unit
+from hidim.fitting.logs.names import (
+    BITS,
+    is_perplexity,
+    logarithm_of,
+    normal,
+    unit_of,
+    without_unit,
+)
 from hidim.fitting.logs.readers import find_column, numbers
 
 REMEDY = "A run that diverged has no place among others: leave its rows out."
@@ -33,11 +40,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "flops": (
         *("flops", "training flop", "training flops", "training_flops", "flops_6nd", "compute"),
         *("flop", "train_flops", "total_flops", "training_compute", "train_compute"),
+        *("pf_days", "pfdays", "petaflop_days", "pflop_days"),
     ),
     "loss": (
         *("loss", "final_loss", "train_loss", "validation_loss", "final_train_loss", "val_loss"),
         *("eval_loss", "test_loss", "final_val_loss", "final_validation_loss", "loss_val"),
         *("perplexity", "ppl", "val_perplexity", "val_ppl"),
+        *BITS,
     ),
     "x": ("x",),
     "epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "repeats"),
