@@ -118,6 +118,18 @@ WITH_RATE: dict[str, str] = {
     ),
     "arrows.log": lines("step {s} => loss => {y}, lr -> {r!r}"),
     "tensors.log": lines("step {s} loss tensor({y}, device='cuda:0') lr [{r!r}]"),
+    "in-turn.log": lines("lr: {r!r}\nstep: {s}, loss: {y}"),
+    "at-step.log": lines("Loss at step {s}: {y} (lr: {r!r})"),
+    "counts.log": lines("Train: [0/300][{s}/24000]\teta 0:10:00 lr {r!r}\t loss {y} (9.0)"),
+    "batches.log": lines("Batch {s}/24000, Loss: {y}, LR: {r!r}"),
+    "tabs.log": lines("{s}\tloss\t{y}\tlr\t{r!r}"),
+    "counted.log": lines("After {s} steps: loss {y}, lr {r!r}"),
+    "perplexities.log": "".join(
+        f"step {s} ppl {np.exp(y)!r} lr {r!r}\n".replace("np.float64(", "").replace(")", "")
+        for s, r, y in ROWS
+    ),
+    "bytes.log": lines("step {s} bpb {y} lr {r!r}"),
+    "messages.jsonl": jsonl([{"msg": f"step {s} loss {y} lr {r!r}"} for s, r, y in ROWS]),
     "evals.log": lines("step {s} loss {y} lr {r!r}\n  eval | loss 9.0"),
     "bars.txt": lines("{s} | {y} | {r!r}", "step | loss | lr"),
     "again.csv": CSV.replace("\n800,", "\nstep,lr,loss\n800,"),
@@ -190,6 +202,10 @@ WITHOUT_RATE: dict[str, str] = {
     ),
     "bars.log": lines("  1%|      | {s}/24000 [00:12<19:48,  8.33it/s, v_num=0, train_loss={y}]"),
     "tensorboard.json": json.dumps([[1.7e9, s, y] for s, _, y in ROWS]),
+    "levanter.log": lines("Progress on:train {s}it/24.0kit rate:1.3it/s postfix:loss={y}"),
+    "bars-k.log": "".join(
+        f"  2%|#  | {s / 1000:g}k/24.0k [00:10<10:00, 3.1it/s, loss={y}]\n" for s, _, y in ROWS
+    ),
     "build-nanogpt.txt": lines("{s} val 9.9\n{s} hella 0.2455\n{s} train {y}"),
     "carriage.log": lines("iter {s}: loss {y}, time 1ms").replace("\n", "\r"),
 }

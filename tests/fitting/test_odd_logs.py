@@ -379,3 +379,16 @@ def test_a_column_has_no_second_role(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + "".join(f"{s},{r},{y}\n" for s, r, y in ROWS))
     with pytest.raises(ValueError, match="no column for the learning rate"):
         read_run(tmp_path / "a.csv", columns={"loss": "lr"})
+
+
+def test_letters_cut_in_two_do_not_make_a_log_unreadable(tmp_path: Path) -> None:
+    lines = "".join(f"step {s} loss {y} lr {r!r}\n" for s, r, y in ROWS)
+    (tmp_path / "a.log").write_bytes(lines.encode() + b"a sample: \xe6\n")
+    assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)
+
+
+def test_printed_decimals_with_a_comma_are_refused(tmp_path: Path) -> None:
+    lines = "".join(f"step {s} loss {y} lr {r!r}\n".replace(".", ",") for s, r, y in ROWS)
+    (tmp_path / "a.log").write_text(lines)
+    with pytest.raises(ValueError, match="write decimals with a point"):
+        read_run(tmp_path / "a.log")

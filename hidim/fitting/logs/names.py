@@ -14,7 +14,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("step", "steps", "global_step", "train_global_step", "trainer_global_step"),
         *("optimizer_step", "optimizer_steps", "optim_step", "iteration", "iterations", "iter"),
         *("num_updates", "n_updates", "num_update", "update", "updates", "iters", "it"),
-        *("train_step", "training_step", "train_iter", "train_iteration", "step_num", "n_iter"),
+        *(
+            "train_step",
+            "training_step",
+            "step_i",
+            "train_iter",
+            "train_iteration",
+            "step_num",
+            "n_iter",
+        ),
         *("current_steps", "current_step", "completed_steps", "opt_step", "gradient_step"),
         "_step",  # W&B counts its own calls, which need not be optimizer steps
     ),

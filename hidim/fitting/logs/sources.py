@@ -44,6 +44,7 @@ _OTHERS = {
     b"\x89PNG": f"a picture: {_TABLE}",
 }
 _HEAD = 1 << 18
+_STRAY = 0.01  # share of letters that are no UTF-8, in a text that a program cut somewhere
 
 
 class Source:
@@ -74,8 +75,12 @@ class Source:
     def head(self) -> str:
         """The first quarter of a megabyte of the text."""
         if self._head is None:
-            with self.text() as stream:
+            with self.text("replace") as stream:
                 self._head = stream.read(_HEAD)
+            if self._head.count("\ufffd") > _STRAY * len(self._head):
+                raise ValueError(
+                    f"{self} is not a text file, or not one in UTF-8: save it as UTF-8."
+                )
             if self._head[257:262] == "ustar":
                 raise ValueError(f"{self} is a tar archive: unpack it, and give a file of it.")
             if (
@@ -92,8 +97,8 @@ class Source:
         return self._head
 
     @contextmanager
-    def text(self) -> Iterator[TextIO]:
-        """The text as a stream.
+    def text(self, errors: str = "strict") -> Iterator[TextIO]:
+        """The text as a stream; `errors` as in `open`, for what is not UTF-8.
 
         Raises:
             ValueError: no text, or a damaged archive.
@@ -101,7 +106,10 @@ class Source:
         """
         try:
             encoding = "utf-16" if self.utf_16 else "utf-8-sig"
-            with self._bytes() as binary, io.TextIOWrapper(binary, encoding=encoding) as stream:
+            with (
+                self._bytes() as binary,
+                io.TextIOWrapper(binary, encoding=encoding, errors=errors) as stream,
+            ):
                 yield stream
         except UnicodeError:
             raise ValueError(
@@ -125,9 +133,9 @@ class Source:
         with self._bytes() as binary:
             return binary.read(2) in (b"\xff\xfe", b"\xfe\xff")
 
-    def read(self) -> str:
+    def read(self, errors: str = "strict") -> str:
         """All of the text."""
-        with self.text() as stream:
+        with self.text(errors) as stream:
             return stream.read()
 
     def _bytes(self) -> Any:

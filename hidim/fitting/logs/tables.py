@@ -18,17 +18,18 @@ from typing import Any
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
-from hidim.fitting.logs.names import ALIASES, normal
+from hidim.fitting.logs.names import ALIASES, is_loss, normal
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
 from hidim.fitting.logs.splits import parted
-from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
+from hidim.fitting.logs.text_logs import PLAIN, looks_printed, program_of, read_lines, read_printed
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
 _TRIPLE = re.compile(r"\s*(\d+)\s+([A-Za-z]\w*)\s+([-+]?[\d.]+(?:[eE][-+]?\d+)?|nan|inf)\s*")
 _LOSSES = {"train": "train_loss", "val": "val_loss", "valid": "val_loss", "test": "test_loss"}
 _ROWS = 4  # steps that are the course of a run
+_TEXTS = ("msg", "message", "log", "text", "event")  # of records that a logger wrote
 # Columns that name a metric.
 _TAGS = (
     *("tag", "metric", "key", "metric_name", "metricname", "attribute", "attribute_path", "path"),
@@ -123,6 +124,8 @@ def read_log(
         if not columns or (lacks and len(next(iter(columns.values()))) < 2):
             why = f": {lacks}" if lacks else ""
             raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
+    elif (lines := _messages(columns)) is not None:
+        name, columns = f"messages in {name}", lines
     elif (several := _one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
@@ -134,6 +137,17 @@ def read_log(
     if (split := parted(columns)) is not None:
         return Log(split[0], name, averaged, lacks, (split[1],))
     return Log(columns, name, averaged, lacks, header=header)
+
+
+def _messages(columns: Columns) -> Columns | None:
+    """What the texts of records say, where the records themselves say nothing of a loss."""
+    spelled = {normal(name): name for name in columns}
+    field = next((spelled[name] for name in _TEXTS if name in spelled), None)
+    if field is None or any(is_loss(name) or name in ALIASES["loss"] for name in spelled):
+        return None
+    text = "\n".join(str(cell) for cell in columns[field] if cell is not None)
+    found = read_lines(text, PLAIN)
+    return found if any(is_loss(name) or name in ALIASES["loss"] for name in found) else None
 
 
 def _one_value_a_row(columns: Columns) -> Columns | None:
