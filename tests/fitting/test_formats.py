@@ -141,6 +141,8 @@ WITH_RATE: dict[str, str] = {
     ),
     "factors.csv": "steps (k),lr (1e-4),bits_per_byte\n"
     + "".join(f"{s / 1000!r},{r * 1e4!r},{y}\n" for s, r, y in ROWS),
+    "logarithms.csv": "step,log10_lr,ln_loss\n"
+    + "".join(f"{s},{np.log10(r):.12f},{np.log(y):.12f}\n" for s, r, y in ROWS),
     "neptune.csv": lines("train/loss,{s},{y}\ntrain/lr,{s},{r!r}", "attribute_path,step,value"),
     "clearml.csv": lines("t,loss,{s},{y}\nt,lr,{s},{r!r}", "metric,variant,iteration,value"),
     "by_metric.json": json.dumps(

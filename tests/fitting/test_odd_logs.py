@@ -375,6 +375,13 @@ def test_a_log_in_the_place_of_a_law_is_told_how_to_keep_one(
         assert "keep one with hidim fit" in capsys.readouterr().err
 
 
+def test_logarithms_of_rates_say_their_base(tmp_path: Path) -> None:
+    rows = "".join(f"{s},{np.log(r)},{y}\n" for s, r, y in ROWS)
+    (tmp_path / "a.csv").write_text("step,log_lr,loss\n" + rows)
+    with pytest.raises(ValueError, match="rename it log10_lr or ln_lr"):
+        read_run(tmp_path / "a.csv")
+
+
 def test_a_column_has_no_second_role(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + "".join(f"{s},{r},{y}\n" for s, r, y in ROWS))
     with pytest.raises(ValueError, match="no column for the learning rate"):

@@ -16,6 +16,7 @@ from itertools import pairwise
 from hidim.fitting.logs.pairs import pairs_of, role_of
 
 _PARTED = re.compile(r"\s*(?:[-=*_#~]{3,}.*)?")  # a line between blocks
+_WORDS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789[{")
 _SPAN = 40  # lines of a record
 _BLOCKS = 200  # looked at
 
@@ -31,7 +32,7 @@ def whole_records(lines: list[str]) -> list[str]:
         at = end
     blocks: list[list[str]] = [[]]
     for line in whole:
-        if _PARTED.fullmatch(line):
+        if line[:1] not in _WORDS and _PARTED.fullmatch(line):
             blocks.append([])
         elif re.match(r"- \w", line):  # an entry of a list
             blocks.append([line])

@@ -7,6 +7,7 @@ Every way to write a pair: `loss 9.22`, `val_loss:10.8`, `lm loss: 9.8E+00`, `'l
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from hidim.fitting.logs.names import (
     ALIASES,
@@ -50,9 +51,12 @@ def pairs_of(line: str) -> list[tuple[str, str]]:
     >>> pairs_of("step 1.2k: train loss => 3.41, lr=[3e-4]")
     [('step', '1.2e3'), ('train_loss', '3.41'), ('lr', '3e-4')]
     """
+    line = line[:WIDE]
+    if "at step" in line or "at iter" in line or "after step" in line:
+        line = _AT.sub(r"\2 \3, \1:", line)
     return [
         (normal(found["key"]), f"{found['value']}e3" if found["kilo"] else found["value"])
-        for found in _PAIR.finditer(_AT.sub(r"\2 \3, \1:", line[:WIDE]))
+        for found in _PAIR.finditer(line)
     ]
 
 
@@ -64,6 +68,7 @@ def of_validation(name: str, line: str) -> str:
     return "val_loss" if _OTHER.search(before) and "train" not in before.lower() else name
 
 
+@lru_cache(maxsize=4096)
 def role_of(name: str) -> str:
     """Which role a name has, "" for none; of several words the last may be the name of a step."""
     for role in ("step", "loss", "lr"):

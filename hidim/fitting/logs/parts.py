@@ -15,7 +15,7 @@ import numpy as np
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import ALIASES, bare, factor_of, is_perplexity, normal
+from hidim.fitting.logs.names import ALIASES, bare, factor_of, is_perplexity, logarithm_of, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
@@ -72,12 +72,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
             for role, name in names.items()
             if role != "run"
         }
-        said = []
-        for role in ("step", "lr"):
-            factor = factor_of(names[role]) if role in values else 1.0
-            if factor != 1.0 and not (role == "step" and how.step_scale != 1.0):
-                values[role] = values[role] * factor
-                said.append(f"{names[role]!r} counts in {factor:g}")
+        said = _as_they_count(values, names, source, scaled=how.step_scale != 1.0)
         rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)
         if total == 0:
@@ -93,6 +88,34 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
         name = label if len(parts) == 1 else f"{label} {part.run}" if label else part.run
         found.append(Cells(name, part.run, log, names, rows, total))
     return found
+
+
+def _as_they_count(
+    values: dict[str, np.ndarray], names: dict[str, str], source: str, *, scaled: bool
+) -> list[str]:
+    """Make values that count in a power of ten, or are logarithms, what they are of; what was done.
+
+    Raises:
+        ValueError: logarithms of rates to a base that the name does not say.
+    """
+    said = []
+    for role, name in names.items():
+        if role not in values:
+            continue
+        log, factor = logarithm_of(name), factor_of(name)
+        if log is not None and (log[0] or role == "lr"):
+            base, of = log
+            if not base:
+                raise ValueError(
+                    f"column {name!r} of {source!r} does not say its base: rename it log10_{of} or "
+                    f"ln_{of}."
+                )
+            values[role] = np.asarray(base ** values[role])
+            said.append(f"{name!r} is a logarithm, read as {of}")
+        elif factor != 1.0 and role != "loss" and not (role == "step" and scaled):
+            values[role] = values[role] * factor
+            said.append(f"{name!r} counts in {factor:g}")
+    return said
 
 
 def _own_metrics(log: Log) -> bool:

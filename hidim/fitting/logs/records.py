@@ -18,7 +18,7 @@ Columns = dict[str, Any]  # column name -> list with None for blanks, or a float
 
 def json_lines(source: Source) -> Columns:
     """Columns of one record per line; a last line that a killed run left unfinished is left out."""
-    records = []
+    records: list[Any] = []
     bad: int | None = None
     with source.text() as stream:
         for number, line in enumerate(stream, start=1):

@@ -175,9 +175,11 @@ def _alias(
         if alias in spelled:
             return spelled[alias]
     stripped = {bare(name): name for name in reversed(names) if bare(name) != normal(name)}
-    for alias in aliases[role]:
-        if alias in stripped:
-            return stripped[alias]
+    logs = {log[1]: name for name in reversed(names) if (log := logarithm_of(name)) and log[0]}
+    for found in (stripped, logs):
+        for alias in aliases[role]:
+            if alias in found:
+                return found[alias]
     return _resembling(spelled, role)
 
 
