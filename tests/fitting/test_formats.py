@@ -141,6 +141,11 @@ WITH_RATE: dict[str, str] = {
     ),
     "factors.csv": "steps (k),lr (1e-4),bits_per_byte\n"
     + "".join(f"{s / 1000!r},{r * 1e4!r},{y}\n" for s, r, y in ROWS),
+    "composer.csv": lines("{s},{y},{r!r}", "time/batch,loss/train/total,lr-AdamW/group0"),
+    "times.txt": lines("{s} {y} {r!r} 00:12", "step train_loss lr time"),
+    "eval.json": json.dumps(
+        {"log_history": [{"step": s, "eval_loss": y, "learning_rate": r} for s, r, y in ROWS]}
+    ),
     "logarithms.csv": "step,log10_lr,ln_loss\n"
     + "".join(f"{s},{np.log10(r):.12f},{np.log(y):.12f}\n" for s, r, y in ROWS),
     "neptune.csv": lines("train/loss,{s},{y}\ntrain/lr,{s},{r!r}", "attribute_path,step,value"),

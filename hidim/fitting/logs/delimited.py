@@ -50,7 +50,7 @@ def looks_delimited(source: Source) -> bool:
     if len(names) < 2 or len(cells) != len(names) or any(map(is_number, names)):
         return False
     if not delimiter:
-        return all(map(is_number, cells))
+        return all(is_number(cell) or re.fullmatch(r"\d+(?::\d\d)+", cell) for cell in cells)
     return any(map(is_number, cells)) and not _names_a_value(body[0])
 
 

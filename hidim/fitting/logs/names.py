@@ -23,7 +23,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
             "step_num",
             "n_iter",
         ),
-        *("current_steps", "current_step", "completed_steps", "opt_step", "gradient_step"),
+        *(
+            "current_steps",
+            "current_step",
+            "time_batch",
+            "completed_steps",
+            "opt_step",
+            "gradient_step",
+        ),
         "_step",  # W&B counts its own calls, which need not be optimizer steps
     ),
     "loss": (
@@ -197,6 +204,15 @@ def is_loss(name: str) -> bool:
     """
     words = name.split("_")
     return words[-1] == "loss" and not _NOT_LOSSES & set(words)
+
+
+def of_validation(name: str) -> bool:
+    """Whether a column is of validation, which is measured at its step and no mean since the last.
+
+    >>> of_validation("eval/loss"), of_validation("train_loss")
+    (True, False)
+    """
+    return bool({"val", "valid", "validation", "eval", "test"} & set(normal(name).split("_")))
 
 
 def is_perplexity(name: str) -> bool:

@@ -60,7 +60,7 @@ def pairs_of(line: str) -> list[tuple[str, str]]:
     ]
 
 
-def of_validation(name: str, line: str) -> str:
+def told_of(name: str, line: str) -> str:
     """`loss`, or `val_loss` where a word before it says that the line is of validation."""
     if name != "loss":
         return name

@@ -16,7 +16,7 @@ from typing import Any
 
 from hidim.fitting.logs.blocks import whole_records
 from hidim.fitting.logs.names import ALIASES
-from hidim.fitting.logs.pairs import WIDE, of_validation, pairs_of, role_of
+from hidim.fitting.logs.pairs import WIDE, pairs_of, role_of, told_of
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 
@@ -150,7 +150,7 @@ def read_lines(text: str, program: Program) -> Columns:
             if role == "step" and _rank(name) < rank:
                 own, rank = value, _rank(name)
             elif role and role != "step":
-                found.setdefault(of_validation(name, line), value)
+                found.setdefault(told_of(name, line), value)
             elif name == "epoch" and _EPOCH.search(line):
                 epoch = value
         bar = _BAR.search(line)
