@@ -92,7 +92,7 @@ _BASES = {
 }
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
-_TENS = re.compile(r"(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
+_TENS = re.compile(r"[x×*]?(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
 _PLAIN = {
     *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
     *("steps", "step", "iterations", "iters", "updates", "count", "bits", "bits/token", "bpt"),
@@ -157,7 +157,7 @@ def bare(name: str) -> str:
     >>> bare("Training loss [nats/token]"), bare("globalStep (k)"), bare("loss (val)")
     ('training_loss', 'global_step', 'loss_(val)')
     """
-    name = _CAMEL.sub("_", name.strip())
+    name = _CAMEL.sub("_", name.strip().lstrip("# "))
     if unit_of(name) == 1e3:
         return without_unit(name)
     found = _BRACKETED.fullmatch(name)

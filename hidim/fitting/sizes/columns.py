@@ -31,7 +31,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "params": (
         *("params", "parameters", "n_params", "model size", "model_size", "num_params"),
         *("n_parameters", "num_parameters", "param_count", "parameter_count", "total_params"),
-        *("non_embedding_params", "nonembedding_params", "non_embedding_parameters", "#params"),
+        *("non_embedding_params", "nonembedding_params", "non_embedding_parameters"),
+        *("model_params", "model_parameters"),
     ),
     "tokens": (
         *("tokens", "training tokens", "n_tokens", "train_tokens", "num_tokens", "total_tokens"),
@@ -209,7 +210,7 @@ class RunColumns:
             if base and not (role == "loss" and not log[0]):  # "log loss" is a loss
                 values = self._raised(role, name, values, base)
                 name = log[1]
-        scale = unit_of(name) if role in _COUNTED else 1.0
+        scale = max(unit_of(name), factor_of(name)) if role in _COUNTED else 1.0
         if scale != 1.0 and np.max(values, initial=0.0) * scale <= _LARGEST[role]:
             values = values * scale
             self.said.append(f"{name!r} counts in {scale:g}")
