@@ -46,6 +46,7 @@ def write(path: Path, columns: dict[str, object]) -> Path:
         ({"params": N, "tokens/param": D / N, "loss": LOSS}, "'tokens/param' x parameters"),
         ({"params": N, "PF-days": 6 * N * D / 8.64e19, "bpb": LOSS}, "'PF-days' counts in 8.64e"),
         ({"config.params": N, "config.tokens": D, "Loss [nats]": LOSS, "lr": 1e-3 + 0 * N}, None),
+        ({"#params": N, "tokens (x1e9)": D / 1e9, "loss": LOSS}, "'tokens (x1e9)' counts in 1e+09"),
         ({"N": N, "D/N": D / N, "L": LOSS}, "tokens = 'D/N' x parameters"),
         (
             {"params": N, "chinchilla_multiplier": [f"{x:g}x" for x in D / N / 20], "loss": LOSS},
@@ -87,6 +88,8 @@ def test_a_log_loss_is_a_loss_and_letters_need_no_loss_where_none_is_asked(tmp_p
     found = read_sizes(table, columns={"loss": "log_loss"})
     np.testing.assert_array_equal(found.loss, LOSS)
     assert np.array_equal(read(tmp_path, {"N": N, "D": D}).inputs, (N, D))
+    table = write(tmp_path / "a.csv", {"params": N, "tpp": D / N, "loss": LOSS})
+    np.testing.assert_allclose(read_sizes(table, columns={"tokens": "tpp"}).inputs[1], D)
 
 
 def test_the_best_value_takes_logarithms_and_units_as_laws_of_sizes_do(

@@ -18,6 +18,7 @@ import numpy as np
 
 from hidim.fitting.logs.names import (
     BITS,
+    factor_of,
     is_perplexity,
     logarithm_of,
     normal,
@@ -183,11 +184,17 @@ class RunColumns:
 
     def _ratios(self) -> tuple[str, float] | None:
         """The column of tokens per parameter, and how many of them one of it is."""
-        for name in self.table:
+        named = self.given.get("tokens")
+        for name in self.table if named is None else [named]:
             each = _RATIOS.get(re.sub(r"[()]", "", normal(name)))
             if each is not None:
                 return name, each
         return None
+
+    @property
+    def by_ratio(self) -> bool:
+        """Whether the column that the caller gave to tokens is one of their ratio to parameters."""
+        return "tokens" in self.given and self._ratios() is not None
 
     def _cells(self, role: str, name: str) -> np.ndarray:
         # Rows that are not meant may hold anything, and row numbers stay those of the file.

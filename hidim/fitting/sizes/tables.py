@@ -197,7 +197,7 @@ def _read(
         cost, said = exact_cost(column, params, source, exact)
         notes = (*notes, *said)
         by_flops = "flops" in given and "tokens" not in given
-        tokens = None if by_flops else column("tokens", needed=False)
+        tokens = None if by_flops or column.by_ratio else column("tokens", needed=False)
         by_tokens = tokens is not None
         if tokens is None:
             tokens = _from_flops(column, params, cost)
@@ -230,7 +230,7 @@ def _read(
 
 def _from_flops(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
     """Tokens by the flops, or by their ratio to the parameters."""
-    flops = column("flops", needed=False)
+    flops = None if column.by_ratio else column("flops", needed=False)
     if flops is not None:
         each = "6 x parameters" if cost is None else "exact flops per token"
         column.said.append(f"tokens = flops / ({each})")
