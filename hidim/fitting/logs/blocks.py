@@ -69,16 +69,23 @@ def _step_last(block: list[str]) -> bool:
 
 def _in_turn(lines: list[str]) -> list[str]:
     """Lines, joined to the one with their step where it comes last: where the first line that says
-    something has no step, the last one has, and as many lie before each."""
-    said: list[tuple[int, bool]] = []  # number of the line, whether it has a step
+    something has no step, the last one has, and the same is said before each."""
+    said: list[tuple[int, frozenset[str]]] = []  # number of the line, what it names
     for number, line in enumerate(lines):
-        roles = {role_of(name) for name, _ in pairs_of(line)} - {""}
-        if roles:
-            said.append((number, "step" in roles))
-        if said and said[0][1]:
+        names = frozenset(name for name, _ in pairs_of(line) if role_of(name))
+        if names:
+            said.append((number, names))
+        if said and _has_step(said[0][1]):
             return lines
-    steps = [place for place, (_, step) in enumerate(said) if step]
-    if len(steps) < 2 or not said[-1][1] or steps != list(range(steps[0], len(said), steps[0] + 1)):
+    steps = [place for place, (_, names) in enumerate(said) if _has_step(names)]
+    if len(steps) < 2 or steps != list(range(steps[0], len(said), steps[0] + 1)):
         return lines
-    ends = [said[place][0] + 1 for place in steps]
+    groups = [said[place - steps[0] : place + 1] for place in steps]
+    if len({tuple(names for _, names in group) for group in groups}) > 1:
+        return lines
+    ends = [group[-1][0] + 1 for group in groups]
     return [" | ".join(lines[a:b]) for a, b in pairwise([0, *ends])]
+
+
+def _has_step(names: frozenset[str]) -> bool:
+    return any(role_of(name) == "step" for name in names)

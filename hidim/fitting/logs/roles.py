@@ -176,7 +176,8 @@ def _alias(
             return spelled[alias]
     stripped = {bare(name): name for name in reversed(names) if bare(name) != normal(name)}
     logs = {log[1]: name for name in reversed(names) if (log := logarithm_of(name)) and log[0]}
-    for found in (stripped, logs):
+    inner = {_last_part(name): name for name in names if "/" in name} if role == "step" else {}
+    for found in (stripped, logs, inner):
         for alias in aliases[role]:
             if alias in found:
                 return found[alias]
