@@ -28,7 +28,7 @@ _NUMBERS = {
     "steps": "total total_steps max_steps iters iterations length horizon num_training_steps "
     "t_max max_iters train_iters train_steps training_steps total_iters max_step num_steps "
     "transition_steps num_iterations total_training_steps total_iterations total_num_steps "
-    "max_train_steps max_update max_updates total_num_update",
+    "max_train_steps max_update max_updates total_num_update max_duration",
     "until": "lr_decay_iters lr_decay_steps",
     "stable": "stable_steps num_stable_steps flat hold",
     "start": "decay_start start_decay decay_from cooldown_start",
@@ -82,7 +82,7 @@ NAMES = {*_NUMBERS, *ALIASES, *SHARES}
 # Names whose value is a kind.
 _OF_KIND = (
     "lr_scheduler_type lr_decay_style lr_scheduler scheduler scheduler_type schedule schedule_type "
-    "lr_schedule decay_style kind lr_policy"
+    "lr_schedule decay_style kind lr_policy type"
 )
 OF_KIND = frozenset(_turned({"": _OF_KIND}))
 # Numbers of trainers that change nothing at these values, and are refused at others.
@@ -181,6 +181,8 @@ def no_kind(text: str, kinds: Iterable[str]) -> str:
     said = f"{text!r} is no kind of schedule that is known: {', '.join(kinds)}, or file:plan.csv."
     if "restart" in text.lower() or "cyclic" in text.lower():
         return f"{said} Give the knots of its cycles, steps and rates in a file."
+    if re.search(r"[/\\]|\.(csv|tsv|txt|jsonl?)$", text, re.IGNORECASE):
+        return f"{text!r} is no kind of schedule; a file of steps and rates is file:{text}."
     if (other := _ELSEWHERE.get(spelled(text))) is not None:
         return f"{text!r} is no kind of schedule here: {other}."
     near = nearest(spelled(text), [*kinds, *KINDS])

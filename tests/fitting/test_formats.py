@@ -118,6 +118,9 @@ WITH_RATE: dict[str, str] = {
     ),
     "arrows.log": lines("step {s} => loss => {y}, lr -> {r!r}"),
     "tensors.log": lines("step {s} loss tensor({y}, device='cuda:0') lr [{r!r}]"),
+    "initial.log": "Initial loss: 10.9\n"
+    + lines("step {s}\nloss {y} lr {r!r}")
+    + "step 24001 saving\n",
     "in-turn.log": lines("lr: {r!r}\nstep: {s}, loss: {y}"),
     "at-step.log": lines("Loss at step {s}: {y} (lr: {r!r})"),
     "counts.log": lines("Train: [0/300][{s}/24000]\teta 0:10:00 lr {r!r}\t loss {y} (9.0)"),

@@ -340,10 +340,18 @@ def test_numbers_in_other_dress_are_told_how_to_be_written(
     assert remedy in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["StepLR(step_size=8, gamma=0.1)", "ExponentialLR gamma=0.9"])
-def test_schedules_of_other_libraries_are_told_how_to_be_said(name: str) -> None:
-    with pytest.raises(ValueError, match=r"multistep peak|file:plan\.csv"):
-        read_words(f"{name} peak=3e-4 steps=24000")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "StepLR(step_size=8, gamma=0.1) peak=3e-4 steps=24000",
+        "ExponentialLR gamma=0.9 peak=3e-4 steps=24000",
+        "runs/plan.csv",
+        "constant peak=3e-4 end=3e-5 steps=24000",
+    ],
+)
+def test_schedules_that_are_said_otherwise_are_told_how(words: str) -> None:
+    with pytest.raises(ValueError, match=r"multistep peak|file:|needs decay="):
+        read_words(words)
 
 
 def test_a_log_without_a_rate_has_the_warm_up_of_its_law(

@@ -21,7 +21,7 @@ from hidim.fitting.logs.sources import Source
 from hidim.support.checks import is_number
 from hidim.support.delimited import Table, whole_rows
 
-_DELIMITERS = (",", "\t", ";", "|")
+_DELIMITERS = (",", "\t", ";")
 _TITLES = 20  # lines that may come before a header
 _KNOWN = {*(name for role in ALIASES.values() for name in role), "params", "tokens", "flops", "n"}
 
@@ -218,9 +218,10 @@ def _fast(source: Source, head: Head, which: list[int]) -> np.ndarray | None:
 
 def _delimiter(line: str) -> str:
     best = max(_DELIMITERS, key=line.count)
-    if best == "|" and not re.fullmatch(r"[^|=:]+(?:\|[^|=:]+)+", line.strip()):
-        return ""  # a line of a log, or of a drawn table
-    return best if line.count(best) else ""
+    if line.count(best):
+        return best
+    # Bars also part lines of a log, and a drawn table.
+    return "|" if re.fullmatch(r"[^|=:]+(?:\|[^|=:]+)+", line.strip()) else ""
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
