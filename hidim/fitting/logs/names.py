@@ -38,7 +38,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("crossentropyloss", "train_crossentropyloss", "cross_entropy_loss", "ce_loss"),
         *("train_ce_loss", "train_cross_entropy", "train_lm_loss", "train_cross_entropy_loss"),
         *("loss_lm", "loss_step", "train_avg_loss", "avg_loss", "nll_loss", "train_nll_loss"),
-        *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss", "loss_mean"),
+        *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss"),
         *("loss_train_total", "train_loss_train_total", "reduced_train_loss"),
     ),
     "lr": (
