@@ -110,7 +110,8 @@ WITH_RATE: dict[str, str] = {
         "Steps:   2%|# | {s}/24000 [00:12<1:00:00,  1.9it/s, lr={r!r}, step_loss={y}]"
     ),
     "openrlhf.log": lines(
-        "Train epoch [1/1]:   2%|2   | {s}/24000 [00:10<01:00,  1.1it/s, gpt_loss={y}, loss_mean=9.0, lr={r!r}]"
+        "Train epoch [1/1]:   2%|2   | {s}/24000 [00:10<01:00,  1.1it/s, gpt_loss={y}, "
+        "loss_mean=9.0, lr={r!r}]"
     ),
     "thousands.log": "".join(f"step: {s / 1000:g}k, loss: {y}, lr: {r!r}\n" for s, r, y in ROWS),
     "llama-recipes.log": lines(

@@ -8,33 +8,24 @@ or dropped here. Text and JSON need only NumPy.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
-from hidim.fitting.logs.names import ALIASES, is_loss, normal
+from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.one_value import is_triples, messages_of, one_value_a_row, triples
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
 from hidim.fitting.logs.splits import parted
-from hidim.fitting.logs.text_logs import PLAIN, looks_printed, program_of, read_lines, read_printed
+from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
-_TRIPLE = re.compile(r"\s*(\d+)\s+([A-Za-z]\w*)\s+([-+]?[\d.]+(?:[eE][-+]?\d+)?|nan|inf)\s*")
-_LOSSES = {"train": "train_loss", "val": "val_loss", "valid": "val_loss", "test": "test_loss"}
 _ROWS = 4  # steps that are the course of a run
-_TEXTS = ("msg", "message", "log", "text", "event")  # of records that a logger wrote
-# Columns that name a metric.
-_TAGS = (
-    *("tag", "metric", "key", "metric_name", "metricname", "attribute", "attribute_path", "path"),
-    *("series", "variable"),
-)
 
 
 @dataclass(frozen=True)
@@ -124,9 +115,9 @@ def read_log(
         if not columns or (lacks and len(next(iter(columns.values()))) < 2):
             why = f": {lacks}" if lacks else ""
             raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
-    elif (lines := _messages(columns)) is not None:
+    elif (lines := messages_of(columns)) is not None:
         name, columns = f"messages in {name}", lines
-    elif (several := _one_value_a_row(columns)) is not None:
+    elif (several := one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
         name, columns = "TensorBoard's table of one tag", _tagged(source, columns)
@@ -137,53 +128,6 @@ def read_log(
     if (split := parted(columns)) is not None:
         return Log(split[0], name, averaged, lacks, (split[1],))
     return Log(columns, name, averaged, lacks, header=header)
-
-
-def _messages(columns: Columns) -> Columns | None:
-    """What the texts of records say, where the records themselves say nothing of a loss."""
-    spelled = {normal(name): name for name in columns}
-    field = next((spelled[name] for name in _TEXTS if name in spelled), None)
-    if field is None or any(is_loss(name) or name in ALIASES["loss"] for name in spelled):
-        return None
-    text = "\n".join(str(cell) for cell in columns[field] if cell is not None)
-    found = read_lines(text, PLAIN)
-    return found if any(is_loss(name) or name in ALIASES["loss"] for name in found) else None
-
-
-def _one_value_a_row(columns: Columns) -> Columns | None:
-    """Columns of a table that names the metric in a column of its own, None where it does not.
-
-    Metrics one after the other, each in the order of its steps, go side by side.
-    """
-    spelled = {normal(name): name for name in columns}
-    tag = next((spelled[name] for name in _TAGS if name in spelled), None)
-    value = spelled.get("value", spelled.get("metricvalue"))
-    if tag is None or value is None:
-        return None
-    named = [None if cell is None else str(cell) for cell in columns[tag]]
-    out = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
-    if (variant := spelled.get("variant")) is not None:  # of a metric, as ClearML has it
-        named = [f"{of}/{one}" for of, one in zip(named, out.pop(variant), strict=True)]
-    for one in dict.fromkeys(name for name in named if name is not None):
-        pairs = zip(named, columns[value], strict=True)
-        out[one] = [cell if of == one else None for of, cell in pairs]
-    step = next((spelled[name] for name in ALIASES["step"] if name in spelled), None)
-    order = None if step is None or "run" in spelled else _side_by_side(columns[step], named)
-    return out if order is None else {n: [c[i] for i in order] for n, c in out.items()}
-
-
-def _side_by_side(step: Any, named: list[str | None]) -> list[int] | None:
-    """The order of steps of metrics that stand one after the other; None where they do not."""
-    blocks = 1 + sum(one != two for one, two in pairwise(named))
-    if blocks > len(set(named)) or blocks < 2:
-        return None
-    try:
-        steps = [float(cell) for cell in step]
-    except (TypeError, ValueError):
-        return None  # refused with the row
-    rows = pairwise(zip(steps, named, strict=True))
-    back = any(after < before and of == one for (before, one), (after, of) in rows)
-    return None if back else sorted(range(len(steps)), key=steps.__getitem__)
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:
@@ -212,21 +156,6 @@ def _begins_records(source: Source) -> bool:
     return first.startswith('{"') and source.suffix not in (".csv", ".tsv")
 
 
-def _is_triples(source: Source) -> bool:
-    lines = source.head.splitlines()[:_ROWS]
-    return bool(lines) and all(map(_TRIPLE.fullmatch, lines))
-
-
-def _triples(source: Source) -> Columns:
-    """Columns of `250 val 6.41`, where a word says of what the value is the loss."""
-    found = [_TRIPLE.fullmatch(line) for line in source.read().splitlines() if line.strip()]
-    cells = [one.groups() if one else ("", "", "") for one in found]
-    if ("", "", "") in cells:
-        raise ValueError(f"line {cells.index(('', '', '')) + 1} of {source} is cut short.")
-    step, named, value = (list(column) for column in zip(*cells, strict=True))
-    return {"step": step, "metric": [_LOSSES.get(one, one) for one in named], "value": value}
-
-
 def _parquet(source: Source, _: Sequence[str] | None) -> Columns:
     parquet = require("pyarrow.parquet", "fit")
     arrow = require("pyarrow", "fit")
@@ -245,7 +174,7 @@ FORMATS: tuple[Format, ...] = (
     Format("JSON lines", _is_lines, lambda source, _: json_lines(source)),
     Format("JSON lines", _begins_records, lambda source, _: json_lines(source)),
     Format("drawn table", looks_drawn, lambda source, _: read_drawn(source)),
-    Format("rows of a step, a metric and a value", _is_triples, lambda source, _: _triples(source)),
+    Format("rows of a step, a metric and a value", is_triples, lambda source, _: triples(source)),
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),
