@@ -407,3 +407,11 @@ def test_printed_decimals_with_a_comma_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(lines)
     with pytest.raises(ValueError, match="write decimals with a point"):
         read_run(tmp_path / "a.log")
+
+
+def test_braces_of_a_sample_swallow_no_rows(tmp_path: Path) -> None:
+    lines = [f"step {s} loss {y} lr {r!r}\n" for s, r, y in ROWS]
+    lines.insert(9, "sample: while (true) {\n")
+    lines.insert(15, "} else nothing\n")
+    (tmp_path / "a.log").write_text("".join(lines))
+    assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)

@@ -54,8 +54,13 @@ def _closed(lines: list[str], at: int) -> int:
     for end in range(at, min(at + _SPAN, len(lines))):
         deep += lines[end].count("{") - lines[end].count("}")
         if deep <= 0:
-            return end + 1
+            steps = [line for line in lines[at : end + 1] if end > at and _steps(line)]
+            return end + 1 if len(steps) < 2 else at + 1
     return at + 1
+
+
+def _steps(line: str) -> bool:
+    return any(role_of(name) == "step" for name, _ in pairs_of(line))
 
 
 def _step_last(block: list[str]) -> bool:
