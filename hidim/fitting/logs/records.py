@@ -43,7 +43,7 @@ def json_file(source: Source) -> Columns:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        data = _in_a_row(text)
+        data = _in_a_row(text.lstrip().removeprefix("["))  # of a list that was not closed, too
         if not data:
             raise ValueError(f"{source} is not JSON: a truncated file?") from None
     if isinstance(data, dict) and isinstance(data.get("log_history"), list):

@@ -8,6 +8,7 @@ or dropped here. Text and JSON need only NumPy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,8 +148,11 @@ def _is_state(source: Source) -> bool:
 
 
 def _is_lines(source: Source) -> bool:
-    """Records of Python under the name of JSON lines are printed."""
-    return source.suffix in (".jsonl", ".ndjson") and not source.head.lstrip().startswith("{'")
+    """What is named JSON lines is, unless its lines begin as none, as records of Python do."""
+    if source.suffix not in (".jsonl", ".ndjson"):
+        return False
+    first = source.head.lstrip()[:200]
+    return bool(re.match(r"\{\s*[\"}]|\[", first)) or not looks_printed(source)
 
 
 def _begins_records(source: Source) -> bool:
