@@ -161,6 +161,8 @@ WITH_RATE: dict[str, str] = {
     "indented.jsonl": "\n".join(
         json.dumps({"step": s, "lr": r, "loss": y}, indent=1) for s, r, y in ROWS
     ),
+    "prefixed.jsonl": lines('data: {{"step": {s}, "loss": {y}, "lr": {r!r}}}'),
+    "unclosed.json": "[" + ",\n".join(map(json.dumps, records(step="step", lr="lr", loss="loss"))),
     "python.jsonl": "\n".join(str({"step": s, "lr": r, "loss": y}) for s, r, y in ROWS),
     "by_step.json": json.dumps({str(s): {"lr": r, "loss": y} for s, r, y in ROWS}),
     "pandas.json": json.dumps(

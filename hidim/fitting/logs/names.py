@@ -18,6 +18,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
             "train_step",
             "training_step",
             "step_i",
+            "itr",
             "train_iter",
             "train_iteration",
             "step_num",
