@@ -17,17 +17,18 @@ from hidim.support.checks import nearest
 # Spelling -> the number meant.
 _NUMBERS = {
     "peak": "lr max rate learning_rate max_lr peak_lr base_lr peak_value peak_learning_rate "
-    "max_learning_rate initial_lr lr_max from",
+    "max_learning_rate initial_lr lr_max from lr_peak warmup_max_lr",
     "end": "min min_lr floor final to end_lr final_lr eta_min lr_end min_learning_rate end_value "
     "end_learning_rate min_value lr_min",
     "warmup": "warmup_steps warm warm_up warmup_iters warmup_iterations num_warmup_steps "
-    "lr_warmup_steps lr_warmup_iters linear_warmup warm_up_steps t_warmup lr_warmup warmup_length",
+    "lr_warmup_steps lr_warmup_iters linear_warmup warm_up_steps t_warmup lr_warmup warmup_length "
+    "warmup_num_steps warmup_updates",
     "decay": "decay_steps cooldown anneal tail num_decay_steps cooldown_steps cooldown_iters "
     "anneal_steps decay_iters lr_wsd_decay_iters lr_wsd_decay_steps wsd_decay_iters",
     "steps": "total total_steps max_steps iters iterations length horizon num_training_steps "
     "t_max max_iters train_iters train_steps training_steps total_iters max_step num_steps "
     "transition_steps num_iterations total_training_steps total_iterations total_num_steps "
-    "max_train_steps",
+    "max_train_steps max_update max_updates total_num_update max_duration",
     "until": "lr_decay_iters lr_decay_steps",
     "stable": "stable_steps num_stable_steps flat hold",
     "start": "decay_start start_decay decay_from cooldown_start",
@@ -44,8 +45,10 @@ _NUMBERS = {
 # The same for names of shares, whatever their size.
 _OF_SHARES = {
     "end": "min_lr_ratio min_lr_rate end_ratio final_ratio lr_ratio final_lr_ratio end_fraction "
-    "final_fraction min_lr_factor alpha_f min_lr_fraction min_lr_frac",
-    "warmup": "warmup_ratio warmup_fraction warmup_frac warmup_share lr_warmup_fraction pct_start",
+    "final_fraction min_lr_factor alpha_f min_lr_fraction min_lr_frac "
+    "cosine_learning_rate_final_fraction",
+    "warmup": "warmup_ratio warmup_fraction warmup_frac warmup_share lr_warmup_fraction pct_start "
+    "warmup_steps_fraction",
     "decay": "decay_ratio decay_fraction decay_frac cooldown_fraction cooldown_frac cooldown_ratio",
 }
 _WORDED_KINDS = {
@@ -79,7 +82,7 @@ NAMES = {*_NUMBERS, *ALIASES, *SHARES}
 # Names whose value is a kind.
 _OF_KIND = (
     "lr_scheduler_type lr_decay_style lr_scheduler scheduler scheduler_type schedule schedule_type "
-    "lr_schedule decay_style kind lr_policy"
+    "lr_schedule decay_style kind lr_policy type"
 )
 OF_KIND = frozenset(_turned({"": _OF_KIND}))
 # Numbers of trainers that change nothing at these values, and are refused at others.
@@ -87,6 +90,7 @@ NEUTRAL = {
     "init_value": ("0", "0.0"),
     "lr_warmup_init": ("0", "0.0"),
     "warmup_init_lr": ("0", "0.0"),
+    "warmup_min_lr": ("0", "0.0"),
     "start_factor": ("0", "0.0"),
     "num_cycles": ("0.5", ".5"),
     "last_epoch": ("-1",),
@@ -100,6 +104,21 @@ NEUTRAL = {
 }
 # Of some kinds a name means something else than elsewhere.
 _OWN = {"warmup-cosine-decay-schedule": {"decay_steps": "steps"}}
+# Schedules of libraries that are no kind here, and how to say them.
+_KNOTS = "give its knots, steps and rates in file:plan.csv"
+_ELSEWHERE = {
+    "steplr": "say its drops, 'multistep peak=3e-4 at=8000,16000 factor=0.1 steps=24000'",
+    "linearlr": "say 'linear peak=3e-4 end=0 steps=24000', or warmup=2000 of another kind",
+    "warmuplr": "say 'constant peak=3e-4 warmup=2000' where its warmup_type is linear, else "
+    f"{_KNOTS}",
+    "warmupdecaylr": "say 'linear peak=3e-4 warmup=2000 steps=24000' where its warmup_type is "
+    f"linear, else {_KNOTS}",
+    "warmupcosinelr": "say 'cosine peak=3e-4 warmup=2000 steps=24000' where its warmup_type is "
+    f"linear, else {_KNOTS}",
+    **dict.fromkeys(("exponentiallr", "exponential", "exponential-decay"), _KNOTS),
+    **dict.fromkeys(("lambdalr", "multiplicativelr", "sequentiallr", "chainedscheduler"), _KNOTS),
+    **dict.fromkeys(("reducelronplateau", "cycliclr"), _KNOTS),
+}
 _SHAPES = {
     "cos": "cosine",
     "lin": "linear",
@@ -148,11 +167,24 @@ def is_neutral(name: str, value: str) -> bool:
         return False
 
 
+def is_elsewhere(text: str) -> bool:
+    """Whether this is a schedule of another library that is said otherwise here.
+
+    >>> is_elsewhere("torch.optim.lr_scheduler.StepLR"), is_elsewhere("Cosine")
+    (True, False)
+    """
+    return spelled(text) in _ELSEWHERE
+
+
 def no_kind(text: str, kinds: Iterable[str]) -> str:
     """What to say of a word that should be a kind and is none."""
     said = f"{text!r} is no kind of schedule that is known: {', '.join(kinds)}, or file:plan.csv."
     if "restart" in text.lower() or "cyclic" in text.lower():
         return f"{said} Give the knots of its cycles, steps and rates in a file."
+    if re.search(r"[/\\]|\.(csv|tsv|txt|jsonl?)$", text, re.IGNORECASE):
+        return f"{text!r} is no kind of schedule; a file of steps and rates is file:{text}."
+    if (other := _ELSEWHERE.get(spelled(text))) is not None:
+        return f"{text!r} is no kind of schedule here: {other}."
     near = nearest(spelled(text), [*kinds, *KINDS])
     return f"{said} Did you mean {near!r}?" if near else said
 

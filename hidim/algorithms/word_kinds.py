@@ -113,7 +113,14 @@ def _with_tail(out: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _tailed(said: Said) -> None:
+    """Refuse an end that no tail leads to."""
+    if "end" in said.given and "decay" not in said.given and said.end != said.peak:
+        raise ValueError("end= needs decay=, the steps of the tail that leads there.")
+
+
 def constant(said: Said) -> Schedule:
+    _tailed(said)
     return said.rising(said.fall(said.decay_start()) if "decay" in said.given else None)
 
 
@@ -174,9 +181,8 @@ def power(said: Said) -> Schedule:
         raise ValueError(
             f"{a_kind(said.kind)} schedule needs warmup= or start=, from where it falls."
         )
+    _tailed(said)
     if "decay" not in said.given:
-        if "end" in said.given:
-            raise ValueError("end= needs decay=, the steps of the tail that leads there.")
         return said.rising(PowerFall(start, exponent))
     until = said.decay_start()
     if until <= start:

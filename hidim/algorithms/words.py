@@ -28,6 +28,7 @@ from hidim.algorithms.spellings import (
     NEUTRAL,
     SHARES,
     a_kind,
+    is_elsewhere,
     is_neutral,
     kind_of,
     meaning,
@@ -104,6 +105,9 @@ def read_words(text: str, *, steps: float | None = None) -> Words:
     if text.strip().lower().startswith("file:"):
         return _from_file(text, text.strip()[len("file:") :].strip())
     if "(" in text and not _of_words(text):
+        name = text.strip().partition("(")[0]
+        if is_elsewhere(name):
+            raise ValueError(no_kind(name, KINDS))
         return Words(text, read_written(text), None, 0.0)
     said = phrases_of(text, _ALL)
     kind = _kind(kind_of(said.kind))

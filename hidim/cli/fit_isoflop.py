@@ -16,7 +16,8 @@ from hidim.fitting.sizes.approaches import (
     isoflop_bias,
     widest_tolerance,
 )
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, ROLES, read_sizes
+from hidim.fitting.sizes.columns import ROLES
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, read_sizes
 from hidim.support.checks import given_seed, whole
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import hidim
 from hidim.cli.fit_sizes import BEST
 from hidim.cli.output import hand_back, table
+from hidim.fitting.logs.names import logarithm_of
 from hidim.fitting.logs.readers import numbers, parse_columns
+from hidim.fitting.sizes.columns import ROLES
 from hidim.fitting.sizes.optima import fit_optimum, sentence
 from hidim.fitting.sizes.rows import column_of, matching
-from hidim.fitting.sizes.tables import ROLES, read_columns, read_sizes
+from hidim.fitting.sizes.tables import read_columns, read_sizes
 
 
 def run_optimum(args: argparse.Namespace) -> int:
@@ -31,6 +33,15 @@ def run_optimum(args: argparse.Namespace) -> int:
     values = numbers(kept, name, source)[keep]
     if np.isnan(values).any():
         raise ValueError(f"column {name!r} of {source!r} has blank cells: fill them, or --where.")
+    notes = data.notes
+    if (log := logarithm_of(name)) is not None:
+        base, of = log
+        if not base:
+            raise ValueError(
+                f"column {name!r} does not say its base: rename it log10_{of} or ln_{of}."
+            )
+        values, notes = base**values, (*notes, f"{name!r} is a logarithm, read as {of}")
+        name = of
     law = fit_optimum(name, values, data.inputs[0], data.loss, tokens=data.inputs[1])
     if args.out:
         law.save(args.out)
@@ -40,7 +51,7 @@ def run_optimum(args: argparse.Namespace) -> int:
     lines = [f"best {name} in {len(law.cells)} cells of {len(values)} runs", "", table(shown), ""]
     lines += sentence(law)
     lines += [f"no best {name} at {why}" for why in law.refused]
-    lines += [f"note: {note}" for note in data.notes]
+    lines += [f"note: {note}" for note in notes]
     return hand_back(
         args,
         columns=rows,
@@ -58,7 +69,7 @@ def run_optimum(args: argparse.Namespace) -> int:
             "scatter": law.scatter,
             "cells": rows,
             "refused": law.refused,
-            "notes": data.notes,
+            "notes": notes,
         },
         text="\n".join([*lines, f"hidim {hidim.__version__}"]),
     )

@@ -15,10 +15,11 @@ from hidim.cli.output import hand_back, table, write_figure
 from hidim.fitting.logs.readers import parse_columns
 from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.choose import FormChoice, choose_form
+from hidim.fitting.sizes.columns import ROLES
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.tables import ROLES, SizeTable, read_sizes, read_sizes_by
+from hidim.fitting.sizes.tables import SizeTable, read_sizes, read_sizes_by
 from hidim.support.checks import given_seed, positive, whole
 
 CHOSEN = "sizes"  # the name of whichever form hold-outs prefer

@@ -21,7 +21,14 @@ from hidim.cli.output import (
     table,
     write_figures,
 )
-from hidim.cli.reach import known_warmup, reach_text, refuse_units, warmed, warmup_apart
+from hidim.cli.reach import (
+    known_warmup,
+    reach_text,
+    refuse_no_law,
+    refuse_units,
+    warmed,
+    warmup_apart,
+)
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
@@ -77,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--match goes with --so-far LOG.")
     if args.law is None:
         raise ValueError("give LAW.json, a law kept by `hidim fit --out`.")
+    refuse_no_law(args.law)
     if is_optimum_law(args.law):
         from hidim.cli.forecast_sizes import forecast_optimum
 

@@ -14,10 +14,12 @@ from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import size_of
 from hidim.cli.output import hand_back
 from hidim.cli.output import table as table_of
-from hidim.fitting.logs.readers import find_column, numbers, parse_columns
+from hidim.fitting.logs.readers import parse_columns
+from hidim.fitting.sizes.columns import ROLES, RunColumns
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.optima import OptimumLaw, sentence
-from hidim.fitting.sizes.tables import ALIASES, ROLES, read_columns, read_sizes
+from hidim.fitting.sizes.rows import matching
+from hidim.fitting.sizes.tables import read_columns, read_sizes
 
 _LARGE = 1e6  # from where on digits after the point say nothing
 
@@ -96,6 +98,19 @@ def _said(args: argparse.Namespace, names: Sequence[str]) -> tuple[np.ndarray, .
     return tuple(np.array([size_of(getattr(args, name), f"--{name}")]) for name in names)
 
 
+def _sizes(
+    path: str, given: dict[str, str], names: Sequence[str]
+) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
+    """The quantities of a law of the best value in a table, and notes on how they were read."""
+    if "tokens" in names:
+        data = read_sizes(path, columns=given, loss=False)
+        known = dict(zip(("params", "tokens"), data.inputs, strict=True))
+        return tuple(known[name] for name in names), data.notes
+    table = read_columns(path)
+    column = RunColumns(table, path, given, matching(table, (), path))
+    return (np.asarray(column("params")),), tuple(column.said)
+
+
 def forecast_optimum(args: argparse.Namespace) -> int:
     """The best value at every row of a table of sizes, or at one size, with its interval."""
     law = OptimumLaw.load(args.law)
@@ -110,11 +125,7 @@ def forecast_optimum(args: argparse.Namespace) -> int:
         notes = tuple(f"the law does not see {n}: its runs had one for each size" for n in idle)
     else:
         given = parse_columns(args.columns, ROLES) if args.columns else {}
-        table = read_columns(args.file)
-        found = [
-            (n, find_column(table, n, given, args.file, aliases=ALIASES) or "") for n in law.inputs
-        ]
-        inputs = tuple(numbers(table[column], column, args.file) for _, column in found)
+        inputs, notes = _sizes(args.file, given, law.inputs)
     asked = [
         dict(zip(law.inputs, map(float, row), strict=True)) for row in zip(*inputs, strict=True)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,25 @@ def _decimal(text: str, *, short: bool = False) -> Decimal:
     try:
         value = Decimal(spelled)
     except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number{_slip(spelled)}") from None
     if value.is_finite() and math.isinf(float(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is larger than any number here")
     return value
+
+
+def _slip(text: str) -> str:
+    """What was meant by that, to end a complaint with; "" where nothing is known."""
+    from hidim.fitting.logs.names import unit_of
+
+    if re.fullmatch(r"\d{1,3}(,\d{3})+", text):
+        return f": write {text.replace(',', '')}"
+    if "," in text:
+        return ": several are parted by blanks, and decimals written with a point"
+    if text.endswith("%"):
+        return ": a share is written 0.1, and what it is a share of is not known everywhere"
+    found = re.fullmatch(r"([\d.]+(?:e[-+]?\d+)?) ?([A-Za-z][A-Za-z/ -]*)", text)
+    if found is None:
+        return ""
+    units = (found[2], re.sub(r"(?<=f)(lops?|s)$", "", found[2], flags=re.IGNORECASE))
+    each = max(unit_of(f"x_{unit}") for unit in units)
+    return f": write {float(found[1]) * each:.4g}" if each != 1.0 else ""

@@ -20,7 +20,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import refuse_units, warmup_apart
+from hidim.cli.reach import refuse_no_law, refuse_units, warmup_apart
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
@@ -73,6 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan with whichever law the file holds."""
     check_outputs(args)
+    refuse_no_law(args.law)
     if is_joint_law(args.law):
         if args.params is not None:
             _refuse(args, "of one size", "flops", "tokens_per_step")

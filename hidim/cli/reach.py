@@ -11,11 +11,24 @@ from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.support.inputs import read_json
 
 # Beyond these multiples of what was fitted a plan is in another unit, and no extrapolation.
 _LONGEST = 1e4
 _RATES = 100.0
 _APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
+
+
+def refuse_no_law(path: str) -> None:
+    """Refuse a log in the place of a law."""
+    try:
+        read_json(path)
+    except ValueError as error:
+        if "is not JSON" not in str(error):
+            raise
+        raise ValueError(
+            f"{path!r} is no law: keep one with hidim fit LOG ... --out law.json."
+        ) from None
 
 
 def warmed(reading: Reading, law: FittedLaw) -> Run:

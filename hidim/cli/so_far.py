@@ -14,7 +14,14 @@ from hidim.cli.fit import how_of, tell
 from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
-from hidim.cli.reach import reach_text, refuse_units, warmed, warmup_apart
+from hidim.cli.reach import (
+    known_warmup,
+    reach_text,
+    refuse_no_law,
+    refuse_units,
+    warmed,
+    warmup_apart,
+)
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readers import readings
@@ -44,8 +51,13 @@ def run_so_far(args: argparse.Namespace) -> int:
     whole = planned(args.schedule, warmup_steps=args.warmup_steps)
     law, said = _law(args, log, whole, match)
     plan = whole.run if args.warmup_steps is not None else warmed(whole, law)
+    if plan is not whole.run and log.words is not None and not log.warmup_known:
+        # A log without a rate has the warm-up of its schedule, which is that of the law.
+        log = _one(args.so_far, replace(how, warmup_steps=known_warmup(law)))
     plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
     refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
+    if log.run.rate.peak > plan.rate.peak:
+        refuse_units(law, log.run.label, log.run.rate, float(plan.steps[-1]))
     found = so_far(law, log.run, plan, level=args.level, match=None if match is None else match.run)
     tell(args, [log] if match is None else [log, match])
     if args.plot is not None:
@@ -88,6 +100,7 @@ def _law(
 ) -> tuple[FittedLaw, tuple[str, ...]]:
     """The law given, or one fitted to the run to match, or to the log itself; and what to note."""
     if args.law is not None:
+        refuse_no_law(args.law)
         if is_size_law(args.law):
             raise ValueError(f"{args.law!r} is a law of sizes: --so-far needs one of schedules.")
         if is_joint_law(args.law):

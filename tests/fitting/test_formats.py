@@ -100,6 +100,97 @@ WITH_RATE: dict[str, str] = {
     ),
     "np.log": lines("step {s} | loss: np.float64({y}) | lr=tensor({r!r})"),
     "brackets.txt": lines("[{s}/24000] train loss = {y} lr = {r!r}"),
+    # The step last, in a record or a block: what stands before it is its own.
+    "pprint.log": lines("{{'epoch': 0,\n 'loss': {y},\n 'lr': {r!r},\n 'step': {s}}}"),
+    "yaml.log": lines("- loss: {y}\n  lr: {r!r}\n  step: {s}"),
+    "rules.log": lines("loss: {y}\nlr: {r!r}\nstep: {s}\n----------"),
+    "paragraphs.log": lines("loss = {y}\nlr = {r!r}\niteration = {s}\n"),
+    # Counts beside a share, of an epoch, in thousands.
+    "accelerate.log": lines(
+        "Steps:   2%|# | {s}/24000 [00:12<1:00:00,  1.9it/s, lr={r!r}, step_loss={y}]"
+    ),
+    "openrlhf.log": lines(
+        "Train epoch [1/1]:   2%|2   | {s}/24000 [00:10<01:00,  1.1it/s, gpt_loss={y}, "
+        "loss_mean=9.0, lr={r!r}]"
+    ),
+    "thousands.log": "".join(f"step: {s / 1000:g}k, loss: {y}, lr: {r!r}\n" for s, r, y in ROWS),
+    "llama-recipes.log": lines(
+        "Epoch: 1/1, step {s}/24000 completed (loss: {y}):   2%|# | 9/99 [00:10<01:00], lr {r!r}"
+    ),
+    "arrows.log": lines("step {s} => loss => {y}, lr -> {r!r}"),
+    "tensors.log": lines("step {s} loss tensor({y}, device='cuda:0') lr [{r!r}]"),
+    "initial.log": "Initial loss: 10.9\n"
+    + lines("step {s}\nloss {y} lr {r!r}")
+    + "step 24001 saving\n",
+    "in-turn.log": lines("lr: {r!r}\nstep: {s}, loss: {y}"),
+    "at-step.log": lines("Loss at step {s}: {y} (lr: {r!r})"),
+    "counts.log": lines("Train: [0/300][{s}/24000]\teta 0:10:00 lr {r!r}\t loss {y} (9.0)"),
+    "batches.log": lines("Batch {s}/24000, Loss: {y}, LR: {r!r}"),
+    "tabs.log": lines("{s}\tloss\t{y}\tlr\t{r!r}"),
+    "counted.log": lines("After {s} steps: loss {y}, lr {r!r}"),
+    "perplexities.log": "".join(
+        f"step {s} ppl {np.exp(y)!r} lr {r!r}\n".replace("np.float64(", "").replace(")", "")
+        for s, r, y in ROWS
+    ),
+    "bytes.log": lines("step {s} bpb {y} lr {r!r}"),
+    "messages.jsonl": jsonl([{"msg": f"step {s} loss {y} lr {r!r}"} for s, r, y in ROWS]),
+    "evals.log": lines("step {s} loss {y} lr {r!r}\n  eval | loss 9.0"),
+    "bars.txt": lines("{s} | {y} | {r!r}", "step | loss | lr"),
+    "again.csv": CSV.replace("\n800,", "\nstep,lr,loss\n800,"),
+    "camel.csv": CSV.replace("step,lr,loss", "globalStep,learningRate,trainLoss"),
+    "title.csv": "Run 7 of the project\nseed: 3\n\n" + CSV + "# end of the log\n",
+    "sheet.csv": lines("{s},{r!r},{y},", "Run 7,,,\nstep,lr,loss,"),
+    "units.csv": lines(
+        "{s},{r!r},{y}", "Step [iterations],Learning rate (-),Training loss [nats/token]"
+    ),
+    "factors.csv": "steps (k),lr (1e-4),bits_per_byte\n"
+    + "".join(f"{s / 1000!r},{r * 1e4!r},{y}\n" for s, r, y in ROWS),
+    "composer.csv": lines("{s},{y},{r!r}", "time/batch,loss/train/total,lr-AdamW/group0"),
+    "times.txt": lines("{s} {y} {r!r} 00:12", "step train_loss lr time"),
+    "eval.json": json.dumps(
+        {"log_history": [{"step": s, "eval_loss": y, "learning_rate": r} for s, r, y in ROWS]}
+    ),
+    "logarithms.csv": "step,log10_lr,ln_loss\n"
+    + "".join(f"{s},{np.log10(r):.12f},{np.log(y):.12f}\n" for s, r, y in ROWS),
+    "neptune.csv": lines("train/loss,{s},{y}\ntrain/lr,{s},{r!r}", "attribute_path,step,value"),
+    "clearml.csv": lines("t,loss,{s},{y}\nt,lr,{s},{r!r}", "metric,variant,iteration,value"),
+    "by_metric.json": json.dumps(
+        [{"metricName": "train_loss", "metricValue": y, "step": s} for s, _, y in ROWS]
+        + [{"metricName": "lr", "metricValue": r, "step": s} for s, r, _ in ROWS]
+    ),
+    "indented.jsonl": "\n".join(
+        json.dumps({"step": s, "lr": r, "loss": y}, indent=1) for s, r, y in ROWS
+    ),
+    "prefixed.jsonl": lines('data: {{"step": {s}, "loss": {y}, "lr": {r!r}}}'),
+    "unclosed.json": "[" + ",\n".join(map(json.dumps, records(step="step", lr="lr", loss="loss"))),
+    "python.jsonl": "\n".join(str({"step": s, "lr": r, "loss": y}) for s, r, y in ROWS),
+    "by_step.json": json.dumps({str(s): {"lr": r, "loss": y} for s, r, y in ROWS}),
+    "pandas.json": json.dumps(
+        {
+            name: {str(i): row[k] for i, row in enumerate(ROWS)}
+            for k, name in enumerate(("step", "lr", "loss"))
+        }
+    ),
+    "split.json": json.dumps(
+        {"columns": ["step", "lr", "loss"], "index": list(range(len(ROWS))), "data": ROWS}
+    ),
+    "pairs.json": json.dumps(
+        {"loss": [[s, y] for s, _, y in ROWS], "lr": [[s, r] for s, r, _ in ROWS]}
+    ),
+    "clearml.json": json.dumps(
+        {
+            "train": {
+                "loss": {"name": "loss", "x": STEPS.tolist(), "y": LOSS.tolist()},
+                "lr": {"name": "lr", "x": STEPS.tolist(), "y": LR.tolist()},
+            }
+        }
+    ),
+    "settings.json": json.dumps(
+        {
+            "config": {"lr": 3e-4},
+            "metrics": {"step": STEPS.tolist(), "lr": LR.tolist(), "loss": LOSS.tolist()},
+        }
+    ),
 }
 WITHOUT_RATE: dict[str, str] = {
     "loss.csv": lines("{s},{y}", "step,loss"),
@@ -123,6 +214,12 @@ WITHOUT_RATE: dict[str, str] = {
         "remaining time: 1:00:00"
     ),
     "bars.log": lines("  1%|      | {s}/24000 [00:12<19:48,  8.33it/s, v_num=0, train_loss={y}]"),
+    "tensorboard.json": json.dumps([[1.7e9, s, y] for s, _, y in ROWS]),
+    "levanter.log": lines("Progress on:train {s}it/24.0kit rate:1.3it/s postfix:loss={y}"),
+    "bars-k.log": "".join(
+        f"  2%|#  | {s / 1000:g}k/24.0k [00:10<10:00, 3.1it/s, loss={y}]\n" for s, _, y in ROWS
+    ),
+    "build-nanogpt.txt": lines("{s} val 9.9\n{s} hella 0.2455\n{s} train {y}"),
     "carriage.log": lines("iter {s}: loss {y}, time 1ms").replace("\n", "\r"),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hidim.algorithms.words import read_words
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, fit, fit_joint, fit_sizes, read_run
 from hidim.fitting.logs.planned import planned
@@ -128,7 +129,6 @@ def test_a_step_of_all_steps_is_a_step(form: str, tmp_path: Path) -> None:
         (HEADER + "1'000,1e-3,3\n2'000,1e-3,2\n", "without marks of thousands"),
         (HEADER + "100,1e-3,3 ± .1\n200,1e-3,2 ± .1\n", "without its error"),
         (HEADER + "100,1e-3,3(1)\n200,1e-3,2(1)\n", "without its error"),
-        (HEADER + "100,1e-3,3\n" + HEADER + "200,1e-3,2\n", "the header again"),
         ("step,lr,loss,loss\n100,1e-3,3,3\n", "rename or drop one"),
         ("step & lr & loss \\\\\n100 & 1e-3 & 3 \\\\\n", "table of LaTeX"),
         (HEADER + "100,0,3\n200,0,2\n", "given in words"),
@@ -281,3 +281,137 @@ def kept(tmp_path_factory: pytest.TempPathFactory, synthetic: Callable[..., Run]
     few = np.linspace(1000.0, 24_000.0, 60)
     fit([synthetic(name, steps=few) for name in ("cosine", "stage")], "mpl").save(path)
     return path
+
+
+def test_an_unfinished_archive_is_no_short_log(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    text = (HEADER + "".join(f"{s},{r!r},{y}\n" for s, r, y in ROWS)).encode()
+    packed = zstandard.ZstdCompressor().compress(text)
+    halves = [zstandard.ZstdCompressor().compress(part) for part in (text[:90], text[90:])]
+    for whole in (packed, b"".join(halves)):
+        (tmp_path / "a.csv.zst").write_bytes(whole)
+        assert len(read_run(tmp_path / "a.csv.zst").steps) == len(ROWS)
+    for size in (20, len(packed) - 3):
+        (tmp_path / "a.csv.zst").write_bytes(packed[:size])
+        with pytest.raises(ValueError, match="damaged or unfinished zstd"):
+            read_run(tmp_path / "a.csv.zst")
+    (tmp_path / "plain.csv.gz").write_bytes(text)  # unpacked, and not renamed
+    assert len(read_run(tmp_path / "plain.csv.gz").steps) == len(ROWS)
+
+
+def test_a_line_of_a_hundred_thousand_letters_is_passed_at_once(tmp_path: Path) -> None:
+    lines = "".join(f"step {s} loss {y} lr {r!r}\n" for s, r, y in ROWS)
+    (tmp_path / "a.log").write_text("x" * 200_000 + "\n" + lines)
+    assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)
+    (tmp_path / "a.csv").write_text(
+        "step,lr,loss,text\n" + "".join(f"{s},{r!r},{y},{'y' * 140_000}\n" for s, r, y in ROWS[:4])
+    )
+    assert len(read_run(tmp_path / "a.csv").steps) == 4
+
+
+KERAS = "{n}/400 [====>.....] - ETA: 5:00 - loss: {y}"
+
+
+def test_bars_of_keras_count_where_an_epoch_ends(tmp_path: Path) -> None:
+    means = [KERAS.format(n=n, y=9.0) for n in range(100, 400, 100)]
+    epochs = ["\r".join([*means, KERAS.format(n=400, y=y)]) for _, _, y in ROWS]
+    (tmp_path / "a.log").write_text("\n".join(epochs))
+    run = read_run(tmp_path / "a.log", step_scale=400, lr=3e-4)
+    assert run.loss is not None
+    assert np.allclose(run.loss, [y for _, _, y in ROWS])
+    (tmp_path / "a.log").write_text("\r".join(means))
+    with pytest.raises(ValueError, match="CSVLogger"):
+        read_run(tmp_path / "a.log", step_scale=400, lr=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        (["--steps", "24,000"], "write 24000"),
+        (["--steps", "10%"], "a share is written 0.1"),
+        (["--flops", "100PF-days"], "write 8.64e+21"),
+        (["--flops", "1e21,1e22"], "parted by blanks"),
+    ],
+)
+def test_numbers_in_other_dress_are_told_how_to_be_written(
+    asked: list[str], remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "law.json", *asked]) == 2
+    assert remedy in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "StepLR(step_size=8, gamma=0.1) peak=3e-4 steps=24000",
+        "ExponentialLR gamma=0.9 peak=3e-4 steps=24000",
+        "runs/plan.csv",
+        "constant peak=3e-4 end=3e-5 steps=24000",
+    ],
+)
+def test_schedules_that_are_said_otherwise_are_told_how(words: str) -> None:
+    with pytest.raises(ValueError, match=r"multistep peak|file:|needs decay="):
+        read_words(words)
+
+
+def test_a_log_without_a_rate_has_the_warm_up_of_its_law(
+    kept: Path, synthetic: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = synthetic("constant", seed=5)
+    assert run.loss is not None
+    half = len(run.steps) // 2
+    rows = list(zip(run.steps[:half], run.loss[:half], strict=True))
+    (tmp_path / "a.csv").write_text("step,loss\n" + "".join(f"{s},{y}\n" for s, y in rows))
+    schedule = "wsd peak=3e-4 end=10% decay=20% steps=24000"
+    command = ["forecast", str(kept), "--schedule", schedule, "--so-far", str(tmp_path / "a.csv")]
+    assert main(command) == 0
+    assert "rate is not the schedule's" not in capsys.readouterr().out
+    (tmp_path / "b.csv").write_text("step,loss,lr\n" + "".join(f"{s},{y},3.0\n" for s, y in rows))
+    assert main([*command[:-1], str(tmp_path / "b.csv")]) == 2
+    assert "another unit" in capsys.readouterr().err
+
+
+def test_a_log_in_the_place_of_a_law_is_told_how_to_keep_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "100,1e-3,3\n")
+    for command in (
+        ["forecast", "--schedule", "constant peak=1 steps=9"],
+        ["plan", "--steps", "9"],
+    ):
+        assert main([command[0], str(tmp_path / "a.csv"), *command[1:]]) == 2
+        assert "keep one with hidim fit" in capsys.readouterr().err
+
+
+def test_logarithms_of_rates_say_their_base(tmp_path: Path) -> None:
+    rows = "".join(f"{s},{np.log(r)},{y}\n" for s, r, y in ROWS)
+    (tmp_path / "a.csv").write_text("step,log_lr,loss\n" + rows)
+    with pytest.raises(ValueError, match="rename it log10_lr or ln_lr"):
+        read_run(tmp_path / "a.csv")
+
+
+def test_a_column_has_no_second_role(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "".join(f"{s},{r},{y}\n" for s, r, y in ROWS))
+    with pytest.raises(ValueError, match="no column for the learning rate"):
+        read_run(tmp_path / "a.csv", columns={"loss": "lr"})
+
+
+def test_letters_cut_in_two_do_not_make_a_log_unreadable(tmp_path: Path) -> None:
+    lines = "".join(f"step {s} loss {y} lr {r!r}\n" for s, r, y in ROWS)
+    (tmp_path / "a.log").write_bytes(lines.encode() + b"a sample: \xe6\n")
+    assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)
+
+
+def test_printed_decimals_with_a_comma_are_refused(tmp_path: Path) -> None:
+    lines = "".join(f"step {s} loss {y} lr {r!r}\n".replace(".", ",") for s, r, y in ROWS)
+    (tmp_path / "a.log").write_text(lines)
+    with pytest.raises(ValueError, match="write decimals with a point"):
+        read_run(tmp_path / "a.log")
+
+
+def test_braces_of_a_sample_swallow_no_rows(tmp_path: Path) -> None:
+    lines = [f"step {s} loss {y} lr {r!r}\n" for s, r, y in ROWS]
+    lines.insert(9, "sample: while (true) {\n")
+    lines.insert(15, "} else nothing\n")
+    (tmp_path / "a.log").write_text("".join(lines))
+    assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hidim.fitting.logs.splits import parted
 
 PHASE = ["train", "val", "train", "val"]
@@ -39,3 +41,12 @@ def test_a_blank_is_of_training_and_said() -> None:
     assert found["val_loss"] == [None, None, None, 1.0]
     assert said.startswith("1 rows")
     assert said.endswith("2 where it is blank as training")
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("event", PHASE), ("is_train", [True, False] * 2), ("is_eval", ["False", "True"] * 2)],
+)
+def test_other_columns_tell_them_apart_too(name: str, cells: list[object]) -> None:
+    found, _ = parted({"loss": [3.0, 3.5, 2.0, 2.5], name: cells}) or ({}, "")
+    assert found["loss"] == [3.0, None, 2.0, None]

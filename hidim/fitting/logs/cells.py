@@ -85,6 +85,8 @@ def _counted(cell: Any, steps: bool) -> float:
 
 def _slip(cells: Any, row: int, name: str) -> str:
     """What a cell that is no number may be instead, to end a complaint with."""
+    if isinstance(cells[row], list | dict):
+        return ": one value of each group? Name a column of one, or write one a row"
     cell = str(cells[row]).strip()
     if normal(cell) == normal(name):
         return ": the header again, of a resumed run? Leave that line out (--resumed keep-last)"
@@ -103,6 +105,12 @@ def _slip(cells: Any, row: int, name: str) -> str:
         return ": one of how many? Write the number alone"
     if cell.endswith("%"):
         return ": write shares as numbers, 0.1 for 10%"
+    if row == len(cells) - 1 and not any(c.isdigit() for c in cell):
+        return ": a line below the table? Leave it out"
+    if cell[0] in "'`" and cell[-1] in "'`":
+        return ": write numbers without quotes"
+    if re.fullmatch(r"[A-Za-z]+[ _\-]?\d+", cell):
+        return ": write the number alone"
     if row == 0 and not any(c.isdigit() for c in cell):
         return ": a row of units? Leave it out"
     if re.match(r"[-+]?[\d.]+(e[-+]?\d+)? *[A-Za-z]", cell):

@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hidim.fitting.logs.names import ALIASES, is_loss, normal, without_unit
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 from hidim.support.checks import is_number
 from hidim.support.delimited import Table, whole_rows
 
 _DELIMITERS = (",", "\t", ";")
+_TITLES = 20  # lines that may come before a header
+_KNOWN = {*(name for role in ALIASES.values() for name in role), "params", "tokens", "flops", "n"}
 
 
 class Head(NamedTuple):
@@ -37,6 +40,7 @@ def looks_delimited(source: Source) -> bool:
     body = [line for line in lines if not line.lstrip().startswith("#")]
     if not body:
         return False
+    body = body[_preamble(body) :]
     if _numeric(body[0]):
         return True
     if len(body) < 2:
@@ -46,8 +50,39 @@ def looks_delimited(source: Source) -> bool:
     if len(names) < 2 or len(cells) != len(names) or any(map(is_number, names)):
         return False
     if not delimiter:
-        return all(map(is_number, cells))
+        return all(is_number(cell) or re.fullmatch(r"\d+(?::\d\d)+", cell) for cell in cells)
     return any(map(is_number, cells)) and not _names_a_value(body[0])
+
+
+def _preamble(lines: Sequence[str]) -> int:
+    """How many lines come before the header, such as a title, where the first is none.
+
+    Args:
+        lines: the first ones, without blank ones and comments.
+    """
+    if _numeric(lines[0]) or _heads(lines, 0):
+        return 0
+    later = range(1, min(len(lines) - 2, _TITLES))
+    return next((i for i in later if _heads(lines, i) and _heads(lines, i, 2)), 0)
+
+
+def _heads(lines: Sequence[str], i: int, after: int = 1) -> bool:
+    """Whether a line names columns, one of them known, of a later line with numbers."""
+    delimiter = _delimiter(lines[i])
+    if not delimiter or i + after >= len(lines):
+        return False
+    names, cells = _cells(lines[i].rstrip(f"{delimiter} "), delimiter), lines[i + after]
+    known = any(
+        is_loss(normal(n)) or normal(n) in _KNOWN or without_unit(n) in _KNOWN for n in names
+    )
+    numbers = _cells(cells.rstrip(f"{delimiter} "), delimiter)
+    return (
+        known
+        and all(names)
+        and not any(map(is_number, names))
+        and len(names) == len(numbers)
+        and any(map(is_number, numbers))
+    )
 
 
 def _names_a_value(line: str) -> bool:
@@ -79,7 +114,7 @@ def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Colum
         rows: Any = csv.reader(stream, delimiter=head.delimiter) if head.delimiter else None
         counted = _Counted(rows if rows is not None else map(str.split, stream), head.skipped)
         for row in whole_rows(source.path, Table(head.names, counted, head.delimiter, "")):
-            if row[0].startswith("#"):
+            if row[: len(head.names)] == head.names:  # the header again, of a resumed run
                 continue
             for name, cell in zip(head.names, row, strict=True):
                 if name in columns:
@@ -99,7 +134,7 @@ class _Counted:
     def __next__(self) -> list[str]:
         row = next(self._rows)
         self._seen += 1
-        return row
+        return [] if row and row[0].lstrip().startswith("#") else row  # a comment is a blank
 
     @property
     def line_num(self) -> int:
@@ -109,6 +144,9 @@ class _Counted:
 def read_head(source: Source) -> Head:
     """Names of the columns, and how they are parted."""
     comment, skipped = "", 0
+    head = [line for line in source.head.splitlines()[:200] if line.strip()]
+    titles = [line for line in head if not line.lstrip().startswith("#")]
+    before = _preamble(titles) if titles else 0
     with source.text() as stream:
         line = ""
         for line in stream:
@@ -117,6 +155,8 @@ def read_head(source: Source) -> Head:
                 raise ValueError(f"{source} is not a text file: it holds zero bytes.")
             if line.lstrip().startswith("#"):
                 comment, line = line, ""
+            elif line.strip() and before:
+                before -= 1
             elif line.strip():
                 break
         else:
@@ -178,13 +218,19 @@ def _fast(source: Source, head: Head, which: list[int]) -> np.ndarray | None:
 
 def _delimiter(line: str) -> str:
     best = max(_DELIMITERS, key=line.count)
-    return best if line.count(best) else ""
+    if line.count(best):
+        return best
+    # Bars also part lines of a log, and a drawn table.
+    return "|" if re.fullmatch(r"[^|=:]+(?:\|[^|=:]+)+", line.strip()) else ""
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
     if not delimiter:
         return line.split()
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:  # a cell of a hundred thousand characters
+        return [cell.strip() for cell in line.split(delimiter)]
 
 
 def _numeric(line: str) -> bool:

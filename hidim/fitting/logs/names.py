@@ -5,6 +5,7 @@ Names are compared in one spelling: lower case, with "_" for blanks, points, das
 
 from __future__ import annotations
 
+import math
 import re
 
 # The most specific first.
@@ -13,8 +14,24 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("step", "steps", "global_step", "train_global_step", "trainer_global_step"),
         *("optimizer_step", "optimizer_steps", "optim_step", "iteration", "iterations", "iter"),
         *("num_updates", "n_updates", "num_update", "update", "updates", "iters", "it"),
-        *("train_step", "training_step", "train_iter", "train_iteration", "step_num", "n_iter"),
-        *("current_steps", "current_step", "completed_steps", "opt_step", "gradient_step"),
+        *(
+            "train_step",
+            "training_step",
+            "step_i",
+            "itr",
+            "train_iter",
+            "train_iteration",
+            "step_num",
+            "n_iter",
+        ),
+        *(
+            "current_steps",
+            "current_step",
+            "time_batch",
+            "completed_steps",
+            "opt_step",
+            "gradient_step",
+        ),
         "_step",  # W&B counts its own calls, which need not be optimizer steps
     ),
     "loss": (
@@ -35,12 +52,28 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # Losses that stand in where no training loss is logged.
 VALIDATION = ("val_loss", "validation_loss", "eval_loss", "loss_val", "valid_loss", "test_loss")
+# In another unit than nats, which any law takes: one unit for all runs.
+BITS = (
+    *(
+        "bpb",
+        "bits_per_byte",
+        "bits_per_token",
+        "bpt",
+        "bpc",
+        "bits_per_character",
+        "bits_per_char",
+    ),
+    *("train_bpb", "train_bpc", "val_bpb", "nll", "train_nll", "cross_entropy", "xent", "ce"),
+)
 _RATE = re.compile(r"(?:^|_)(?:lr|learning_?rate)(?:_|$)")
 _NOT_RATES = frozenset(
     ("scale", "warmup", "decay", "min", "max", "final", "peak", "base", "mult", "multiplier", "end")
 )
 _NOT_LOSSES = frozenset(
-    ("val", "valid", "validation", "eval", "test", "aux", "scale", "balance", "z", "min", "max")
+    (
+        *("val", "valid", "validation", "eval", "test", "aux", "scale", "balance", "z"),
+        *("min", "max", "best"),
+    )
 )
 _SMOOTH = re.compile(r"(?:^|_)(?:ema|smooth\w*|running|moving)(?:_|$)")
 
@@ -54,6 +87,25 @@ _UNITS = {
     **dict.fromkeys(("exaflops", "ef"), 1e18),
     **dict.fromkeys(("zettaflops", "zf"), 1e21),
 }
+
+_BASES = {
+    **dict.fromkeys(("log10", "log_10"), 10.0),
+    **dict.fromkeys(("ln", "loge", "log_e"), math.e),
+    **dict.fromkeys(("log2", "log_2"), 2.0),
+    "log": 0.0,
+}
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
+_TENS = re.compile(r"[x×*]?(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
+_PLAIN = {
+    *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
+    *("steps", "step", "iterations", "iters", "updates", "count", "bits", "bits/token", "bpt"),
+}
+_EITHER = "|".join(sorted(_BASES, key=len, reverse=True))
+_LOGARITHM = re.compile(
+    rf"(?P<base>{_EITHER})(?:_(?:of_)?(?P<of>\w+)|(?P<letter>[a-z]))"
+    rf"|(?P<first>\w+)_(?P<last>{_EITHER})"
+)
 
 
 def normal(name: str) -> str:
@@ -95,9 +147,57 @@ def without_unit(name: str) -> str:
 def _parted(name: str) -> tuple[str, str]:
     plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
     for unit in _UNITS:
+        if plain == unit and "day" in unit:  # its own name
+            return plain, unit
         if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
             return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit
     return plain, ""
+
+
+def bare(name: str) -> str:
+    """A normal name, of one in camel case too, without a unit in which steps, rates and losses
+    usually count.
+
+    >>> bare("Training loss [nats/token]"), bare("globalStep (k)"), bare("loss (val)")
+    ('training_loss', 'global_step', 'loss_(val)')
+    """
+    name = _CAMEL.sub("_", name.strip().lstrip("# "))
+    if unit_of(name) == 1e3:
+        return without_unit(name)
+    found = _BRACKETED.fullmatch(name)
+    if found is None:
+        return normal(name)
+    unit = re.sub(r"\s", "", found["unit"].lower())
+    return normal(found["name"]) if unit in _PLAIN or _TENS.fullmatch(unit) else normal(name)
+
+
+def factor_of(name: str) -> float:
+    """The power of ten that a name has in brackets, in which its values count; else 1.
+
+    >>> factor_of("lr (1e-4)"), factor_of("lr [10^-3]"), factor_of("lr"), factor_of("steps_k")
+    (0.0001, 0.001, 1.0, 1000.0)
+    """
+    if unit_of(name) == 1e3:
+        return 1e3
+    found = _BRACKETED.fullmatch(name.strip())
+    unit = re.sub(r"\s", "", found["unit"].lower()) if found else ""
+    tens = _TENS.fullmatch(unit)
+    return 10.0 ** int(tens["power"]) if tens else 1.0
+
+
+def logarithm_of(name: str) -> tuple[float, str] | None:
+    """Base (0 where the name does not say it) and name of what a column is the logarithm of.
+
+    >>> logarithm_of("log10(Params)"), logarithm_of("ln_tokens")[1], logarithm_of("logN")
+    ((10.0, 'params'), 'tokens', (0.0, 'n'))
+    >>> logarithm_of("logits"), logarithm_of("log")
+    (None, None)
+    """
+    plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
+    found = _LOGARITHM.fullmatch(plain)
+    if found is None:
+        return None
+    return _BASES[found["base"] or found["last"]], found["of"] or found["letter"] or found["first"]
 
 
 def is_loss(name: str) -> bool:
@@ -108,6 +208,15 @@ def is_loss(name: str) -> bool:
     """
     words = name.split("_")
     return words[-1] == "loss" and not _NOT_LOSSES & set(words)
+
+
+def of_validation(name: str) -> bool:
+    """Whether a column is of validation, which is measured at its step and no mean since the last.
+
+    >>> of_validation("eval/loss"), of_validation("train_loss")
+    (True, False)
+    """
+    return bool({"val", "valid", "validation", "eval", "test"} & set(normal(name).split("_")))
 
 
 def is_perplexity(name: str) -> bool:

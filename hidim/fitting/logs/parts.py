@@ -15,7 +15,7 @@ import numpy as np
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import ALIASES, is_perplexity, normal
+from hidim.fitting.logs.names import ALIASES, bare, factor_of, is_perplexity, logarithm_of, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
@@ -42,7 +42,7 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
     source = str(path)
     if _own_metrics(log):
         given = {"loss": "validation_loss"} | given
-    if "step" not in given and not any(normal(name) in ALIASES["step"] for name in log.columns):
+    if "step" not in given and not any(bare(name) in ALIASES["step"] for name in log.columns):
         counted = _counted(log, how)
         if counted is not None:
             log.columns[COUNTED] = counted
@@ -72,7 +72,8 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
             for role, name in names.items()
             if role != "run"
         }
-        rows = Rows(source, values["step"], values.get("loss"), values.get("lr"))
+        said = _as_they_count(values, names, source, scaled=how.step_scale != 1.0)
+        rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)
         if total == 0:
             raise ValueError(f"{source!r} has a header and no rows.")
@@ -87,6 +88,34 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
         name = label if len(parts) == 1 else f"{label} {part.run}" if label else part.run
         found.append(Cells(name, part.run, log, names, rows, total))
     return found
+
+
+def _as_they_count(
+    values: dict[str, np.ndarray], names: dict[str, str], source: str, *, scaled: bool
+) -> list[str]:
+    """Make values that count in a power of ten, or are logarithms, what they are of; what was done.
+
+    Raises:
+        ValueError: logarithms of rates to a base that the name does not say.
+    """
+    said = []
+    for role, name in names.items():
+        if role not in values:
+            continue
+        log, factor = logarithm_of(name), factor_of(name)
+        if log is not None and (log[0] or role == "lr"):
+            base, of = log
+            if not base:
+                raise ValueError(
+                    f"column {name!r} of {source!r} does not say its base: rename it log10_{of} or "
+                    f"ln_{of}."
+                )
+            values[role] = np.asarray(base ** values[role])
+            said.append(f"{name!r} is a logarithm, read as {of}")
+        elif factor != 1.0 and role != "loss" and not (role == "step" and scaled):
+            values[role] = values[role] * factor
+            said.append(f"{name!r} counts in {factor:g}")
+    return said
 
 
 def _own_metrics(log: Log) -> bool:

@@ -18,7 +18,7 @@ from hidim.algorithms.words import Words, with_warmup
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.averages import centred, logged_schedule, read_average
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.names import normal, of_validation
 from hidim.fitting.logs.parts import Cells, cells_of, joined
 from hidim.fitting.logs.rates import rate_from_log
 from hidim.fitting.logs.remarks import agreeing, asides, plausible_level, same_length
@@ -156,7 +156,8 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
                 "leave it out, or say that the column does not count, --columns lr=-."
             )
         rows.lr = np.full(len(steps), how.lr)
-    average = read_average(how.averaged, part.log.averaged or _of_trainer(part.log))
+    known = part.log.averaged or _of_trainer(part.log)
+    average = read_average(how.averaged, known and not of_validation(part.names.get("loss", "")))
     schedule: Schedule | None = None
     warmup = how.warmup_steps
     if words is not None:

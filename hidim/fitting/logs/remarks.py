@@ -75,7 +75,7 @@ def same_length(rows: Rows, words: Words) -> None:
     raise ValueError(
         f"{rows.source!r} goes on to step {last:,.0f}, beyond the {words.steps:,.0f} of the "
         f"schedule: counted in micro-steps or tokens? --step-scale {1 / ratio:.6g} makes them as "
-        "long."
+        f"long. Or is the schedule longer, steps={last:.12g} or more?"
     )
 
 

@@ -111,7 +111,8 @@ def resumed(rows: Rows, how: str) -> None:
         raise ValueError(
             f"the step of {rows.source!r} starts again at row {first + 3} "
             f"({rows.step[first]:g} then {rows.step[first + 1]:g}): a counter that restarts, or "
-            "two runs in one file. Give one run per file, with the steps of the whole run."
+            "two runs in one file. Give one run per file, with the steps of the whole run, or the "
+            "column that tells them apart, --columns run=NAME."
         )
     rows.notes.append(
         f"resumed {len(back)} time(s), first at step {rows.step[first + 1]:g}: {lost} earlier "

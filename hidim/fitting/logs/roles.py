@@ -7,6 +7,7 @@ its columns "run - metric"; a file of several runs comes apart into one part per
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,13 @@ import numpy as np
 
 from hidim.fitting.logs.names import (
     ALIASES,
+    BITS,
     VALIDATION,
+    bare,
     is_loss,
     is_perplexity,
     is_rate,
+    logarithm_of,
     normal,
     unsmoothed,
     without_unit,
@@ -30,10 +34,11 @@ from hidim.support.checks import choice
 ROLES = ("step", "loss", "lr", "run")
 NONE = "-"  # as a name: the log has no such column
 # Of finished runs: how large a model was, and what it was trained on.
-_SIZES = {"params", "parameters", "n_params", "num_params", "model_size"}
+_SIZES = {"params", "parameters", "n_params", "num_params", "model_size", "n"}
 _DATA = {
     *("tokens", "training_tokens", "n_tokens", "train_tokens"),
-    *("flops", "training_flop", "training_flops", "flops_6nd", "compute"),
+    *("flops", "training_flop", "training_flops", "flops_6nd", "compute", "d", "c", "d_n", "tpp"),
+    *("tokens_per_param", "tokens_per_parameter", "tokens_param", "chinchilla_multiplier"),
 }
 
 
@@ -131,12 +136,18 @@ def _named(
     if name == NONE:
         return None
     if name is None:
-        return _alias(names, role)
+        return _alias(_free(names, given), role)
     found = _spelled(names, name)
     if found is None:
         every = ", ".join(list(known or names)[:12])
         raise ValueError(f"{source!r} has no column {name!r}; it has {every}.")
     return found
+
+
+def _free(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """The columns that the caller gave no role."""
+    taken = {_spelled(names, name) for name in given.values()}
+    return [name for name in names if name not in taken]
 
 
 def _spelled(names: Sequence[str], name: str) -> str | None:
@@ -152,17 +163,30 @@ def _alias(
 ) -> str | None:
     if aliases is not ALIASES:
         usual = [normal(alias) for alias in aliases[role]]
-        for spelling in (normal, without_unit):
+        for spelling in (normal, without_unit, bare, _last_part):
             found = {spelling(name): name for name in reversed(names)}
+            alike = Counter(map(spelling, names)) if spelling is _last_part else Counter()
             for alias in usual:
-                if alias in found:
+                if alias in found and alike[alias] <= 1:
                     return found[alias]
         return None
     spelled = {normal(name): name for name in reversed(names) if " - " not in name}
     for alias in aliases[role]:
         if alias in spelled:
             return spelled[alias]
+    stripped = {bare(name): name for name in reversed(names) if bare(name) != normal(name)}
+    logs = {log[1]: name for name in reversed(names) if (log := logarithm_of(name)) and log[0]}
+    inner = {_last_part(name): name for name in names if "/" in name} if role == "step" else {}
+    for found in (stripped, logs, inner):
+        for alias in aliases[role]:
+            if alias in found:
+                return found[alias]
     return _resembling(spelled, role)
+
+
+def _last_part(name: str) -> str:
+    """The normal name of what a record holds within others, `summary/loss`."""
+    return normal(re.split(r"[/.]", name)[-1])
 
 
 def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
@@ -178,6 +202,8 @@ def _resembling(spelled: Mapping[str, str], role: str) -> str | None:
                 filter(is_perplexity, spelled), key=lambda n: bool(re.search("val|ev", n))
             )
             near = near[:1]
+        if not near:
+            near = [name for name in BITS if name in spelled][:1]
         return spelled[near[0]] if len(near) == 1 else None
     if role == "lr":
         groups = sorted(filter(is_rate, spelled))  # of the parameters of one optimizer: the first
@@ -224,7 +250,10 @@ def find_column(
         raise ValueError(
             f"{source!r} has no column {name!r}; it has {', '.join(list(table)[:12])}."
         )
-    found = _alias(list(table), role, aliases) if name is None else _spelled(list(table), name)
+    if name is None:
+        found = _alias(_free(list(table), given), role, aliases)
+    else:
+        found = _spelled(list(table), name)
     if found is None and needed:
         raise ValueError(missing(list(table), role, source))
     return found
@@ -232,7 +261,8 @@ def find_column(
 
 def of_sizes(names: Sequence[str]) -> bool:
     """Whether columns are those of finished runs, of which laws of sizes are made."""
-    found = {spelling(name) for name in names for spelling in (normal, without_unit)}
+    logs = {without_unit(log[1]) for name in names if (log := logarithm_of(name))}
+    found = {spelling(name) for name in names for spelling in (normal, without_unit)} | logs
     return bool(found & _SIZES) and bool(found & _DATA)
 
 

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from hidim.support.extras import require
 from hidim.support.inputs import read_bytes
@@ -38,10 +38,13 @@ _OTHERS = {
     b"\x80\x04": f"a pickle, which is not read: {_TABLE}",
     b"SQLite format 3": f"a database of SQLite: {_TABLE}",
     b"\x89HDF": f"an HDF5 file: {_TABLE}",
+    b"ARROW1": "an Arrow or Feather file: save it as Parquet",
+    b"FEA1": "a Feather file: save it as Parquet",
     b"%PDF": f"a PDF: {_TABLE}",
     b"\x89PNG": f"a picture: {_TABLE}",
 }
 _HEAD = 1 << 18
+_STRAY = 0.01  # share of letters that are no UTF-8, in a text that a program cut somewhere
 
 
 class Source:
@@ -51,8 +54,8 @@ class Source:
         self.path = Path(path)
         start = read_bytes(path, 16)
         self.packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
-        if not start.startswith(b"PAR1"):
-            self._refuse_others(start)
+        self.parquet = start.startswith(b"PAR1")
+        self._refuse_others(start)
         name = self.path.name
         packed = self.packed and name.lower().endswith(_PACKED)
         self.name = name[: name.rfind(".")] if packed else name
@@ -72,8 +75,12 @@ class Source:
     def head(self) -> str:
         """The first quarter of a megabyte of the text."""
         if self._head is None:
-            with self.text() as stream:
+            with self.text("replace") as stream:
                 self._head = stream.read(_HEAD)
+            if self._head.count("\ufffd") > _STRAY * len(self._head):
+                raise ValueError(
+                    f"{self} is not a text file, or not one in UTF-8: save it as UTF-8."
+                )
             if self._head[257:262] == "ustar":
                 raise ValueError(f"{self} is a tar archive: unpack it, and give a file of it.")
             if (
@@ -85,13 +92,13 @@ class Source:
             if "\0" in self._head:
                 raise ValueError(
                     f"{self} is not a text file: it holds zero bytes. If it is UTF-16 without its "
-                    "mark, save it as UTF-8."
+                    "mark, save it as UTF-8; zeros that a crash left are to be cut off."
                 )
         return self._head
 
     @contextmanager
-    def text(self) -> Iterator[TextIO]:
-        """The text as a stream.
+    def text(self, errors: str = "strict") -> Iterator[TextIO]:
+        """The text as a stream; `errors` as in `open`, for what is not UTF-8.
 
         Raises:
             ValueError: no text, or a damaged archive.
@@ -99,7 +106,10 @@ class Source:
         """
         try:
             encoding = "utf-16" if self.utf_16 else "utf-8-sig"
-            with self._bytes() as binary, io.TextIOWrapper(binary, encoding=encoding) as stream:
+            with (
+                self._bytes() as binary,
+                io.TextIOWrapper(binary, encoding=encoding, errors=errors) as stream,
+            ):
                 yield stream
         except UnicodeError:
             raise ValueError(
@@ -111,7 +121,7 @@ class Source:
     @contextmanager
     def named(self) -> Iterator[Any]:
         """The path itself where NumPy can read the file on its own, which is faster, or `text`."""
-        if self.packed or self.utf_16:
+        if self.packed or self.utf_16 or self.path.name.lower().endswith(_PACKED):
             with self.text() as stream:
                 yield stream
         else:
@@ -123,9 +133,9 @@ class Source:
         with self._bytes() as binary:
             return binary.read(2) in (b"\xff\xfe", b"\xfe\xff")
 
-    def read(self) -> str:
+    def read(self, errors: str = "strict") -> str:
         """All of the text."""
-        with self.text() as stream:
+        with self.text(errors) as stream:
             return stream.read()
 
     def _bytes(self) -> Any:
@@ -139,5 +149,43 @@ class Source:
             try:
                 return importlib.import_module("compression.zstd").open(self.path, "rb")
             except ModuleNotFoundError:
-                return require("zstandard", "fit").open(self.path, "rb")
+                packed = open(self.path, "rb")  # noqa: SIM115  # closed with the text
+                return io.BufferedReader(_Zstandard(packed, require("zstandard", "fit")))
         return open(self.path, "rb")
+
+
+class _Zstandard(io.RawIOBase):
+    """The bytes of a zstd file, which an end that is missing does not end without a word."""
+
+    def __init__(self, packed: BinaryIO, zstandard: Any) -> None:
+        self._packed, self._zstandard = packed, zstandard
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready, self._begun = b"", False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            piece = self._frame.unused_data if self._frame.eof else self._packed.read(_HEAD)
+            if self._frame.eof:  # another frame may follow
+                piece = piece or self._packed.read(_HEAD)
+                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+                self._begun = False
+            if not piece:
+                if self._begun:
+                    raise EOFError("zstd")
+                return 0
+            self._begun = True
+            try:
+                self._ready = self._frame.decompress(piece)
+            except self._zstandard.ZstdError:
+                raise EOFError("zstd") from None
+            self._begun = not self._frame.eof
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()

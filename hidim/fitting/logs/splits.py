@@ -15,7 +15,11 @@ from __future__ import annotations
 from hidim.fitting.logs.names import normal
 from hidim.fitting.logs.records import Columns
 
-NAMES = ("split", "phase", "mode", "stage", "subset", "dataset_split", "set", "type", "data_split")
+NAMES = (
+    *("split", "phase", "mode", "stage", "subset", "dataset_split", "set", "type", "data_split"),
+    *("event", "kind", "part", "loop", "context", "is_train", "is_training", "training"),
+    *("is_eval", "is_val", "is_validation", "is_test", "validation", "eval"),
+)
 _TRAIN = ("train", "training", "tr")
 _OTHER = ("val", "valid", "validation", "eval", "evaluation", "test", "dev", "holdout")
 
@@ -27,6 +31,10 @@ def parted(columns: Columns) -> tuple[Columns, str] | None:
         if normal(name) not in NAMES:
             continue
         words = ["" if cell is None else str(cell).strip().lower() for cell in cells]
+        own = set(normal(name).split("_"))
+        if set(words) == {"true", "false"} and own & {*_TRAIN, *_OTHER}:
+            trained = "true" if own & set(_TRAIN) else "false"
+            words = ["train" if word == trained else "val" for word in words]
         kinds = set(words) - {""}
         train, other = kinds & set(_TRAIN), kinds & set(_OTHER)
         if train and other and kinds == train | other:

@@ -8,6 +8,7 @@ or dropped here. Text and JSON need only NumPy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from hidim.fitting.logs.delimited import looks_delimited, read_delimited
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
 from hidim.fitting.logs.names import normal
+from hidim.fitting.logs.one_value import is_triples, messages_of, one_value_a_row, triples
 from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
 from hidim.fitting.logs.splits import parted
@@ -25,7 +27,6 @@ from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
 _ROWS = 4  # steps that are the course of a run
-_TAGS = ("tag", "metric", "key", "metric_name", "metricname")  # columns that name a metric
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ def read_log(
     if one.name == "printed log":
         program = program_of(source)
         name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
-        if not columns:
-            raise ValueError(f"{source} is a {name}, and no line of it holds a loss or a rate.")
-    elif one.name != "Parquet" and (several := _one_value_a_row(columns)) is not None:
+        if not columns or (lacks and len(next(iter(columns.values()))) < 2):
+            why = f": {lacks}" if lacks else ""
+            raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
+    elif (lines := messages_of(columns)) is not None:
+        name, columns = f"messages in {name}", lines
+    elif (several := one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
     elif set(map(normal, columns)) == {"wall_time", "step", "value"}:
         name, columns = "TensorBoard's table of one tag", _tagged(source, columns)
@@ -122,22 +126,9 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    if one.name != "Parquet" and (split := parted(columns)) is not None:
+    if (split := parted(columns)) is not None:
         return Log(split[0], name, averaged, lacks, (split[1],))
     return Log(columns, name, averaged, lacks, header=header)
-
-
-def _one_value_a_row(columns: Columns) -> Columns | None:
-    """Columns of a table that names the metric in a column of its own, None where it does not."""
-    spelled = {normal(name): name for name in columns}
-    tag = next((spelled[name] for name in _TAGS if name in spelled), None)
-    value = spelled.get("value", spelled.get("metricvalue"))
-    if tag is None or value is None:
-        return None
-    others = {name: list(cells) for name, cells in columns.items() if name not in (tag, value)}
-    tags = list(dict.fromkeys(str(cell) for cell in columns[tag] if cell is not None))
-    pairs = list(zip(columns[tag], columns[value], strict=True))
-    return others | {one: [cell if of == one else None for of, cell in pairs] for one in tags}
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:
@@ -154,6 +145,14 @@ def _suffix(*suffixes: str) -> Callable[[Source], bool]:
 
 def _is_state(source: Source) -> bool:
     return source.suffix == ".json" and '"log_history"' in source.head
+
+
+def _is_lines(source: Source) -> bool:
+    """What is named JSON lines is, unless its lines begin as none, as records of Python do."""
+    if source.suffix not in (".jsonl", ".ndjson"):
+        return False
+    first = source.head.lstrip()[:200]
+    return bool(re.match(r"\{\s*[\"}]|\[", first)) or not looks_printed(source)
 
 
 def _begins_records(source: Source) -> bool:
@@ -173,12 +172,13 @@ def _parquet(source: Source, _: Sequence[str] | None) -> Columns:
 
 # The first that fits; the last one fits everything and complains where it cannot read it.
 FORMATS: tuple[Format, ...] = (
-    Format("Parquet", _suffix(".parquet"), _parquet),
+    Format("Parquet", lambda source: source.parquet or source.suffix == ".parquet", _parquet),
     Format("state of a Hugging Face Trainer", _is_state, lambda source, _: json_file(source)),
     Format("JSON", _suffix(".json"), lambda source, _: json_file(source)),
-    Format("JSON lines", _suffix(".jsonl", ".ndjson"), lambda source, _: json_lines(source)),
+    Format("JSON lines", _is_lines, lambda source, _: json_lines(source)),
     Format("JSON lines", _begins_records, lambda source, _: json_lines(source)),
     Format("drawn table", looks_drawn, lambda source, _: read_drawn(source)),
+    Format("rows of a step, a metric and a value", is_triples, lambda source, _: triples(source)),
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),

@@ -14,31 +14,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hidim.fitting.logs.names import ALIASES, VALIDATION, is_loss, is_rate, normal
+from hidim.fitting.logs.blocks import whole_records
+from hidim.fitting.logs.names import ALIASES
+from hidim.fitting.logs.pairs import WIDE, pairs_of, role_of, told_of
 from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 
-_NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_PAIR = re.compile(
-    r"(?P<key>[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
-    r"(?: ?\([^()]{1,12}\))?"  # a unit, or a group
-    r"(?:['\"]?\s*[:=]\s*(?:(?:np\.|torch\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}|\s+)"
-    rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
-    r"(?:\s*/\s*\d+)?",
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Of tqdm: 100/10000 [00:12<19:48, 1.2k/10k [00:12; of Levanter: 1.2kit/10kit rate.
+_BAR = re.compile(r"([\d.]+)(k?)(?:it)?/[\d.]+k?(?:it (?=rate)| \[[\d:?])")
+# Other counts of steps: [100/10000], [batch=100/10000]; 100/10000 or 100 loss at the start of a
+# line; 100 steps.
+_COUNT = re.compile(r"(?<!epoch )(?<!epoch: )\[(?:\w+=)? *(\d+)/ *(\d+)\]", re.IGNORECASE)
+_BARE = re.compile(
+    r"^\s*(?:batch:? )?(\d+)/\d+(?![/\d])|^\s*(\d+)[\s:,|]+(?:train[ _])?loss\b"
+    r"|\b(\d+) (?:steps|iterations|updates)\b",
     re.IGNORECASE,
 )
-# Of tqdm: 100/10000 [00:12<19:48; or a count in brackets: [100/10000], [batch=100/10000].
-_BAR = re.compile(r"(\d+)/(?:\d+) \[[\d:?]|\[(?:\w+=)? *(\d+)/ *\d+\]")
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
-# Words that make a count of steps another thing.
-_NOT_STEPS = frozenset(
-    (
-        *("total", "max", "min", "warmup", "per", "num", "number", "eval", "save", "log"),
-        *("decay", "skipped", "nan", "time", "avg", "ms", "accumulation", "micro", "checkpoint"),
-        *("every", "remaining", "of", "logging"),
-    )
+_COMMA = re.compile(
+    r"(?:loss|lr)\b['\"]?(?:\s*[:=]\s*|\s+)\d+,(?:\d+e|\d{4}|\d{1,2}\b)", re.IGNORECASE
 )
+_EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
 _SELDOM = 0.02  # share of the losses beside which a rate is named, below which it is no column
 _FINE = 10  # rows nearer than this many steps are left where a bar puts them
 
@@ -54,6 +50,7 @@ class Program:
         renamed: its own names for step, loss and rate.
         lacks: what its lines never hold, and where that stands instead.
         only: a pattern of the lines that count, as some print their own source first; "" for all.
+        restarts: its counts begin again with each epoch, and are no steps.
     """
 
     name: str
@@ -62,6 +59,7 @@ class Program:
     renamed: tuple[tuple[str, str], ...] = ()
     lacks: str = ""
     only: str = ""
+    restarts: bool = False
 
 
 PROGRAMS: tuple[Program, ...] = (
@@ -81,20 +79,32 @@ PROGRAMS: tuple[Program, ...] = (
         lacks="DeepSpeed prints steps and rates and no loss: give the log of the training script "
         "beside it",
     ),
-    Program("torchtitan", r"- root - INFO - (?:\x1b\[\d+m)?step:", only=r"step: *\d+ .*loss:"),
+    Program("torchtitan", r"- root - INFO - step:", only=r"step: *\d+ .*loss:"),
     Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
     Program("OLMo", r"\[step=\d+/\d+"),
     Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
     Program("mlx-lm", r"^Iter \d+: Train loss .*It/sec", averaged=True),
+    Program(
+        "Keras",
+        r"\b\d+/\d+ (?:\[[=>.]+\]|[━ ]+) ?.*- [\w ]*loss: |^\d+/\d+ - \d+\w+ - .*loss: ",
+        averaged=True,
+        only=r"\b(\d+)/\1\b",
+        restarts=True,
+        lacks="Keras draws means since the start of the epoch, of which the last alone is one of "
+        "all its steps, and no epoch ends here: write a row a step, or an epoch, with CSVLogger",
+    ),
     Program("litgpt", r"\| iter \d+ step \d+ \| loss train: "),
 )
+
+
+PLAIN = Program("a program", "")
 
 
 def looks_printed(source: Source) -> bool:
     """Whether some of the first lines name a step, a loss or a rate beside a number."""
     found = 0
     for line in source.head.splitlines()[:2000]:
-        found += any(_role(name) for name, _ in _pairs(_COLOUR.sub("", line)))
+        found += any(role_of(name) for name, _ in pairs_of(_COLOUR.sub("", line[:WIDE])))
         if found >= 2:
             return True
     return found > 0
@@ -102,45 +112,54 @@ def looks_printed(source: Source) -> bool:
 
 def program_of(source: Source) -> Program:
     """Who printed these lines."""
-    for line in source.head.splitlines():
+    for line in _COLOUR.sub("", source.head).splitlines():
         for program in PROGRAMS:
             if re.search(program.sign, line):
                 return program
-    return Program("a program", "")
+    return PLAIN
 
 
 def read_printed(source: Source) -> Columns:
-    """Step, losses and rates of a printed log, a row per line with one of the latter."""
-    program = program_of(source)
+    """Step, losses and rates of a printed log, a row per line with one of the latter.
+
+    Raises:
+        ValueError: decimals with a comma.
+    """
+    if (comma := _COMMA.search(source.head)) is not None:
+        raise ValueError(f"{source} says {comma[0]!r}: write decimals with a point.")
+    return read_lines(source.read(errors="replace"), program_of(source))
+
+
+def read_lines(text: str, program: Program) -> Columns:
+    """The same of a text, whoever kept it."""
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
     epochs: list[str | None] = []  # beside the rows
     bars, sure = 0, False
     step: str | None = None
-    for line in re.split(r"[\r\n]+", source.read()):
-        line = _COLOUR.sub("", line)
+    for line in whole_records(re.split(r"\r\n|[\r\n\x08]", _COLOUR.sub("", text))):
         if not only.search(line):
             continue
         found: dict[str, str] = {}
         epoch: str | None = None
         own, rank = None, len(ALIASES["step"]) + 1
-        for name, value in _pairs(line):
+        for name, value in pairs_of(line):
             name = renamed.get(name, name)
-            role = _role(name)
+            role = role_of(name)
             if role == "step" and _rank(name) < rank:
                 own, rank = value, _rank(name)
             elif role and role != "step":
-                found.setdefault(name, value)
+                found.setdefault(told_of(name, line), value)
             elif name == "epoch" and _EPOCH.search(line):
                 epoch = value
         bar = _BAR.search(line)
-        if bar and bar[2] and own is None:  # a count in brackets is a step like any other
-            own, bar = bar[2], None
+        if own is None and not bar and not program.restarts:
+            own = _counted(line)
         if own is not None:
             step, sure = own, True
         elif bar:
-            step, sure = bar[1], False
+            step, sure = f"{float(bar[1]) * (1e3 if bar[2] else 1):.0f}", False
             for row in open_rows:  # the bar is drawn again, and exactly, after a line
                 row["step"] = step
         if found:
@@ -163,6 +182,15 @@ def read_printed(source: Source) -> Columns:
     return {name: [_plain(row.get(name)) for row in rows] for name in names}
 
 
+def _counted(line: str) -> str | None:
+    """The step of a line that names none; of several counts in brackets the longest is of steps."""
+    counts = _COUNT.findall(line)
+    if counts:
+        return str(max(counts, key=lambda count: int(count[1]))[0])
+    bare = _BARE.search(line)
+    return None if bare is None else bare[1] or bare[2] or bare[3]
+
+
 def _from_first_loss(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the settings printed first, whose `steps` and `lr` are those of the whole run."""
     first = next((i for i, row in enumerate(rows) if any(map(_is_loss, row))), 0)
@@ -177,7 +205,7 @@ def _without_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without rows before the first step, and without a rate that is named now and then only."""
     known = [row for row in rows if row["step"] is not None] or rows
     losses = sum(any(map(_is_loss, row)) for row in known)
-    rates = {name for row in known for name in row if _role(name) == "lr"}
+    rates = {name for row in known for name in row if role_of(name) == "lr"}
     seldom = {
         name for name in rates if sum(name in row for row in known) < max(3, _SELDOM * losses)
     }
@@ -186,7 +214,7 @@ def _without_settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_loss(name: str) -> bool:
-    return _role(name) == "loss"
+    return role_of(name) == "loss"
 
 
 def _snap(rows: list[dict[str, Any]]) -> None:
@@ -200,27 +228,6 @@ def _snap(rows: list[dict[str, Any]]) -> None:
         if row["step"] is not None:
             near = round(int(row["step"]) / each) * each
             row["step"] = str(near) if abs(near - int(row["step"])) <= 2 else row["step"]
-
-
-def _pairs(line: str) -> list[tuple[str, str]]:
-    return [(normal(found["key"]), found["value"]) for found in _PAIR.finditer(line)]
-
-
-def _role(name: str) -> str:
-    """Which role a name has, "" for none; of several words the last may be the name of a step."""
-    for role in ("step", "loss", "lr"):
-        if name in ALIASES[role]:
-            return role
-    if name in VALIDATION:
-        return "loss"
-    if name in ("s", "trl", "tel"):
-        return {"s": "", "trl": "loss", "tel": "loss"}[name]
-    words = name.split("_")
-    if is_rate(name):
-        return "lr"
-    if words[-1] in ("step", "iter", "iteration") and not _NOT_STEPS & set(words):
-        return "step"
-    return "loss" if is_loss(name) else ""
 
 
 def _rank(name: str) -> int:

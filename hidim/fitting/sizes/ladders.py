@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
+from hidim.fitting.logs.names import unit_of
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.tables import ALIASES, FLOPS_PER_TOKEN, OPTIONAL, REMEDY
+from hidim.fitting.sizes.columns import ALIASES, OPTIONAL, REMEDY
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.support.checks import choice
 
 _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
@@ -57,7 +59,9 @@ def read_ladders(
     source, table = str(path), read_columns(path)
 
     def column(role: str, *, needed: bool = False) -> str | None:
-        return find_column(table, role, given, source, needed=needed, aliases=_ALIASES)
+        others = {name for other, name in given.items() if other != role}
+        free = {name: cells for name, cells in table.items() if name not in others}
+        return find_column(free, role, given, source, needed=needed, aliases=_ALIASES)
 
     size = _numbers(table, column("params", needed=True), source)
     loss = _numbers(table, column("loss", needed=True), source)
@@ -94,7 +98,7 @@ def _compute(
 
 def _numbers(table: Mapping[str, Any], name: str | None, source: str) -> np.ndarray:
     assert name is not None
-    return numbers(table[name], name, source, remedy=REMEDY)
+    return numbers(table[name], name, source, remedy=REMEDY, counts=True) * unit_of(name)
 
 
 def _check(runs: list[Any], source: str) -> None:

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from hidim.curve import Curve
-from hidim.fitting.logs.names import is_perplexity, unit_of
-from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
+from hidim.fitting.sizes.columns import ROLES, RunColumns
 from hidim.fitting.sizes.doubts import (
     doubted_losses,
     doubted_units,
@@ -32,30 +31,6 @@ from hidim.support.checks import choice
 from hidim.support.results import Saved
 
 FLOPS_PER_TOKEN = 6.0  # training flops = 6 x parameters x tokens
-REMEDY = "A run that diverged has no place among others: leave its rows out."
-ALIASES: dict[str, tuple[str, ...]] = {
-    "params": ("params", "parameters", "n_params", "model size", "model_size", "num_params"),
-    "tokens": ("tokens", "training tokens", "n_tokens", "train_tokens"),
-    "flops": ("flops", "training flop", "training flops", "training_flops", "flops_6nd", "compute"),
-    "loss": (
-        *("loss", "final_loss", "train_loss", "validation_loss", "final_train_loss", "val_loss"),
-        *("eval_loss", "test_loss", "final_val_loss", "final_validation_loss", "loss_val"),
-        *("perplexity", "ppl", "val_perplexity", "val_ppl"),
-    ),
-    "x": ("x",),
-    "epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "repeats"),
-    "unique_tokens": ("unique_tokens", "unique tokens", "n_unique_tokens"),
-    "layers": ("layers", "n_layer", "n_layers", "num_layers", "num_hidden_layers"),
-    "width": ("width", "d_model", "n_embd", "hidden_size", "hidden_dim"),
-    "context": ("context", "context_length", "seq_len", "sequence_length", "block_size"),
-    "vocabulary": ("vocabulary", "vocab_size", "n_vocab"),
-}
-OPTIONAL = ("epochs", "unique_tokens", "layers", "width", "context", "vocabulary")
-ROLES = tuple(ALIASES)
-# Roles whose numbers may be written as 70M, or counted in a unit that the column's name says, and
-# what nobody has more of: beyond it the name means something else.
-_LARGEST = {"params": 1e15, "tokens": 1e17, "unique_tokens": 1e17, "flops": 1e30}
-_COUNTED = tuple(_LARGEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,41 +180,7 @@ def _read(
     given = dict(columns or {})
     for role in given:
         choice("columns", role, ROLES)
-    used: list[str | None] = [group]
-    said_units: list[str] = []
-
-    def column(role: str, *, needed: bool = True, tolerant: bool = False) -> np.ndarray | None:
-        name = find_column(table, role, given, source, needed=needed, aliases=ALIASES)
-        used.append(name)
-        if name is None:
-            return None
-        # Rows that are not meant may hold anything, and row numbers stay those of the file.
-        cells = [cell if kept else None for cell, kept in zip(table[name], keep, strict=True)]
-        guessed = (tolerant or role in OPTIONAL) and role not in given
-        try:
-            values = numbers(cells, name, source, remedy=REMEDY, counts=role in _COUNTED)
-        except ValueError:
-            if guessed:
-                return None
-            raise
-        blank = np.flatnonzero(np.isnan(values) & keep)
-        if len(blank):
-            if guessed:
-                return None
-            raise ValueError(
-                f"row {blank[0] + 2} of {source!r} has no {name!r}: fill it, or leave such rows "
-                f"out, --where '{name}>0'."
-            )
-        values = values[keep]
-        scale = unit_of(name) if role in _COUNTED else 1.0
-        if scale != 1.0 and np.max(values, initial=0.0) * scale <= _LARGEST[role]:
-            values = values * scale
-            said_units.append(f"{name!r} counts in {scale:g}")
-        if role == "loss" and is_perplexity(name) and np.all(values > 0):
-            values = np.log(values)
-            said_units.append(f"the loss is the logarithm of {name!r}")
-        return values
-
+    column = RunColumns(table, source, given, keep, [group])
     loss = column("loss") if measured else np.full(int(keep.sum()), np.nan)
     assert loss is not None
     notes: tuple[str, ...] = (
@@ -256,25 +197,23 @@ def _read(
         cost, said = exact_cost(column, params, source, exact)
         notes = (*notes, *said)
         by_flops = "flops" in given and "tokens" not in given
-        tokens = None if by_flops else column("tokens", needed=False)
+        tokens = None if by_flops or column.by_ratio else column("tokens", needed=False)
         by_tokens = tokens is not None
         if tokens is None:
-            tokens = _from_flops(column("flops", needed=False), params, cost, source)
-            each = "6 x parameters" if cost is None else "exact flops per token"
-            notes = (*notes, f"tokens = flops / ({each})")
+            tokens = _from_flops(column, params, cost)
         inputs = (params, tokens)
     warnings = repeated_data(column, inputs[-1])
     if not single:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
         warnings += doubted_units(inputs[0], inputs[1], flops, cost, by_flops=not by_tokens)
         warnings += doubted_losses(inputs[0], inputs[1], loss)
-    notes = (*notes, *said_units)
+    notes = (*notes, *column.said)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     if not single and measured:
-        others = {name: cells for name, cells in kept.items() if name not in used}
+        others = {name: cells for name, cells in kept.items() if name not in column.used}
         warnings += several_losses(inputs, loss, others)
     runs = None if group is None else codes(column_of(kept, group, source))[0]
-    sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
+    sorts = {name: codes(cells)[0] for name, cells in traits(kept, column.used).items()}
     named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
     sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
     if group is None:
@@ -289,13 +228,18 @@ def _read(
     return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost)
 
 
-def _from_flops(
-    flops: np.ndarray | None, params: np.ndarray, cost: np.ndarray | None, source: str
-) -> np.ndarray:
-    if flops is None:
+def _from_flops(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
+    """Tokens by the flops, or by their ratio to the parameters."""
+    flops = None if column.by_ratio else column("flops", needed=False)
+    if flops is not None:
+        each = "6 x parameters" if cost is None else "exact flops per token"
+        column.said.append(f"tokens = flops / ({each})")
+        tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
+        return tokens
+    by_ratio = column.ratio(params)
+    if by_ratio is None:
         raise ValueError(
-            f"{source!r} has neither tokens nor training flops: name one with --columns "
-            "tokens=NAME or flops=NAME."
+            f"{column.source!r} has neither tokens nor training flops: name one with --columns "
+            "tokens=NAME or flops=NAME, or add one of tokens: steps x sequences x context."
         )
-    tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
-    return tokens
+    return by_ratio
