@@ -16,7 +16,7 @@ from hidim.fitting.charts import PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.loss_units import scaled
 from hidim.fitting.robust import HUBER, minimise
-from hidim.fitting.schedules.search import Points, least_loss, unit_of_points
+from hidim.fitting.schedules.search import Points, least_loss, loss_near_peak, unit_of_points
 
 _POLISHED = 2
 _LINEAR = ("floor_limit", "floor_excess", "signal", "release")
@@ -60,8 +60,9 @@ def search_joint(
     limit, excess, exponent = (form.names.index(name) for name in FLOOR)
     sizes = [one.size for one in runs]
     chart = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
-    # No size has a higher floor than the smallest, and half the rows of a run lie above its own.
-    highest = min(float(np.exp(np.median(one.points.log_loss))) for one in runs)
+    # A run whose rate fell early lies below the floor, which is that at the highest rate, for most
+    # of its length; a run whose noise builds up lies below it at first. So the highest run says.
+    highest = max(loss_near_peak(one.points) for one in runs)
     if means is None:
         means = prior_means(form)
     prior = (means, np.array([p.prior[1] if p.prior else np.inf for p in parameters]))
