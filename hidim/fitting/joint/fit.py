@@ -21,7 +21,7 @@ from hidim.fitting.joint.search import Sized, prior_means, search_joint
 from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
-from hidim.fitting.schedules.laws import START, schedule_law
+from hidim.fitting.schedules.laws import START, of_a_size, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
 from hidim.fitting.schedules.search import log_ratio, points_of, settled
 from hidim.support.checks import finite_array, positive, whole
@@ -85,7 +85,7 @@ def fit_joint(
     schedule = schedule_law(law)
     if "release" not in schedule.names or schedule.response != "power":
         raise ValueError(f"`law` must be fsl, fsl-7 or mpl for a joint law, got {law!r}.")
-    form = JointForm(schedule, prior or Prior())
+    form = JointForm(of_a_size(schedule), prior or Prior())
     runs = check_runs(given, schedule, force=force)
     units = JointUnits.of(runs, sizes)
     points = [_points(run, n, units) for run, n in zip(runs, sizes, strict=True)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.fitting.charts import PowerChart
+from hidim.fitting.charts import InteractionChart, PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.loss_units import scaled
 from hidim.fitting.robust import HUBER, minimise
@@ -59,7 +59,12 @@ def search_joint(
     )
     limit, excess, exponent = (form.names.index(name) for name in FLOOR)
     sizes = [one.size for one in runs]
-    chart = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
+    chart: PowerChart | InteractionChart = PowerChart(
+        (limit, excess, exponent), min(sizes), max(sizes)
+    )
+    if form.law.sized:
+        together = excess, form.names.index("signal"), form.names.index("interaction")
+        chart = InteractionChart(chart, together)
     # A run whose rate fell early lies below the floor, which is that at the highest rate, for most
     # of its length; a run whose noise builds up lies below it at first. So the highest run says.
     highest = max(loss_near_peak(one.points) for one in runs)

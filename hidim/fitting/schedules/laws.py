@@ -7,7 +7,8 @@ measured runs ask for: the response slows with the rate as rate**-gamma (the mul
 term) and the stationary noise may be a power of the rate.
 What an early drop gives back is bounded (`MEMORY`), and the signal may begin steeper than its
 power, c1 x^-s (1 + b/x) with b >= 0 (`early_time`): a clock that starts late, (x - b/s)^-s, to
-first order and without its pole. `fsl-7` is the published form with seven parameters, `mpl` the
+first order and without its pole. `of_a_size` is such a law as laws over sizes have it at one size
+(late.py). `fsl-7` is the published form with seven parameters, `mpl` the
 multi-power law, `mtl` the momentum law, `intrinsic-time` and `step` are baselines. Limits: one
 model, one data set and one batch size per fit.
 """
@@ -15,13 +16,14 @@ model, one data set and one batch size per fit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from hidim.fitting.logs.rates import Events, Rate
+from hidim.fitting.schedules.late import late_floor, unbuilt
 from hidim.support.checks import choice
 
 # Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
@@ -120,12 +122,15 @@ class ScheduleLaw:
         parameters: all parameters, in the order of the parameter vector.
         clock: "time" (intrinsic) or "steps".
         response: "power", 1 - (1+x)^-g; "exponential", 1 - e^-x in steps; or "none".
+        sized: of one size of a law over sizes: e^floor_excess of the floor turns on late, and the
+            noise builds up from the start.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
     clock: str = "time"
     response: str = "power"
+    sized: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -158,9 +163,15 @@ class ScheduleLaw:
         log_x = np.log(x)
         power = scale * np.exp(-s * log_x)
         fall = power * (1.0 + value["early_time"] / x) if "early_time" in value else power
-        loss = value["floor"] + fall
         columns = {"floor": np.ones_like(x), "signal": fall, "decay_exponent": -log_x * fall}
         columns["early_time"] = power / x
+        if self.sized:
+            late = late_floor(value["floor_excess"], np.log(fall), value["interaction"])
+            # What it is by the logarithm of the signal, it is by whatever moves the signal.
+            columns = {name: late.by_signal / fall * one for name, one in columns.items()}
+            columns |= {"floor": np.ones_like(x), "floor_excess": late.by_floor}
+            columns["interaction"], fall = late.by_interaction, late.value
+        loss = value["floor"] + fall
         if self.response != "none":
             gain, slopes = self._released(value, clock)
             release = math.exp(value["release"])
@@ -180,6 +191,8 @@ class ScheduleLaw:
         signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
         if early := value.get("early_time", 0.0):
             signal *= 1.0 + early / x
+        if self.sized:
+            signal = late_floor(value["floor_excess"], np.log(signal), value["interaction"]).value
         loss: np.ndarray = value["floor"] + signal
         if self.response == "none":
             return loss
@@ -196,6 +209,8 @@ class ScheduleLaw:
             seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
             felt = felt * (1.0 - h + h * np.maximum(seen, 1e-12) ** -value["decay_exponent"])
         gain = np.sum(felt * (old**q - new**q), axis=1) + (1.0 - clock.level**q)
+        if self.sized:
+            gain += unbuilt(value, clock.time, clock.level)[0]
         return loss - math.exp(value["release"]) * gain
 
     def _released(
@@ -224,6 +239,10 @@ class ScheduleLaw:
         gain = gain + (1.0 - below)
         if "noise_exponent" in slopes:
             slopes["noise_exponent"] = slopes["noise_exponent"] - below * math.log(clock.level)
+        if self.sized:
+            left, more = unbuilt(value, clock.time, clock.level)
+            gain = gain + left
+            slopes |= {name: slopes.get(name, 0.0) + slope for name, slope in more.items()}
         return gain, {name: slope for name, slope in slopes.items() if name in self.names}
 
     def _responses(
@@ -293,6 +312,9 @@ _NOISE = Parameter("noise_exponent", (0.4, 2.0), (0.9,), (0.9, 0.05))
 _NOISE_SIGNAL = Parameter("noise_signal", (0.0, 1.0), (0.1,), (0.1, 0.05))
 _EARLY = Parameter("early_time", (0.0, 0.3), (0.0,), (0.0, 0.001))
 _POWER_LAW = (_FLOOR, _SIGNAL, _DECAY)
+_EXCESS = Parameter("floor_excess", (-30.0, 30.0), log=True)
+# Chosen on ladders of known truth (docs/log.md, 2026-11-27); 0 is the sum.
+_INTERACTION = Parameter("interaction", (-3.0, 0.0), (0.0,), (0.0, 0.5), log=True)
 
 LAWS: dict[str, ScheduleLaw] = {
     law.name: law
@@ -326,3 +348,8 @@ def schedule_law(name: str) -> ScheduleLaw:
     """
     known = name.lower() if isinstance(name, str) else name
     return LAWS[choice("law", known, LAWS)]
+
+
+def of_a_size(law: ScheduleLaw) -> ScheduleLaw:
+    """A law with a response as laws over sizes have it at one size, under the same name."""
+    return replace(law, parameters=(*law.parameters, _EXCESS, _INTERACTION), sized=True)
