@@ -24,6 +24,7 @@ import numpy as np
 
 from hidim.fitting.logs.rates import Events, Rate
 from hidim.fitting.schedules.late import late_floor, unbuilt
+from hidim.fitting.schedules.response import Pairs, released
 from hidim.support.checks import choice
 
 # Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
@@ -59,6 +60,11 @@ class Clock:
     def lag_steps(self) -> np.ndarray:
         """Steps since each event at each point, 0 before it, shape (n, events)."""
         return np.maximum(self.steps[:, None] - self.events.steps, 0.0)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Points and the events before them, one by one."""
+        return Pairs.of(self.time, self.steps, self.events, MEMORY)
 
     def part(self, which: slice | np.ndarray) -> Clock:
         """The same run at some of the points."""
@@ -217,22 +223,10 @@ class ScheduleLaw:
         self, value: dict[str, float], clock: Clock
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Sum over rate changes of weight times response, and its slopes, each (n,)."""
-        weight, weight_slopes = _weights(value, clock)
-        share: np.ndarray | float = 1.0
-        signal = None
-        if "noise_signal" in value:
-            # What of the noise was left by the signal at the time it was shed, (n, events).
-            signal, log_time = _left_of_signal(value["decay_exponent"], clock)
-            share = 1.0 - value["noise_signal"] + value["noise_signal"] * signal
-        shed = share * weight  # (n, events) or (events,)
-        response, slopes = self._responses(value, clock, shed)
-        felt = response * share
-        gain = felt @ weight
-        slopes |= {name: felt @ slope for name, slope in weight_slopes.items()}
-        if signal is not None:
-            followed = response * signal
-            slopes["noise_signal"] = (followed - response) @ weight
-            slopes["decay_exponent"] = -value["noise_signal"] * ((followed * log_time) @ weight)
+        exponential = self.response == "exponential"
+        gain, slopes = released(
+            value, clock.pairs, clock.events, clock.level, exponential=exponential
+        )
         # A run whose peak is below the fit's has shed the noise in between from the start.
         q = value.get("noise_exponent", 1.0)
         below = clock.level**q
@@ -245,31 +239,6 @@ class ScheduleLaw:
             slopes |= {name: slopes.get(name, 0.0) + slope for name, slope in more.items()}
         return gain, {name: slope for name, slope in slopes.items() if name in self.names}
 
-    def _responses(
-        self, value: dict[str, float], clock: Clock, shed: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Share of each drop felt at each point, (n, events), and the slopes of its sum with
-        weights `shed`, (n, events) or (events,), each (n,)."""
-        rate = math.exp(value["response_rate"])
-        if self.response == "exponential":
-            x = rate * clock.lag_steps
-            left = np.exp(-x)
-            return 1.0 - left, {"response_rate": np.sum(x * left * shed, axis=1)}
-        log_level = np.log(clock.events.level * clock.level)
-        g, gamma = math.exp(value["response_exponent"]), value.get("slowing_exponent", 0.0)
-        x = clock.lag * (rate * np.exp(-gamma * log_level))
-        one = 1.0 + x
-        log_1x = np.log(one)
-        left = np.exp(-g * log_1x)
-        moved = left * shed
-        slopes = {"response_exponent": g * np.einsum("ij,ij->i", log_1x, moved)}
-        moved *= x
-        moved /= one
-        slopes["response_rate"] = g * moved.sum(axis=1)
-        if "slowing_exponent" in value:
-            slopes["slowing_exponent"] = -g * (moved @ log_level)
-        return 1.0 - left, slopes
-
 
 def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.ndarray:
     """Vectors (..., p) of parameters `names`; `old` files do not know `early_time`, and took it to
@@ -277,30 +246,6 @@ def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.nd
     if not old or names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
         return vectors
     return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)
-
-
-def _left_of_signal(s: float, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
-    """T^-s and log T at each event, or at MEMORY of each point if that is later, (n, events)."""
-    log_event = np.log(np.maximum(clock.events.time, 1e-12))
-    log_point = np.log(np.maximum(MEMORY * clock.time, 1e-12))
-    signal = np.minimum(np.exp(-s * log_event), np.exp(-s * log_point)[:, None])
-    return signal, np.maximum(log_event, log_point[:, None])
-
-
-def _weights(value: dict[str, float], clock: Clock) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Stationary noise that each rate change sheds, (events,), and its slopes."""
-    q = value.get("noise_exponent", 1.0)
-    old, new = clock.events.old * clock.level, clock.events.new * clock.level
-    weight = old**q - new**q
-    slopes: dict[str, np.ndarray] = {}
-    if "noise_exponent" in value:
-        slopes["noise_exponent"] = _power_slope(old, q) - _power_slope(new, q)
-    return weight, slopes
-
-
-def _power_slope(x: np.ndarray, q: float) -> np.ndarray:
-    safe = np.maximum(x, 1e-300)
-    return np.where(x > 0, safe**q * np.log(safe), 0.0)
 
 
 # Priors are weak and were chosen by leave-one-curve-out on fitted curves alone
