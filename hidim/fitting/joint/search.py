@@ -59,12 +59,11 @@ def search_joint(
     )
     limit, excess, exponent = (form.names.index(name) for name in FLOOR)
     sizes = [one.size for one in runs]
-    chart: PowerChart | InteractionChart = PowerChart(
-        (limit, excess, exponent), min(sizes), max(sizes)
-    )
+    floors = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
+    chart: PowerChart | InteractionChart = floors
     if form.law.sized:
         together = excess, form.names.index("signal"), form.names.index("interaction")
-        chart = InteractionChart(chart, together)
+        chart = InteractionChart(floors, together)
     # A run whose rate fell early lies below the floor, which is that at the highest rate, for most
     # of its length; a run whose noise builds up lies below it at first. So the highest run says.
     highest = max(loss_near_peak(one.points) for one in runs)
