@@ -290,7 +290,7 @@ def test_a_floor_may_lie_above_runs_whose_rate_fell_early() -> None:
     runs, sizes = [], [25e6] * 2 + [100e6] * 2
     for n in sizes:
         drop = 5000 + 2500 * (len(runs) % 2)
-        run = Run(STEPS, np.where(STEPS > drop, 6e-5, 3e-4), np.ones(len(STEPS)), 1000.0)
+        run = Run(STEPS, np.where(drop < STEPS, 6e-5, 3e-4), np.ones(len(STEPS)), 1000.0)
         clock = UNITS.at(n).clock(run.rate, STEPS)
         loss = LATE.evaluate(vector, UNITS.log_size(n), clock)[0]
         runs.append(replace(run, loss=loss, label=f"{n:g} {drop}"))
