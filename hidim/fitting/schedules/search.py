@@ -126,9 +126,9 @@ def _search(
         np.array([p.bounds[0] for p in law.parameters]),
         np.array([p.bounds[1] for p in law.parameters]),
     )
-    # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
-    # do not, and neither can one damaged row pull it down.
-    highest = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    # The floor is the limit at the peak rate: half the rows near it do not lie below, in the run
+    # that lies highest, and one damaged row cannot pull that down.
+    highest = max(loss_near_peak(p) for p in points)
     chart, least = _chart(law, points), least_loss(points)
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),
