@@ -25,8 +25,8 @@ def growth(error: np.ndarray, distance: np.ndarray, covariance: np.ndarray) -> f
         distance: log distance of each beyond the runs that were fitted, at least 0, shape (n,).
         covariance: of the errors by noise and parameters alone, shape (n, n).
 
-    >>> one = np.ones(1)
-    >>> [round(growth(e * one, one, v * np.eye(1)), 3) for e, v in ((0.03, 1e-8), (0, 1e-8), (0, 1))]
+    >>> one, cases = np.ones(1), ((0.03, 1e-8), (0, 1e-8), (0, 1))
+    >>> [round(growth(e * one, one, v * np.eye(1)), 3) for e, v in cases]
     [0.03, 0.0, 0.02]
     """
     far = distance > 0
