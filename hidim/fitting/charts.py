@@ -94,3 +94,48 @@ class PowerChart:
         low[list(self.at)] = -_FARTHEST, -_FARTHEST, 0.0
         high[list(self.at)] = math.log(highest), _FARTHEST, _LARGEST_SHARE
         return low, high
+
+
+@dataclass(frozen=True)
+class InteractionChart:
+    """Coordinates in which an interaction exponent moves neither value nor slopes where it acts.
+
+    Of (A^(1/eta) + C^(1/eta))^eta both logarithmic slopes, q and 1 - q, and the value T stay what
+    they are along A = T q^eta, C = T (1 - q)^eta. Searched are log(T q) and log(T (1 - q)) in
+    place of log A and log C, and with the first of them the coordinates of a power law.
+
+    Attributes:
+        power: coordinates of the floor, of whose places the second is log A's.
+        at: places of log A, log C and log eta.
+    """
+
+    power: PowerChart
+    at: tuple[int, int, int]
+
+    def inside(self, vector: np.ndarray) -> np.ndarray:
+        """Parameters as laws know them, (q,), in the coordinates of the search, (q,)."""
+        terms, eta = vector[list(self.at[:2])], math.exp(vector[self.at[2]])
+        total = eta * np.logaddexp(*(terms / eta))
+        plain = np.array(vector, dtype=np.float64)
+        plain[list(self.at[:2])] = np.maximum(total + (terms - total) / eta, total - _FARTHEST)
+        return self.power.inside(plain)
+
+    def outside(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters as laws know them, (q,), and their slopes in the coordinates, (q, q)."""
+        plain, slope = self.power.outside(found)
+        i, j, k = self.at
+        terms, eta = plain[[i, j]], math.exp(plain[k])
+        total = np.logaddexp(*terms)
+        share = np.exp(terms - total)
+        vector = plain.copy()
+        vector[[i, j]] = total + eta * (terms - total)
+        turn = np.eye(len(found))
+        turn[np.ix_([i, j], [i, j])] = eta * np.eye(2) + (1.0 - eta) * share
+        turn[[i, j], k] = eta * (terms - total)
+        return vector, turn @ slope
+
+    def bounds(
+        self, bounds: tuple[np.ndarray, np.ndarray], highest: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds of the search, of the plain sum's floor."""
+        return self.power.bounds(bounds, highest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from hidim.cli.joint import size_of, sizes_of
 from hidim.cli.main import main
 from hidim.cli.reach import reach_text
 from hidim.fitting import FittedLaw, JointLaw, Run, fit_joint, read_run
-from hidim.fitting.charts import PowerChart
+from hidim.fitting.charts import InteractionChart, PowerChart
 from hidim.fitting.joint import planning
 from hidim.fitting.joint.collapse import collapses
 from hidim.fitting.joint.form import JointForm, Prior
@@ -25,11 +26,13 @@ from hidim.fitting.joint.law import JointUnits
 from hidim.fitting.joint.order import check_order
 from hidim.fitting.joint.planning import plan_budget
 from hidim.fitting.joint.search import Sized, prior_means, search_joint
-from hidim.fitting.schedules.laws import schedule_law
+from hidim.fitting.schedules.late import late_floor
+from hidim.fitting.schedules.laws import of_a_size, schedule_law
 from hidim.fitting.schedules.search import points_of
 from tests.fitting.conftest import rates
 
 FORM = JointForm(schedule_law("mpl"), Prior())
+LATE = JointForm(of_a_size(schedule_law("mpl")), Prior())
 # floor limit, excess, exponent; signal, power; decay; release, power; response rate, power; shape,
 # slowing
 TRUTH = np.array([1.9, -0.15, 0.3, -1.4, 0.05, 0.45, -1.8, 0.1, 5.8, 0.1, -0.5, 1.0])
@@ -71,16 +74,59 @@ def few_knots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "best_schedule", quick)
 
 
-def test_gradient_is_exact() -> None:
+@pytest.mark.parametrize(
+    ("form", "vector"),
+    [
+        (FORM, TRUTH),
+        (LATE, np.append(TRUTH, -0.7)),
+        (
+            JointForm(of_a_size(schedule_law("fsl")), Prior()),
+            np.array([*TRUTH, 0.9, 0.2, 0.02, -0.3]),
+        ),
+    ],
+    ids=["sum", "late", "late fsl"],
+)
+def test_gradient_is_exact(form: JointForm, vector: np.ndarray) -> None:
     run = made(4e8, "wsd")
     clock = UNITS.at(4e8).clock(run.rate, STEPS[::8])
-    _, jacobian = FORM.evaluate(TRUTH, 1.2, clock)
-    for i in range(len(TRUTH)):
-        h = np.zeros(len(TRUTH))
+    clock = replace(clock, level=0.8)  # a run whose peak is below its size's
+    loss, jacobian = form.evaluate(vector, 1.2, clock)
+    assert np.allclose(form.law.loss(form.at(vector, 1.2), clock), loss, rtol=1e-13)
+    for i in range(len(vector)):
+        h = np.zeros(len(vector))
         h[i] = 1e-6
-        high, low = (FORM.evaluate(TRUTH + s * h, 1.2, clock)[0] for s in (1, -1))
+        high, low = (form.evaluate(vector + s * h, 1.2, clock)[0] for s in (1, -1))
         # central difference: rounding 1e-16 / 1e-6
         assert np.allclose(jacobian[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_a_floor_turns_on_between_the_sum_and_the_larger_of_both() -> None:
+    signal = np.geomspace(1e-3, 10, 9)
+    plain = late_floor(np.log(0.4), np.log(signal), 0.0).value
+    assert np.allclose(plain, signal, rtol=1e-12)
+    late = late_floor(np.log(0.4), np.log(signal), -0.5).value
+    larger = late_floor(np.log(0.4), np.log(signal), -6.0).value
+    assert np.allclose(larger, np.maximum(signal - 0.4, 0.0), atol=1e-3)
+    assert np.all((larger <= late + 1e-12) & (late < plain))
+
+
+def test_a_truncated_spectrum_has_the_floor_that_theory_says() -> None:
+    """Modes lambda_j = j^-2, b_j = j^-1.8, d of them: s = .4, and the floor turns on late."""
+    j = np.arange(1.0, 2e6 + 1)
+    rate, weight = j**-2.0, j**-1.8
+    x = np.geomspace(30.0, 3e4, 12)
+    d = 100
+    decays = np.exp(-rate[:d, None] * x)
+    exact = weight[:d] @ decays  # what is added to the floor of d modes
+    excess = weight[d:].sum()
+    # sum over all modes as an integral: gamma(s) / 2 x^-s
+    signal = 0.5 * math.gamma(0.4) * x**-0.4
+    late, plain = (
+        np.abs(late_floor(np.log(excess), np.log(signal), log_eta).value - exact).max() / excess
+        for log_eta in (math.log(0.4 / 1.4), 0.0)
+    )
+    assert late < 0.1
+    assert plain > 0.9
 
 
 @pytest.mark.parametrize("exponent", [0.05, 0.4, 1.5])
@@ -98,6 +144,30 @@ def test_the_coordinates_of_floors_lead_back_with_exact_slopes(exponent: float) 
         high, low = (chart.outside(found + s * h)[0] for s in (1, -1))
         # central difference: rounding 1e-16 / 1e-6
         assert np.allclose(slope[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_the_coordinates_of_an_interaction_lead_back_and_keep_value_and_slopes() -> None:
+    names = LATE.names
+    at = (names.index("floor_excess"), names.index("signal"), names.index("interaction"))
+    floors = PowerChart((0, 1, 2), UNITS.log_size(25e6), UNITS.log_size(4e8))
+    chart = InteractionChart(floors, at)
+    vector = np.append(TRUTH, -0.7)
+    found = chart.inside(vector)
+    again, slope = chart.outside(found)
+    assert np.allclose(again, vector, rtol=1e-12)
+    seen = []
+    for i in range(len(found)):
+        h = np.zeros(len(found))
+        h[i] = 1e-6
+        high, low = (chart.outside(found + s * h)[0] for s in (1, -1))
+        # central difference: rounding 1e-16 / 1e-6
+        assert np.allclose(slope[:, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+    for log_eta in (-1.5, -0.7, 0.0):
+        found[at[2]] = log_eta
+        excess, signal, _ = chart.outside(found)[0][list(at)]
+        late = late_floor(excess, np.array([signal]), log_eta)
+        seen.append([math.exp(excess) + late.value[0], late.by_signal[0]])
+    assert np.allclose(seen, seen[0], rtol=1e-12)
 
 
 def test_a_refit_of_two_sizes_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +230,12 @@ def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     low, high = at.band(truth, STEPS[10:])
     assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))
     assert np.all(high / low < 1.1)
-    told = fit_joint(runs, sizes, "mpl", refits=12, prior=Prior((0.3, 0.02))).at(4e8)
-    narrow = told.band(truth, STEPS[-1:])
-    assert (narrow[1] - narrow[0])[0] < 0.5 * (high - low)[-1]
+    told = fit_joint(runs, sizes, "mpl", refits=12, prior=Prior((0.3, 0.02)))
+    # beside what no third size says, which is no part of the refits
+    wide, narrow = (
+        replace(one, size_growth=0.0).at(4e8).band(truth, STEPS[-1:]) for one in (law, told)
+    )
+    assert (narrow[1] - narrow[0])[0] < 0.5 * (wide[1] - wide[0])[0]
 
 
 def test_sizes_may_have_peaks_of_their_own() -> None:
@@ -185,6 +258,45 @@ def test_a_saved_law_predicts_the_same(three: JointLaw, tmp_path: Path) -> None:
         (tmp_path / "law.json").write_text(json.dumps(data | change))
         with pytest.raises(ValueError, match="damaged"):
             JointLaw.load(tmp_path / "law.json")
+
+
+def test_laws_of_earlier_versions_are_read_as_they_were(three: JointLaw, tmp_path: Path) -> None:
+    old = replace(three, form=FORM, vector=TRUTH, units=UNITS, replicas=np.array([TRUTH + 0.01]))
+    old.save(tmp_path / "law.json")
+    again = JointLaw.load(tmp_path / "law.json")
+    assert not again.form.law.sized
+    run = made(4e8, "wsd", noise=0.0)
+    # burn-in apart, where the law says nothing
+    assert np.allclose(again.predict(4e8, run)[2:], run.measured()[2:], rtol=1e-12)
+
+
+def test_the_law_of_one_size_is_saved_with_what_turns_on_late(
+    three: JointLaw, tmp_path: Path
+) -> None:
+    law = three.at(2e8)
+    law.save(tmp_path / "law.json")
+    again = FittedLaw.load(tmp_path / "law.json")
+    assert again.law.sized
+    assert again.parameters["interaction"] == three.parameters["interaction"]
+    run = made(2e8, "wsd")
+    assert np.array_equal(again.predict(run), law.predict(run), equal_nan=True)
+
+
+def test_a_floor_may_lie_above_runs_whose_rate_fell_early() -> None:
+    """More noise than signal, and rates that fall in the first third: all medians below it."""
+    vector = np.append(TRUTH, 0.0)
+    vector[LATE.names.index("signal")] = -4.0
+    vector[LATE.names.index("release")] = -0.8
+    runs, sizes = [], [25e6] * 2 + [100e6] * 2
+    for n in sizes:
+        drop = 5000 + 2500 * (len(runs) % 2)
+        run = Run(STEPS, np.where(drop < STEPS, 6e-5, 3e-4), np.ones(len(STEPS)), 1000.0)
+        clock = UNITS.at(n).clock(run.rate, STEPS)
+        loss = LATE.evaluate(vector, UNITS.log_size(n), clock)[0]
+        runs.append(replace(run, loss=loss, label=f"{n:g} {drop}"))
+        assert np.median(loss) < LATE.at(vector, UNITS.log_size(n))[0]
+    law = fit_joint(runs, sizes, "mpl", refits=0)
+    assert max(law.in_sample.values()) < 1e-4  # .003 and more below the medians
 
 
 def test_what_cannot_be_a_ladder_is_refused() -> None:
@@ -318,7 +430,10 @@ def test_400m_from_25m_and_100m(measured: Callable[..., Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("alpha", "beta", "noise"), [(1.0, 0.3, 1.0), (0.8, 0.4, 0.5)])
+@pytest.mark.parametrize(
+    ("alpha", "beta", "noise"),
+    [(1.0, 0.3, 1.0), (0.8, 0.4, 0.5), (1.2, 0.6, 0.5), (0.7, 0.2, 0.3), (0.7, 0.2, 0.1)],
+)
 def test_ladders_of_known_truth(alpha: float, beta: float, noise: float) -> None:
     steps = np.arange(200, 20_001, 100)
     shapes = {
@@ -337,10 +452,9 @@ def test_ladders_of_known_truth(alpha: float, beta: float, noise: float) -> None
     runs = [run(d, name) for d in (100, 400) for name in ("constant", "cosine", "two")]
     runs.append(run(1600, "constant").until(5000))
     law = fit_joint(runs, [100.0] * 3 + [400.0] * 3 + [1600.0]).at(1600)
-    for name in ("cosine", "two", "wsd"):
-        score = law.score(run(1600, name))
-        assert score["mean_relative_error"] < 0.004
-        assert score["band_coverage"] > 0.85
+    scores = [law.score(run(1600, name)) for name in ("cosine", "two", "wsd")]
+    assert np.mean([score["mean_relative_error"] for score in scores]) < 0.0035
+    assert np.mean([score["band_coverage"] for score in scores]) > 0.85
 
 
 def test_sizes_that_are_not_those_of_the_runs_are_named() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hidim.fitting import SizeLaw, envelope, fit_sizes, isoflop, read_sizes
 from hidim.fitting.robust import HUBER, huber
 from hidim.fitting.sizes.forms import FORMS
+from hidim.fitting.sizes.growth import USUAL, growth
 from hidim.fitting.sizes.refits import refit
 from hidim.fitting.sizes.search import log_errors, solve
 
@@ -176,3 +177,30 @@ def test_refits_searched_together_are_no_worse_than_one_by_one(law: str, rows: i
         if rows == 60:
             assert np.allclose(vector, alone, atol=1e-4)
     assert higher <= 1
+
+
+def test_errors_grow_as_seen_where_noise_is_small_and_as_usual_where_it_is_not() -> None:
+    distance = np.linspace(0.0, 1.5, 9)
+    for slope, noise, found in ((0.05, 1e-4, 0.05), (0.0, 1e-4, 0.0), (0.0, 0.5, USUAL)):
+        covariance = noise**2 * (np.eye(9) + 0.5)
+        assert growth(slope * distance, distance, covariance) == pytest.approx(found, abs=4e-4)
+    assert growth(np.ones(3), np.zeros(3), np.eye(3)) == USUAL
+
+
+def test_bands_widen_beyond_few_noisy_runs_and_not_beyond_many_exact_ones() -> None:
+    n = np.geomspace(1e7, 1e9, 6)[:, None]
+    n, d = (x.ravel() for x in np.broadcast_arrays(n, n * np.array([5.0, 20.0, 80.0])))
+    truth = 1.8 + 480 * n**-0.35 + 2000 * d**-0.35
+    noisy = truth * np.exp(0.04 * np.random.default_rng(0).standard_normal(len(n)))
+    exact = fit_sizes([n, d], truth, "tied", bootstrap=0)
+    some = fit_sizes([n, d], noisy, "tied", bootstrap=0)
+    assert exact.growth < 1e-4
+    assert some.growth > 0.25 * USUAL
+    assert fit_sizes([n, d], noisy, "tied", bootstrap=0, held_out=0.0).growth == USUAL
+
+    def width(law: SizeLaw, times: float) -> float:
+        low, high = law.band(times * n.max(), times * d.max())
+        return float(np.log(high / low)[0])
+
+    assert width(exact, 10.0) < 1e-4
+    assert width(some, 10.0) > width(some, 1.0) + USUAL / 4

@@ -1,7 +1,8 @@
 """How do the parameters of a law of schedules depend on the size of the model?
 
     floor(N) = E + A (N / N0)^-a          signal, release, response rate ~ (N / N0)^power
-and every other parameter (the exponents and the shape of the response) is shared by all sizes.
+and every other parameter (the exponents and the shape of the response) is shared by all sizes. Its
+A (N / N0)^-a turns on late and the noise builds up (hidim.fitting.schedules.late).
 Rates are taken relative to the highest of their size, so that sizes may have been run at peaks of
 their own. Limits: powers of N over the sizes fitted; the prior on a, without which two sizes say
 nothing of a third, and those that hold the other powers near 0, stand in `Prior` and in every
@@ -55,7 +56,7 @@ class JointForm:
     """A law of schedules whose floor, amplitudes and response rate are powers of the size.
 
     Attributes:
-        law: of schedules, at one size.
+        law: of schedules, at one size: `of_a_size`, or as it is in files of earlier versions.
         prior: on how it depends on the size.
     """
 
@@ -73,6 +74,8 @@ class JointForm:
                 out.append(Parameter(excess, (-30.0, 30.0), log=True))
                 out.append(Parameter(exponent, (0.01, 2.0), (), self.prior.floor_exponent))
                 continue
+            if p.name == "floor_excess":
+                continue
             out.append(p)
             if p.name in SCALED:
                 width = self.prior.rate if p.name == "response_rate" else self.prior.power
@@ -87,11 +90,13 @@ class JointForm:
     def at(self, vector: np.ndarray, size: float) -> np.ndarray:
         """Parameters of the law of schedules at log(N / N0) = `size`, shape (p,)."""
         value = dict(zip(self.names, vector, strict=True))
+        excess = value["floor_excess"] - value["floor_exponent"] * size
         out = []
         for p in self.law.parameters:
             if p.name == "floor":
-                fall = math.exp(value["floor_excess"] - value["floor_exponent"] * size)
-                out.append(value["floor_limit"] + fall)
+                out.append(value["floor_limit"] + math.exp(excess))
+            elif p.name == "floor_excess":
+                out.append(excess)
             else:
                 out.append(value[p.name] + value.get(f"{p.name}_power", 0.0) * size)
         return np.array(out)
@@ -105,7 +110,12 @@ class JointForm:
         for i, p in enumerate(self.law.parameters):
             own = slope[:, i]
             if p.name == "floor":
-                columns += [own, fall * own, -size * fall * own]
+                by_excess = fall * own
+                if self.law.sized:
+                    by_excess = by_excess + slope[:, self.law.names.index("floor_excess")]
+                columns += [own, by_excess, -size * by_excess]
+                continue
+            if p.name == "floor_excess":
                 continue
             columns.append(own)
             if p.name in SCALED:
@@ -120,6 +130,8 @@ class JointForm:
             for p, v in zip(self.law.parameters, point, strict=True):
                 if p.name == "floor":
                     start += [math.nan, math.nan, self.prior.floor_exponent[0]]
+                    continue
+                if p.name == "floor_excess":
                     continue
                 start.append(float(v))
                 if p.name in SCALED:

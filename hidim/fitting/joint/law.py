@@ -20,7 +20,7 @@ import numpy as np
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import Units, complete, schedule_law
+from hidim.fitting.schedules.laws import Units, complete, of_a_size, schedule_law
 from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.json import decode, encode
@@ -274,7 +274,10 @@ class JointLaw(WrittenLaw):
             given = Prior(
                 (mean, width), finite("power", prior["power"]), finite("rate", prior["rate"])
             )
-            form = JointForm(schedule_law(data["law"]), given)
+            schedule = schedule_law(data["law"])
+            # Files of earlier versions sum floor and signal.
+            late = "interaction" in data["parameters"]
+            form = JointForm(of_a_size(schedule) if late else schedule, given)
             old = "early_time" not in data["parameters"]
             vector = complete(form.names, finite_array("vector", data["vector"], ndim=1), old=old)
             replicas = complete(form.names, finite_array("replicas", data["replicas"]), old=old)

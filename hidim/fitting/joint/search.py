@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hidim.fitting.charts import PowerChart
+from hidim.fitting.charts import InteractionChart, PowerChart
 from hidim.fitting.joint.form import FLOOR, JointForm
 from hidim.fitting.loss_units import scaled
 from hidim.fitting.robust import HUBER, minimise
-from hidim.fitting.schedules.search import Points, least_loss, unit_of_points
+from hidim.fitting.schedules.search import Points, least_loss, loss_near_peak, unit_of_points
 
 _POLISHED = 2
 _LINEAR = ("floor_limit", "floor_excess", "signal", "release")
@@ -59,9 +59,14 @@ def search_joint(
     )
     limit, excess, exponent = (form.names.index(name) for name in FLOOR)
     sizes = [one.size for one in runs]
-    chart = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
-    # No size has a higher floor than the smallest, and half the rows of a run lie above its own.
-    highest = min(float(np.exp(np.median(one.points.log_loss))) for one in runs)
+    floors = PowerChart((limit, excess, exponent), min(sizes), max(sizes))
+    chart: PowerChart | InteractionChart = floors
+    if form.law.sized:
+        together = excess, form.names.index("signal"), form.names.index("interaction")
+        chart = InteractionChart(floors, together)
+    # A run whose rate fell early lies below the floor, which is that at the highest rate, for most
+    # of its length; a run whose noise builds up lies below it at first. So the highest run says.
+    highest = max(loss_near_peak(one.points) for one in runs)
     if means is None:
         means = prior_means(form)
     prior = (means, np.array([p.prior[1] if p.prior else np.inf for p in parameters]))

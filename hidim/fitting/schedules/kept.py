@@ -14,7 +14,14 @@ import numpy as np
 from hidim.fitting.loss_units import level_of, log_unit, scaled
 from hidim.fitting.schedules import shapes
 from hidim.fitting.schedules.bands import RUN_TO_RUN, Member
-from hidim.fitting.schedules.laws import START, ScheduleLaw, Units, complete, schedule_law
+from hidim.fitting.schedules.laws import (
+    START,
+    ScheduleLaw,
+    Units,
+    complete,
+    of_a_size,
+    schedule_law,
+)
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.json import decode, encode
 from hidim.support.results import refusing
@@ -71,6 +78,8 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
         )
     with refusing("the fitted law"):
         law = schedule_law(data["law"])
+        if "floor_excess" in data["parameters"]:
+            law = of_a_size(law)
         old = "early_time" not in data["parameters"]
         vector = complete(law.names, finite_array("vector", data["vector"], ndim=1), old=old)
         replicas = complete(law.names, finite_array("replicas", data["replicas"]), old=old)

@@ -7,7 +7,8 @@ measured runs ask for: the response slows with the rate as rate**-gamma (the mul
 term) and the stationary noise may be a power of the rate.
 What an early drop gives back is bounded (`MEMORY`), and the signal may begin steeper than its
 power, c1 x^-s (1 + b/x) with b >= 0 (`early_time`): a clock that starts late, (x - b/s)^-s, to
-first order and without its pole. `fsl-7` is the published form with seven parameters, `mpl` the
+first order and without its pole. `of_a_size` is such a law as laws over sizes have it at one size
+(late.py). `fsl-7` is the published form with seven parameters, `mpl` the
 multi-power law, `mtl` the momentum law, `intrinsic-time` and `step` are baselines. Limits: one
 model, one data set and one batch size per fit.
 """
@@ -15,13 +16,15 @@ model, one data set and one batch size per fit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from hidim.fitting.logs.rates import Events, Rate
+from hidim.fitting.schedules.late import late_floor, unbuilt
+from hidim.fitting.schedules.response import Pairs, released
 from hidim.support.checks import choice
 
 # Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
@@ -57,6 +60,11 @@ class Clock:
     def lag_steps(self) -> np.ndarray:
         """Steps since each event at each point, 0 before it, shape (n, events)."""
         return np.maximum(self.steps[:, None] - self.events.steps, 0.0)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Points and the events before them, one by one."""
+        return Pairs.of(self.time, self.steps, self.events, MEMORY)
 
     def part(self, which: slice | np.ndarray) -> Clock:
         """The same run at some of the points."""
@@ -120,12 +128,15 @@ class ScheduleLaw:
         parameters: all parameters, in the order of the parameter vector.
         clock: "time" (intrinsic) or "steps".
         response: "power", 1 - (1+x)^-g; "exponential", 1 - e^-x in steps; or "none".
+        sized: of one size of a law over sizes: e^floor_excess of the floor turns on late, and the
+            noise builds up from the start.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
     clock: str = "time"
     response: str = "power"
+    sized: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -158,9 +169,15 @@ class ScheduleLaw:
         log_x = np.log(x)
         power = scale * np.exp(-s * log_x)
         fall = power * (1.0 + value["early_time"] / x) if "early_time" in value else power
-        loss = value["floor"] + fall
         columns = {"floor": np.ones_like(x), "signal": fall, "decay_exponent": -log_x * fall}
         columns["early_time"] = power / x
+        if self.sized:
+            late = late_floor(value["floor_excess"], np.log(fall), value["interaction"])
+            # What it is by the logarithm of the signal, it is by whatever moves the signal.
+            columns = {name: late.by_signal / fall * one for name, one in columns.items()}
+            columns |= {"floor": np.ones_like(x), "floor_excess": late.by_floor}
+            columns["interaction"], fall = late.by_interaction, late.value
+        loss = value["floor"] + fall
         if self.response != "none":
             gain, slopes = self._released(value, clock)
             release = math.exp(value["release"])
@@ -180,6 +197,8 @@ class ScheduleLaw:
         signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
         if early := value.get("early_time", 0.0):
             signal *= 1.0 + early / x
+        if self.sized:
+            signal = late_floor(value["floor_excess"], np.log(signal), value["interaction"]).value
         loss: np.ndarray = value["floor"] + signal
         if self.response == "none":
             return loss
@@ -196,60 +215,29 @@ class ScheduleLaw:
             seen = np.maximum(clock.events.time, MEMORY * clock.time[:, None])
             felt = felt * (1.0 - h + h * np.maximum(seen, 1e-12) ** -value["decay_exponent"])
         gain = np.sum(felt * (old**q - new**q), axis=1) + (1.0 - clock.level**q)
+        if self.sized:
+            gain += unbuilt(value, clock.time, clock.level)[0]
         return loss - math.exp(value["release"]) * gain
 
     def _released(
         self, value: dict[str, float], clock: Clock
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Sum over rate changes of weight times response, and its slopes, each (n,)."""
-        weight, weight_slopes = _weights(value, clock)
-        share: np.ndarray | float = 1.0
-        signal = None
-        if "noise_signal" in value:
-            # What of the noise was left by the signal at the time it was shed, (n, events).
-            signal, log_time = _left_of_signal(value["decay_exponent"], clock)
-            share = 1.0 - value["noise_signal"] + value["noise_signal"] * signal
-        shed = share * weight  # (n, events) or (events,)
-        response, slopes = self._responses(value, clock, shed)
-        felt = response * share
-        gain = felt @ weight
-        slopes |= {name: felt @ slope for name, slope in weight_slopes.items()}
-        if signal is not None:
-            followed = response * signal
-            slopes["noise_signal"] = (followed - response) @ weight
-            slopes["decay_exponent"] = -value["noise_signal"] * ((followed * log_time) @ weight)
+        exponential = self.response == "exponential"
+        gain, slopes = released(
+            value, clock.pairs, clock.events, clock.level, exponential=exponential
+        )
         # A run whose peak is below the fit's has shed the noise in between from the start.
         q = value.get("noise_exponent", 1.0)
         below = clock.level**q
         gain = gain + (1.0 - below)
         if "noise_exponent" in slopes:
             slopes["noise_exponent"] = slopes["noise_exponent"] - below * math.log(clock.level)
+        if self.sized:
+            left, more = unbuilt(value, clock.time, clock.level)
+            gain = gain + left
+            slopes |= {name: slopes.get(name, 0.0) + slope for name, slope in more.items()}
         return gain, {name: slope for name, slope in slopes.items() if name in self.names}
-
-    def _responses(
-        self, value: dict[str, float], clock: Clock, shed: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Share of each drop felt at each point, (n, events), and the slopes of its sum with
-        weights `shed`, (n, events) or (events,), each (n,)."""
-        rate = math.exp(value["response_rate"])
-        if self.response == "exponential":
-            x = rate * clock.lag_steps
-            left = np.exp(-x)
-            return 1.0 - left, {"response_rate": np.sum(x * left * shed, axis=1)}
-        log_level = np.log(clock.events.level * clock.level)
-        g, gamma = math.exp(value["response_exponent"]), value.get("slowing_exponent", 0.0)
-        x = clock.lag * (rate * np.exp(-gamma * log_level))
-        one = 1.0 + x
-        log_1x = np.log(one)
-        left = np.exp(-g * log_1x)
-        moved = left * shed
-        slopes = {"response_exponent": g * np.einsum("ij,ij->i", log_1x, moved)}
-        moved *= x
-        moved /= one
-        slopes["response_rate"] = g * moved.sum(axis=1)
-        if "slowing_exponent" in value:
-            slopes["slowing_exponent"] = -g * (moved @ log_level)
-        return 1.0 - left, slopes
 
 
 def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.ndarray:
@@ -258,30 +246,6 @@ def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.nd
     if not old or names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
         return vectors
     return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)
-
-
-def _left_of_signal(s: float, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
-    """T^-s and log T at each event, or at MEMORY of each point if that is later, (n, events)."""
-    log_event = np.log(np.maximum(clock.events.time, 1e-12))
-    log_point = np.log(np.maximum(MEMORY * clock.time, 1e-12))
-    signal = np.minimum(np.exp(-s * log_event), np.exp(-s * log_point)[:, None])
-    return signal, np.maximum(log_event, log_point[:, None])
-
-
-def _weights(value: dict[str, float], clock: Clock) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Stationary noise that each rate change sheds, (events,), and its slopes."""
-    q = value.get("noise_exponent", 1.0)
-    old, new = clock.events.old * clock.level, clock.events.new * clock.level
-    weight = old**q - new**q
-    slopes: dict[str, np.ndarray] = {}
-    if "noise_exponent" in value:
-        slopes["noise_exponent"] = _power_slope(old, q) - _power_slope(new, q)
-    return weight, slopes
-
-
-def _power_slope(x: np.ndarray, q: float) -> np.ndarray:
-    safe = np.maximum(x, 1e-300)
-    return np.where(x > 0, safe**q * np.log(safe), 0.0)
 
 
 # Priors are weak and were chosen by leave-one-curve-out on fitted curves alone
@@ -293,6 +257,9 @@ _NOISE = Parameter("noise_exponent", (0.4, 2.0), (0.9,), (0.9, 0.05))
 _NOISE_SIGNAL = Parameter("noise_signal", (0.0, 1.0), (0.1,), (0.1, 0.05))
 _EARLY = Parameter("early_time", (0.0, 0.3), (0.0,), (0.0, 0.001))
 _POWER_LAW = (_FLOOR, _SIGNAL, _DECAY)
+_EXCESS = Parameter("floor_excess", (-30.0, 30.0), log=True)
+# Chosen on ladders of known truth (docs/log.md, 2026-11-27); 0 is the sum.
+_INTERACTION = Parameter("interaction", (-3.0, 0.0), (0.0,), (0.0, 0.5), log=True)
 
 LAWS: dict[str, ScheduleLaw] = {
     law.name: law
@@ -326,3 +293,8 @@ def schedule_law(name: str) -> ScheduleLaw:
     """
     known = name.lower() if isinstance(name, str) else name
     return LAWS[choice("law", known, LAWS)]
+
+
+def of_a_size(law: ScheduleLaw) -> ScheduleLaw:
+    """A law with a response as laws over sizes have it at one size, under the same name."""
+    return replace(law, parameters=(*law.parameters, _EXCESS, _INTERACTION), sized=True)

@@ -28,6 +28,8 @@ _EXACT = 3e-4  # no row is taken to be better than this fraction of the loss
 _VAGUE = 1.0 / 10.0**2  # information on a parameter without a prior: its width, in e-folds
 _MOST = 10.0  # times the median loss, for the loss at the peak rate at the end
 _STIFF = 10.0  # weight of what a law must not do, in rows
+_NEAR_PEAK = 0.1  # of the peak rate, by which a row's rate may lie below the highest of its run
+_FEW = 3  # rows, of which a median is one row's
 _NOTHING = 1e-12  # share of a loss below which a prediction is taken to be it
 _LEAST = 1e-3  # loss below which a step of the search is too far, at most and over the usual one
 
@@ -80,6 +82,18 @@ def least_loss(points: Sequence[Points]) -> float:
     return _LEAST * min(usual, 1.0)
 
 
+def loss_near_peak(points: Points) -> float:
+    """Median loss of a run's rows near its highest rate, of all rows where these are too few.
+
+    The floor is the limit at that rate, and rows whose rate has fallen may all lie below it.
+    """
+    events = points.clock.events
+    fallen = (points.clock.lag > 0) @ (events.old - events.new)
+    near = fallen <= fallen.min() + _NEAR_PEAK
+    few = np.count_nonzero(near) < _FEW
+    return float(np.exp(np.median(points.log_loss if few else points.log_loss[near])))
+
+
 def log_ratio(predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
     """Log of predicted over measured loss, both (n,), large where a law falls below zero."""
     return np.asarray(np.log(np.maximum(predicted / loss, _NOTHING)))
@@ -112,9 +126,9 @@ def _search(
         np.array([p.bounds[0] for p in law.parameters]),
         np.array([p.bounds[1] for p in law.parameters]),
     )
-    # The floor is the limit at the peak rate, so runs that decayed lie below it; half the rows
-    # do not, and neither can one damaged row pull it down.
-    highest = float(np.exp(np.median(np.concatenate([p.log_loss for p in points]))))
+    # The floor is the limit at the peak rate: half the rows near it do not lie below, in the run
+    # that lies highest, and one damaged row cannot pull that down.
+    highest = max(loss_near_peak(p) for p in points)
     chart, least = _chart(law, points), least_loss(points)
     prior = (
         np.array([p.prior[0] if p.prior else 0.0 for p in law.parameters]),

@@ -18,6 +18,7 @@ from hidim._version import __version__
 from hidim.curve import Curve
 from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.forms import FORMS, SizeForm
+from hidim.fitting.sizes.growth import USUAL, growth
 from hidim.fitting.sizes.law import SIX, SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.refits import refit
@@ -117,7 +118,7 @@ def fit_sizes(
                     refit(form, logs, log_loss, counts, best, delta, one_sided=one_sided)
                 )
             bar.advance(len(drawn))
-    ordered, growth = _ordered(fitted, delta, held_out, one_sided)
+    ordered, beyond = _ordered(fitted, delta, held_out, one_sided)
     reach = {
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
     }
@@ -146,7 +147,7 @@ def fit_sizes(
         },
         (*said, *warnings),
         _rollout(fitted, delta, one_sided),
-        growth,
+        beyond,
         cost,
     )
 
@@ -226,13 +227,14 @@ def _ordered(
     fit: Fitted, delta: float, share: float, one_sided: bool
 ) -> tuple[dict[str, float], float]:
     """Errors on the largest runs, predicted from the smaller ones, and how they grow per unit of
-    log distance beyond these, where noise and the scatter of the parameters do not explain them.
+    log distance beyond these, where noise and the scatter of the parameters do not explain them
+    (growth.py).
     """
     count = round(share * len(fit.log_loss))
     order = np.argsort(fit.logs.sum(axis=1), kind="stable")
     small, large = order[: len(order) - count], order[len(order) - count :]
     if count == 0 or len(np.unique(fit.logs[small], axis=0)) <= len(fit.form.parameters):
-        return {}, 0.0
+        return {}, USUAL
     vector = solve(fit.form, fit.logs[small], fit.log_loss[small], delta, one_sided=one_sided)
     log_error = log_errors(fit.form, vector, fit.logs[large], fit.log_loss[large])
     error = np.abs(np.expm1(log_error))
@@ -247,11 +249,9 @@ def _ordered(
     value, slope = fit.form.function(vector, fit.logs)
     slope = slope / np.maximum(value, 1e-12)[:, None]
     spread = np.linalg.pinv(slope[small].T @ slope[small], rcond=1e-10)
-    explained = fit.noise**2 * (1 + np.einsum("ij,jk,ik->i", slope[large], spread, slope[large]))
-    excess = float(np.sum((log_error**2 - explained)[beyond > 0]))
-    if excess <= 0:
-        return told, 0.0
-    return told, float(np.sqrt(excess / np.sum(beyond**2)))
+    free = len(order) / (len(order) - len(vector))
+    scatter = np.eye(count) + slope[large] @ spread @ slope[large].T
+    return told, growth(log_error, beyond, free * fit.noise**2 * scatter)
 
 
 def _rollout(fit: Fitted, delta: float, one_sided: bool) -> tuple[dict[str, float], ...]:

@@ -45,7 +45,8 @@ class SizeLaw(WrittenLaw):
         warnings: what about the runs or the fit deserves a look before the law is used.
         rollout: fitted to the sizes up to each, the error on all larger ones.
         growth: relative error per unit of log distance beyond the fitted runs, a fraction, by the
-            ordered hold-out, as far as noise and refits do not explain it.
+            ordered hold-out as far as noise and refits do not explain it, and the usual as far as
+            noise leaves it open (growth.py).
         cost: (c, p): a token costs c x parameters^p flops; (6, 1) unless exact flops were counted.
     """
 
