@@ -110,9 +110,11 @@ def refuse_misfits(
 
     Raises:
         RuntimeError: a gradient is sparse; a parameter has been given other data, or a state that
-            is not its own. Nothing has been changed.
+            is not its own; autograd cannot follow its step. Nothing has been changed.
     """
     for row in rows:
+        if row.group.get("differentiable"):
+            _refuse_leaves(row)
         if not ready(row, buffers, foreign=foreign):
             _look_at_each(name, row, buffers, foreign=foreign)
 
@@ -195,6 +197,15 @@ def _look_at_each(name: str, row: Moving, buffers: Sequence[str], *, foreign: bo
         for key in (*buffers, SHADOW):
             if isinstance(entry.get(key), Tensor):
                 _refuse_misfit("state", p, entry[key], whole=whole)
+
+
+def _refuse_leaves(row: Moving) -> None:
+    """Refuse what autograd would in the middle of a step, or inside a graph."""
+    if torch.is_grad_enabled() and any([p.is_leaf and p.requires_grad for p in row.params]):
+        raise RuntimeError(
+            "`differentiable=True` cannot move a leaf that requires gradients: give the optimizer "
+            "copies that autograd follows, [p.clone() for p in parameters], or leave it out."
+        )
 
 
 def _refuse_incomplete(

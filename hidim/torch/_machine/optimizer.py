@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
-from hidim.torch._machine.clock import Clock
+from hidim.torch._machine.clock import Clock, new_count
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time, refuse_outside
 from hidim.torch._machine.edited import refuse_edits
@@ -203,13 +203,8 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             tensors.extend([entry[name] for entry in entries])
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
-        # float32 as in torch's optimizers (exact to 2^24 updates), never the parameter's dtype.
-        double = torch.get_default_dtype() == torch.float64
-        entry["step"] = torch.tensor(
-            float(group["initial_step"]),
-            dtype=torch.float64 if double else torch.float32,
-            device=p.device if group["capturable"] else "cpu",
-        )
+        device = p.device if group["capturable"] else "cpu"
+        entry["step"] = new_count(float(group["initial_step"]), device)
         dtype = self.buffer_dtype(group, p)
         for name in self.buffers:
             entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
