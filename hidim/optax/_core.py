@@ -222,7 +222,8 @@ def on_pairs_of_reals(rule: ArrayRule) -> ArrayRule:
 
 def check_initial_step(value: Any) -> None:
     """Refuse a first step that no counter of 32 bits could hold."""
-    if not isinstance(checked(whole, "initial_step", value), jax.core.Tracer) and float(value) >= 2**31:
+    checked(whole, "initial_step", value)
+    if not isinstance(value, jax.core.Tracer) and float(value) >= 2**31:
         raise ValueError(f"`initial_step` must be below 2**31, where counts end, got {value!r}.")
 
 

@@ -52,12 +52,13 @@ class Clock:
 
     def advance(self, steps: list[Tensor]) -> list[float]:
         """Add 1 to every count and return the new values."""
-        places = [step.data_ptr() for step in steps]
+        real = type(steps[0]) is Tensor  # a subclass may stand for one without memory
+        places = [step.data_ptr() for step in steps] if real else []
         if places != self._places and places == self._last and _can_join(steps, places):
             self._join(steps)
             places = self._places
         self._last = places
-        if places == self._places:
+        if places and places == self._places:
             # Not torch's or NumPy's addition: calling either takes longer than all of this.
             now, size = bytes(self._memory), self._count.size
             if now == now[:size] * len(steps):

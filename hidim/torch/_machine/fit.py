@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.gain import SHADOW, asked
-from hidim.torch._machine.layout import local_shard
+from hidim.torch._machine.layout import ORDINARY, local_shard
 
-_ORDINARY = {Tensor, torch.nn.Parameter}
 _COMPLEX = {torch.complex32, torch.complex64, torch.complex128}
 _REAL = {torch.float64, torch.float32, torch.bfloat16, torch.float16}
 # Properties as functions: a loop over hundreds of tensors stays out of the interpreter.
@@ -136,10 +135,10 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
             row.collect_state(buffers)
         lists = [row.params, row.grads, *row.state]
         tensors = list(chain.from_iterable(lists))
-        if not _ORDINARY.issuperset(map(type, tensors)):
+        if not ORDINARY.issuperset(map(type, tensors)):
             lists = _shards(row)
             tensors = list(chain.from_iterable(lists))
-            if not (tensors and _ORDINARY.issuperset(map(type, tensors))):
+            if not (tensors and ORDINARY.issuperset(map(type, tensors))):
                 return False
         if any(map(Tensor.dim, row.steps)):
             return False
@@ -212,7 +211,7 @@ def _refuse_incomplete(
     group: dict[str, Any], p: Tensor, entry: dict[str, Any], buffers: Sequence[str]
 ) -> None:
     if not entry:
-        if group["fused"] and p.is_meta:
+        if group.get("fused") and p.is_meta:
             raise RuntimeError(
                 "`fused=True` requires all the params to be floating point Tensors on a device "
                 "with memory; some are on the meta device."
@@ -245,7 +244,7 @@ def _refuse_factors(p: Tensor, entry: dict[str, Any]) -> None:
     """Refuse factors of another matrix than the parameter; those of shards are left to torch."""
     for key, summed in _FACTORS.items():
         x = entry.get(key)
-        if not isinstance(x, Tensor) or type(p) not in _ORDINARY or type(x) not in _ORDINARY:
+        if not isinstance(x, Tensor) or type(p) not in ORDINARY or type(x) not in ORDINARY:
             continue
         shape = list(p.shape)
         if p.dim() > 1:

@@ -15,6 +15,7 @@ from torch import Tensor
 from hidim.torch._machine.compat import outside_graphs
 
 LOW = (torch.bfloat16, torch.float16)
+ORDINARY = frozenset({Tensor, torch.nn.Parameter})  # have memory; a subclass may only stand for it
 
 
 def local_shard(x: Any, like: Any = None) -> Tensor:
