@@ -23,6 +23,7 @@ import optax
 
 from hidim.algorithms.schedules import Schedule
 from hidim.optax.schedules import as_optax_schedule
+from hidim.support.checks import whole
 
 Coefficients = dict[str, jax.Array]
 ArrayRule = Callable[..., tuple[jax.Array, ...]]
@@ -69,7 +70,7 @@ def build(
             p = p.astype(wide)
         if decayed and decay_mode == "gradient":
             g = g + share * p
-        direction, *new = rule(g, *(s.astype(jnp.promote_types(s.dtype, wide)) for s in old), local)
+        direction, *new = rule(g, *(s.astype(wider(s.dtype, wide)) for s in old), local)
         if decayed and decay_mode == "before":
             direction = direction + share * p
         elif decayed and decay_mode == "after":
@@ -181,7 +182,23 @@ def is_complex(dtype: Any) -> bool:
 
 def working_dtype(array: jax.Array) -> Any:
     """The dtype for arithmetic on `array`: its own, but at least 32 bits."""
-    return jnp.promote_types(array.dtype, jnp.float32)
+    return wider(array.dtype, jnp.float32)
+
+
+def wider(first: Any, second: Any) -> Any:
+    """That of two dtypes which holds the other's numbers.
+
+    Not JAX's promotion, which knows none from 8 bits and, if it is to be strict, none at all.
+    """
+    kept = first if jnp.finfo(first).bits > jnp.finfo(second).bits else second
+    if is_complex(first) != is_complex(second):
+        return jnp.complex128 if jnp.finfo(kept).bits == 64 else jnp.complex64
+    return kept
+
+
+def average_squares(v: jax.Array, g: jax.Array, a: Any) -> jax.Array:
+    """v + a (g^2 - v), where a square beyond the range leaves an infinity and not inf - inf."""
+    return jnp.where(v == jnp.inf, v, v + a * (g * g - v))
 
 
 def real_dtype(dtype: Any) -> Any:
@@ -203,11 +220,20 @@ def on_pairs_of_reals(rule: ArrayRule) -> ArrayRule:
     return either
 
 
+def check_initial_step(value: Any) -> None:
+    """Refuse a first step that no counter of 32 bits could hold."""
+    checked(whole, "initial_step", value)
+    if not isinstance(value, jax.core.Tracer) and float(value) >= 2**31:
+        raise ValueError(f"`initial_step` must be below 2**31, where counts end, got {value!r}.")
+
+
 def checked(check: Callable[..., Any], name: str, value: Any, **options: Any) -> Any:
     """`value` itself, refused by `check` where it is a number that can be read now.
 
     Schedules and traced values (from `optax.inject_hyperparams` or `jax.vmap`) pass.
     """
+    if isinstance(value, str):
+        raise ValueError(f"`{name}` must be a number, got {value!r}.")
     if not callable(value) and not isinstance(value, jax.core.Tracer):
         check(name, value, **options)
     return value

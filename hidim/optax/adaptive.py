@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
-from hidim.support.checks import choice, non_negative, positive, whole
+from hidim.support.checks import choice, non_negative, positive
 
 MAY_BE_ZERO = ("alpha_scale", "gradient_scale", "eps")
 
@@ -83,7 +83,7 @@ def build_adaptive(
     decay.check()
     choice("clock", clock, ("torch", "jax"))
     decay = decay._replace(first=0.0 if clock == "jax" else 1.0)
-    _core.checked(whole, "initial_step", initial_step)
+    _core.check_initial_step(initial_step)
     for name, value in numbers.items():
         if name == "clip" and _core.is_number(value) and value == math.inf:
             continue  # never clips
@@ -117,5 +117,5 @@ def averages(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The new m and v, and s = sqrt(v) + eps."""
     m = m + c["a"] * (g - m)
-    v = v + c["a"] * (g * g - v)
+    v = _core.average_squares(v, g, c["a"])
     return m, v, jnp.sqrt(v) + c["eps"]

@@ -70,7 +70,7 @@ def log_time_ademamix(
     ) -> tuple[jax.Array, ...]:
         m_1 = m_1 + (1.0 - beta_1) * (g - m_1)
         m = m + c["a"] * (g - m)
-        v = v + (1.0 - beta_2) * (g * g - v)
+        v = _core.average_squares(v, g, 1.0 - beta_2)
         # 1 - beta^n by expm1: the difference cancels while n is small against 1 / (1 - beta).
         fast, square = (unbiased(beta, c["updates"]) for beta in betas)
         s = jnp.sqrt(v / square) + c["eps"]

@@ -18,7 +18,7 @@ import optax
 from hidim.algorithms.schedules import Forgetting, PowerLaw
 from hidim.optax import _core
 from hidim.optax.schedules import as_optax_schedule
-from hidim.support.checks import non_negative, whole
+from hidim.support.checks import non_negative
 
 # As DANA-decaying by default.
 GAMMA_3 = as_optax_schedule(PowerLaw(1.0, 0.85))
@@ -141,4 +141,4 @@ def check_common(learning_rate: Any, weight_decay: Any, initial_step: Any) -> No
     """Refuse a negative rate, decay or first step, each by its name."""
     _core.checked(non_negative, "learning_rate", learning_rate)
     _core.checked(non_negative, "weight_decay", weight_decay)
-    _core.checked(whole, "initial_step", initial_step)
+    _core.check_initial_step(initial_step)

@@ -86,7 +86,7 @@ def projecting(u: jax.Array, p: Any, projected: bool, size: jax.Array) -> tuple[
     if not projected:
         return (u,)
     p = jnp.asarray(p)
-    wide = jnp.promote_types(p.dtype, jnp.float32)
+    wide = _core.working_dtype(p)
     moved = p.astype(wide) + u.astype(wide)
     length = norm(moved)
     usable = (length > 0) & (size > 0)
@@ -97,5 +97,5 @@ def projecting(u: jax.Array, p: Any, projected: bool, size: jax.Array) -> tuple[
 def norm(p: Any) -> jax.Array:
     """Euclidean norm of all entries, in at least float32; complex ones as pairs of reals."""
     p = jnp.asarray(p)
-    wide = p.astype(jnp.promote_types(p.dtype, jnp.float32))
+    wide = p.astype(_core.working_dtype(p))
     return jnp.linalg.norm(wide.reshape(-1))

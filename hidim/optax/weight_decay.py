@@ -12,7 +12,7 @@ import jax
 import optax
 
 from hidim.optax import _core
-from hidim.support.checks import non_negative, whole
+from hidim.support.checks import non_negative
 
 
 class LogTimeWeightDecayState(NamedTuple):
@@ -52,7 +52,7 @@ def log_time_weight_decay(
     """
     for name, value in (("omega", omega), ("t_0", t_0), ("schedule", schedule)):
         _core.checked(non_negative, name, value)
-    _core.checked(whole, "initial_step", initial_step)
+    _core.check_initial_step(initial_step)
 
     def decay(count: jax.Array, factor: jax.Array) -> jax.Array:
         return factor * _core.scalar(omega, count) / (_core.scalar(t_0, count) + count + 1.0)

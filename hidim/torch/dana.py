@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from hidim.algorithms.schedules import Schedule
 from hidim.torch._machine import gain
@@ -153,10 +154,9 @@ class DANAConstant(MomentumFamily):
         super().__init__(params, options)
         del self._building
         # Only now are all groups known: the groups of one model share its dimension.
-        total = self._number_of_reals()
         for group in self.param_groups:
             if group["dimension"] is None:
-                group["dimension"] = total
+                group["dimension"] = total = self._number_of_reals()
                 group["scaled_by"] = self._scale_values(group)
                 _say_counted(self, total)
 
@@ -168,6 +168,11 @@ class DANAConstant(MomentumFamily):
 
     def _number_of_reals(self) -> int:
         tensors = [p for group in self.param_groups for p in group["params"]]
+        if any(map(is_lazy, tensors)):
+            raise ValueError(
+                "`dimension` cannot be counted before lazy parameters have their shapes: run the "
+                "model once before, or give `dimension`."
+            )
         return max(sum(p.numel() * (2 if p.is_complex() else 1) for p in tensors), 1)
 
     @staticmethod

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine import peak
+from hidim.torch._machine.clock import make_room, new_count
 from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.wrapper import Wrapper, options_of_base
@@ -90,19 +91,21 @@ class LogTimeWeightDecay(Wrapper):
     def _complete(self, group: dict[str, Any]) -> None:
         peak.begin(group)
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
-        start = torch.tensor(float(group["initial_step"] or 0), device=device)
-        group.setdefault("decay_step", start)
+        group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
 
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Shrink the old parameters."""
         peak.follow(group)
-        group["decay_step"] += 1
         t: Any = group["decay_step"]
+        on_host = not torch.compiler.is_compiling() and t.device.type == "cpu"
+        if on_host:
+            make_room(t)
+        t += 1
         lr = group["lr"]
-        if not torch.compiler.is_compiling() and t.device.type == "cpu":
+        if on_host:
             t = t.item()
-            on_host = isinstance(lr, Tensor) and lr.device.type == "cpu" and not lr.requires_grad
-            lr = float(lr) if on_host else lr
+            known = isinstance(lr, Tensor) and lr.device.type == "cpu" and not lr.requires_grad
+            lr = float(lr) if known else lr
         elif torch.compiler.is_compiling():
             t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
             lr = as_data(lr, t)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from hidim.torch._machine.layout import local_shard
 from hidim.torch._machine.optimizer import Params
@@ -22,8 +23,8 @@ class NormalizeAndProject(Wrapper):
     """Any optimizer with its weights projected to their initial norms; AdamW by default.
 
     Build it after the weights are in place: the norms are those it finds, kept in the group as
-    `norms`; of weights on the meta device, those found at the first update. A weight that starts
-    at zero is left free.
+    `norms`; of weights on the meta device, and of lazy ones, those found at the first update. A
+    weight that starts at zero is left free.
 
     Args:
         params: an optimizer to wrap, or parameters, named parameters or groups for `base`.
@@ -86,6 +87,8 @@ class NormalizeAndProject(Wrapper):
 
 def _start(group: dict[str, Any], p: Tensor) -> float | None:
     """The norm to keep: 0 for none, None while the weight has no memory yet."""
+    if is_lazy(p):
+        return None
     if p.dim() < group["min_dim"]:
         return 0.0
     return None if p.is_meta else float(_norm(p))

@@ -298,7 +298,33 @@ BAD = [
     (lambda: hx.normalize_and_project(optax.sgd(0.1), min_dim=-1), "min_dim"),
     (lambda: hx.from_algorithm("dana-decaying"), "algorithm"),  # type: ignore[arg-type]
     (lambda: hx.sign_sgd("fast"), "learning_rate"),  # type: ignore[arg-type]
+    (lambda: hx.adana("0.1"), "learning_rate"),  # type: ignore[arg-type]
+    (lambda: hx.adana(0.1, initial_step=2**31), "initial_step"),
+    (lambda: hx.dana_decaying(0.1, initial_step=2**40), "initial_step"),
+    (lambda: hx.log_time_weight_decay(initial_step=2**31), "initial_step"),
 ]
+
+
+@pytest.mark.parametrize("name", ["adana", "dana_mk4", "dana_star", "log_time_ademamix"])
+def test_a_gradient_whose_square_leaves_the_range_moves_its_entry_to_no_nan(name: str) -> None:
+    params = {"w": jnp.ones(3)}
+    grads = {"w": jnp.array([1e30, 1.0, -1e25])}
+    moved, _ = steps(MAKERS[name](0.1), params=params, grads=grads)
+    # As in torch: its mean square is infinite from then on, and the entry stands still.
+    assert moved["w"][0] == moved["w"][2] == 1.0
+    assert np.isfinite(moved["w"][1])
+    assert moved["w"][1] != 1.0
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_small_types_are_widened_where_jax_promotes_none(name: str) -> None:
+    for dtype in (jnp.bfloat16, jnp.float8_e4m3fn):
+        with jax.numpy_dtype_promotion("strict"):
+            p = {"w": jnp.ones(3, dtype)}
+            optimizer = MAKERS[name](0.1)
+            updates, _ = optimizer.update(p, optimizer.init(p), p)
+        assert updates["w"].dtype == dtype
+        assert np.isfinite(np.asarray(updates["w"], np.float32)).all()
 
 
 @pytest.mark.parametrize(("make", "argument"), BAD)

@@ -10,8 +10,10 @@ import pickle
 
 import pytest
 import torch
-from catalogue import CLASSES
+from catalogue import CLASSES, data, train
 from torch.nn import Parameter
+
+import hidim.torch as ours
 
 PATHS = [{"foreach": False}, {"foreach": True}, {"fused": True}]
 FIXED = {"dimension": 24}  # DANA-constant would count the parameters it is given
@@ -186,3 +188,68 @@ def test_counts_shared_between_processes_stay_where_they_are():
         optimizer.step()
     assert all(optimizer.state[p]["step"].is_shared() for p in params)
     assert [optimizer.state[p]["step"].item() for p in params] == [5.0] * 4
+
+
+FULL = 2.0**24  # where float32 stops counting
+
+
+@pytest.mark.parametrize("path", [*PATHS, {"capturable": True}], ids=str)
+@pytest.mark.parametrize("case", CLASSES, ids=str)
+def test_counts_go_on_where_float32_ends(case, path):
+    p, q = (Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    optimizer = built(case, [p, q], **path)
+    for step in range(3):  # so that counts lie together
+        fill([p, q], step)
+        optimizer.step()
+    for entry in optimizer.state.values():
+        entry["step"].fill_(FULL - 3)
+    if path == {"capturable": True}:  # read when loaded and not in a step
+        for entry in optimizer.state.values():
+            entry["step"].fill_(FULL)
+        optimizer.load_state_dict(optimizer.state_dict())
+    start = float(optimizer.state[p]["step"])
+    for step in range(6):
+        fill([p, q], step)
+        optimizer.step()
+    assert [float(optimizer.state[x]["step"]) - start for x in (p, q)] == [6.0, 6.0]
+    again = copy.deepcopy(optimizer)
+    again.load_state_dict(optimizer.state_dict())
+    assert float(next(iter(again.state.values()))["step"]) == start + 6
+
+
+@pytest.mark.parametrize("case", CLASSES, ids=str)
+def test_a_fresh_state_may_start_beyond_what_float32_counts(case):
+    if "initial_step" not in case.cls([Parameter(torch.zeros(2))]).defaults:
+        return
+    start = 2**24 + 2 + 1  # not a float32
+    known = case.reference.__init__.__annotations__
+    if "initial_step" not in known:
+        return
+    options = {"lr": 1e-3, **case.options, "initial_step": start}
+    p = Parameter(torch.tensor(data(1)[0]))
+    train(case.cls([p], **options), p, 5)
+    rule, (q, curvature, noise) = case.reference(**options), data(5)
+    for sample in noise:
+        q = rule.step(q, curvature * q + sample)
+    torch.testing.assert_close(p.detach(), torch.tensor(q), rtol=1e-9, atol=1e-12)
+
+
+def test_log_time_decay_counts_in_no_16_bits_and_beyond_float32():
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        p = Parameter(torch.ones(2))
+        optimizer = ours.LogTimeWeightDecay(torch.optim.SGD([p], lr=0.1), t_0=10.0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    (group,) = optimizer.param_groups
+    assert group["decay_step"].dtype == torch.float32
+    group["decay_step"].fill_(FULL - 1)
+    for _ in range(3):
+        p.grad = torch.zeros_like(p)
+        optimizer.step()
+    assert float(group["decay_step"]) == FULL + 2
+
+
+def test_a_first_step_that_no_count_holds_is_refused():
+    with pytest.raises(ValueError, match="`initial_step` must be below"):
+        ours.ADANA([Parameter(torch.ones(2))], initial_step=2**53)

@@ -116,6 +116,37 @@ def test_options_that_do_not_go_together_are_refused_too():
         optimizer.step()
 
 
+@each
+def test_an_option_that_was_taken_out_of_a_group_is_missed_before_anything_moves(case):
+    ps = [Parameter(torch.ones(2)) for _ in range(2)]
+    optimizer = case.cls([{"params": [p]} for p in ps], lr=0.1)
+    for p in ps:
+        p.grad = torch.ones(2)
+    for name in set(optimizer.defaults) - {"lr"}:
+        kept = optimizer.param_groups[1].pop(name)
+        with pytest.raises(ValueError, match=f"lost `{name}`"):
+            optimizer.step()
+        optimizer.param_groups[1][name] = kept
+    assert all(torch.equal(p, torch.ones(2)) for p in ps)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_wrapper_changes_nothing_where_its_base_refuses_an_edit(wrapper):
+    p = Parameter(torch.ones(2, 2))
+    optimizer = wrapper(ours.DANADecaying([p], lr=0.1))
+    p.grad = torch.ones(2, 2)
+    optimizer.step()
+    kept = p.detach().clone()
+    for bad in ({"foreach": True, "fused": True}, {"kappa_3": -1.0}):
+        (group,) = optimizer.param_groups
+        good = {name: group[name] for name in bad}
+        group.update(bad)
+        with pytest.raises(ValueError):
+            optimizer.step()
+        group.update(good)
+    assert torch.equal(p, kept)
+
+
 def test_a_group_that_nobody_touched_costs_microseconds():
     optimizer, _ = stepped(ours.ADANA)
     best = math.inf

@@ -179,3 +179,34 @@ def test_parameters_may_lie_on_two_devices(cls, options, devices, foreach, captu
         optimizer.step()
         for p in params:
             assert {x.device for k, x in optimizer.state[p].items() if k != "step"} <= {p.device}
+
+
+@each
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_a_default_device_elsewhere_changes_nothing(info, path):
+    ps = tensors(count=7)
+    qs = copies(ps)
+    first, second = (info.optim_cls(xs, lr=0.01, **own(info), **path) for xs in (ps, qs))
+    grads = [torch.ones_like(p) for p in ps]
+    for _ in range(2):
+        for p, q, g in zip(ps, qs, grads, strict=True):
+            p.grad, q.grad = g, g.clone()
+        first.step()
+        with torch.device("meta"):
+            second.step()
+            second.load_state_dict(second.state_dict())
+            ours.monitor(second)
+    assert_same(ps, qs, rtol=0, atol=0)
+
+
+@each
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_tensors_that_only_stand_for_others_are_stepped(info, device):
+    """As estimates of memory do before a run."""
+    with FakeTensorMode():
+        p = Parameter(torch.empty(20, device=device))
+        p.grad = torch.empty(20, device=device)
+        optimizer = info.optim_cls([p], lr=0.1, **own(info))
+        for _ in range(2):
+            optimizer.step()
+        assert all(b.device == p.device for b in optimizer.state[p].values() if b.dim())

@@ -297,6 +297,22 @@ def test_a_scaler_that_leaves_out_a_step_looks_at_nothing(make):
     assert same(seen(optimizer), before)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, in its compiler
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("make", [ours.DANADecaying, ours.ADANA, decayed])
+def test_a_differentiable_step_of_a_leaf_is_refused_in_one_line_before_anything_moves(
+    make, compiled
+):
+    p = Parameter(torch.ones(3))
+    p.grad = torch.ones(3)
+    optimizer = make([p], differentiable=True)
+    step = torch.compile(optimizer.step, backend="eager") if compiled else optimizer.step
+    with pytest.raises(RuntimeError, match=r"^[^\n]*p\.clone\(\)[^\n]*$"):
+        step()
+    assert torch.equal(p, torch.ones(3))
+    assert not optimizer.state
+
+
 @pytest.fixture(scope="module")
 def mesh():
     """Rank 0 of two that are not there: nothing of a step on shards needs the other."""

@@ -252,3 +252,21 @@ def test_a_checkpoint_of_before_the_gain_was_measured_loads_after(wrapper):
     new.param_groups[0]["gain"] = "measured"
     new.step()
     assert torch.isfinite(p).all()
+
+
+def test_lazy_weights_keep_the_norm_they_were_made_with():
+    model = torch.nn.LazyLinear(3)
+    optimizer = ours.NormalizeAndProject(model.parameters(), lr=0.1)
+    model(torch.ones(2, 5)).sum().backward()
+    start = model.weight.detach().norm()
+    optimizer.step()
+    torch.testing.assert_close(model.weight.detach().norm(), start)
+
+
+def test_dana_constant_asks_for_the_dimension_of_lazy_weights():
+    with pytest.raises(ValueError, match="`dimension`"):
+        ours.DANAConstant(torch.nn.LazyLinear(3).parameters())
+    model = torch.nn.LazyLinear(3)
+    optimizer = ours.DANAConstant(model.parameters(), dimension=18)
+    model(torch.ones(2, 5)).sum().backward()
+    optimizer.step()

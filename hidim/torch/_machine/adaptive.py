@@ -78,7 +78,7 @@ class AdaptiveFamily(HidimOptimizer):
     ) -> list[int]:
         """One pass over memory for what is dense and of one dtype."""
         kernel = type(self).kernel
-        if kernel is None:
+        if kernel is None or not ps[0].is_cpu:  # where to read a number would wait for the device
             return list(range(len(ps)))
         kept, lr, *numbers = (float(x) for x in c)
         sign = -1.0 if group["maximize"] else 1.0

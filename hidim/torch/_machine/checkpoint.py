@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine import gain
+from hidim.torch._machine.clock import new_count
 from hidim.torch._machine.gain import SHADOW, shadow_dtype
 from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.plain import from_plain
@@ -171,10 +172,7 @@ def _step_tensor(
         raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is not one number"))
     if not 0 <= float(value) < math.inf:
         raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is {float(value)}"))
-    double = torch.get_default_dtype() == torch.float64
-    device = param.device if group.get("capturable") else "cpu"
-    step = torch.as_tensor(value).detach().to(device, torch.float64 if double else torch.float32)
-    return step.reshape(()).clone()
+    return new_count(float(value), param.device if group.get("capturable") else "cpu")
 
 
 def wrong(optimizer: Any, problem: str) -> str:

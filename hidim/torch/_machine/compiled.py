@@ -26,8 +26,8 @@ def refuse_outside(optimizer: Any) -> None:
 def coefficients_as_data(optimizer: Any) -> list[list[Any]]:
     """Refuse what a step refuses, count it, and return every group's coefficients.
 
-    A coefficient is a 0-D tensor, a list with one for each parameter where their times differ, or
-    None; a group without gradients has none.
+    A coefficient is a 0-D tensor, one for each parameter where their times may differ (a list, or
+    a vector that the graph cuts by `each`), or None; a group without gradients has none.
     """
     rows = optimizer.refuse_misfits()
     refuse_edits(optimizer)
@@ -73,9 +73,9 @@ def _on_host(
 def _on_device(
     optimizer: Any, group: dict[str, Any], steps: list[Tensor], dtype: torch.dtype
 ) -> list[Any]:
-    """Without a value being read back."""
+    """Without a value being read back; vectors, since a graph copies what it is given in parts."""
     columns: list[Any] = []
-    for c in in_tensor_time(optimizer, group, steps):
+    for c in _in_vectors(optimizer, group, steps):
         if isinstance(c, list):
             columns.append([x.to(dtype) if isinstance(x, Tensor) else x for x in c])
         elif c is not None:
@@ -86,10 +86,17 @@ def _on_device(
 
 
 def in_tensor_time(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -> list[Any]:
-    """Count the coming update; coefficients with t as data, so that graphs can be captured.
+    """Count the coming update; coefficients with t as data, so that graphs can be captured."""
+    return [each(c) for c in _in_vectors(optimizer, group, steps)]
 
-    Where parameters lie on several devices each has coefficients of its own, on its device.
-    """
+
+def each(c: Any) -> Any:
+    """A vector of coefficients as a list with one for each parameter; others as they are."""
+    return list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
+
+
+def _in_vectors(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -> list[Any]:
+    """Count; where parameters lie on several devices, lists of coefficients each on its own."""
     torch._foreach_add_(steps, 1)
     devices = [step.device for step in steps]
     if devices.count(devices[0]) == len(devices):
@@ -97,7 +104,7 @@ def in_tensor_time(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -
     columns: list[Any] = []
     for device in dict.fromkeys(devices):
         places = [i for i, other in enumerate(devices) if other == device]
-        found = _at_times(optimizer, group, [steps[i] for i in places])
+        found = [each(c) for c in _at_times(optimizer, group, [steps[i] for i in places])]
         columns = columns or [[None] * len(steps) for _ in found]
         for column, c in zip(columns, found, strict=True):
             for number, i in enumerate(places):
@@ -111,7 +118,4 @@ def _at_times(optimizer: Any, group: dict[str, Any], steps: list[Tensor]) -> lis
     lr = group["lr"]
     if isinstance(lr, Tensor):
         lr = lr.reshape(()).to(t.device, non_blocking=True)
-    return [
-        list(c.unbind()) if isinstance(c, Tensor) and c.dim() else c
-        for c in optimizer.coefficients(group, t, lr)
-    ]
+    return list(optimizer.coefficients(group, t, lr))

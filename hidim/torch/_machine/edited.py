@@ -36,6 +36,12 @@ def refuse_edits(optimizer: Any, known: Container[str] | None = None) -> None:
         before = seen.get(id(group), {})
         if len(group) == len(before) and all(map(is_, group.values(), before.values())):
             continue
+        lost = [name for name in optimizer.defaults if name not in group]
+        if lost and known is None:  # of a base that is another's, it is for that base to say
+            raise ValueError(
+                f"a parameter group has lost `{lost[0]}`: put it back, its default is "
+                f"{optimizer.defaults[lost[0]]!r}."
+            )
         changed = {k: v for k, v in group.items() if v is not before.get(k, _NEW)}
         if known is not None:
             changed = {k: v for k, v in changed.items() if k in known}

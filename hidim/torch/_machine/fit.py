@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.gain import SHADOW, asked
-from hidim.torch._machine.layout import local_shard
+from hidim.torch._machine.layout import ORDINARY, local_shard
 
-_ORDINARY = {Tensor, torch.nn.Parameter}
 _COMPLEX = {torch.complex32, torch.complex64, torch.complex128}
 _REAL = {torch.float64, torch.float32, torch.bfloat16, torch.float16}
 # Properties as functions: a loop over hundreds of tensors stays out of the interpreter.
@@ -110,9 +109,11 @@ def refuse_misfits(
 
     Raises:
         RuntimeError: a gradient is sparse; a parameter has been given other data, or a state that
-            is not its own. Nothing has been changed.
+            is not its own; autograd cannot follow its step. Nothing has been changed.
     """
     for row in rows:
+        if row.group.get("differentiable"):
+            _refuse_leaves(row)
         if not ready(row, buffers, foreign=foreign):
             _look_at_each(name, row, buffers, foreign=foreign)
 
@@ -134,10 +135,10 @@ def ready(row: Moving, buffers: Sequence[str], *, foreign: bool = False) -> bool
             row.collect_state(buffers)
         lists = [row.params, row.grads, *row.state]
         tensors = list(chain.from_iterable(lists))
-        if not _ORDINARY.issuperset(map(type, tensors)):
+        if not ORDINARY.issuperset(map(type, tensors)):
             lists = _shards(row)
             tensors = list(chain.from_iterable(lists))
-            if not (tensors and _ORDINARY.issuperset(map(type, tensors))):
+            if not (tensors and ORDINARY.issuperset(map(type, tensors))):
                 return False
         if any(map(Tensor.dim, row.steps)):
             return False
@@ -197,11 +198,20 @@ def _look_at_each(name: str, row: Moving, buffers: Sequence[str], *, foreign: bo
                 _refuse_misfit("state", p, entry[key], whole=whole)
 
 
+def _refuse_leaves(row: Moving) -> None:
+    """Refuse what autograd would in the middle of a step, or inside a graph."""
+    if torch.is_grad_enabled() and any([p.is_leaf and p.requires_grad for p in row.params]):
+        raise RuntimeError(
+            "`differentiable=True` cannot move a leaf that requires gradients: give the optimizer "
+            "copies that autograd follows, [p.clone() for p in parameters], or leave it out."
+        )
+
+
 def _refuse_incomplete(
     group: dict[str, Any], p: Tensor, entry: dict[str, Any], buffers: Sequence[str]
 ) -> None:
     if not entry:
-        if group["fused"] and p.is_meta:
+        if group.get("fused") and p.is_meta:
             raise RuntimeError(
                 "`fused=True` requires all the params to be floating point Tensors on a device "
                 "with memory; some are on the meta device."
@@ -234,7 +244,7 @@ def _refuse_factors(p: Tensor, entry: dict[str, Any]) -> None:
     """Refuse factors of another matrix than the parameter; those of shards are left to torch."""
     for key, summed in _FACTORS.items():
         x = entry.get(key)
-        if not isinstance(x, Tensor) or type(p) not in _ORDINARY or type(x) not in _ORDINARY:
+        if not isinstance(x, Tensor) or type(p) not in ORDINARY or type(x) not in ORDINARY:
             continue
         shape = list(p.shape)
         if p.dim() > 1:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.torch._machine.layout import ORDINARY
+
 _KERNEL = getattr(torch, "_fused_sgd_", None)
 _OTHER_DEVICES = ("cuda", "mps", "xpu")
 _TRIED = 131  # entries: whole vectors of every width, and some left over
@@ -26,6 +28,8 @@ def available(x: Tensor) -> bool:
     """Whether the kernel exists, takes tensors like `x` and does with them what it should."""
     # The name of a device is slow to make: ten microseconds between other work.
     here = x.is_cpu or x.device.type in _OTHER_DEVICES
+    if type(x) not in ORDINARY:
+        return False
     return _KERNEL is not None and here and x.is_floating_point() and _right(x.dtype, x.device)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from hidim.torch._machine.compat import outside_graphs
 
 LOW = (torch.bfloat16, torch.float16)
+ORDINARY = frozenset({Tensor, torch.nn.Parameter})  # have memory; a subclass may only stand for it
 
 
 def local_shard(x: Any, like: Any = None) -> Tensor:
@@ -56,24 +57,26 @@ def widen(x: Tensor) -> Tensor:
     return x.float() if x.dtype in LOW else x
 
 
-def narrow_into(
-    target: Tensor, value: Tensor, seed: tuple[Any, ...] | None, noises: dict[Any, Any]
-) -> None:
-    """Write `value` into `target`, to nearest or, with a seed, stochastically.
-
-    Stochastic rounding goes to the upper neighbour with the probability that makes it unbiased.
-    Its noise depends on the seed alone, so replicas and resumed runs round alike; it goes on in
-    `noises` where a tensor comes in pieces.
-    """
-    if seed is None or target.dtype != torch.bfloat16:
-        target.copy_(value)
-    else:
-        rounded = _stochastically_rounded(value, seed, noises)  # a graph breaks between the two
-        target.copy_(rounded)
-
-
 @outside_graphs
-def _stochastically_rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[Any, Any]) -> Tensor:
+def round_stochastically(
+    targets: list[list[Tensor]], values: list[list[Tensor]], key: Any, noises: dict[Any, Any]
+) -> None:
+    """Write parameters and buffers, slot by slot, into what is stored; bfloat16 without bias.
+
+    Goes to the upper neighbour with the probability that makes it unbiased. The noise depends on
+    time, place and slot alone, so replicas and resumed runs round alike; it goes on in `noises`
+    where a tensor comes in pieces. One call for a whole list, since a graph breaks here.
+    """
+    t, places = key
+    for slot, (olds, news) in enumerate(zip(targets, values, strict=True)):
+        for place, target, value in zip(places, olds, news, strict=True):
+            if target.dtype == torch.bfloat16:
+                target.copy_(_rounded(value, (t, place, slot), noises))
+            elif value is not target:
+                target.copy_(value)
+
+
+def _rounded(value: Tensor, seed: tuple[Any, ...], noises: dict[Any, Any]) -> Tensor:
     mixed = 0
     for part in seed:
         mixed = (mixed * 1_000_003 + int(part) + 0x9E3779B9) % 2**63

@@ -66,7 +66,8 @@ class MomentumFamily(HidimOptimizer):
         """s_{t-1} and s_t."""
         member: Any = type(self)
         if isinstance(t, Tensor):
-            return _scale_tensor(member, values, t - 1), _scale_tensor(member, values, t)
+            before, s = _scale_tensor(member, values, torch.cat([t - 1, t])).chunk(2)
+            return before, s
         block, place = divmod(int(t), _WINDOW)
         scales = _scale_block(member, values, block)
         return scales[place], scales[place + 1]
@@ -134,6 +135,8 @@ class MomentumFamily(HidimOptimizer):
         # low precision it would round twice.
         twice = shrinks and (ps[0].dtype in LOW or _KERNEL.available(ps[0], state[0][0]))
         if momentum is None or twice or not same or not available(ps[0]):
+            if not ps[0].is_cpu:  # where to read a number would wait for the device
+                return list(range(len(ps)))
             sign = -1.0 if group["maximize"] else 1.0
             coupled = 0.0 if shrinks else weight_decay
             numbers = [sign, kept, 1.0, 0.0, decay, gain, rate_g, rate_b, coupled]

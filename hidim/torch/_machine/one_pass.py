@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hidim.torch._machine.layout import flat_lists
+from hidim.torch._machine.layout import ORDINARY, flat_lists
 from hidim.torch._machine.library import library, say_once
 
 _RULES = {"dana": 0, "adana": 1, "mk4": 2, "ademamix": 3, "star": 4}
@@ -85,6 +86,8 @@ class Kernel:
         """
         built = library()
         assert built is not None
+        if not ORDINARY.issuperset(map(type, chain.from_iterable(lists))):
+            return False  # the address of one that stands for others is 0, and is not refused
         try:
             pointers = [t.data_ptr() for row in zip(*lists, strict=True) for t in row]
         except RuntimeError:  # tensors that stand for others

@@ -16,9 +16,14 @@ from torch import Tensor
 
 from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
-from hidim.torch._machine.clock import Clock
+from hidim.torch._machine.clock import Clock, new_count
 from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
-from hidim.torch._machine.compiled import coefficients_as_data, in_tensor_time, refuse_outside
+from hidim.torch._machine.compiled import (
+    coefficients_as_data,
+    each,
+    in_tensor_time,
+    refuse_outside,
+)
 from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.fit import Moving, moving, ready, refuse_misfits
 from hidim.torch._machine.layout import real_view
@@ -129,7 +134,10 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             if params:
                 if data is None:
                     self.before_group(group)
-                columns = in_tensor_time(self, group, steps) if data is None else data[number]
+                if data is None:
+                    columns = in_tensor_time(self, group, steps)
+                else:
+                    columns = [each(c) for c in data[number]]
                 real = [[real_view(x) for x in xs] for xs in (params, grads, *state)]
                 self._update_by(group, real[0], real[1], real[2:], columns, steps)
         return loss
@@ -203,13 +211,8 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             tensors.extend([entry[name] for entry in entries])
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
-        # float32 as in torch's optimizers (exact to 2^24 updates), never the parameter's dtype.
-        double = torch.get_default_dtype() == torch.float64
-        entry["step"] = torch.tensor(
-            float(group["initial_step"]),
-            dtype=torch.float64 if double else torch.float32,
-            device=p.device if group["capturable"] else "cpu",
-        )
+        device = p.device if group["capturable"] else "cpu"
+        entry["step"] = new_count(float(group["initial_step"]), device)
         dtype = self.buffer_dtype(group, p)
         for name in self.buffers:
             entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)

@@ -98,7 +98,8 @@ def check_option(name: str, value: Any) -> None:
     elif name in _SCHEDULES:
         _check_schedule(name, value)
     elif name in ("initial_step", "min_dim"):
-        checks.whole(name, value)
+        if checks.whole(name, value) >= 2**53:
+            raise ValueError(f"`{name}` must be below 2**53, where counts end, got {value!r}.")
     elif name == "rates":
         _check_rates(value)
     elif name == "betas":

@@ -20,7 +20,7 @@ _SHARES_LOW = 32  # of the longest rule: seven temporaries, three buffers
 
 
 def choose_path(group: dict[str, Any], params: list[Tensor], *, on_cpu: bool = False) -> str:
-    """torch's own choice on accelerators (lists); on a CPU one pass; or what the group says.
+    """One pass on a CPU and, where there is one, on accelerators; or what the group says.
 
     `fused=False` alone is the loop, as in torch. `on_cpu`: all are known to be there.
     """
@@ -34,7 +34,7 @@ def choose_path(group: dict[str, Any], params: list[Tensor], *, on_cpu: bool = F
         return "single"
     if on_cpu or all(map(_on_cpu, params)):
         return "fused"
-    return "foreach" if all(p.device.type in ("cuda", "xpu") for p in params) else "single"
+    return "fused" if all(p.device.type in ("cuda", "xpu") for p in params) else "single"
 
 
 _on_cpu = Tensor.is_cpu.__get__  # type: ignore[attr-defined]

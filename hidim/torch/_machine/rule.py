@@ -27,9 +27,9 @@ from hidim.torch._machine.layout import (
     LOW,
     as_stored,
     bucket,
-    narrow_into,
     on_device,
     real_view,
+    round_stochastically,
     widen,
 )
 from hidim.torch._machine.paths import choose_path, slices
@@ -151,7 +151,10 @@ class Rule:
         steps: list[Tensor],
     ) -> None:
         """The same updates by coefficients that are data."""
-        if choose_path(group, params) == "single":
+        rounds = group["stochastic_rounding"]  # in one place: each breaks the graph
+        if rounds:  # by the time that seeds it without a compiler
+            steps = [step + (self.first_time - 1) for step in steps]
+        if choose_path(group, params) == "single" and not rounds:
             for i, p in enumerate(params):
                 c = tuple(column[i] if isinstance(column, list) else column for column in columns)
                 one = [[b[i]] for b in state]
@@ -198,22 +201,11 @@ class Rule:
         wide_ps, wide_gs = [widen(p) for p in ps], [widen(g) for g in gs]
         wide_state = [[widen(b) for b in tensors] for tensors in state]
         self.update(group, wide_ps, wide_gs, wide_state, c)
-        t, places = key
-        for i, place in enumerate(places):
-            old = [ps[i], *(tensors[i] for tensors in state)]
-            new = [wide_ps[i], *(tensors[i] for tensors in wide_state)]
-            self._narrow(group, old, new, (t, place), noises)
-
-    def _narrow(
-        self,
-        group: dict[str, Any],
-        old: list[Tensor],
-        new: list[Tensor],
-        key: tuple[Any, int],
-        noises: dict[Any, Any],
-    ) -> None:
-        """Round widened results back into what is stored, once; nothing to do for float32."""
-        for slot, (target, value) in enumerate(zip(old, new, strict=True)):
-            if value is not target:
-                seed = (*key, slot) if group["stochastic_rounding"] else None
-                narrow_into(target, value, seed, noises)
+        stored, computed = [ps, *state], [wide_ps, *wide_state]
+        if group["stochastic_rounding"]:
+            round_stochastically(stored, computed, key, noises)
+            return
+        pairs = zip(chain.from_iterable(stored), chain.from_iterable(computed), strict=True)
+        for target, value in pairs:
+            if value is not target:  # float32 beside them
+                target.copy_(value)

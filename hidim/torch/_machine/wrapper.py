@@ -125,7 +125,7 @@ class Wrapper(torch.optim.Optimizer):
             refuse_outside(self)
         else:
             self.refuse_misfits()
-            refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
+            self._refuse_edits()
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
@@ -135,11 +135,22 @@ class Wrapper(torch.optim.Optimizer):
             self.after(group, params)
         return loss
 
-    def refuse_misfits(self) -> None:
-        """Refuse what the innermost base would, before `before` has changed anything."""
+    def _innermost(self) -> torch.optim.Optimizer:
         inner = self.base
         while isinstance(inner, Wrapper):
             inner = inner.base
+        return inner
+
+    def _refuse_edits(self) -> None:
+        """Refuse bad values of its own options, and of the base's where ours to check."""
+        inner = self._innermost()
+        if isinstance(inner, HidimOptimizer):
+            refuse_edits(inner)
+        refuse_edits(self, _CHECKED | self.defaults.keys() - self.base.defaults.keys())
+
+    def refuse_misfits(self) -> None:
+        """Refuse what the innermost base would, before `before` has changed anything."""
+        inner = self._innermost()
         if isinstance(inner, HidimOptimizer):
             refuse_misfits(type(self).__name__, moving(self), inner.buffers)
         else:
