@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from hidim.torch._machine import peak
+from hidim.torch._machine.layout import on_accelerator
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_scale, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
@@ -78,7 +79,7 @@ class AdaptiveFamily(HidimOptimizer):
     ) -> list[int]:
         """One pass over memory for what is dense and of one dtype."""
         kernel = type(self).kernel
-        if kernel is None or not ps[0].is_cpu:  # where to read a number would wait for the device
+        if kernel is None or on_accelerator(c):
             return list(range(len(ps)))
         kept, lr, *numbers = (float(x) for x in c)
         sign = -1.0 if group["maximize"] else 1.0

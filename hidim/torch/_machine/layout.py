@@ -97,6 +97,11 @@ def on_device(device: torch.device, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([x.to(device) if isinstance(x, Tensor) else x for x in values])
 
 
+def on_accelerator(values: tuple[Any, ...]) -> bool:
+    """Whether to read one of these numbers would wait for a device."""
+    return any(isinstance(x, Tensor) and not x.is_cpu for x in values)
+
+
 def bucket(
     params: list[Tensor], grads: list[Tensor], state: list[list[Tensor]], times: list[float]
 ) -> dict[tuple[Any, ...], list[int]]:
@@ -109,9 +114,13 @@ def bucket(
 
 
 def flat_lists(
-    ps: list[Tensor], gs: list[Tensor], state: list[list[Tensor]]
+    ps: list[Tensor], gs: list[Tensor], state: list[list[Tensor]], *, strides: bool = False
 ) -> tuple[list[list[Tensor]], list[int]]:
     """Parameters, gradients and buffers for a kernel that reads memory from end to end.
+
+    Args:
+        ps, gs, state: lists of one length.
+        strides: the kernel compares strides, which are free where a size is 1.
 
     Returns:
         The lists, and the positions of what such a kernel cannot do: parameters with gaps or
@@ -119,7 +128,7 @@ def flat_lists(
     """
     lists = [ps, gs, *state]
     ready = all(map(Tensor.is_contiguous, chain.from_iterable(lists)))
-    if ready and not ps[0].is_cpu:  # kernels there compare strides, free where a size is 1
+    if ready and strides:
         rows = zip(*lists, strict=True)
         ready = all(x.stride() == p.stride() for p, *others in rows for x in others)
     if ready:

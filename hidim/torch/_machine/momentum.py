@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.fused_sgd import available, fused_nesterov
-from hidim.torch._machine.layout import LOW, flat_lists, local_shard
+from hidim.torch._machine.layout import LOW, flat_lists, local_shard, on_accelerator
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import (
     Tensors,
@@ -135,13 +135,13 @@ class MomentumFamily(HidimOptimizer):
         # low precision it would round twice.
         twice = shrinks and (ps[0].dtype in LOW or _KERNEL.available(ps[0], state[0][0]))
         if momentum is None or twice or not same or not available(ps[0]):
-            if not ps[0].is_cpu:  # where to read a number would wait for the device
+            if on_accelerator(c):
                 return list(range(len(ps)))
             sign = -1.0 if group["maximize"] else 1.0
             coupled = 0.0 if shrinks else weight_decay
             numbers = [sign, kept, 1.0, 0.0, decay, gain, rate_g, rate_b, coupled]
             return _KERNEL.update(group, ps, gs, state, [float(x) for x in numbers])
-        lists, left = flat_lists(ps, gs, state)
+        lists, left = flat_lists(ps, gs, state, strides=not ps[0].is_cpu)  # torch's on a GPU does
         if not lists[0]:
             return left
         if decay == 0:

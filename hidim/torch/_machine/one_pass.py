@@ -1,7 +1,8 @@
-"""How does a rule update in one pass over memory? By a loop in C++ over all tensors in one call.
+"""How does a rule update in one pass over memory? By a loop over all tensors in one call.
 
-The loops are in kernel/rules.h; library.py says where the compiled ones come from. A call takes
-tensors of any shapes and up to 2^63 entries; coefficients are arguments. Parameters and state in
+On a CPU the loops are C++, in kernel/rules.h, and library.py says where the compiled ones come
+from; on a GPU they are Triton's (gpu_pass.py). A call takes tensors of any shapes and up to 2^63
+entries; coefficients are arguments. On a CPU parameters and state may be in
 float64, float32, bfloat16 or float16 (16 bits are widened to float32 and rounded once), on as
 many threads as `torch.set_num_threads` says.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.torch._machine import gpu_pass
 from hidim.torch._machine.layout import ORDINARY, flat_lists
 from hidim.torch._machine.library import library, say_once
 
@@ -44,10 +46,12 @@ class Kernel:
     """
 
     def __init__(self, rule: str) -> None:
-        self.rule = _RULES[rule]
+        self.name, self.rule = rule, _RULES[rule]
 
     def available(self, p: Tensor, state: Tensor, *, asked: bool = False) -> bool:
         """Whether there is a loop for such parameters and state; `asked`: say why there is not."""
+        if p.is_cuda:
+            return gpu_pass.available(p, state)
         if not p.is_cpu or (p.dtype, state.dtype) not in _TYPES:
             return False
         if library() is None:
@@ -84,15 +88,20 @@ class Kernel:
         Returns:
             False, with nothing changed, if the tensors have no memory that can be read.
         """
-        built = library()
-        assert built is not None
         if not ORDINARY.issuperset(map(type, chain.from_iterable(lists))):
             return False  # the address of one that stands for others is 0, and is not refused
+        ps = lists[0]
+        if ps[0].is_cuda:
+            if not gpu_pass.update(self.name, lists, numbers):
+                return False
+            _changed(ps)
+            return True
+        built = library()
+        assert built is not None
         try:
             pointers = [t.data_ptr() for row in zip(*lists, strict=True) for t in row]
         except RuntimeError:  # tensors that stand for others
             return False
-        ps = lists[0]
         sizes = [p.numel() for p in ps]
         threads = min(torch.get_num_threads(), sum(sizes) // _SHARE + 1)
         done = built.one_pass(
@@ -107,6 +116,11 @@ class Kernel:
         )
         if done != 0:
             raise RuntimeError(f"the one-pass kernel does not know rule {self.rule}: code {done}.")
-        with suppress(RuntimeError):  # inference tensors have none
-            torch.autograd.graph.increment_version(ps)
+        _changed(ps)
         return True
+
+
+def _changed(ps: list[Tensor]) -> None:
+    """Tell autograd, which a kernel of our own does not."""
+    with suppress(RuntimeError):  # inference tensors have no versions
+        torch.autograd.graph.increment_version(ps)
