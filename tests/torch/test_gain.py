@@ -221,14 +221,63 @@ def test_checkpoints_without_the_later_options_load():
         assert torch.equal(q, p)
 
 
+@pytest.fixture
+def benchmark(monkeypatch):
+    """benchmarks/gain.py and the file beside it."""
+    folder = Path(__file__).parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(folder)
+    spec = importlib.util.spec_from_file_location("gain_benchmark", folder / "gain.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # its dataclass looks there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_many_seeds_in_numpy_are_the_optimizer_and_go_on_where_they_were(benchmark, tmp_path):
+    j = np.arange(1, 65.0)
+    spectrum = hidim.Spectrum(1 / j, 1 / j, 1e-3)
+    root, start = j**-0.5, j**-0.5  # of float64, as the runs are then
+    runs = importlib.import_module("gain_runs")
+    seeds = [runs.Run.new(seed, start) for seed in (0, 5)]
+    runs.advance(seeds, spectrum, 2, 0.1, 150)
+    for run in seeds:
+        run.save(tmp_path / "run.npz")
+        run.__dict__.update(vars(runs.Run.load(tmp_path / "run.npz")))
+    runs.advance(seeds, spectrum, 2, 0.1, 300)
+    for run in seeds:
+        p = Parameter(torch.tensor(start))
+        optimizer = ours.DANADecaying([p], lr=0.1, kappa_3="auto")
+        rng = np.random.default_rng(run.seed)
+        for _ in range(300):
+            p.grad = torch.from_numpy(runs.gradient(rng, root, p.detach().numpy(), 2, 1e-3))
+            optimizer.step()
+        np.testing.assert_allclose(run.error, p.detach(), rtol=1e-7, atol=1e-9)
+        known = optimizer.param_groups[0][gain.KNOWN]
+        np.testing.assert_allclose(run.known, known, rtol=1e-6)
+
+
+def test_a_study_keeps_what_it_finds(benchmark, tmp_path, monkeypatch):
+    j = np.arange(1, 65.0)
+    hidim.Spectrum(1 / j, 1 / j, 1e-3).save(tmp_path / "alpha1.npz")
+    monkeypatch.setattr(benchmark, "KAPPAS", (0.5,))
+    given = {"alpha": 1.0, "batch": 2, "share": 0.25, "seed": 0}
+
+    def found(steps, runs):
+        arguments = SimpleNamespace(**given, steps=steps, runs=runs)
+        return benchmark.curve(benchmark.Study(arguments, tmp_path))["rows"]
+
+    first = found(100, 2)
+    assert [row["t"] for row in first] == [10, 18, 32, 56, 100]
+    assert all(0 < row["best"] < np.inf for row in first)
+    monkeypatch.setattr(hidim, "predict", None)  # neither is done again
+    monkeypatch.setattr(sys.modules["gain_runs"], "gradient", None)
+    assert found(100, 2) == first
+    monkeypatch.undo()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_of_100_random_problems_none_diverges_in_20_000_steps(seed):
-    path = Path(__file__).parents[2] / "benchmarks" / "gain.py"
-    spec = importlib.util.spec_from_file_location("gain_benchmark", path)
-    benchmark = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = benchmark  # its dataclass looks there
-    spec.loader.exec_module(benchmark)
+def test_of_100_random_problems_none_diverges_in_20_000_steps(benchmark, seed):
     found = benchmark.random(SimpleNamespace(problems=25, seed=seed, steps=20_000))
     assert found["above_start"] == 0
     assert found["highest_on_the_way"] < 1

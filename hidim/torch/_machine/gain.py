@@ -205,7 +205,7 @@ def _control(known: Any, sums: Any, forgetting: Any, scale: Any, sign: Any) -> t
     """
     if isinstance(known, Tensor):
         size_sq, along, shadow_sq, momentum_sq, fixed = sums.to(known.device).unbind()
-        usable = (size_sq > 0) & torch.isfinite(sums).all().to(known.device)
+        usable = (size_sq > 0) & torch.isfinite(sums).all(0).to(known.device)
         size_sq = torch.where(usable, size_sq, torch.ones_like(size_sq))
     else:
         size_sq, along, shadow_sq, momentum_sq, fixed = sums.tolist()
