@@ -48,7 +48,7 @@ def _one(law: FittedLaw, text: str, steps: float, warmup: float, peak: float) ->
     end = min(length, steps)
     rate = rate_from_schedule(words.schedule, end, warmup_steps=left)
     at = np.array([end])
-    refuse_units(law, repr(text), rate, end)
+    refuse_units(law, repr(text), rate, length)
     reach = law.extrapolation(rate, at)
     low, high = law.band(rate, at)
     loss = float(law.predict(rate, at)[0])

@@ -441,6 +441,24 @@ def test_a_sweep_among_the_sizes_is_told_and_seeds_are_none(tmp_path: Path) -> N
     assert not seeds.warnings
 
 
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("kinds", [("web", "code"), (0, 1), (32000, 128000)])
+def test_families_in_one_table_are_named_by_their_column(
+    kinds: tuple[object, object], near: bool, tmp_path: Path
+) -> None:
+    n, d, loss = (np.tile(x, 2) for x in grid())
+    apart = np.where(np.arange(72) < 36, 1.0, 1.05 if near else 1.5)
+    told = {"family": np.repeat(kinds, 36), "ratio": np.round(d / n, 1), "seed": np.arange(72) % 2}
+    path = write(tmp_path / "t.csv", params=n, tokens=d, loss=loss * apart, **told)
+    if near:  # the law is fitted all the same
+        law = fit_sizes(read_sizes(path), bootstrap=20)
+        assert [w for w in law.warnings if "--by family" in w]
+        assert not [w for w in law.warnings if "--by ratio" in w or "--by seed" in w]
+        return
+    with pytest.raises(ValueError, match="--by family"):
+        fit_sizes(read_sizes(path), bootstrap=20)
+
+
 @pytest.mark.parametrize(("name", "rows"), [("run", 2), ("run_id", 4), ("job", 1)])
 def test_several_rows_of_one_run_are_told(name: str, rows: int, tmp_path: Path) -> None:
     n, d, loss = (np.repeat(x, rows) for x in grid(0.0))
