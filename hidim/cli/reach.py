@@ -37,6 +37,8 @@ def warmed(reading: Reading, law: FittedLaw) -> Run:
     plan = reading.run
     if reading.warmup_known:
         return plan
+    of_file = reading.words is None or plan.loss is not None
+    refuse_steps(law, plan.label, float(plan.steps[-1]), of_file=of_file)
     steps = known_warmup(law)
     if not steps:
         return plan
@@ -90,6 +92,20 @@ def refuse_units(
     law: FittedLaw, label: str, rate: Rate, last: float, *, of_file: bool = False
 ) -> None:
     """Refuse a plan so far from every fitted run that its steps or rates are in another unit."""
+    refuse_steps(law, label, last, of_file=of_file)
+    peaks = [one.peak for one in law.schedules.values()] or [law.reach["highest_rate"]]
+    if not min(peaks) / _RATES <= rate.peak <= max(peaks) * _RATES:
+        fitted = (
+            f"{min(peaks):g}" if min(peaks) == max(peaks) else f"{min(peaks):g} to {max(peaks):g}"
+        )
+        raise ValueError(
+            f"the rate of {label} has its peak at {rate.peak:g}, that of the fitted runs at "
+            f"{fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
+        )
+
+
+def refuse_steps(law: FittedLaw, label: str, last: float, *, of_file: bool = False) -> None:
+    """The same of its steps, before the warm-up of the fitted runs is added in their unit."""
     longest = law.units.steps
     alike = "--step-scale {} makes them alike." if of_file else "Say them as the fitted logs do."
     if last > _LONGEST * longest:
@@ -102,15 +118,6 @@ def refuse_units(
         raise ValueError(
             f"{label} ends at step {last:g}, and the fitted runs at {longest:g}: epochs or "
             "optimizer steps, where the law counts tokens? " + alike.format("TOKENS-PER-STEP")
-        )
-    peaks = [one.peak for one in law.schedules.values()] or [law.reach["highest_rate"]]
-    if not min(peaks) / _RATES <= rate.peak <= max(peaks) * _RATES:
-        fitted = (
-            f"{min(peaks):g}" if min(peaks) == max(peaks) else f"{min(peaks):g} to {max(peaks):g}"
-        )
-        raise ValueError(
-            f"the rate of {label} has its peak at {rate.peak:g}, that of the fitted runs at "
-            f"{fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
         )
 
 

@@ -448,14 +448,14 @@ def test_families_in_one_table_are_named_by_their_column(
 ) -> None:
     n, d, loss = (np.tile(x, 2) for x in grid())
     apart = np.where(np.arange(72) < 36, 1.0, 1.05 if near else 1.5)
-    told = {"family": np.repeat(kinds, 36), "ratio": np.round(d / n, 1), "seed": np.arange(72) % 2}
+    told = {"seq_len": np.repeat(kinds, 36), "ratio": np.round(d / n, 1), "seed": np.arange(72) % 2}
     path = write(tmp_path / "t.csv", params=n, tokens=d, loss=loss * apart, **told)
     if near:  # the law is fitted all the same
         law = fit_sizes(read_sizes(path), bootstrap=20)
-        assert [w for w in law.warnings if "--by family" in w]
+        assert [w for w in law.warnings if "--by seq_len" in w]
         assert not [w for w in law.warnings if "--by ratio" in w or "--by seed" in w]
         return
-    with pytest.raises(ValueError, match="--by family"):
+    with pytest.raises(ValueError, match="--by seq_len"):
         fit_sizes(read_sizes(path), bootstrap=20)
 
 

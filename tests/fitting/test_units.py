@@ -260,6 +260,8 @@ def test_a_loss_that_stands_still_is_named(synthetic: Callable[..., Run], tmp_pa
     [
         ("plan LAW --steps 1200000000", False),
         ("plan LAW --steps 2", False),
+        ("plan LAW --steps 24000 --schedule 'cosine peak=3e-4 steps=2'", False),
+        ("forecast LAW --schedule 'cosine peak=3e-4 steps=2'", False),
         ("plan LAW --steps 24000 --schedule 'cosine peak=3e-4 steps=12e9'", False),
         ("forecast LAW --schedule 'cosine peak=3e-4 warmup=1e9 steps=12e9'", False),
         ("forecast LAW PLAN", True),

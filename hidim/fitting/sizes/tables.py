@@ -214,21 +214,36 @@ def _read(
         others = {name: cells for name, cells in kept.items() if name not in column.used}
         swept = several_losses(inputs, loss, others)
     runs = None if group is None else codes(column_of(kept, group, source))[0]
-    sorts = {name: codes(cells)[0] for name, cells in traits(kept, column.used).items()}
+    sorts, said = _families(column, kept, inputs, grouped=group is not None, swept=bool(swept))
+    return SizeTable(inputs, loss, (*notes, *said), runs, sorts, (*warnings, *swept), cost)
+
+
+def _families(
+    column: RunColumns,
+    kept: dict[str, list[Any]],
+    inputs: tuple[np.ndarray, ...],
+    *,
+    grouped: bool,
+    swept: bool,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Columns that sort the rows, as numbers 0, 1, ..., and what to note of them."""
+    # Read for the count of flops alone, these may part the rows as any other column does.
+    counted = [column.name(role, needed=False) for role in ("context", "vocabulary")]
+    used = [name for name in column.used if name not in counted]
+    sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
     named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
+    notes = [
+        f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
+        for name in named
+        if not grouped
+    ]
     sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
-    if group is None:
-        notes += tuple(
-            f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
-            for name in named
-        )
-    notes += tuple(
+    notes += [
         f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
         for name, kinds in sorts.items()
-    )
-    numbers = {} if swept else dials(kept, column.used, inputs)
-    sorts |= {name: codes(cells)[0] for name, cells in numbers.items()}
-    return SizeTable(inputs, loss, notes, runs, sorts, (*warnings, *swept), cost)
+    ]
+    numbers = {} if swept else dials(kept, used, inputs)
+    return sorts | {name: codes(cells)[0] for name, cells in numbers.items()}, tuple(notes)
 
 
 def _from_flops(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
