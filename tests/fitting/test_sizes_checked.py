@@ -332,6 +332,11 @@ def test_isoflop_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["fit", "--law", "isoflop", table, "--bootstrap", "5", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["exponent_less_bias"] == pytest.approx(0.37 / 0.72, abs=0.002)
+    assert not answer["warnings"]
+    kinds = np.arange(27) % 2
+    mixed = write(tmp_path / "m.csv", params=n, flops=c, loss=loss * (1 + 0.08 * kinds), kind=kinds)
+    main(["fit", "--law", "isoflop", mixed, "--bootstrap", "5", "--tolerance", "0.2"])
+    assert "column 'kind' sorts the runs" in capsys.readouterr().err
     two = write(tmp_path / "u.csv", params=n[9:], flops=c[9:], loss=loss[9:])
     assert main(["fit", "--law", "isoflop", two]) == 2
 

@@ -309,6 +309,7 @@ def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
         (lambda: so_far(found, "a.csv", words), "`log` must be a Run"),  # type: ignore[arg-type]
         (lambda: so_far(law, run, words), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
         (lambda: best_schedule(law, 9), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
+        (lambda: found.score("a.csv"), "`run` must be a Run"),  # type: ignore[arg-type]
         (lambda: read_schedule(5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(law, schedule=5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(None), "by its path, not None"),  # type: ignore[arg-type]
