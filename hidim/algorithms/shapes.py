@@ -263,7 +263,11 @@ class Table(Schedule):
                 f"and {values.size}."
             )
         if np.any(np.diff(steps) <= 0) or steps[0] < 0:
-            raise ValueError("`steps` of a Table must ascend strictly from a step >= 0.")
+            back = int(np.argmax(np.diff(steps, prepend=-1.0) <= 0))
+            where = f"{steps[back - 1]:g} then {steps[back]:g}" if back else f"{steps[0]:g} first"
+            raise ValueError(
+                f"`steps` of a Table must ascend strictly from a step >= 0, not {where}."
+            )
         if np.any(values < 0):
             raise ValueError("`values` of a Table must not be negative.")
         object.__setattr__(self, "steps", tuple(steps.tolist()))

@@ -102,6 +102,10 @@ def read_words(text: str, *, steps: float | None = None) -> Words:
     >>> read_words("cosine peak=1e-3 steps=100").warmup is None
     True
     """
+    if not isinstance(text, str):
+        raise ValueError(
+            f"a schedule in words is a text such as {example('cosine')!r}, not {text!r}."
+        )
     if text.strip().lower().startswith("file:"):
         return _from_file(text, text.strip()[len("file:") :].strip())
     if "(" in text and not _of_words(text):

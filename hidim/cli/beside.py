@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hidim.algorithms.words import Words, read_words, with_warmup
-from hidim.cli.reach import reach_text, refuse_units, warmup_apart
+from hidim.cli.reach import reach_text, refuse_steps, refuse_units, warmup_apart
 from hidim.fitting.logs.rates import Rate, rate_from_schedule
 from hidim.fitting.schedules.law import FittedLaw
 
@@ -43,12 +43,13 @@ def beside(
 
 def _one(law: FittedLaw, text: str, steps: float, warmup: float, peak: float) -> dict[str, Any]:
     words = read_words(text, steps=steps)
-    words, left = with_warmup(words, warmup if words.warmup is None else 0.0)
     length = _length(words, steps)
+    refuse_steps(law, repr(text), length)
+    words, left = with_warmup(words, warmup if words.warmup is None else 0.0)
     end = min(length, steps)
     rate = rate_from_schedule(words.schedule, end, warmup_steps=left)
     at = np.array([end])
-    refuse_units(law, repr(text), rate, end)
+    refuse_units(law, repr(text), rate, length)
     reach = law.extrapolation(rate, at)
     low, high = law.band(rate, at)
     loss = float(law.predict(rate, at)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import Any
 
@@ -17,7 +18,8 @@ from hidim.fitting.sizes.approaches import (
     widest_tolerance,
 )
 from hidim.fitting.sizes.columns import ROLES
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, read_sizes
+from hidim.fitting.sizes.fit import fit_sizes
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable, read_sizes
 from hidim.support.checks import given_seed, whole
 
 
@@ -42,6 +44,9 @@ def run_isoflop(args: argparse.Namespace) -> int:
         bias = isoflop_bias(params, flops, data.loss, tolerance=tolerance)
     except ValueError as error:
         reason = str(error)
+    doubts = _doubts(data)
+    for doubt in doubts:
+        print(f"hidim: warning: {doubt}", file=sys.stderr)
     if args.out:
         found.save(args.out)
     columns_out = {"flops": found.flops, "params": found.sizes, "loss": found.losses}
@@ -61,10 +66,21 @@ def run_isoflop(args: argparse.Namespace) -> int:
             "budgets": columns_out,
             "without_minimum": found.refused,
             "notes": data.notes,
+            "warnings": doubts,
             "seconds": time.perf_counter() - start,
         },
         text=_text(found, bias, reason, tolerance, data.notes, args),
     )
+
+
+def _doubts(data: SizeTable) -> tuple[str, ...]:
+    """Warnings about the rows, and about their joint law, from which the bias comes."""
+    try:
+        joint = fit_sizes(data, bootstrap=0, held_out=0).warnings
+    except ValueError:  # the reason why there is no bias
+        return data.warnings
+    others = (warning for warning in joint if warning not in data.warnings)
+    return (*data.warnings, *(f"of the joint law: {warning}" for warning in others))
 
 
 def _text(

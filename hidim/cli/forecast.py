@@ -26,6 +26,7 @@ from hidim.cli.reach import (
     reach_text,
     refuse_no_law,
     refuse_units,
+    unanswered,
     warmed,
     warmup_apart,
 )
@@ -101,11 +102,13 @@ def run(args: argparse.Namespace) -> int:
     law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
-    plan = replace(plan, notes=(*plan.notes, *warmup_apart(law, plan.rate.ready_step)))
+    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    plan = replace(plan, notes=(*plan.notes, *doubts))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))
     reach = law.extrapolation(plan)
-    refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
+    of_file = args.file is not None
+    refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]), of_file=of_file)
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:

@@ -153,9 +153,10 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     args.steps = whole("steps", args.steps, minimum=1)
     warmup = known_warmup(law) if args.warmup_steps is None else args.warmup_steps
     peak = law.units.rate if args.peak is None else args.peak
-    if warmup < args.steps and peak > 0:  # else refused with more to say
-        ends, lr = np.array([max(warmup, 1.0), args.steps]), np.array([peak, peak])
-        refuse_units(law, "the plan", Rate(ends, lr, lr, warmup), float(args.steps))
+    if peak > 0:  # else refused with more to say
+        lr = np.array([peak, peak])
+        flat = Rate(np.array([0.0, args.steps]), lr, lr, 0.0)
+        refuse_units(law, "the plan", flat, float(args.steps))
     plan = best_schedule(
         law,
         args.steps,

@@ -16,6 +16,7 @@ from hidim.support.inputs import read_json
 # Beyond these multiples of what was fitted a plan is in another unit, and no extrapolation.
 _LONGEST = 1e4
 _RATES = 100.0
+_DEEPER = 1.1  # fold below the lowest fitted rate, from which on it matters that a law is blind
 _APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
 
 
@@ -36,6 +37,8 @@ def warmed(reading: Reading, law: FittedLaw) -> Run:
     plan = reading.run
     if reading.warmup_known:
         return plan
+    of_file = reading.words is None or plan.loss is not None
+    refuse_steps(law, plan.label, float(plan.steps[-1]), of_file=of_file)
     steps = known_warmup(law)
     if not steps:
         return plan
@@ -75,20 +78,21 @@ def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
     )
 
 
-def refuse_units(law: FittedLaw, label: str, rate: Rate, last: float) -> None:
+def unanswered(law: FittedLaw, plan: Run) -> tuple[str, ...]:
+    """A note where a baseline, to which no rate matters, is asked beyond the decays it has seen."""
+    if law.law.response != "none" or law.extrapolation(plan)["lowest_rate"] < _DEEPER:
+        return ()
+    return (
+        f"law {law.law.name!r} knows no answer to a falling rate, and no fitted run falls as far: "
+        "the loss ends lower than this, and the band leaves it out; fit fsl to a run with a decay",
+    )
+
+
+def refuse_units(
+    law: FittedLaw, label: str, rate: Rate, last: float, *, of_file: bool = False
+) -> None:
     """Refuse a plan so far from every fitted run that its steps or rates are in another unit."""
-    longest = law.units.steps
-    if last > _LONGEST * longest:
-        raise ValueError(
-            f"{label} runs to step {last:g}, {last / longest:.3g} times the {longest:g} of the "
-            "fitted runs: tokens, where the law counts optimizer steps? --step-scale "
-            "STEPS-PER-TOKEN makes them alike."
-        )
-    if last * _LONGEST < longest:
-        raise ValueError(
-            f"{label} ends at step {last:g}, and the fitted runs at {longest:g}: epochs or "
-            "optimizer steps, where the law counts tokens? --step-scale makes them alike."
-        )
+    refuse_steps(law, label, last, of_file=of_file)
     peaks = [one.peak for one in law.schedules.values()] or [law.reach["highest_rate"]]
     if not min(peaks) / _RATES <= rate.peak <= max(peaks) * _RATES:
         fitted = (
@@ -97,6 +101,23 @@ def refuse_units(law: FittedLaw, label: str, rate: Rate, last: float) -> None:
         raise ValueError(
             f"the rate of {label} has its peak at {rate.peak:g}, that of the fitted runs at "
             f"{fitted}: another unit, or shares of the peak? Give rates as the fitted logs do."
+        )
+
+
+def refuse_steps(law: FittedLaw, label: str, last: float, *, of_file: bool = False) -> None:
+    """The same of its steps, before the warm-up of the fitted runs is added in their unit."""
+    longest = law.units.steps
+    alike = "--step-scale {} makes them alike." if of_file else "Say them as the fitted logs do."
+    if last > _LONGEST * longest:
+        raise ValueError(
+            f"{label} runs to step {last:g}, {last / longest:.3g} times the {longest:g} of the "
+            "fitted runs: tokens, where the law counts optimizer steps? "
+            + alike.format("STEPS-PER-TOKEN")
+        )
+    if last * _LONGEST < longest:
+        raise ValueError(
+            f"{label} ends at step {last:g}, and the fitted runs at {longest:g}: epochs or "
+            "optimizer steps, where the law counts tokens? " + alike.format("TOKENS-PER-STEP")
         )
 
 

@@ -19,6 +19,7 @@ from hidim.cli.reach import (
     reach_text,
     refuse_no_law,
     refuse_units,
+    unanswered,
     warmed,
     warmup_apart,
 )
@@ -54,7 +55,8 @@ def run_so_far(args: argparse.Namespace) -> int:
     if plan is not whole.run and log.words is not None and not log.warmup_known:
         # A log without a rate has the warm-up of its schedule, which is that of the law.
         log = _one(args.so_far, replace(how, warmup_steps=known_warmup(law)))
-    plan = replace(plan, notes=(*plan.notes, *said, *warmup_apart(law, plan.rate.ready_step)))
+    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    plan = replace(plan, notes=(*plan.notes, *said, *doubts))
     refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
     if log.run.rate.peak > plan.rate.peak:
         refuse_units(law, log.run.label, log.run.rate, float(plan.steps[-1]))

@@ -25,13 +25,13 @@ _POINTS = 300  # measured points drawn per run; a law is drawn at as many
 
 
 def plot_forecast(
-    law: FittedLaw, runs: Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
+    law: FittedLaw, runs: Run | Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
 ) -> Axes:
     """Draw predicted loss with its band, and measured loss where a run has it.
 
     Args:
         law: a fitted schedule-aware law.
-        runs: measured or planned runs.
+        runs: measured or planned runs, or one.
         ax: where to draw, a new figure by default.
         level: share of points that the bands hold.
 
@@ -39,7 +39,7 @@ def plot_forecast(
         The ax.
     """
     ax = ax or new_ax()
-    for index, run in enumerate(runs):
+    for index, run in enumerate([runs] if isinstance(runs, Run) else runs):
         colour = colour_of(run.label, index=index)
         settled = np.flatnonzero(run.steps > 0)
         pick = settled[np.linspace(0, len(settled) - 1, min(_POINTS, len(settled))).astype(int)]
@@ -60,13 +60,13 @@ def plot_forecast(
 
 
 def plot_residuals(
-    law: FittedLaw, runs: Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
+    law: FittedLaw, runs: Run | Sequence[Run], ax: Axes | None = None, *, level: float = 0.9
 ) -> Axes:
     """Draw measured over predicted loss, in percent, with the band, of the runs that have a loss.
 
     Args:
         law: a fitted schedule-aware law.
-        runs: measured runs.
+        runs: measured runs, or one.
         ax: where to draw, a new figure by default.
         level: share of points that the bands hold.
 
@@ -74,7 +74,7 @@ def plot_residuals(
         The ax.
     """
     ax = ax or new_ax()
-    for index, run in enumerate(runs):
+    for index, run in enumerate([runs] if isinstance(runs, Run) else runs):
         if run.loss is None:
             continue
         colour = colour_of(run.label, index=index)

@@ -178,6 +178,13 @@ def instance(name: str, value: Any, kind: type[T], remedy: str) -> T:
     return value
 
 
+def file_path(value: Any) -> str | os.PathLike[str]:
+    """The path of a file, and nothing else in its place."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"a file is given by its path, not {shown(value)}.")
+    return value
+
+
 def folder_path(name: str, value: Any) -> Path | None:
     """The path of a folder, or None."""
     if value is None or isinstance(value, str | os.PathLike):

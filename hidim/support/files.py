@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from hidim.support.checks import file_path
+
 # What a device says that has no room for what is written.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -74,7 +76,7 @@ def write_with(path: str | os.PathLike[str], writer: Callable[[IO[bytes]], Any])
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Refuse, before work starts, an output path that could not be written later."""
-    target = Path(path)
+    target = Path(file_path(path))
     if not str(path):
         raise ValueError("cannot write '': the file has no name.")
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hidim.support.checks import nearest
+from hidim.support.checks import file_path, nearest
 
 # What the standard library says of an archive that was cut off, changed or encrypted.
 _DAMAGE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -28,7 +28,7 @@ def read_bytes(path: str | os.PathLike[str], at_most: int = -1) -> bytes:
         ValueError: there is no such file, or it cannot be read.
     """
     try:
-        with open(path, "rb") as stream:
+        with open(file_path(path), "rb") as stream:
             return stream.read(at_most)
     except FileNotFoundError:
         raise ValueError(f"there is no file {str(path)!r}.") from None

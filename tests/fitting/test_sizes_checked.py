@@ -332,6 +332,11 @@ def test_isoflop_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["fit", "--law", "isoflop", table, "--bootstrap", "5", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["exponent_less_bias"] == pytest.approx(0.37 / 0.72, abs=0.002)
+    assert not answer["warnings"]
+    kinds = np.arange(27) % 2
+    mixed = write(tmp_path / "m.csv", params=n, flops=c, loss=loss * (1 + 0.08 * kinds), kind=kinds)
+    main(["fit", "--law", "isoflop", mixed, "--bootstrap", "5", "--tolerance", "0.2"])
+    assert "column 'kind' sorts the runs" in capsys.readouterr().err
     two = write(tmp_path / "u.csv", params=n[9:], flops=c[9:], loss=loss[9:])
     assert main(["fit", "--law", "isoflop", two]) == 2
 
@@ -439,6 +444,24 @@ def test_a_sweep_among_the_sizes_is_told_and_seeds_are_none(tmp_path: Path) -> N
     jitter = loss * np.exp(0.005 * np.random.default_rng(0).standard_normal(108))
     seeds = read_sizes(write(tmp_path / "b.csv", params=n, tokens=d, loss=jitter, seed=seed))
     assert not seeds.warnings
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("kinds", [("web", "code"), (0, 1), (32000, 128000)])
+def test_families_in_one_table_are_named_by_their_column(
+    kinds: tuple[object, object], near: bool, tmp_path: Path
+) -> None:
+    n, d, loss = (np.tile(x, 2) for x in grid())
+    apart = np.where(np.arange(72) < 36, 1.0, 1.05 if near else 1.5)
+    told = {"seq_len": np.repeat(kinds, 36), "ratio": np.round(d / n, 1), "seed": np.arange(72) % 2}
+    path = write(tmp_path / "t.csv", params=n, tokens=d, loss=loss * apart, **told)
+    if near:  # the law is fitted all the same
+        law = fit_sizes(read_sizes(path), bootstrap=20)
+        assert [w for w in law.warnings if "--by seq_len" in w]
+        assert not [w for w in law.warnings if "--by ratio" in w or "--by seed" in w]
+        return
+    with pytest.raises(ValueError, match="--by seq_len"):
+        fit_sizes(read_sizes(path), bootstrap=20)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("run", 2), ("run_id", 4), ("job", 1)])

@@ -5,14 +5,25 @@ from __future__ import annotations
 import bz2
 import json
 import lzma
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hidim import Table, read_schedule
 from hidim.cli.main import main
-from hidim.fitting import FittedLaw, Run, fit, read_run, read_runs, read_sizes
+from hidim.fitting import (
+    FittedLaw,
+    Run,
+    best_schedule,
+    fit,
+    read_run,
+    read_runs,
+    read_sizes,
+    so_far,
+)
 from hidim.fitting.logs.names import unit_of
 from hidim.fitting.schedules.alike import what_differs
 
@@ -242,3 +253,71 @@ def test_a_loss_that_stands_still_is_named(synthetic: Callable[..., Run], tmp_pa
     for name, loss, said in (("a", frozen, True), ("b", run.loss, False), ("c", coarse, False)):
         found = read_run(table(tmp_path / f"{name}.csv", Run(STEPS, run.lr, loss)))
         assert any("stood still" in note for note in found.notes) == said
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("plan LAW --steps 1200000000", False),
+        ("plan LAW --steps 2", False),
+        ("plan LAW --steps 24000 --schedule 'cosine peak=3e-4 steps=2'", False),
+        ("forecast LAW --schedule 'cosine peak=3e-4 steps=2'", False),
+        ("plan LAW --steps 24000 --schedule 'cosine peak=3e-4 steps=12e9'", False),
+        ("forecast LAW --schedule 'cosine peak=3e-4 warmup=1e9 steps=12e9'", False),
+        ("forecast LAW PLAN", True),
+    ],
+)
+def test_other_units_are_refused_with_what_the_command_takes(
+    command: str, flag: bool, law: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text("step,lr\n5e8,3e-4\n12e9,3e-5\n")
+    words = [{"LAW": law, "PLAN": str(plan)}.get(word, word) for word in shlex.split(command)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert ("--step-scale" in said) == flag
+    assert ("Say them as the fitted logs do" in said) != flag
+    if flag:
+        assert main([*words, "--step-scale", "2e-6", "--warmup-steps", "1000"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"), [("cosine peak=3e-4 end=3e-5 steps=24000", True), ("constant", False)]
+)
+def test_a_baseline_says_that_it_does_not_see_a_decay(
+    schedule: str,
+    told: bool,
+    synthetic: Callable[..., Run],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = str(tmp_path / "law.json")
+    fit([synthetic("constant", steps=STEPS)], "intrinsic-time").save(path)
+    words = schedule if told else "constant peak=3e-4 steps=48000"
+    assert main(["forecast", path, "--schedule", words]) == 0
+    assert ("knows no answer to a falling rate" in capsys.readouterr().out) == told
+
+
+def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
+    found, words = FittedLaw.load(law), "cosine peak=3e-4 steps=24000"
+    run = Run(STEPS, np.full(len(STEPS), 3e-4))
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: found.predict(words, []), "`steps` is empty"),
+        (lambda: found.predict(words, [[24000.0]]), "`steps` must have 0 or 1"),
+        (lambda: so_far(found, run, None), "`plan` is needed"),  # type: ignore[arg-type]
+        (lambda: so_far(found, run, read_schedule(words)), "where it ends"),  # type: ignore[arg-type]
+        (lambda: so_far(found, "a.csv", words), "`log` must be a Run"),  # type: ignore[arg-type]
+        (lambda: so_far(law, run, words), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
+        (lambda: best_schedule(law, 9), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
+        (lambda: found.score("a.csv"), "`run` must be a Run"),  # type: ignore[arg-type]
+        (lambda: read_schedule(5), "not 5"),  # type: ignore[arg-type]
+        (lambda: read_run(law, schedule=5), "not 5"),  # type: ignore[arg-type]
+        (lambda: read_run(None), "by its path, not None"),  # type: ignore[arg-type]
+        (lambda: read_sizes(None), "by its path, not None"),  # type: ignore[arg-type]
+        (lambda: found.save(None), "by its path, not None"),  # type: ignore[arg-type]
+        (lambda: Run.of(None), "`curve` must be a Curve"),  # type: ignore[arg-type]
+        (lambda: Table((0, 9, 5), (1, 1, 1)), "9 then 5"),
+    ]
+    for call, said in calls:
+        with pytest.raises(ValueError, match=said):
+            call()

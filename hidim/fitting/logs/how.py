@@ -37,6 +37,8 @@ class How:
         positive("loss_scale", self.loss_scale)
         non_negative("warmup_steps", self.warmup_steps)
         read_average(self.averaged, known=False)
+        if self.schedule is not None and not callable(self.schedule):
+            read_words(self.schedule)  # refuses what is neither words nor a schedule
         for role in self.columns:
             choice("columns", role, ROLES)
         used = [name for name in self.columns.values() if name != NONE]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from typing import Any
 
 import numpy as np
 
 from hidim.algorithms.words import Words, read_words, with_warmup
+from hidim.curve import Curve
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.support.checks import non_negative
@@ -56,3 +58,21 @@ def planned_run(words: Words, last: float, warmup_steps: float | None) -> Readin
     known = said or bool(run.rate.ready_step)
     lines = (f"{label}: a schedule to step {last:,.6g}", "  no loss", "  nothing mended")
     return Reading(run, lines, known, words)
+
+
+def given_run(name: str, value: Any) -> Run:
+    """The argument `name` as a run: a Run, or a Curve."""
+    if isinstance(value, Run | Curve):
+        return value if isinstance(value, Run) else Run.of(value)
+    raise ValueError(f"`{name}` must be a Run or a Curve, got {type(value).__name__}.")
+
+
+def given_plan(value: Any, warmup_steps: float | None) -> Run:
+    """The argument `plan` as a run: the same, or words, with this warm-up where they say none."""
+    if isinstance(value, str):
+        return planned(value, warmup_steps=warmup_steps).run
+    if value is None:
+        raise ValueError("`plan` is needed, how the run goes on: 'cosine peak=3e-4 steps=24000'.")
+    if callable(value) and not isinstance(value, Curve):
+        raise ValueError("`plan` must say where it ends: a Run of its steps and lr, or words.")
+    return given_run("plan", value)

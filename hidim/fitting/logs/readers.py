@@ -22,6 +22,7 @@ from hidim.fitting.logs.names import ALIASES
 from hidim.fitting.logs.readings import Reading, read_logs
 from hidim.fitting.logs.roles import ROLES, find_column, parse_columns
 from hidim.fitting.logs.runs import Run
+from hidim.support.checks import file_path
 from hidim.support.inputs import read_json
 
 __all__ = [
@@ -88,6 +89,7 @@ def read_run(
         ValueError: file, column, row and remedy, in one line.
         MissingExtra: Parquet without pyarrow, zstd without zstandard.
     """
+    file_path(path)
     how = How(
         dict(columns or {}),
         warmup_steps,
@@ -134,6 +136,8 @@ def readings(
     paths: Sequence[str | os.PathLike[str]], how: How, labels: Sequence[str] | None = None
 ) -> list[Reading]:
     """The runs of logs, and of saved Curves, with what was understood of each."""
+    for path in paths:
+        file_path(path)
     if labels is None:
         labels = [Path(path).stem or Path(path).name for path in paths]
     found: list[Reading] = []

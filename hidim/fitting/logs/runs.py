@@ -119,6 +119,8 @@ class Run(Saved, format="hidim-run/1"):
         >>> Run.of(curve).rate.peak
         0.2
         """
+        if not isinstance(curve, Curve):
+            raise ValueError(f"`curve` must be a Curve, got {type(curve).__name__}.")
         name = f"curve {curve.label!r}" if curve.label else "a curve"
         if curve.status == "diverged":
             raise ValueError(f"{name} diverged, and a diverged run has no law: leave it out.")
@@ -215,9 +217,10 @@ def as_rate(schedule: Any, steps: np.ndarray, warmup_steps: float = 0.0) -> Rate
 
 def check_steps(steps: Any) -> np.ndarray:
     """Steps at which a prediction is asked for: finite, not negative, shape (n,)."""
-    steps = np.atleast_1d(finite_array("steps", steps))
-    if steps.size:
-        non_negative("steps", float(steps.min()))
+    steps = np.atleast_1d(finite_array("steps", steps, ndim=(0, 1)))
+    if not steps.size:
+        raise ValueError("`steps` is empty: give at least one step to predict.")
+    non_negative("steps", float(steps.min()))
     return steps
 
 

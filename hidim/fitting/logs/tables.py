@@ -23,6 +23,7 @@ from hidim.fitting.logs.records import Columns, json_file, json_lines
 from hidim.fitting.logs.sources import Source
 from hidim.fitting.logs.splits import parted
 from hidim.fitting.logs.text_logs import looks_printed, program_of, read_printed
+from hidim.support.checks import file_path
 from hidim.support.extras import require
 
 _SEVERAL = 4  # folders named in a complaint
@@ -90,7 +91,7 @@ def read_log(
     path: str | os.PathLike[str], wanted: Callable[[list[str]], Sequence[str]] | None = None
 ) -> Log:
     """The columns of a log and who wrote it; `wanted` picks names from a header."""
-    target = Path(path)
+    target = Path(file_path(path))
     if not target.exists():
         raise ValueError(f"there is no file {str(path)!r}.")
     if target.is_dir():

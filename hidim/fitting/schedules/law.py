@@ -14,6 +14,7 @@ import numpy as np
 
 from hidim.algorithms.words import read_words
 from hidim.curve import Curve
+from hidim.fitting.logs.planned import given_run
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.loss_units import factors, level_of
@@ -207,7 +208,7 @@ class FittedLaw(WrittenLaw):
 
         Rows before `begins`, where no law of this family holds, do not count.
         """
-        run = Run.of(run) if isinstance(run, Curve) else run
+        run = given_run("run", run)
         counted = self._held(run.rate, run.steps)
         loss, predicted = run.measured()[counted], self.predict(run)[counted]
         error = np.abs(predicted / loss - 1.0)

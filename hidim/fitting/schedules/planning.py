@@ -11,18 +11,15 @@ Limits: a longer run or another peak than fitted is an extrapolation, which the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.schedules.aims import HEARD, SHARE, Aim, Task, descend
+from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.shapes import distances, shape_of
-from hidim.support.checks import non_negative, positive, whole
+from hidim.support.checks import instance, non_negative, positive, whole
 from hidim.support.results import Saved
-
-if TYPE_CHECKING:
-    from hidim.fitting.schedules.law import FittedLaw
 
 _MINDED = 1e-5  # relative loss that a round end of the schedule may cost
 
@@ -84,6 +81,7 @@ def best_schedule(
         ValueError: the law ignores the schedule, steps, peak and floor do not fit together, or
             the run ends in the burn-in.
     """
+    instance("law", law, FittedLaw, "as fit gives and FittedLaw.load reads")
     task = _task(law, steps, peak, floor, warmup_steps, int(whole("knots", knots, minimum=3)))
     usual = {name: task.rate(shape) for name, shape in _usual(task.share).items()}
     fitted = {f"as {name}": task.fitted(name) for name in law.schedules}

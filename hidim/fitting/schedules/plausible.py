@@ -83,7 +83,7 @@ def check_runs(runs: list[Run], law: ScheduleLaw, *, force: bool = False) -> lis
     if law.response != "none" and not any(len(run.rate.events().time) for run in runs):
         raise ValueError(
             f"law {law.name!r} needs a run whose learning rate changes after the warm-up, and "
-            "none of these does. Add one, or use --law intrinsic-time."
+            "none of these does. Add one; for constant rates alone, --law intrinsic-time."
         )
     for run in runs:
         _check_falls(run)

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from hidim.curve import Curve
+from hidim.fitting.logs.planned import given_plan, given_run
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
     ALIKE,
@@ -40,7 +42,7 @@ from hidim.fitting.schedules.departures import (
     stretches,
 )
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.support.checks import finite
+from hidim.support.checks import finite, instance
 from hidim.support.results import Saved
 
 _FEWEST = 8  # rows that a run must have beyond the burn-in
@@ -101,14 +103,19 @@ class SoFar(Saved, format="hidim-so-far/1"):
 
 
 def so_far(
-    law: FittedLaw, log: Run, plan: Run, *, level: float = 0.9, match: Run | None = None
+    law: FittedLaw,
+    log: Run | Curve,
+    plan: Run | str,
+    *,
+    level: float = 0.9,
+    match: Run | Curve | None = None,
 ) -> SoFar:
     """Whether to go on with a run, by a law and its log so far.
 
     Args:
         law: fitted to runs of the same model, data and batch size.
         log: the run so far, with loss.
-        plan: the whole schedule; its last step is the end.
+        plan: the whole schedule, or the words for it; its last step is the end.
         level: share that the bands hold.
         match: a run that this one should repeat.
 
@@ -120,6 +127,9 @@ def so_far(
 
     if not 0 < finite("level", level) < 1:
         raise ValueError(f"`level` must lie between 0 and 1, got {level!r}.")
+    instance("law", law, FittedLaw, "as fit gives and FittedLaw.load reads")
+    log, plan = given_run("log", log), given_plan(plan, law.warmup_steps)
+    match = None if match is None else given_run("match", match)
     end = float(plan.steps[-1])
     last = float(log.steps[-1])
     if last > 1.001 * end:

@@ -22,6 +22,7 @@ _LANGUAGE = 1e6, 1e7  # parameters and tokens from which on a table may be of la
 _ABOVE = 2.0  # times that rule, from which on a loss is no cross-entropy in nats
 _SWEPT = 0.3  # of the sizes with several losses are a sweep
 _APART = 0.003  # by which these differ in the middle; seeds differ by less
+_TRIED = 3  # values of a sweep; two are two families
 _NO_DIAL = ("seed", "run", "run_id", "id", "name", "step", "steps", "date", "time", "")
 RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
 
@@ -132,6 +133,7 @@ def several_losses(
         for name, column in others.items()
         if normal(name) not in _NO_DIAL
         and is_number(str(column[0]))
+        and len({str(cell) for cell in column}) >= _TRIED
         and all(len({str(column[i]) for i in rows}) > 1 for rows in many)
     ]
     if not swept:

@@ -64,7 +64,7 @@ def check_sizes(
             `force` is not set.
     """
     out = []
-    refusals = [_unexplained(fit)]
+    refusals = [_unexplained(fit, traits or {})]
     if not refusals[0]:
         refusal, warning = check_identified(fit.form, fit.vector, fit.logs, fit.units, fit.noise)
         refusals.append(refusal)
@@ -79,7 +79,7 @@ def check_sizes(
     return tuple(filter(None, out))
 
 
-def _unexplained(fit: Fitted) -> str:
+def _unexplained(fit: Fitted, traits: Mapping[str, np.ndarray]) -> str:
     n, p = len(fit.log_loss), len(fit.vector)
     spread = 1.4826 * float(np.median(np.abs(fit.log_loss - np.median(fit.log_loss))))
     # p parameters pass near p rows whatever these are
@@ -95,10 +95,14 @@ def _unexplained(fit: Fitted) -> str:
             f"the loss rises with {' and '.join(fit.form.inputs)}: an accuracy in the place of the "
             "loss? Name the column of the loss with --columns loss=NAME."
         )
+    kinds = _classes(fit, traits)
     return (
         f"law {fit.form.name!r} explains {max(explained, 0.0):.0%} of the spread of these losses "
-        f"(rows lie {fit.noise:.1%} from it): shuffled rows, a wrong column, an accuracy, or runs "
-        "of too few sizes for their noise?"
+        f"(rows lie {fit.noise:.1%} from it): "
+    ) + (
+        kinds[0]
+        if kinds
+        else "shuffled rows, a wrong column, an accuracy, or runs of too few sizes for their noise?"
     )
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from hidim.fitting.logs.names import ALIASES, normal
 
 RUN_NAMES = (*ALIASES["run"], "id", "job", "job_id", "trial", "trial_id")
+_NO_FAMILY = (*RUN_NAMES, "seed", "step", "steps", "date", "time", "")
+_OWN = 0.5  # share of the spread of a column that its inputs do not explain
 _CONDITION = re.compile(r"^\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$")
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b,
@@ -24,8 +26,8 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def matching(table: Mapping[str, Any], conditions: Sequence[str], source: str) -> np.ndarray:
-    """Which rows fulfil every condition, shape (n,).
+def matching(table: Mapping[str, Any], conditions: str | Sequence[str], source: str) -> np.ndarray:
+    """Which rows fulfil every condition, or the only one, shape (n,).
 
     Raises:
         ValueError: no condition, no such column, a comparison of what is no number, or no row left.
@@ -37,7 +39,7 @@ def matching(table: Mapping[str, Any], conditions: Sequence[str], source: str) -
     if not count:
         raise ValueError(f"{source!r} has a header and no rows.")
     keep = np.ones(count, dtype=bool)
-    for condition in conditions:
+    for condition in [conditions] if isinstance(conditions, str) else conditions:
         found = _CONDITION.match(condition)
         if not found or not found.group(3):
             raise ValueError(f"`where` must read column=value, or != < <= > >=; got {condition!r}.")
@@ -81,6 +83,37 @@ def traits(table: Mapping[str, Any], used: Sequence[str | None]) -> dict[str, li
             continue
         kinds = {str(cell) for cell in cells}
         if 2 <= len(kinds) <= len(cells) / (1.5 if of_runs else 4):
+            out[name] = list(cells)
+    return out
+
+
+def dials(
+    table: Mapping[str, Any], used: Sequence[str | None], inputs: tuple[np.ndarray, ...]
+) -> dict[str, list[Any]]:
+    """Columns of numbers that sort the rows into a few classes, such as the size of a vocabulary.
+
+    What follows from the inputs, as tokens per parameter do and a rate tuned to the size, tells no
+    families apart and is left out.
+
+    Args:
+        table: cells of each column, n of them.
+        used: columns in use.
+        inputs: parameters and tokens, or one quantity, shape (n,) each.
+    """
+    logs = [np.log(x) for x in inputs if np.all(x > 0)]
+    squares = [a * b for i, a in enumerate(logs) for b in logs[i:]]
+    smooth = np.column_stack([np.ones_like(inputs[0]), *logs, *squares])
+    out = {}
+    for name, cells in table.items():
+        numbers = [_number(cell) for cell in cells]
+        if name in used or normal(name) in _NO_FAMILY or None in numbers:
+            continue
+        values = np.array(numbers, dtype=np.float64)
+        if not 2 <= len(np.unique(values)) <= len(values) / 4 or not np.all(np.isfinite(values)):
+            continue
+        values = np.log(values) if np.all(values > 0) else values
+        left = values - smooth @ np.linalg.lstsq(smooth, values, rcond=None)[0]
+        if np.var(left) > _OWN * np.var(values):
             out[name] = list(cells)
     return out
 

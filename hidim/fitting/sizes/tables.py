@@ -26,7 +26,7 @@ from hidim.fitting.sizes.doubts import (
     repeated_data,
     several_losses,
 )
-from hidim.fitting.sizes.rows import codes, column_of, matching, traits
+from hidim.fitting.sizes.rows import codes, column_of, dials, matching, traits
 from hidim.support.checks import choice
 from hidim.support.results import Saved
 
@@ -42,7 +42,7 @@ class SizeTable(Saved, format="hidim-size-table/1"):
         loss: final loss, shape (n,).
         notes: what the reader did.
         group: number of the run that each row belongs to, shape (n,), or None: a run each.
-        traits: columns of text that sort the rows, as numbers 0, 1, ... (n,) each.
+        traits: columns that sort the rows, as numbers 0, 1, ... (n,) each.
         warnings: what about the rows deserves a look.
         flops_per_token: what a token costs in training, shape (n,), where it is not 6 x parameters.
     """
@@ -118,7 +118,7 @@ def read_sizes(
     *,
     columns: Mapping[str, str] | None = None,
     single: bool = False,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     group: str | None = None,
     loss: bool = True,
     exact: bool = False,
@@ -150,7 +150,7 @@ def read_sizes_by(
     *,
     columns: Mapping[str, str] | None = None,
     single: bool = False,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] = (),
     group: str | None = None,
     exact: bool = False,
 ) -> dict[str, SizeTable]:
@@ -209,23 +209,41 @@ def _read(
         warnings += doubted_losses(inputs[0], inputs[1], loss)
     notes = (*notes, *column.said)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
+    swept: tuple[str, ...] = ()
     if not single and measured:
         others = {name: cells for name, cells in kept.items() if name not in column.used}
-        warnings += several_losses(inputs, loss, others)
+        swept = several_losses(inputs, loss, others)
     runs = None if group is None else codes(column_of(kept, group, source))[0]
-    sorts = {name: codes(cells)[0] for name, cells in traits(kept, column.used).items()}
+    sorts, said = _families(column, kept, inputs, grouped=group is not None, swept=bool(swept))
+    return SizeTable(inputs, loss, (*notes, *said), runs, sorts, (*warnings, *swept), cost)
+
+
+def _families(
+    column: RunColumns,
+    kept: dict[str, list[Any]],
+    inputs: tuple[np.ndarray, ...],
+    *,
+    grouped: bool,
+    swept: bool,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Columns that sort the rows, as numbers 0, 1, ..., and what to note of them."""
+    # Read for the count of flops alone, these may part the rows as any other column does.
+    counted = [column.name(role, needed=False) for role in ("context", "vocabulary")]
+    used = [name for name in column.used if name not in counted]
+    sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
     named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
+    notes = [
+        f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
+        for name in named
+        if not grouped
+    ]
     sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
-    if group is None:
-        notes += tuple(
-            f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
-            for name in named
-        )
-    notes += tuple(
+    notes += [
         f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
         for name, kinds in sorts.items()
-    )
-    return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost)
+    ]
+    numbers = {} if swept else dials(kept, used, inputs)
+    return sorts | {name: codes(cells)[0] for name, cells in numbers.items()}, tuple(notes)
 
 
 def _from_flops(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
