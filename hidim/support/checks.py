@@ -178,6 +178,17 @@ def instance(name: str, value: Any, kind: type[T], remedy: str) -> T:
     return value
 
 
+def listed(name: str, value: Any, what: str) -> list[Any]:
+    """The entries of something that has some, text apart.
+
+    >>> listed("curves", (1, 2), "Curves")
+    [1, 2]
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ValueError(f"`{name}` must be {what}, got {shown(value)}.")
+    return list(value)
+
+
 def file_path(value: Any) -> str | os.PathLike[str]:
     """The path of a file, and nothing else in its place."""
     if not isinstance(value, str | os.PathLike):

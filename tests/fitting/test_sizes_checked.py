@@ -13,7 +13,7 @@ import pytest
 
 from hidim.cli.fit_sizes import penalty
 from hidim.cli.main import main
-from hidim.fitting import SizeLaw, fit_sizes, isoflop, read_sizes
+from hidim.fitting import Prior, SizeLaw, envelope, fit_joint, fit_sizes, isoflop, read_sizes
 from hidim.fitting.sizes.approaches import isoflop_bias, widest_tolerance
 from hidim.fitting.sizes.choose import choose_form
 from hidim.fitting.sizes.doubts import doubted_units
@@ -471,3 +471,19 @@ def test_several_rows_of_one_run_are_told(name: str, rows: int, tmp_path: Path) 
     ids = {name: np.repeat(np.arange(36), rows)}
     found = read_sizes(write(tmp_path / "t.csv", params=n, tokens=d, loss=loss, **ids))
     assert any(f"--group {name}" in note for note in found.notes) == (rows > 1)
+
+
+def test_arguments_of_another_kind_are_refused_by_name() -> None:
+    n, d, loss = grid()
+    law = fit_sizes([n, d], loss, bootstrap=0)
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("`inputs`", lambda: fit_sizes(None)),  # type: ignore[arg-type]
+        ("`inputs`", lambda: fit_sizes(3, loss)),  # type: ignore[arg-type]
+        ("`curves`", lambda: fit_joint(None)),
+        ("`curves`", lambda: envelope(None)),  # type: ignore[arg-type]
+        ("`floor_exponent`", lambda: Prior(0.4)),  # type: ignore[arg-type]
+        ("2 params, 3 tokens", lambda: law.predict([1e7, 2e7], [1e9, 2e9, 3e9])),
+    ]
+    for said, call in calls:
+        with pytest.raises(ValueError, match=said):
+            call()

@@ -24,7 +24,7 @@ from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.laws import START, of_a_size, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
 from hidim.fitting.schedules.search import log_ratio, points_of, settled
-from hidim.support.checks import finite_array, positive, whole
+from hidim.support.checks import finite_array, listed, positive, whole
 from hidim.support.progress import Progress
 
 # Two runs of one configuration differ by about this fraction of the loss; the error grows by about
@@ -145,7 +145,8 @@ def _points(run: Run, size: float, units: JointUnits) -> Sized:
 
 
 def _dimensions(curves: Any) -> list[float]:
-    found = [getattr(curve, "dimension", None) for curve in curves]
+    given = listed("curves", curves, "runs, or the paths of their logs")
+    found = [getattr(curve, "dimension", None) for curve in given]
     if not found or any(d is None for d in found):
         raise ValueError("`params` is needed: the parameters of each run's model, one per run.")
     return [float(d) for d in found if d is not None]

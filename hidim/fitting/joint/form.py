@@ -42,6 +42,11 @@ class Prior:
     rate: float = 0.25
 
     def __post_init__(self) -> None:
+        if not isinstance(self.floor_exponent, tuple | list) or len(self.floor_exponent) != 2:
+            raise ValueError(
+                "`floor_exponent` must be a mean and a standard deviation, as (0.4, 0.2); got "
+                f"{self.floor_exponent!r}."
+            )
         for name, value in (
             ("floor_exponent", self.floor_exponent[0]),
             ("floor_exponent", self.floor_exponent[1]),

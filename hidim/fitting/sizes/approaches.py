@@ -23,7 +23,7 @@ from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.measure import frontier, measure_exponent
 from hidim.measure.envelopes import WIDTH, parabola_vertex
 from hidim.measure.slopes import student
-from hidim.support.checks import finite, finite_array, positive, whole
+from hidim.support.checks import finite, finite_array, listed, positive, whole
 from hidim.support.results import Saved
 
 _FEWEST = 4  # sizes of a budget
@@ -194,12 +194,13 @@ def envelope(
     >>> round(envelope(runs).exponent, 3)
     0.5
     """
+    curves = listed("curves", curves, "Curves or triples of parameters, flops and losses")
     for curve in curves:
         if not isinstance(curve, Curve):
             params, flops, loss = curve
             positive("params", params)
             _positive(flops=flops, loss=loss)
-    found = frontier(list(curves), floor="fit")  # losses of text have one
+    found = frontier(curves, floor="fit")  # losses of text have one
     assert found.xi is not None
     assert found.xi.windows is not None
     points = list(zip(found.flops, found.d, found.risk, strict=True))

@@ -24,10 +24,11 @@ from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.refits import refit
 from hidim.fitting.sizes.search import log_errors, solve
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
-from hidim.support.checks import choice, finite, finite_array, positive, whole
+from hidim.support.checks import choice, finite, finite_array, listed, positive, whole
 from hidim.support.progress import Progress
 
 _AT_ONCE = 20_000  # points of resamples that are fitted at once
+_INPUTS = "arrays of parameters and tokens, a SizeTable or Curves"
 _ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
@@ -188,13 +189,14 @@ def _runs(group: Any, count: int) -> list[np.ndarray]:
 
 
 def _table(curves: Any) -> SizeTable:
-    listed = [curves] if isinstance(curves, Curve) else list(curves)
-    if not all(isinstance(curve, Curve) for curve in listed):
+    given = [curves] if isinstance(curves, Curve) else listed("inputs", curves, _INPUTS)
+    if not all(isinstance(curve, Curve) for curve in given):
         raise ValueError("`loss` is needed beside columns of numbers: one value per run.")
-    return SizeTable.of(listed)
+    return SizeTable.of(given)
 
 
 def _checked(form: SizeForm, inputs: Sequence[Any], loss: Any) -> tuple[np.ndarray, np.ndarray]:
+    inputs = listed("inputs", inputs, _INPUTS)
     if len(inputs) != len(form.inputs):
         raise ValueError(
             f"law {form.name!r} takes {len(form.inputs)} input(s) ({', '.join(form.inputs)}), "

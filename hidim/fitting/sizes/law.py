@@ -278,6 +278,10 @@ class SizeLaw(WrittenLaw):
         for name, array in zip(names, arrays, strict=True):
             if np.any(array <= 0):
                 raise ValueError(f"`{name}` must be positive, got {array.min():g}.")
+        lengths = {len(array) for array in arrays} - {1}
+        if len(lengths) > 1:
+            counts = ", ".join(f"{len(a)} {n}" for n, a in zip(names, arrays, strict=True))
+            raise ValueError(f"give as many of each, or one for all: got {counts}.")
         arrays = list(np.broadcast_arrays(*arrays))
         return np.log(np.stack(arrays, axis=1) / self.units)  # (n, inputs)
 
