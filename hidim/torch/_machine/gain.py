@@ -14,7 +14,8 @@ rate near its edge). Signs are such that a gradient that does not change leaves 
 
 C: noise in the momentum y has the energy S |z|^2 / Z, S and Z the sums of |g|^2 and of 1 with y's
 weights; what |y|^2 has beyond it is signal. Its share is about 9.5 x / (1 + 2.6 x), x = C / B, on
-power-law random features, so that x is known without B, and C is moved to x = 3/4 in log-time.
+power-law random features, so that x is known without B, and C is moved to x = 5/8 in log-time:
+more is better where the noise is the risk's own, less where it is the labels'.
 Label noise raises the share and lowers C. Where momentum is about to diverge its oscillation looks
 like signal; so C is at most B/2, with B from the kurtosis 3 + 6/B of <g, 1>.
 
@@ -41,7 +42,7 @@ from hidim.torch._machine.sums import over_shards
 SHADOW = "shadow_buffer"
 KNOWN = "measured"  # in the group: S, Z, log C, N; q, sums of q^2, of q times the last q, of 1
 _START = (0.0, 0.0, math.log(0.5), 1.0, 0.0, 0.0, 0.0, 0.0)
-_WANTED = 0.75  # x = C / B
+_WANTED = 0.625  # x = C / B
 _PACE = 0.5  # of log C, per unit of log-time over delta
 _LEAST = math.log(0.05)
 _SHARE = 0.5  # C / B at most
