@@ -134,8 +134,8 @@ def dana_constant(
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         size = count_reals(y) if dimension is None else dimension
         scale = _core.scalar(c_3, t) * _core.cooldown_at(cooldown, t)
-        size = _core.scalar(float(size) if dimension is None else size, t)
-        return dana_coefficients(t, rate, scale / size, delta)
+        number = _core.scalar(float(size) if dimension is None else size, t)
+        return dana_coefficients(t, rate, scale / number, delta)
 
     return build_momentum(
         coefficients,
