@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hidim.algorithms.schedules import Schedule
+from hidim.algorithms.schedules import CoolDown, Schedule
 from hidim.optax.schedules import as_optax_schedule
 from hidim.support.checks import whole
 
@@ -169,6 +169,31 @@ def scalar(value: Any, count: jax.Array) -> jax.Array:
     if isinstance(value, Schedule):
         return as_optax_schedule(value)(count)
     return as_float(value(count) if callable(value) else value)
+
+
+def cooldown_at(cooldown: Any, t: jax.Array) -> Any:
+    """The factor on the momentum term at `t`: 1 for None, `CoolDown` for a number of updates."""
+    if cooldown is None:
+        return 1.0
+    if callable(cooldown):
+        return scalar(cooldown, t)
+    # CoolDown depends on t / steps alone, and so also on a number that is traced.
+    return scalar(CoolDown(1), t / as_float(cooldown))
+
+
+def check_cooldown(value: Any) -> None:
+    """Refuse what is neither a number of updates nor a schedule.
+
+    As an array a number of updates is of integers: `optax.inject_hyperparams` hands over the value
+    of a schedule in its place, and that is no number of updates.
+    """
+    if isinstance(value, jax.Array) and not jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(
+            f"`cooldown` must be an integer where it is an array, got {value.dtype}; a schedule "
+            'under optax.inject_hyperparams needs static_args=("cooldown",).'
+        )
+    if value is not None:
+        checked(whole, "cooldown", value, minimum=1)
 
 
 def as_float(value: Any) -> jax.Array:

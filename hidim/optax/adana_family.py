@@ -60,6 +60,7 @@ def adana(
     mu_dtype: Any = None,
     nu_dtype: Any = None,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """ADANA: Adam's scaling with DANA's growing momentum, in place of AdamW.
 
@@ -87,6 +88,9 @@ def adana(
         nu_dtype: dtype of v, by default as for m. bfloat16 loses the late averages, whose weight
             8/t falls below its rounding: give float32 for long runs.
         clock: "torch", t = 1 in the first update, or "jax", t = 0 as in the authors' JAX code.
+        cooldown: number of updates of the run, after which the growing term has gone
+            (`hidim.CoolDown(cooldown)`), or a schedule, hidim's or any function of t, that
+            multiplies it. As an array, an integer.
 
     Raises:
         ValueError: an argument outside its range, by its name.
@@ -122,6 +126,7 @@ def adana(
         mask=mask,
         initial_step=initial_step,
         clock=clock,
+        cooldown=cooldown,
     )
 
 
@@ -143,6 +148,7 @@ def dana_mk4(
     mu_dtype: Any = None,
     nu_dtype: Any = None,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-MK4: ADANA whose growing momentum term is clipped per entry at `clip`.
 
@@ -171,6 +177,7 @@ def dana_mk4(
         mask=mask,
         initial_step=initial_step,
         clock=clock,
+        cooldown=cooldown,
     )
 
 
@@ -191,6 +198,7 @@ def dana_star(
     mu_dtype: Any = None,
     nu_dtype: Any = None,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-Star: ADANA for entries whose gradient is often zero, as in embeddings.
 
@@ -212,6 +220,7 @@ def dana_star(
         mask=mask,
         initial_step=initial_step,
         clock=clock,
+        cooldown=cooldown,
     )
 
 
@@ -233,6 +242,7 @@ def dana_star_mk4(
     mu_dtype: Any = None,
     nu_dtype: Any = None,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-Star-MK4: DANA-Star whose growing momentum term is clipped at `clip`.
 
@@ -251,6 +261,7 @@ def dana_star_mk4(
         mask=mask,
         initial_step=initial_step,
         clock=clock,
+        cooldown=cooldown,
     )
 
 

@@ -74,16 +74,18 @@ def build_adaptive(
     mask: Any,
     initial_step: int,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Check the arguments and lift `rule`; its coefficients are `numbers` and what t makes.
 
     Beside `numbers` and `rate` the rule reads t = 1, 2, ..., `updates` (done by this state, this
-    one included), `a` and `growth`.
+    one included), `a` and `growth`; its `alpha_scale` is cooled down.
     """
     decay.check()
     choice("clock", clock, ("torch", "jax"))
     decay = decay._replace(first=0.0 if clock == "jax" else 1.0)
     _core.check_initial_step(initial_step)
+    _core.check_cooldown(cooldown)
     for name, value in numbers.items():
         if name == "clip" and _core.is_number(value) and value == math.inf:
             continue  # never clips
@@ -94,6 +96,7 @@ def build_adaptive(
         t = count + decay.first
         return c | {
             "t": t,
+            "alpha_scale": c["alpha_scale"] * _core.cooldown_at(cooldown, t),
             "updates": count + 1.0 - _core.as_float(initial_step),
             "a": c["delta"] / (c["delta"] + t),
             "growth": (1.0 + t) ** (1.0 - c["kappa"]),

@@ -46,6 +46,7 @@ def log_time_ademamix(
     mu_dtype: Any = None,
     nu_dtype: Any = None,
     clock: str = "torch",
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """AdEMAMix whose slow average and its weight follow log time.
 
@@ -85,6 +86,7 @@ def log_time_ademamix(
         mask=mask,
         initial_step=initial_step,
         clock=clock,
+        cooldown=cooldown,
     )
 
 

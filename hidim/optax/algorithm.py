@@ -25,6 +25,7 @@ def from_algorithm(
     mask: Any = None,
     initial_step: int = 0,
     mu_dtype: Any = None,
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation that takes the steps of `algorithm`.
 
@@ -38,10 +39,12 @@ def from_algorithm(
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
         mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
+        cooldown: number of updates of the run or schedule, a factor on gamma_3 as in
+            `hidim.optax.dana_decaying`.
 
     Raises:
         ValueError: `algorithm` is not a `hidim.Momentum` or has a gradient of its own; a negative
-            rate or decay.
+            rate or decay, or a cool-down that is no number of updates.
 
     >>> import hidim, jax.numpy as jnp
     >>> optimizer = from_algorithm(hidim.dana_decaying(0.5, 0.1, kappa_3=0.5, delta=8.0))
@@ -54,11 +57,13 @@ def from_algorithm(
             f"got {type(algorithm).__name__}."
         )
     plain_gradient(algorithm, IN_TRAINING)
+    _core.check_cooldown(cooldown)
     names = ("gamma_1", "gamma_2", "gamma_3", "forgetting")
     schedules = {name: as_optax_schedule(getattr(algorithm, name)) for name in names}
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         values = {name: schedule(t) for name, schedule in schedules.items()}
+        values["gamma_3"] = values["gamma_3"] * _core.cooldown_at(cooldown, t)
         return values | {name: rate * values[name] for name in algorithm.rates}
 
     return build_momentum(

@@ -32,6 +32,7 @@ def dana_decaying(
     mask: Any = None,
     initial_step: int = 0,
     mu_dtype: Any = None,
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-decaying: gamma_2 = learning rate, gamma_3(t) = c_3 lr(t) (1 + t)^-kappa_3.
 
@@ -48,9 +49,13 @@ def dana_decaying(
         initial_step: the step at which a fresh state starts its clock, which both the momentum
             and a learning-rate schedule read: t = 0 would replay the transient.
         mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
+        cooldown: number of updates of the run, at which the momentum's rate has gone to 0
+            (`hidim.CoolDown(cooldown)`), or a schedule, hidim's or any function of t, that
+            multiplies it. As an array, an integer.
 
     Raises:
-        ValueError: a negative rate, ratio, exponent or decay, or delta not above 0.
+        ValueError: a negative rate, ratio, exponent or decay, delta not above 0, or a cool-down
+            that is no number of updates.
 
     >>> import jax.numpy as jnp, optax
     >>> optimizer = dana_decaying(0.1)
@@ -63,10 +68,11 @@ def dana_decaying(
     _core.checked(non_negative, "c_3", c_3)
     _core.checked(non_negative, "kappa_3", kappa_3)
     _core.checked(positive, "delta", delta)
+    _core.check_cooldown(cooldown)
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
-        ratio = _core.scalar(c_3, t) * (1.0 + t) ** -_core.scalar(kappa_3, t)
-        return dana_coefficients(t, rate, ratio, delta)
+        scale = _core.scalar(c_3, t) * _core.cooldown_at(cooldown, t)
+        return dana_coefficients(t, rate, scale * (1.0 + t) ** -_core.scalar(kappa_3, t), delta)
 
     return build_momentum(
         coefficients,
@@ -90,6 +96,7 @@ def dana_constant(
     mask: Any = None,
     initial_step: int = 0,
     mu_dtype: Any = None,
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """DANA-constant: gamma_2 = learning rate, gamma_3 = c_3 lr(t) / dimension.
 
@@ -106,9 +113,11 @@ def dana_constant(
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
         mu_dtype: dtype of the buffer y, by default the parameter's own (float32 for float16).
+        cooldown: number of updates of the run or schedule, as in `dana_decaying`.
 
     Raises:
-        ValueError: a negative rate, ratio or decay, or dimension or delta not above 0.
+        ValueError: a negative rate, ratio or decay, dimension or delta not above 0, or a cool-down
+            that is no number of updates.
 
     >>> import jax.numpy as jnp, optax
     >>> optimizer = dana_constant(0.1, dimension=10)
@@ -120,11 +129,13 @@ def dana_constant(
     if dimension is not None:
         _core.checked(positive, "dimension", dimension)
     _core.checked(positive, "delta", delta)
+    _core.check_cooldown(cooldown)
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         size = count_reals(y) if dimension is None else dimension
-        ratio = _core.scalar(c_3, t) / _core.scalar(float(size) if dimension is None else size, t)
-        return dana_coefficients(t, rate, ratio, delta)
+        scale = _core.scalar(c_3, t) * _core.cooldown_at(cooldown, t)
+        number = _core.scalar(float(size) if dimension is None else size, t)
+        return dana_coefficients(t, rate, scale / number, delta)
 
     return build_momentum(
         coefficients,

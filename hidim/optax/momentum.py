@@ -44,6 +44,7 @@ def general_momentum(
     mask: Any = None,
     initial_step: int = 0,
     mu_dtype: Any = None,
+    cooldown: optax.ScalarOrSchedule | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic momentum with any schedules; the learning rate multiplies gamma_2 and gamma_3.
 
@@ -63,9 +64,10 @@ def general_momentum(
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the step at which a fresh state starts its clock.
         mu_dtype: dtype of the buffer, by default the parameter's own (float32 for float16).
+        cooldown: number of updates of the run or schedule, as in `hidim.optax.dana_decaying`.
 
     Raises:
-        ValueError: a number is negative or not finite.
+        ValueError: a number is negative or not finite, or `cooldown` no number of updates.
 
     >>> import jax.numpy as jnp, optax
     >>> heavy_ball = general_momentum(0.1, gamma_2=0.0, gamma_3=1.0, forgetting=0.1)
@@ -81,12 +83,13 @@ def general_momentum(
         ("forgetting", forgetting),
     ):
         _core.checked(non_negative, name, value)
+    _core.check_cooldown(cooldown)
 
     def coefficients(t: jax.Array, rate: jax.Array, y: optax.Updates) -> _core.Coefficients:
         return {
             "gamma_1": _core.scalar(gamma_1, t),
             "gamma_2": rate * _core.scalar(gamma_2, t),
-            "gamma_3": rate * _core.scalar(gamma_3, t),
+            "gamma_3": rate * (_core.scalar(gamma_3, t) * _core.cooldown_at(cooldown, t)),
             "forgetting": _core.scalar(forgetting, t),
         }
 

@@ -125,6 +125,21 @@ def test_injection_changes_nothing_by_itself(name: str) -> None:
     assert_close(steps(injected)[0], steps(plain)[0])
 
 
+@pytest.mark.parametrize("made", [hx.dana_decaying, hx.adana])
+def test_an_injected_cooldown_is_the_number_of_updates_or_refused(made: Any) -> None:
+    plain = steps(made(0.1, cooldown=4))[0]
+    inject = optax.inject_hyperparams
+    assert_close(steps(inject(made)(learning_rate=0.1, cooldown=4), jit=True)[0], plain)
+    as_schedule = {"learning_rate": 0.1, "cooldown": hidim.CoolDown(4)}
+    static = inject(made, static_args=("cooldown",))(**as_schedule)
+    assert_close(steps(static, jit=True)[0], plain)
+    for value in (hidim.CoolDown(4), lambda t: 1.0, 4.0):  # whose values are arrays by then
+        with pytest.raises(ValueError, match="static_args"):
+            steps(inject(made)(learning_rate=0.1, cooldown=value))
+    swept = jax.vmap(lambda n: steps(made(0.1, cooldown=n))[0]["b"])(jnp.array([4, 9]))
+    assert_close(swept[0], plain["b"])
+
+
 @pytest.mark.parametrize("name", KINDS_FIRST)
 def test_none_and_empty_trees_pass_through(name: str) -> None:
     optimizer = MAKERS[name](0.1, weight_decay=0.1)
@@ -286,6 +301,11 @@ BAD = [
     (lambda: hx.accelerated_sgd(0.1, kappa=0.0), "kappa"),
     (lambda: hx.accelerated_sgd(0.1, kappa=1.0), "kappa"),
     (lambda: hx.accelerated_sgd(0.1, xi=1.0), "xi"),
+    (lambda: hx.dana_decaying(0.1, cooldown=0), "cooldown"),
+    (lambda: hx.dana_constant(0.1, cooldown=-3.0), "cooldown"),
+    (lambda: hx.general_momentum(0.1, cooldown=2.5), "cooldown"),
+    (lambda: hx.adana(0.1, cooldown="late"), "cooldown"),  # type: ignore[arg-type]
+    (lambda: hx.dana_star(0.1, cooldown=0), "cooldown"),
     (lambda: hx.adana(0.1, kappa=0.0), "kappa"),
     (lambda: hx.adana(0.1, alpha_form="paper"), "alpha_form"),
     (lambda: hx.adana(0.1, omega=-4.0), "omega"),

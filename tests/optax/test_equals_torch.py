@@ -1,5 +1,6 @@
 """The transformation and the torch optimizer of one name take the same steps in float64."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -48,8 +49,8 @@ PAIRS: dict[str, tuple[Callable, Callable, dict]] = {
         {},
     ),
     "from_algorithm": (
-        lambda lr: hx.from_algorithm(hidim.dana_decaying(lr, lr, 0.6, 8.0)),
-        lambda params, lr: ht.from_algorithm(hidim.dana_decaying(lr, lr, 0.6, 8.0), params),
+        lambda lr, **o: hx.from_algorithm(hidim.dana_decaying(lr, lr, 0.6, 8.0), **o),
+        lambda ps, lr, **o: ht.from_algorithm(hidim.dana_decaying(lr, lr, 0.6, 8.0), ps, **o),
         {},
     ),
 }
@@ -97,6 +98,29 @@ def test_torch_and_optax_take_the_same_steps(name: str, x64: None) -> None:
     in_torch = torch_path(lambda params: theirs(params, lr=LR, **options))
     # Float64: 1,000 roundings of 1e-16 on paths of order 1.
     np.testing.assert_allclose(in_jax, in_torch, rtol=1e-12, atol=1e-12)
+
+
+COOLED = (
+    *("dana_decaying", "dana_constant", "general_momentum", "from_algorithm", "log_time_ademamix"),
+    *("adana", "adana readme", "dana_mk4", "dana_star", "dana_star_mk4"),
+)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in COOLED]
+)
+def test_the_momentum_cools_down_alike(name: str, x64: None) -> None:
+    ours, theirs, options = PAIRS[name]
+    for cooldown in (STEPS - 100, hidim.CoolDown(STEPS, 0.3)):
+        in_jax = jax_path(ours(LR, **options, cooldown=cooldown))
+        in_torch = torch_path(lambda ps, c=cooldown: theirs(ps, lr=LR, **options, cooldown=c))
+        np.testing.assert_allclose(in_jax, in_torch, rtol=1e-12, atol=1e-12)
+
+
+def test_a_transformation_cools_down_where_its_torch_namesake_does() -> None:
+    for name, (ours, theirs, _) in PAIRS.items():
+        for made in () if name == "from_algorithm" else (ours, theirs):
+            assert ("cooldown" in inspect.signature(made).parameters) == (name in COOLED), name
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """Checkpoints of version 0.1 load and go on as they did there, for good.
 
 tests/torch/version-0.1.pt was written by version 0.1: of every class a parameter and the
-state_dict after 20 steps, and the parameter ten steps later.
+state_dict after 20 steps, and the parameter ten steps later. With groups, dtypes and a scheduler:
+test_version_0_1_groups.py.
 """
 
 import copy
