@@ -211,7 +211,7 @@ class JointLaw(WrittenLaw):
         place = self.form.names.index("floor_exponent")
         left = float(np.std(self.replicas[:, place])) if len(self.replicas) else math.nan
         return (
-            f"the floor falls with size as E + A N^-a, a = {self.vector[place]:.2f} +- {left:.2f} "
+            f"the floor falls with size as E + A N^-a, a = {self.vector[place]:.3f} +- {left:.1g} "
             f"(prior {mean:g} +- {width:g})"
         )
 
