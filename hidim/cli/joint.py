@@ -108,7 +108,7 @@ def _matches(pattern: str, file: str) -> bool:
 def _is_in_name(pattern: str, file: str) -> bool:
     """Whether a path has this text in it, and no digit goes on before it or word after it.
 
-    >>> [_is_in_name("25M", f"runs/{one}.csv") for one in ("gpt25M_cosine", "125M", "0.25M", "25Mx")]
+    >>> [_is_in_name("25M", f"runs/{one}.csv") for one in ("gpt25M_a", "125M", "0.25M", "25Mx")]
     [True, False, False, False]
     """
     before = r"(?<![0-9.])" if pattern[:1].isdigit() else r"(?<![A-Za-z0-9])"
