@@ -159,3 +159,20 @@ def test_a_sweep_without_tokens_has_a_law_of_sizes_alone(
     assert "no tokens are told" in said
     with pytest.raises(ValueError, match="neither tokens nor"):
         read_sizes(file)
+
+
+def test_a_table_of_two_losses_says_which_counts(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("params,tokens,train_loss,eval_loss\n1e8,2e9,3.1,3.2\n2e8,4e9,2.9,3.0\n")
+    table = read_sizes(file)
+    assert "the loss is 'train_loss'; also 'eval_loss': --columns loss=NAME" in table.notes
+    chosen = read_sizes(file, columns={"loss": "eval_loss"})
+    assert list(chosen.loss) == [3.2, 3.0]
+    assert not any("also" in note for note in chosen.notes)
+
+
+def test_widths_are_no_parameters_and_told_how_to_become_so(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("d_model,tokens,loss\n256,2e9,3.1\n512,4e9,2.9\n")
+    with pytest.raises(ValueError, match=r"has 'd_model' and no parameters.*layers x width\^2"):
+        read_sizes(file)

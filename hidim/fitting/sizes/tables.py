@@ -200,6 +200,9 @@ def _read(
     notes: tuple[str, ...] = (
         () if keep.all() else (f"{np.count_nonzero(keep)} of {len(keep)} rows",)
     )
+    if measured and (others := column.other_losses()):
+        both = ", ".join(map(repr, others))
+        notes = (*notes, f"the loss is {column.name('loss')!r}; also {both}: --columns loss=NAME")
     if single:
         x = column("x")
         assert x is not None
