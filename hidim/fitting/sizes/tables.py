@@ -200,9 +200,8 @@ def _read(
     notes: tuple[str, ...] = (
         () if keep.all() else (f"{np.count_nonzero(keep)} of {len(keep)} rows",)
     )
-    if measured and (others := column.other_losses()):
-        both = ", ".join(map(repr, others))
-        notes = (*notes, f"the loss is {column.name('loss')!r}; also {both}: --columns loss=NAME")
+    if measured and (also := ", ".join(map(repr, column.other_losses()))):
+        notes = (*notes, f"the loss is {column.name('loss')!r}; also {also}: --columns loss=NAME")
     if single:
         x = column("x")
         assert x is not None
