@@ -110,7 +110,7 @@ def read_words(text: str, *, steps: float | None = None) -> Words:
         return _from_file(text, text.strip()[len("file:") :].strip())
     if "(" in text and not _of_words(text):
         name = text.strip().partition("(")[0]
-        if is_elsewhere(name):
+        if is_elsewhere(name) or re.search("restart|cyclic", name, re.IGNORECASE):
             raise ValueError(no_kind(name, KINDS))
         return Words(text, read_written(text), None, 0.0)
     said = phrases_of(text, _ALL)

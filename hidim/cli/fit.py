@@ -173,6 +173,12 @@ def how_of(args: argparse.Namespace, *, loss: str = "needed") -> How:
 def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed") -> list[Reading]:
     """The runs of the files named; equal file names are told apart by their folder."""
     how = how_of(args, loss=loss)
+    for name in files:
+        if args.schedule and not Path(name).exists() and _is_schedule(name):
+            raise ValueError(
+                f"{name!r} is a schedule and no log: of several, each comes after a --schedule of "
+                "its own, one for each log in their order."
+            )
     stems = [_stem(name) for name in files]
     labels = [
         stem if stems.count(stem) == 1 else str(Path(name))
@@ -202,6 +208,14 @@ def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed
         else:
             others.append((name, label))
     return found + readings([name for name, _ in others], how, [label for _, label in others])
+
+
+def _is_schedule(name: str) -> bool:
+    try:
+        hidim.read_schedule(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _stem(name: str) -> str:

@@ -26,7 +26,7 @@ def run_optimum(args: argparse.Namespace) -> int:
         raise ValueError("--law best:COLUMN needs the column of the hyperparameter, as best:lr.")
     source = args.files[0]
     columns = parse_columns(args.columns, ROLES) if args.columns else None
-    data = read_sizes(source, columns=columns, where=args.where)
+    data = read_sizes(source, columns=columns, where=args.where, untold=True)
     cells = read_columns(source)
     keep = matching(cells, args.where, source)
     kept = [c if k else None for c, k in zip(column_of(cells, name, source), keep, strict=True)]
@@ -42,7 +42,8 @@ def run_optimum(args: argparse.Namespace) -> int:
             )
         values, notes = base**values, (*notes, f"{name!r} is a logarithm, read as {of}")
         name = of
-    law = fit_optimum(name, values, data.inputs[0], data.loss, tokens=data.inputs[1])
+    tokens = data.inputs[1] if len(data.inputs) == 2 else None
+    law = fit_optimum(name, values, data.inputs[0], data.loss, tokens=tokens)
     if args.out:
         law.save(args.out)
     headings = [*law.inputs, f"best {name}", "log error", "curvature"]

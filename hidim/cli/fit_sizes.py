@@ -93,17 +93,24 @@ def run_sizes(args: argparse.Namespace) -> int:
         data = data.without_repeats()
         start = time.perf_counter()
         chosen = None
-        if args.law == CHOSEN:
-            chosen = choose_form(data, delta=delta, one_sided=one_sided)
-        law = fit_sizes(
-            data,
-            law=chosen.name if chosen else args.law,
-            delta=delta,
-            bootstrap=args.bootstrap,
-            seed=seed,
-            one_sided=one_sided,
-            force=args.force,
-        )
+        try:
+            if args.law == CHOSEN:
+                chosen = choose_form(data, delta=delta, one_sided=one_sided)
+            law = fit_sizes(
+                data,
+                law=chosen.name if chosen else args.law,
+                delta=delta,
+                bootstrap=args.bootstrap,
+                seed=seed,
+                one_sided=one_sided,
+                force=args.force,
+            )
+        except ValueError as error:
+            if not kind:
+                raise
+            raise ValueError(
+                f"{args.by}={kind}: {error} To leave these rows out: --where '{args.by}!={kind}'."
+            ) from None
         seconds = time.perf_counter() - start
         for warning in law.warnings:
             print(f"hidim: warning: {f'{kind}: ' if kind else ''}{warning}", file=sys.stderr)

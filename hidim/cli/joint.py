@@ -86,9 +86,13 @@ def sizes_of(given: list[str], files: list[str]) -> list[float]:
     out = []
     for file in files:
         found = {size for pattern, size in pairs if _matches(pattern, file)}
+        found = found or {size for pattern, size in pairs if _is_in_name(pattern, file)}
         if len(found) != 1:
             says = "no pattern" if not found else "several patterns"
-            raise ValueError(f"--params: {says} of {', '.join(given)} for {file!r}.")
+            raise ValueError(
+                f"--params: {says} of {', '.join(given)} for {file!r}: one pattern must "
+                f"name it, by a part of its path or wildcards, as '*{Path(file).stem}*=SIZE'."
+            )
         out.append(found.pop())
     return out
 
@@ -99,6 +103,18 @@ def _matches(pattern: str, file: str) -> bool:
     if any(c in pattern for c in "*?["):
         return fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"*/{pattern}")
     return path == pattern or f"/{pattern.strip('/')}/" in f"/{path}/"
+
+
+def _is_in_name(pattern: str, file: str) -> bool:
+    """Whether a path has this text in it, and no digit goes on before it or word after it.
+
+    >>> [_is_in_name("25M", f"runs/{one}.csv") for one in ("gpt25M_a", "125M", "0.25M", "25Mx")]
+    [True, False, False, False]
+    """
+    before = r"(?<![0-9.])" if pattern[:1].isdigit() else r"(?<![A-Za-z0-9])"
+    return (
+        re.search(f"{before}{re.escape(pattern)}(?![A-Za-z0-9])", Path(file).as_posix()) is not None
+    )
 
 
 def run_joint(

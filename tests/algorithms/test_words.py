@@ -262,6 +262,8 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
         ("cosine 3e-4 steps=9", "write peak=3e-4"),
         ("linear cosine peak=1 steps=9", "two kinds"),
         ("peak=1 lr_scheduler_type=cosine_with_restarts steps=9", "knots of its cycles"),
+        ("CosineAnnealingWarmRestarts(optimizer, T_0=8000) lr=3e-4 steps=9", "knots of its cycles"),
+        ("get_cosine_with_hard_restarts_schedule_with_warmup(optimizer, 20)", "knots of its cycl"),
         ("cosine peak=1 steps=9 num_cycles=2", "num_cycles=0.5 alone"),
         ("cosine peak=1 steps=9 warmup_type=log", "warmup_type=linear alone"),
         ("cosine peak=1 warmup_samples=9 steps=9", "counts optimizer steps"),

@@ -355,6 +355,8 @@ def test_sizes_of_files_are_read() -> None:
     files = ["runs/25M/a.csv", "runs/100M/a.csv", "b.csv"]
     assert sizes_of(["25M", "1e8", "0.4B"], files) == [25e6, 1e8, 4e8]
     assert sizes_of(["25M=25M", "100M/*=100M", "b.csv=400M"], files) == [25e6, 1e8, 4e8]
+    named = ["gpt25M_cosine.csv", "runs/llama-100M.csv", "out/125M_b.csv"]
+    assert sizes_of(["25M=25M", "100M=100M", "125M=125M"], named) == [25e6, 1e8, 125e6]
     for wrong in (["25M"], ["25M=25M"], ["*=25M", "100M=1e8", "b.csv=2"], ["x", "y", "z"]):
         with pytest.raises(ValueError, match="--params"):
             sizes_of(wrong, files)

@@ -415,3 +415,42 @@ def test_braces_of_a_sample_swallow_no_rows(tmp_path: Path) -> None:
     lines.insert(15, "} else nothing\n")
     (tmp_path / "a.log").write_text("".join(lines))
     assert len(read_run(tmp_path / "a.log").steps) == len(ROWS)
+
+
+@pytest.mark.parametrize("cell", ["[{:g}]", '"[{0:g}, {0:g}]"'])
+def test_rates_in_brackets_are_of_groups_alike(cell: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(HEADER + "".join(f"{a},{cell.format(b)},{c}\n" for a, b, c in ROWS))
+    assert np.allclose(read_run(log).lr, [row[1] for row in ROWS])
+    log.write_text(HEADER + "".join(f'{a},"[{b}, 1]",{c}\n' for a, b, c in ROWS))
+    with pytest.raises(ValueError, match="one value of each group"):
+        read_run(log)
+
+
+def test_a_folder_of_tables_names_them(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text(HEADER)
+    (tmp_path / "two.csv.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"one\.csv, two\.csv\.gz: give the files"):
+        read_run(tmp_path)
+
+
+def test_schedules_after_one_flag_are_told_apart_from_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n" + "".join(f"{a},{c}\n" for a, _, c in ROWS))
+    words = ["cosine peak=3e-4 steps=16000", "constant peak=3e-4"]
+    assert main(["fit", str(log), str(log), "--schedule", *words]) == 2
+    assert "'constant peak=3e-4' is a schedule and no log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [20.0, 1.0])
+def test_rates_of_other_groups_are_named(other: float, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = [{"step": a, "lr/group0": b, "lr/group1": other * b, "loss": c} for a, b, c in ROWS]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = any("'lr/group1' is the rate of other" in note for note in read_run(log).notes)
+    assert told == (other != 1)
+    chosen = read_run(log, columns={"lr": "lr/group1"})
+    assert chosen.lr[0] == pytest.approx(other * ROWS[0][1])
+    assert not any("other parameters" in note for note in chosen.notes)

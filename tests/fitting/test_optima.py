@@ -48,6 +48,19 @@ def test_a_bend_is_told_and_none_is_not() -> None:
     assert any("bends upward" in line for line in sentence(bent))
 
 
+def test_two_sizes_tell_the_power_of_tokens_and_one_line_neither() -> None:
+    rows = sweep(ratios=(5.0, 20.0, 80.0, 320.0))
+    sizes = np.unique(rows["params"])
+    two = {key: value[np.isin(rows["params"], sizes[[0, 5]])] for key, value in rows.items()}
+    law = law_of(two)
+    assert law.inputs == ("params", "tokens")
+    assert law.low[1] < 0.12 < law.high[1]
+    assert any("two values of params alone" in line for line in sentence(law))
+    few = {key: value[np.isin(two["tokens"] / two["params"], [20.0])] for key, value in two.items()}
+    with pytest.raises(ValueError, match=r"2 cell\(s\) .* or more sizes"):
+        law_of(few)
+
+
 def test_tokens_tied_to_parameters_are_no_second_quantity() -> None:
     law = law_of(sweep(ratios=(20.0,)))
     assert law.inputs == ("params",)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hidim.cli.main import main
+from hidim.fitting import fit_sizes
 from hidim.fitting.sizes.tables import SizeTable, read_sizes
 
 N = np.array([2e7, 1e8, 1e9, 2e7, 1e8, 1e9])
@@ -109,3 +110,69 @@ def test_the_best_value_takes_logarithms_and_units_as_laws_of_sizes_do(
     told = capsys.readouterr().out
     assert f"{3e-3 * 10**-0.3:.4g}" in told
     assert "'params_M' counts in 1e+06" in told
+
+
+def table_of(sizes: int = 5) -> dict[str, np.ndarray]:
+    n, ratio = (x.ravel() for x in np.meshgrid(np.geomspace(2e7, 5e8, sizes), [5.0, 20.0, 80.0]))
+    loss = 1.7 + 400 * n**-0.34 + 2000 * (ratio * n) ** -0.37
+    noise = np.random.default_rng(0).standard_normal(len(n))
+    return {"n_params": n, "n_tokens": ratio * n, "val_loss": loss * np.exp(1e-3 * noise)}
+
+
+def test_columns_in_memory_are_read_as_those_of_a_file() -> None:
+    rows = table_of()
+    law = fit_sizes(rows, bootstrap=5)
+    plain = fit_sizes([rows["n_params"], rows["n_tokens"]], rows["val_loss"], bootstrap=5)
+    assert law.parameters == plain.parameters
+    with pytest.raises(ValueError, match="params, tokens and loss"):
+        fit_sizes({"n_params": [1.0, 2.0], "val_loss": [1.0]})
+
+
+def test_a_part_without_a_law_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = table_of()
+    file = tmp_path / "runs.csv"
+    lines = [("web", *row) for row in zip(*rows.values(), strict=True)]
+    lines += [("code", *row[1:]) for row in lines[:3]]
+    file.write_text(
+        "data,params,tokens,loss\n" + "".join(",".join(map(str, row)) + "\n" for row in lines)
+    )
+    asked = ["fit", "--law", "chinchilla", str(file), "--by", "data", "--bootstrap", "5"]
+    assert main(asked) == 2
+    assert "data=code: " in (said := capsys.readouterr().err)
+    assert "--where 'data!=code'" in said
+    assert main([*asked, "--where", "data!=code"]) == 0
+
+
+def test_a_sweep_without_tokens_has_a_law_of_sizes_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n, lr = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e-4, 0.1, 9)))
+    loss = 3 * np.exp(0.02 * np.log(lr / (3e-3 * (n / 1e8) ** -0.3)) ** 2)
+    file = tmp_path / "sweep.csv"
+    rows = zip(n, lr, loss, strict=True)
+    file.write_text("params,lr,loss\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    assert main(["fit", "--law", "best:lr", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "best lr ~ params^-0.300" in said
+    assert "no tokens are told" in said
+    with pytest.raises(ValueError, match="neither tokens nor"):
+        read_sizes(file)
+
+
+def test_a_table_of_two_losses_says_which_counts(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("params,tokens,train_loss,eval_loss\n1e8,2e9,3.1,3.2\n2e8,4e9,2.9,3.0\n")
+    table = read_sizes(file)
+    assert "the loss is 'train_loss'; also 'eval_loss': --columns loss=NAME" in table.notes
+    chosen = read_sizes(file, columns={"loss": "eval_loss"})
+    assert list(chosen.loss) == [3.2, 3.0]
+    assert not any("also" in note for note in chosen.notes)
+
+
+def test_widths_are_no_parameters_and_told_how_to_become_so(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("d_model,tokens,loss\n256,2e9,3.1\n512,4e9,2.9\n")
+    with pytest.raises(ValueError, match=r"has 'd_model' and no parameters.*layers x width\^2"):
+        read_sizes(file)

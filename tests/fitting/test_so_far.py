@@ -38,6 +38,11 @@ def other_rate(run: Run) -> Run:
     return replace(run, lr=np.where(run.steps > 8000, 3e-4, run.lr), notes=())
 
 
+def climbing(run: Run) -> Run:
+    """The run as if it diverged slowly from step 9,000 on."""
+    return replace(run, loss=run.measured() * (1 + np.maximum(run.steps - 9000, 0) / 25_000))
+
+
 def rewarmed(run: Run) -> Run:
     """The run as if it had been started again at step 8,000, with a warm-up of its own."""
     rise = np.clip((run.steps - 8000) / 1000, 0.05, 1)
@@ -52,6 +57,7 @@ def rewarmed(run: Run) -> Run:
         (lambda run: changed(run, 0.98, 9000), "look", "below", "repeated"),
         (lambda run: changed(run, 1.3, 9000, 9400), "go on", "inside", "a spike at steps 9,"),
         (lambda run: changed(run, 1.3, 13_600), "look", "inside", "not over"),
+        (climbing, "stop", "above", "its loss climbs, by +"),
         (other_rate, "stop", "inside", "not the schedule's from step 8,"),
         (rewarmed, "look", "inside", "not the schedule's at steps 8,"),
     ],

@@ -7,6 +7,7 @@ import json
 import lzma
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from hidim.fitting import (
     so_far,
 )
 from hidim.fitting.logs.names import unit_of
-from hidim.fitting.schedules.alike import what_differs
+from hidim.fitting.schedules.alike import counts_otherwise, what_differs
 
 STEPS = np.arange(1000, 24001, 250).astype(float)
 
@@ -110,6 +111,26 @@ def test_two_runs_of_one_rate_have_one_loss(
     assert bool(said) == bool(told)
     assert told in said
     assert not told or "other lies" in said
+
+
+@pytest.mark.parametrize(
+    ("steps", "loss", "told"),
+    [
+        (8.0, 1.0, "8 times those of constant"),
+        (0.25, 1.0, "0.25 times"),
+        (1.0, 0.95, ""),
+        (8, 2, ""),
+    ],
+)
+def test_micro_steps_beside_steps_are_told(
+    steps: float, loss: float, told: str, synthetic: Callable[..., Run]
+) -> None:
+    one, two = (replace(synthetic(name, steps=STEPS), label=name) for name in ("constant", "stage"))
+    warm = steps * two.warmup_steps
+    other = Run(steps * two.steps, two.lr, loss * two.measured(), warm, "other")
+    said = counts_otherwise(other, [one, other])
+    assert bool(said) == bool(told)
+    assert told in said
 
 
 def test_parts_of_one_run_are_put_together(synthetic: Callable[..., Run], tmp_path: Path) -> None:

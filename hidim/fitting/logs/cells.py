@@ -20,6 +20,7 @@ _ONE_RUN = (
 _SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
 _POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
 _BLANK = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "—", ".", "?")
+_LISTED = re.compile(r"\s*\[([^\[\],]+(?:,[^\[\],]+)*)\]\s*")  # [0.0003], of groups
 _OF = re.compile(r"\s*(\d+)\s*(?:/|of)\s*\d+\s*")  # 100/24000, a step of all
 
 
@@ -58,6 +59,8 @@ def numbers(
         if cell is None or (isinstance(cell, str) and cell.lower() in _BLANK):
             out[i] = np.nan
             continue
+        if isinstance(cell, str) and (listed := _LISTED.fullmatch(cell)):
+            cell = [one.strip() for one in listed[1].split(",")]
         if isinstance(cell, list) and len(set(map(str, cell))) == 1:
             cell = cell[0]  # of parameter groups alike
         try:
@@ -85,7 +88,7 @@ def _counted(cell: Any, steps: bool) -> float:
 
 def _slip(cells: Any, row: int, name: str) -> str:
     """What a cell that is no number may be instead, to end a complaint with."""
-    if isinstance(cells[row], list | dict):
+    if isinstance(cells[row], list | dict) or _LISTED.fullmatch(str(cells[row])):
         return ": one value of each group? Name a column of one, or write one a row"
     cell = str(cells[row]).strip()
     if normal(cell) == normal(name):

@@ -7,6 +7,7 @@ schedule's, rows that err alike, a first row that comes late.
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -130,6 +131,21 @@ def _rounded(lr: np.ndarray) -> bool:
     return bool(np.all(np.isclose(digits, np.round(digits), rtol=1e-6)) and np.all(cut))
 
 
+def _groups(name: str, part: Cells) -> list[str]:
+    """Columns of the rates of other parameter groups, unless they are known to be the same."""
+    first = re.fullmatch(r"(.*group_?|.*lr_|.*rate_)0", normal(name))
+    if first is None:
+        return []
+    columns = part.log.columns
+    return [
+        other
+        for other in part.log.known
+        if re.fullmatch(re.escape(first[1]) + r"\d+", normal(other))
+        and other != name
+        and not (other in columns and list(columns[other]) == list(columns[name]))
+    ]
+
+
 def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
     """What is not mended, and worth a look."""
     notes, rows = [], part.rows
@@ -156,6 +172,11 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
             notes.append(
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"
             )
+    if "lr" in names and "lr" not in how.columns and (others := _groups(names["lr"], part)):
+        notes.append(
+            f"{', '.join(map(repr, others))} {'are' if others[1:] else 'is'} the rate of other "
+            "parameters: --columns lr=NAME takes it"
+        )
     if how.schedule is None and rows.lr is not None and _rounded(rows.lr):
         notes.append(
             "the rate goes down in units of its only digit, as if rounded where it was written: "

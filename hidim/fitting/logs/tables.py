@@ -225,6 +225,13 @@ def _folder(path: Path) -> Log:
             f"{str(path)!r} holds several logs ({listing}{more}): give those you mean, one folder "
             "each."
         )
+    ends = (".csv", ".tsv", ".jsonl", ".log", ".txt", ".parquet")
+    if files := sorted(file.name for file in path.iterdir() if set(ends) & set(file.suffixes)):
+        named = ", ".join(files[:_SEVERAL]) + (", ..." if len(files) > _SEVERAL else "")
+        raise ValueError(
+            f"folder {str(path)!r} is of no program that is known, and has {named}: give the "
+            f"files, as in {path / '*'}{Path(files[0]).suffix}."
+        )
     raise ValueError(
         f"folder {str(path)!r} holds no metrics.jsonl, trainer_state.json, metrics.csv, events of "
         "TensorBoard or run of MLflow (metrics/ beside meta.yaml)."

@@ -51,6 +51,28 @@ def what_differs(runs: Sequence[Run]) -> str:
     return said
 
 
+def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
+    """That the steps of a run are a power of two times those of another, in a sentence, or "".
+
+    So they are where the warm-up ends as much later, and the losses are one beside such steps.
+    """
+    for other in runs:
+        ready = run.rate.ready_step, other.rate.ready_step
+        if other is run or min(ready) <= 0:
+            continue
+        factor = 2.0 ** round(math.log2(ready[0] / ready[1]))
+        if factor == 1 or abs(ready[0] / ready[1] / factor - 1) > _SAME:
+            continue
+        scaled = Run(run.steps / factor, run.lr, run.loss, run.warmup_steps / factor, run.label)
+        found = _together(scaled, other)
+        if found is not None and float(np.median(np.abs(np.log(found[1] / found[2])))) < _KNOWN:
+            return (
+                f"its steps are {factor:g} times those of {other.label}, as micro-steps are? Count "
+                f"both alike: times {1 / factor:g} in the column of this log."
+            )
+    return ""
+
+
 def _named(factor: float, above: np.ndarray, below: np.ndarray) -> str:
     if abs(factor * math.log(2) - 1) < _KNOWN:
         return "in bits, and the other in nats?"

@@ -22,6 +22,7 @@ _OTHER_RATE = 2.0  # by which it falls, in log, from a rate to none
 RUN_TO_RUN = 1e-3  # by which two runs of one configuration differ, a fraction
 _SPIKE = 0.03  # rows this far above their neighbours, and six times their noise, are a spike
 _RATE = 0.02  # share of the peak by which a logged rate may differ from the schedule's
+_RISE = 0.02  # by which a loss has risen that climbs
 _SHIFT = 0.1  # standard deviation of what a departure shifts the loss by, a fraction
 _SEEN = 0.5  # log of the odds from which on an error counts that leaves the run inside its band
 
@@ -54,7 +55,18 @@ def spikes_of(
         return (), calm
     calm[far] = False
     groups = np.split(far, np.flatnonzero(np.diff(far) > 2) + 1)
+    if climbs(residual, groups[-1], row):
+        calm[groups.pop()] = True
     return tuple((float(steps[g[0]]), float(steps[g[-1]])) for g in groups), calm
+
+
+def climbs(residual: np.ndarray, rows: np.ndarray, row: float) -> bool:
+    """Whether rows far above the others are the end of a log whose loss goes on rising."""
+    if rows[-1] < len(residual) - 2 or len(rows) < 2 * OUT:
+        return False
+    third = len(rows) // 3
+    rise = np.median(residual[rows[-third:]]) - np.median(residual[rows[:third]])
+    return bool(rise > max(_SPIKE, 6 * row / np.sqrt(third)))
 
 
 def stretches(
@@ -96,6 +108,26 @@ def diverged_from(shift: np.ndarray, loss: np.ndarray, begin: float, other: bool
     if begin > np.log(ALIKE) or not len(near) or near[-1] == len(shift) - 1:
         return None
     return None if other and loss[-1] < ALIKE * np.min(loss) else int(near[-1]) + 1
+
+
+def rise_of(loss: np.ndarray, error: np.ndarray, rates: np.ndarray) -> tuple[float, int] | None:
+    """By how much the loss itself has risen from its lowest stretch to the end of the log, and
+    that stretch; None where it does not go on rising, or the rate rose with it.
+
+    No law of any model rises by `_RISE` under a rate that does not.
+
+    Args:
+        loss: medians of stretches, shape (m,).
+        error: their standard errors, a fraction, shape (m,).
+        rates: there, over the peak, shape (m,).
+    """
+    low = int(np.argmin(loss))
+    if len(loss) - low <= OUT or rates[-1] > rates[low] + _RATE:
+        return None
+    rise = float(loss[-1] / loss[low]) - 1
+    late = np.log(loss[-1] / loss[-OUT:-1])
+    goes_on = np.all(late > 3 * np.hypot(error[-1], error[-OUT:-1]))
+    return (rise, low) if rise > _RISE and goes_on else None
 
 
 def first_row(steps: np.ndarray, seen: np.ndarray, stretch: int) -> int:

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from hidim.fitting.logs.runs import Run
-from hidim.fitting.schedules.alike import what_differs
+from hidim.fitting.schedules.alike import counts_otherwise, what_differs
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
 
@@ -121,7 +121,7 @@ def check_fit(
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
-                + (diverged or what_differs(runs) or _WRONG_HOW)
+                + (diverged or counts_otherwise(run, runs) or what_differs(runs) or _WRONG_HOW)
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")

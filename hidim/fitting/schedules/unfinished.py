@@ -35,6 +35,7 @@ from hidim.fitting.schedules.departures import (
     other_rates,
     rate_at,
     response_of,
+    rise_of,
     row_noise,
     spikes_of,
     spread_of,
@@ -165,15 +166,19 @@ def so_far(
     elif first is not None and first < OUT:
         first = 0  # so few rows before it tell nothing
 
+    rates = rate_at(rate, seen) / rate.peak
+    rise = rise_of(np.exp(shift) * by_law, error, rates) if state == "above" and first else None
+
     ahead = np.unique(np.append(np.geomspace(last, end, _FUTURE), end)) if last < end else [end]
     ahead = np.asarray(ahead, dtype=np.float64)
     future = Ahead(
         ahead,
         spread_of(law, rate, ahead),
-        (rate_at(rate, seen) / rate.peak, rate_at(rate, ahead) / rate.peak),
+        (rates, rate_at(rate, ahead) / rate.peak),
         (response_of(law, rate, seen), response_of(law, rate, ahead)),
     )
     mean, deviation, otherwise = conditioned((seen, shift, error, spread), future, first)
+    otherwise = otherwise and rise is None
     half = ndtri((1 + level) / 2) * deviation
     predicted = law.predict(rate, ahead)
     planned = law.predict(plan.rate, ahead[-1:])
@@ -195,6 +200,12 @@ def so_far(
         "law_fits": gone is not None or (first != 0 and not (state != "inside" and otherwise)),
     }
     verdict, reasons = _verdict(found, last, beside, otherwise, others, gone is not None)
+    if rise is not None:
+        verdict = "stop"
+        reasons += (
+            f"its loss climbs, by {rise[0]:+.1%} since step {seen[rise[1]]:,.0f}: it diverges, or "
+            "a spike is not over",
+        )
     beyond = float(ndtri((1 + level) / 2)) * np.hypot(spread, error)
     return SoFar(
         verdict,

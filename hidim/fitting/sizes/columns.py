@@ -141,8 +141,25 @@ class RunColumns:
         """The column that plays a role."""
         found = self._usual(role) or self._letter(role, needed=needed)
         if found is None and needed:
+            if role == "params" and role not in self.given and (width := self._usual("width")):
+                raise ValueError(
+                    f"{self.source!r} has {width!r} and no parameters: add a column params, of a "
+                    "transformer 12 x layers x width^2 beside its embedding."
+                )
             find_column(dict(self.table), role, self.given, self.source, aliases=ALIASES)  # refuses
         return found
+
+    def other_losses(self) -> list[str]:
+        """Columns of other losses than the one that was taken without being named."""
+        taken = self.name("loss", needed=False)
+        if "loss" in self.given or taken is None:
+            return []
+        usual = {*map(normal, ALIASES["loss"])}
+        return [
+            name
+            for name in self.table
+            if name != taken and normal(name) in usual and normal(name).split("_")[-1] == "loss"
+        ]
 
     def _usual(self, role: str) -> str | None:
         """The column of a usual name, or of the only logarithm of one."""

@@ -9,7 +9,7 @@ Limits: one model family and data set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from hidim.fitting.sizes.law import SIX, SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.refits import refit
 from hidim.fitting.sizes.search import log_errors, solve
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable, sizes_of
 from hidim.support.checks import choice, finite, finite_array, listed, positive, whole
 from hidim.support.progress import Progress
 
@@ -33,7 +33,7 @@ _ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
 def fit_sizes(
-    inputs: Sequence[Any] | SizeTable,
+    inputs: Sequence[Any] | Mapping[str, Any] | SizeTable,
     loss: Any = None,
     law: str = "chinchilla",
     *,
@@ -51,8 +51,9 @@ def fit_sizes(
 
     Args:
         inputs: one array per quantity of the form: (params, tokens) or (x,), each (n,); or a
-            SizeTable, or finished Curves, whose sizes, tokens and last risks are taken.
-        loss: measured values, positive, shape (n,); of a table or Curves their own.
+            SizeTable, or finished Curves, whose sizes, tokens and last risks are taken; or columns
+            by their names, as a data frame, read as those of a file.
+        loss: measured values, positive, shape (n,); of a table, columns or Curves their own.
         law: "chinchilla", "tied" or "interaction"; of one quantity "saturating", "power" or
             "broken".
         delta: Huber scale of log residuals; 1 is least squares.
@@ -83,12 +84,12 @@ def fit_sizes(
     traits: dict[str, np.ndarray] | None = None
     said: tuple[str, ...] = ()
     if loss is None:
-        table = inputs if isinstance(inputs, SizeTable) else _table(inputs)
+        table = inputs if isinstance(inputs, SizeTable) else _table(inputs, form)
         inputs, loss = table.inputs, table.loss
         group, traits, said = table.group if group is None else group, table.traits, table.warnings
         if flops_per_token is None:
             flops_per_token = table.flops_per_token
-    elif isinstance(inputs, SizeTable):
+    elif isinstance(inputs, SizeTable | Mapping):
         raise ValueError("`loss` is in the table already: leave it out.")
     arrays, loss = _checked(form, inputs, loss)
     bootstrap = int(whole("bootstrap", bootstrap))
@@ -188,7 +189,11 @@ def _runs(group: Any, count: int) -> list[np.ndarray]:
     return runs
 
 
-def _table(curves: Any) -> SizeTable:
+def _table(curves: Any, form: SizeForm) -> SizeTable:
+    if isinstance(curves, Mapping) or (
+        hasattr(curves, "columns") and not isinstance(curves, Curve)
+    ):
+        return sizes_of(curves, single=len(form.inputs) == 1)
     given = [curves] if isinstance(curves, Curve) else listed("inputs", curves, _INPUTS)
     if not all(isinstance(curve, Curve) for curve in given):
         raise ValueError("`loss` is needed beside columns of numbers: one value per run.")

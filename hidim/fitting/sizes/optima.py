@@ -118,7 +118,8 @@ def fit_optimum(
         level: of the intervals.
 
     Raises:
-        ValueError: fewer than three sizes with a best value inside those tried.
+        ValueError: fewer than three sizes, or numbers of tokens, with a best value inside those
+            tried, or all of them on a line in both.
 
     >>> n, lr = np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e-4, 1e-1, 9))
     >>> n, lr = n.ravel(), lr.ravel()
@@ -139,14 +140,17 @@ def fit_optimum(
     keys = _inputs(read)
     where = np.column_stack([read[key] for key in ("params", "tokens") if key in read])
     cells, refused = _cells(where, np.log(read[name]), np.log(read["loss"]), name)
-    which = 0 if keys[0] == "params" else 1
-    if len({cell[which] for cell in cells}) < 3:
-        why = f" ({refused[0]})" if refused else ""
-        raise ValueError(
-            f"{len(cells)} cell(s) of the sweep have a best {name} inside those tried, and a law "
-            f"needs three sizes{why}. Try more values of {name}, on both sides of the best."
-        )
     places = [("params", "tokens").index(key) for key in keys]
+    told = [len({cell[i] for cell in cells}) for i in places]
+    spots = [[1.0, *(math.log(cell[i]) for i in places)] for cell in cells]
+    if max(told) < 3 or np.linalg.matrix_rank(spots) <= len(keys):
+        why = f" ({refused[0]})" if refused else ""
+        seen = " and ".join(f"{n} of {key}" for n, key in zip(told, keys, strict=True))
+        raise ValueError(
+            f"{len(cells)} cell(s) of the sweep have a best {name} inside those tried, at {seen}, "
+            f"and a law needs three sizes{why}. Try more values of {name}, on both sides of the "
+            "best, or more sizes."
+        )
     table = np.array([[*(cell[i] for i in places), *cell[-3:]] for cell in cells])
     x, y, error = np.log(table[:, : len(keys)]), np.log(table[:, -3]), table[:, -2]
     units = x.mean(axis=0)
@@ -260,6 +264,9 @@ def sentence(law: OptimumLaw) -> Sequence[str]:
     ]
     at = " and ".join(f"{u:.3g} {key}" for key, u in zip(law.inputs, law.units, strict=True))
     out = [f"best {law.name} ~ {' x '.join(terms)}, {law.scale:.4g} at {at}"]
+    for i, key in enumerate(law.inputs):
+        if len(np.unique(law.cells[:, i])) == 2:
+            out.append(f"two values of {key} alone: nothing here tests its power")
     for key, bend in law.bends.items():
         low, high = law.bend_low[key], law.bend_high[key]
         if low > 0 or high < 0:

@@ -122,6 +122,7 @@ def read_sizes(
     group: str | None = None,
     loss: bool = True,
     exact: bool = False,
+    untold: bool = False,
 ) -> SizeTable:
     """Read a table of finished runs.
 
@@ -135,13 +136,25 @@ def read_sizes(
         loss: False for runs still to come: their losses are NaN.
         exact: count the flops of transformers (columns layers, width, context, and vocabulary)
             instead of 6 x parameters x tokens.
+        untold: whether a table without tokens, flops and their ratio will do: its only input is
+            the parameters.
 
     Raises:
         ValueError: file, column and remedy, in one line.
     """
     table = read_columns(path)
     keep = matching(table, where, str(path))
-    return _read(table, str(path), columns, single, keep, group, loss, exact)
+    return _read(table, str(path), columns, single, keep, group, loss, exact, untold)
+
+
+def sizes_of(table: Mapping[str, Any], *, single: bool = False) -> SizeTable:
+    """The same of columns in memory: a dictionary of them, or a data frame."""
+    columns = {str(name): list(table[name]) for name in table}
+    counts = {len(column) for column in columns.values()}
+    if len(counts) != 1:
+        said = f"columns of {sorted(counts)} rows" if counts else "no columns"
+        raise ValueError(f"`inputs` has {said}: give params, tokens and loss of each run.")
+    return _read(columns, "inputs", None, single, np.ones(counts.pop(), dtype=bool), None)
 
 
 def read_sizes_by(
@@ -176,6 +189,7 @@ def _read(
     group: str | None,
     measured: bool = True,
     exact: bool = False,
+    untold: bool = False,
 ) -> SizeTable:
     given = dict(columns or {})
     for role in given:
@@ -186,11 +200,18 @@ def _read(
     notes: tuple[str, ...] = (
         () if keep.all() else (f"{np.count_nonzero(keep)} of {len(keep)} rows",)
     )
+    if measured and (also := ", ".join(map(repr, column.other_losses()))):
+        notes = (*notes, f"the loss is {column.name('loss')!r}; also {also}: --columns loss=NAME")
     if single:
         x = column("x")
         assert x is not None
         inputs: tuple[np.ndarray, ...] = (x,)
         cost, by_tokens = None, False
+    elif untold and _untold(column):
+        sizes = column("params")
+        assert sizes is not None
+        inputs, cost, by_tokens = (sizes,), None, False
+        notes = (*notes, "no tokens are told: those of a size are taken to be the same")
     else:
         params = column("params")
         assert params is not None
@@ -203,19 +224,25 @@ def _read(
             tokens = _from_flops(column, params, cost)
         inputs = (params, tokens)
     warnings = repeated_data(column, inputs[-1])
-    if not single:
+    if len(inputs) == 2:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
         warnings += doubted_units(inputs[0], inputs[1], flops, cost, by_flops=not by_tokens)
         warnings += doubted_losses(inputs[0], inputs[1], loss)
     notes = (*notes, *column.said)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     swept: tuple[str, ...] = ()
-    if not single and measured:
+    if len(inputs) == 2 and measured:
         others = {name: cells for name, cells in kept.items() if name not in column.used}
         swept = several_losses(inputs, loss, others)
     runs = None if group is None else codes(column_of(kept, group, source))[0]
     sorts, said = _families(column, kept, inputs, grouped=group is not None, swept=bool(swept))
     return SizeTable(inputs, loss, (*notes, *said), runs, sorts, (*warnings, *swept), cost)
+
+
+def _untold(column: RunColumns) -> bool:
+    """Whether no column says tokens, flops or their ratio to the parameters."""
+    named = [column.name(role, needed=False) for role in ("tokens", "flops")]
+    return not column.by_ratio and not any(named) and column.ratio(np.ones(0)) is None
 
 
 def _families(
