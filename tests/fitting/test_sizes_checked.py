@@ -487,3 +487,11 @@ def test_arguments_of_another_kind_are_refused_by_name() -> None:
     for said, call in calls:
         with pytest.raises(ValueError, match=said):
             call()
+
+
+def test_too_few_whole_budgets_ask_for_a_budget_and_not_for_sizes() -> None:
+    n = np.tile(np.geomspace(1e8, 3e9, 7), 2)
+    flops = np.repeat([1e19, 1e20], 7)
+    loss = 1.8 + 480 * n**-0.35 + 2000 * (flops / (6 * n)) ** -0.37
+    with pytest.raises(ValueError, match="Run 1 more budget"):
+        isoflop(n, flops, loss, bootstrap=0)

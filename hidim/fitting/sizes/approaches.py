@@ -278,7 +278,9 @@ def _too_few(
     single = sum(len(group) < _FEWEST for group in groups)
     level = np.sort([float(np.exp(np.mean(np.log(c[group])))) for group in groups])
     near = len(level) > 1 and float(np.median(level[1:] / level[:-1])) < _NEIGHBOURS
-    if single > len(groups) / 2 and near:
+    if found == len(groups):
+        remedy = f"Run {_BUDGETS - found} more budget{'s' * (_BUDGETS - found > 1)}"
+    elif single > len(groups) / 2 and near:
         remedy = "Raise `tolerance` where runs of one budget differ"
     else:
         remedy = "Run more sizes per budget, on both sides of the best"
