@@ -7,8 +7,11 @@ _NEEDS = {
     "hidim/lab": ("torch",),
     "hidim/optax": ("jax", "optax"),
     "hidim/torch": ("torch",),
+    "hidim/torch/_machine/gpu_rules.py": ("triton",),
 }
 
 collect_ignore_glob = [
-    f"{folder}/*" for folder, packages in _NEEDS.items() if not all(map(find_spec, packages))
+    folder if folder.endswith(".py") else f"{folder}/*"
+    for folder, packages in _NEEDS.items()
+    if not all(map(find_spec, packages))
 ]

@@ -92,7 +92,8 @@ warnings.filterwarnings("error", category=EncodingWarning, module="hidim")
 MAIN_PATHS = """
 import hidim
 for module in pkgutil.walk_packages(hidim.__path__, "hidim."):
-    if module.name != "hidim.__main__":
+    # Triton comes with torch for GPUs alone.
+    if module.name not in ("hidim.__main__", "hidim.torch._machine.gpu_rules"):
         importlib.import_module(module.name)
 
 from hidim.cli.main import main

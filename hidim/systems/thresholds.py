@@ -170,24 +170,26 @@ def clip_numbers(law: Mixture, excess: Array, c: Array) -> tuple[Array, Array, A
     >>> [float(v[0]) for v in clip_numbers(law, np.array([1.0]), np.array([1e9]))]
     [1.0, 2.0, 2.0]
     """
-    from scipy.special import erf  # on use: importing hidim imports no SciPy
+    from scipy.special import erf, erfc  # on use: importing hidim imports no SciPy
 
     spread = excess[:, None] + law.variances  # of e around -mean, given the component
     sd = np.sqrt(np.maximum(spread, 1e-300))
     if not law.means.any():
         x = c[:, None] / sd
-        inside = erf(x / math.sqrt(2))
+        inside, outside = erf(x / math.sqrt(2)), erfc(x / math.sqrt(2))
         density = 2.0 * np.exp(-0.5 * x**2) / (sd * math.sqrt(2 * math.pi))
         square = spread * _gamma_3_2(0.5 * x**2, inside)
     else:
         above, below = ((c[:, None] + law.means) / sd, (-c[:, None] + law.means) / sd)
         inside = 0.5 * (erf(above / math.sqrt(2)) - erf(below / math.sqrt(2)))
+        outside = 0.5 * (erfc(above / math.sqrt(2)) + erfc(-below / math.sqrt(2)))
         up, down = (np.exp(-0.5 * x**2) / (sd * math.sqrt(2 * math.pi)) for x in (above, below))
         density = up + down
         square = (spread + law.means**2) * inside
         square += sd**3 * (below * down - above * up) + 2.0 * law.means * sd**2 * (up - down)
     mu = inside @ law.weights
-    nu = square @ law.weights + c**2 * (1.0 - mu)
+    # Not 1 - mu, of which far out rounding alone is left, times c^2.
+    nu = square @ law.weights + c**2 * (outside @ law.weights)
     return mu, nu, 2.0 * (mu - c * (density @ law.weights))
 
 
