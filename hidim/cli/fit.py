@@ -186,10 +186,7 @@ def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed
     ]
     if isinstance(args.schedule, list) and len(args.schedule) > 1:
         if len(args.schedule) != len(files):
-            raise ValueError(
-                f"--schedule comes {len(args.schedule)} times for {len(files)} logs: give one for "
-                "all, or one for each in their order."
-            )
+            return _scheduled_apart(args.schedule, files, how, labels)
         each = zip(files, args.schedule, labels, strict=True)
         return [
             one
@@ -208,6 +205,22 @@ def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed
         else:
             others.append((name, label))
     return found + readings([name for name, _ in others], how, [label for _, label in others])
+
+
+def _scheduled_apart(
+    schedules: list[str], files: list[str], how: How, labels: list[str]
+) -> list[Reading]:
+    """The runs of files that hold several, each with the schedule of its place among them."""
+    found = []
+    for place, words in enumerate(schedules):
+        runs = readings(files, replace(how, schedule=None if words == "-" else words), labels)
+        if len(runs) != len(schedules):
+            raise ValueError(
+                f"--schedule comes {len(schedules)} times for {len(runs)} run(s): give one for "
+                "all, or one for each in their order."
+            )
+        found.append(runs[place])
+    return found
 
 
 def _is_schedule(name: str) -> bool:

@@ -268,7 +268,21 @@ def test_every_log_may_have_a_schedule_of_its_own(
     assert main([*quick, *given, stage, *each, "--schedule", "-", "--warmup-steps", "100"]) == 0
     assert "lr 'lr', at most 0.001, 0.0003 at the end" in capsys.readouterr().out
     assert main([*quick, *given, given[0], *each]) == 2
-    assert "2 times for 3 logs" in capsys.readouterr().err
+    assert "2 times for 3 run(s)" in capsys.readouterr().err
+
+
+def test_runs_of_one_export_have_a_schedule_each(tmp_path, capsys):
+    steps = np.arange(100, 10_001, 50.0)
+    decayed = 2.9 + 4 * steps**-0.35 - 0.15 * (1 - np.cos(np.pi * steps / 10_000)) / 2
+    table = tmp_path / "wb.csv"
+    rows = zip(steps, decayed, 2.9 + 4 * steps**-0.35, strict=True)
+    lines = ["Step,cos-a - loss,flat-b - loss", *(f"{s:.0f},{a:.6f},{b:.6f}" for s, a, b in rows)]
+    table.write_text("\n".join(lines))
+    words = ["cosine peak=6e-4 end=6e-5 warmup=500 steps=10000", "constant peak=6e-4 warmup=500"]
+    given = [flag for one in words for flag in ("--schedule", one)]
+    assert main(["fit", str(table), *given]) == 0
+    said = capsys.readouterr().out
+    assert all(f"lr of the schedule {one!r}" in said for one in words)
 
 
 def test_losses_and_rates_in_two_files_are_one_run(
