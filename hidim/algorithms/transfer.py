@@ -37,6 +37,7 @@ _FAR = 30.0  # from the published best rate: other tasks' are up to ten times of
 _LARGE = 5e5  # tokens a batch
 _MEANT = 2000  # updates: below, AdamW is the safer choice (docs/how-to/which-optimizer.md)
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
+_T_0_LEAST = 3.0  # times omega: the first update then takes less than a third of a weight
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,11 @@ def adana_from_adamw(
     outside = max(_SMALLEST / parameters, parameters / _LARGEST, 1.0)
     spread = 1.6 * outside**0.1 * max(_SHORT / steps, 1.0) ** (1 / 3)
     omega = _OMEGA if weight_decay else 0.0
+    # A tenth of a run shorter than this would take more than all of a weight at once.
+    t_0 = max(steps / 10, _T_0_LEAST * omega, 1.0)
     options = {
         "lr": lr * ratio, "kappa": _KAPPA, "delta": _DELTA, "omega": omega,
-        "t_0": max(steps / 10, 1.0), "cooldown": steps,
+        "t_0": t_0, "cooldown": steps,
     }  # fmt: skip
     verdict, why = _verdict(steps, parameters, batch_tokens)
     inside = outside == 1
@@ -143,7 +146,7 @@ def adana_from_adamw(
         f"kappa = {_KAPPA}: the authors' value; .75 to .9 differ little once lr is tuned",
         f"delta = {_DELTA:g}: the memory is t/8, {steps / 8:.0f} updates at the end, where "
         f"beta_1 = {betas[0]:g} has {1 / max(1 - betas[0], 1e-9):.0f}",
-        f"omega = {omega:g}, t_0 = {max(steps / 10, 1):g}: constant across sizes in the source, in "
+        f"omega = {omega:g}, t_0 = {t_0:g}: constant across sizes in the source, in "
         "the place of AdamW's weight_decay"
         if omega
         else "omega = 0: the AdamW run had no weight decay; try 4, it mattered more than kappa in "
@@ -187,9 +190,14 @@ def dana_from_sgd(
         "lr": round(lr * factor, 12), "c_3": 1.0, "kappa_3": _KAPPA, "delta": _DELTA,
         "weight_decay": weight_decay / factor, "cooldown": steps,
     }  # fmt: skip
+    room = (
+        "half of that leaves DANA's momentum room"
+        if momentum > 0.5
+        else "half of that would be less than the rate that held, which is kept"
+    )
     reasons = (
         f"lr = {factor:.3g} x {lr:g}: momentum {momentum:g} is SGD at lr / (1 - momentum) in the "
-        "long run, and half of that leaves DANA's momentum room; good to a factor 3",
+        f"long run, and {room}; good to a factor 3",
         f"kappa_3 = {_KAPPA}: safe for 2 alpha >= 1.2; the smallest stable one is fastest and "
         'carries over to larger models. gain="measured" finds it during the run',
         "c_3 = 1, delta = 8: the paper's recipe",

@@ -315,3 +315,20 @@ def test_of_runs_shorter_than_any_measured_less_is_claimed_not_more_extrapolated
     assert max(rates) < 2 * rates[0]
     widths = [high / low for low, high in (run.lr_interval for run in runs)]
     assert widths[0] < widths[1] < widths[2]
+
+
+@pytest.mark.parametrize("steps", [1, 10, 20, 50, 120, 5000])
+def test_the_log_time_decay_of_a_short_run_leaves_most_of_a_weight(steps):
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = ours.from_adamw([p], lr=1e-3, weight_decay=0.1, steps=steps)
+    p.grad = torch.zeros(2)
+    optimizer.step()
+    assert p.min() > 0.6
+
+
+@pytest.mark.parametrize(("momentum", "said"), [(0.0, "is kept"), (0.5, "is kept"), (0.9, "room")])
+def test_the_rate_from_sgd_is_what_its_reason_says(momentum, said):
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = ours.from_sgd([p], lr=0.1, steps=20_000, momentum=momentum)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(max(0.05 / (1 - momentum), 0.1))
+    assert said in optimizer.reasons[0]
