@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 def test_every_figure_of_a_law_is_drawn() -> None:
     from matplotlib.figure import Figure
 
-    from hidim.plots.forecast import (
+    from hidim.plots import (
         plot_departure,
         plot_forecast,
         plot_optimal_sizes,

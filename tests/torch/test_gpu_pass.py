@@ -61,7 +61,9 @@ def test_every_rule_of_the_cpu_is_there():
     assert set(gpu_pass._WIDTHS) == set(_RULES) == set(NUMBERS)
 
 
-@pytest.mark.skipif(Kernel("dana").available(torch.ones(1), torch.ones(1)) is False, reason="C++")
+@pytest.mark.skipif(
+    not Kernel("dana").available(torch.ones(1), torch.ones(1)), reason="needs the loop in C++"
+)
 def test_in_the_interpreter_it_is_the_loop_in_c():
     pytest.importorskip("triton")
     script = (
