@@ -44,7 +44,7 @@ docs: $(STAMPS)/docs
 
 ## make notebooks the notebooks of the documentation, run anew with their figures
 notebooks: $(STAMPS)/docs
-	cd docs/notebooks && ../../$(BIN)/python -m nbconvert --to notebook --execute --inplace *.ipynb
+	cd docs/notebooks && ../../$(BIN)/python -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False *.ipynb
 
 ## make papers     the published figures and tables again, expected beside measured
 papers: $(STAMPS)/dev

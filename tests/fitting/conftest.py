@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from hidim.fitting import Run
-from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import schedule_law
 
 REASON = "set HIDIM_DATA to the folder of measured runs (docs/how-to/fit.md says where to get it)"
 # floor, signal, decay, release, response rate and exponent, slowing, noise exponent and signal,
 # early time
-TRUTH = np.array([2.5, -1.2, 0.45, -1.7, 5.8, -0.7, 0.8, 0.92, 0.1, 0.0])
+TRUTH = np.array([2.5, -1.2, 0.45, -1.7, 5.8, -0.7, 0.8, 0.92, 0.1, 0.0, 1.0])
 STEPS = np.arange(1000, 24001, 128).astype(float)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from hidim.fitting import FittedLaw, Run, fit
 from hidim.fitting.schedules.bands import jackknife
-from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import schedule_law
 from hidim.fitting.schedules.variation import luck, pooled, variation
 from tests.fitting.conftest import rates
 
@@ -17,7 +18,7 @@ Maker = Callable[..., Run]
 STEPS = np.arange(1000.0, 24001.0, 128)
 UNITS = Units(time=3e-4 * 23500, steps=24000.0, rate=3e-4)
 TRUTHS = {
-    "fsl": [2.5, -1.2, 0.45, -1.7, 5.8, -0.7, 0.8, 0.92, 0.1, 0.0],
+    "fsl": [2.5, -1.2, 0.45, -1.7, 5.8, -0.7, 0.8, 0.92, 0.1, 0.0, 1.0],
     "mpl": [2.5, -1.2, 0.45, -1.7, 5.8, -0.7, 0.8],
     "mtl": [2.5, -1.2, 0.45, -2.0, 3.6],
 }

@@ -11,7 +11,8 @@ import pytest
 
 import hidim
 from hidim.fitting import FittedLaw, Run, fit, read_run
-from hidim.fitting.schedules.laws import LAWS, Units
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import LAWS, WITHOUT
 from hidim.fitting.schedules.search import points_of, search
 from tests.fitting.conftest import TRUTH
 
@@ -62,8 +63,13 @@ def test_refits_started_from_the_best_are_those_from_the_grid(
 
 def test_unseen_schedule_is_predicted_within_its_noise(law: FittedLaw, synthetic: Maker) -> None:
     unseen = synthetic("wsd", noise=0.0)
-    # noise 5e-4 on about 480 points and 9 parameters: the mean is known to about 1e-4
-    assert np.max(np.abs(law.predict(unseen) / unseen.measured() - 1)) < 5e-4
+    at = unseen.steps >= 1250  # where rows are fitted
+    slope = law.law.evaluate(law.vector, law.units.clock(unseen.rate, unseen.steps))[1]
+    sigma = np.sqrt(np.einsum("ni,ij,nj->n", slope, law.covariance, slope)) / unseen.measured()
+    error = np.abs(law.predict(unseen) / unseen.measured() - 1)
+    assert np.max(error[at] / sigma[at]) < 3
+    # noise 5e-4 on about 480 points and 10 parameters: the mean is known to about 1e-4
+    assert np.mean(error[at]) < 1.5e-4 < 5 * np.median(sigma)
 
 
 def test_band_holds_the_unseen_run(law: FittedLaw, synthetic: Maker) -> None:
@@ -92,39 +98,42 @@ def test_saved_law_predicts_the_same(law: FittedLaw, synthetic: Maker, tmp_path:
     assert np.array_equal(again.band(run), law.band(run))
 
 
-def test_a_law_saved_before_the_early_signal_predicts_the_same(
-    law: FittedLaw, synthetic: Maker
+@pytest.mark.parametrize("unknown", [("clock_exponent",), ("early_time", "clock_exponent")])
+def test_a_law_saved_before_its_last_parameters_predicts_the_same(
+    law: FittedLaw, synthetic: Maker, unknown: tuple[str, ...]
 ) -> None:
-    last = len(law.law.names) - 1
-    data = replace(law, vector=np.array([*law.vector[:-1], 0.0])).to_dict()
+    first = len(law.law.names) - len(unknown)
+    without = [WITHOUT[name] for name in unknown]
+    data = replace(law, vector=np.array([*law.vector[:first], *without])).to_dict()
     old = data | {
-        "vector": data["vector"][:-1],
-        "replicas": [one[:-1] for one in data["replicas"]],
-        "covariance": law.covariance[:last, :last].tolist(),
-        "parameters": {k: v for k, v in data["parameters"].items() if k != "early_time"},
+        "vector": data["vector"][:first],
+        "replicas": [one[:first] for one in data["replicas"]],
+        "covariance": law.covariance[:first, :first].tolist(),
+        "parameters": {k: v for k, v in data["parameters"].items() if k not in unknown},
     }
     again, run = FittedLaw.from_dict(old), synthetic("wsd")
     assert np.array_equal(again.predict(run), FittedLaw.from_dict(data).predict(run))
-    assert again.vector[last] == 0.0
+    assert again.vector[first:].tolist() == without
     assert again.covariance.shape == law.covariance.shape
+    assert not again.covariance[first:].any()
 
 
 def test_a_new_law_cut_short_is_no_old_one(law: FittedLaw, synthetic: Maker) -> None:
     data = law.to_dict()
     cut = {"vector": data["vector"][:-1], "replicas": [one[:-1] for one in data["replicas"]]}
-    with pytest.raises(ValueError, match="10 parameters"):
+    with pytest.raises(ValueError, match="11 parameters"):
         FittedLaw.from_dict(data | cut)
     with pytest.raises(ValueError, match="covariance"):
         FittedLaw.from_dict(data | {"covariance": law.covariance[:-1, :-1].tolist()})
     small = law.to_dict() | {"law": "mpl", "members": [{**data, "names": law.law.names, **cut}]}
     small |= {k: [] for k in ("replicas", "covariance")} | {"vector": data["vector"][:7]}
-    with pytest.raises(ValueError, match="'fsl' has 10 parameters"):
+    with pytest.raises(ValueError, match="'fsl' has 11 parameters"):
         FittedLaw.from_dict(small | {"members": [{**small["members"][0], "weight": 0.1}]})
 
 
 def test_a_start_steeper_than_the_power_is_found(synthetic: Maker) -> None:
     runs = [synthetic(n, seed=i) for i, n in enumerate(("cosine", "constant", "stage"))]
-    true = np.array([*TRUTH[:-1], 0.01])
+    true = np.array([*TRUTH[:-2], 0.01, 1.0])
     for i, run in enumerate(runs):
         clock = UNITS.clock(run.rate, run.steps)
         moved = np.log(LAWS["fsl"].loss(true, clock) / LAWS["fsl"].loss(TRUTH, clock))
@@ -146,9 +155,9 @@ def test_a_start_steeper_than_the_power_is_found(synthetic: Maker) -> None:
         ({"growth": -1.0}, "growth"),
         ({"noise": 0.0}, "noise"),
         ({"holdout": None}, "wrong"),
-        ({"vector": [1.0, 2.0]}, "10 parameters"),
-        ({"replicas": [[1.0, 2.0]]}, "10 parameters"),
-        ({"vector": [2.5, *[1e6] * 9]}, "searched between"),
+        ({"vector": [1.0, 2.0]}, "11 parameters"),
+        ({"replicas": [[1.0, 2.0]]}, "11 parameters"),
+        ({"vector": [2.5, *[1e6] * 10]}, "searched between"),
         ({"parameters": {"floor": 1.0}}, "disagree"),
         ({"units": {"time": 1.0}}, "steps"),
         ({"law": "mtl"}, "5 parameters"),
@@ -228,7 +237,7 @@ def test_a_million_rows_are_averaged_and_fitted() -> None:
     assert law.predict(Run([9e5], [1e-3], None))[0] == pytest.approx(2 + 900**-0.5, rel=2e-3)
 
 
-@pytest.mark.parametrize(("size", "limit"), [("25M", 0.0018)])
+@pytest.mark.parametrize(("size", "limit"), [("25M", 0.0011)])
 def test_measured_unseen_schedules(measured: Callable[..., Path], size: str, limit: float) -> None:
     runs = [read_run(measured("llm-curves", size, f"{n}.csv"), warmup_steps=2160) for n in FITTED]
     law, baseline = fit(runs, "fsl"), fit(runs, "intrinsic-time")
@@ -236,8 +245,8 @@ def test_measured_unseen_schedules(measured: Callable[..., Path], size: str, lim
     scores = [law.score(run) for run in unseen]
     mean = np.mean([score["mean_relative_error"] for score in scores])
     assert mean <= limit
-    assert max(score["max_relative_error"] for score in scores) <= 0.015
-    assert max(abs(score["final_error"]) for score in scores) <= 0.025
+    assert max(score["max_relative_error"] for score in scores) <= 0.010
+    assert max(abs(score["final_error"]) for score in scores) <= 0.012
     assert 4 * mean <= np.mean([baseline.score(run)["mean_relative_error"] for run in unseen])
     rows = [len(run.steps) for run in unseen]
     cover = np.average([score["band_coverage"] for score in scores], weights=rows)

@@ -81,7 +81,7 @@ def few_knots(monkeypatch: pytest.MonkeyPatch) -> None:
         (LATE, np.append(TRUTH, -0.7)),
         (
             JointForm(of_a_size(schedule_law("fsl")), Prior()),
-            np.array([*TRUTH, 0.9, 0.2, 0.02, -0.3]),
+            np.array([*TRUTH, 0.9, 0.2, 0.02, 0.8, -0.3]),
         ),
     ],
     ids=["sum", "late", "late fsl"],

@@ -12,7 +12,8 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.fitting import FittedLaw, Run, fit
-from hidim.fitting.schedules.laws import Units, schedule_law
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import schedule_law
 from hidim.fitting.schedules.unfinished import so_far
 from tests.fitting.conftest import TRUTH
 

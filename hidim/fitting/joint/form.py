@@ -17,7 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from hidim.fitting.schedules.laws import Clock, Parameter, ScheduleLaw
+from hidim.fitting.schedules.clock import Clock
+from hidim.fitting.schedules.laws import Parameter, ScheduleLaw
 from hidim.support.checks import positive
 
 Evaluation = tuple[np.ndarray, np.ndarray]

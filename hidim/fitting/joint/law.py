@@ -19,8 +19,9 @@ import numpy as np
 
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.clock import Units
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import Units, complete, of_a_size, schedule_law
+from hidim.fitting.schedules.laws import WITHOUT, complete, of_a_size, schedule_law
 from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import finite, finite_array, non_negative, positive
 from hidim.support.json import decode, encode
@@ -278,9 +279,9 @@ class JointLaw(WrittenLaw):
             # Files of earlier versions sum floor and signal.
             late = "interaction" in data["parameters"]
             form = JointForm(of_a_size(schedule) if late else schedule, given)
-            old = "early_time" not in data["parameters"]
-            vector = complete(form.names, finite_array("vector", data["vector"], ndim=1), old=old)
-            replicas = complete(form.names, finite_array("replicas", data["replicas"]), old=old)
+            known = data["parameters"]
+            vector = complete(form.names, finite_array("vector", data["vector"], ndim=1), known)
+            replicas = complete(form.names, finite_array("replicas", data["replicas"]), known)
             count = len(form.names)
             if len(vector) != count or (replicas.size and replicas.shape[1:] != (count,)):
                 raise ValueError(f"`vector` or `replicas` do not fit law {form.law.name!r}.")
@@ -301,8 +302,10 @@ class JointLaw(WrittenLaw):
                 dict(decode(data["provenance"])),
                 tuple(map(str, data["warnings"])),
             )
-            for name, value in list(law.parameters.items())[: len(data["vector"])]:
-                if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
+            for name, value in law.parameters.items():
+                if name in WITHOUT and name not in known:
+                    continue
+                if not math.isclose(value, finite(name, known[name]), rel_tol=1e-6):
                     raise ValueError(f"`parameters` and `vector` disagree on {name}.")
         return law
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from hidim.fitting.logs.rates import Events, Rate
 from hidim.fitting.schedules.bands import RUN_TO_RUN
-from hidim.fitting.schedules.laws import Clock, ScheduleLaw
+from hidim.fitting.schedules.clock import Clock
+from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.shapes import apart, shape_of, stretched
+from hidim.fitting.schedules.signal_time import SignalTime
 
 if TYPE_CHECKING:
     from hidim.fitting.schedules.law import FittedLaw
@@ -143,7 +145,10 @@ def _ends(task: Task, shapes: np.ndarray) -> Clock:
         cut(high),
     )
     end = np.full(len(lr), task.steps / units.steps)
-    return Clock(passed[:, -1] / units.time, end, events, task.peak / units.rate)
+    own = np.pad(lr, ((0, 0), (1, 0)), mode="edge") / units.rate
+    widths = np.append(task.warmup / 2, width) * units.rate / units.time
+    signal = SignalTime(own[:, :-1], own[:, 1:], widths, None)
+    return Clock(passed[:, -1] / units.time, end, events, task.peak / units.rate, signal)
 
 
 def _doubt(law: FittedLaw, steps: float) -> float:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hidim.fitting.logs.rates import Rate
-from hidim.fitting.schedules.laws import ScheduleLaw, Units
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import ScheduleLaw
 
 # Two runs of one configuration differ by about this fraction of the loss (measured between two
 # constant-rate runs of a 25M-parameter model).

@@ -20,8 +20,9 @@ from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.bands import Member
+from hidim.fitting.schedules.clock import Units
 from hidim.fitting.schedules.law import FittedLaw
-from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, Units, schedule_law
+from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
 from hidim.fitting.schedules.search import (
     BURN_IN,

@@ -7,6 +7,7 @@ damaged file never predicts. Files of version 0.1, which know less of the fitted
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy as np
 from hidim.fitting.loss_units import level_of, log_unit, scaled
 from hidim.fitting.schedules import shapes
 from hidim.fitting.schedules.bands import RUN_TO_RUN, Member
+from hidim.fitting.schedules.clock import Units
 from hidim.fitting.schedules.laws import (
     START,
+    WITHOUT,
     ScheduleLaw,
-    Units,
     complete,
     of_a_size,
     schedule_law,
@@ -80,14 +82,15 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
         law = schedule_law(data["law"])
         if "floor_excess" in data["parameters"]:
             law = of_a_size(law)
-        old = "early_time" not in data["parameters"]
-        vector = complete(law.names, finite_array("vector", data["vector"], ndim=1), old=old)
-        replicas = complete(law.names, finite_array("replicas", data["replicas"]), old=old)
+        given = data["parameters"]
+        vector = complete(law.names, finite_array("vector", data["vector"], ndim=1), given)
+        replicas = complete(law.names, finite_array("replicas", data["replicas"]), given)
         units = Units(*(positive(k, data["units"][k]) for k in ("time", "steps", "rate")))
         _check_vectors(law, vector, replicas)
-        known = len(data["vector"])
-        for parameter, value in zip(law.parameters[:known], vector, strict=False):
-            seen = finite(parameter.name, data["parameters"][parameter.name])
+        for parameter, value in zip(law.parameters, vector, strict=True):
+            if parameter.name in WITHOUT and parameter.name not in given:
+                continue
+            seen = finite(parameter.name, given[parameter.name])
             if not math.isclose(math.exp(value) if parameter.log else value, seen, rel_tol=1e-6):
                 raise ValueError(f"`parameters` and `vector` disagree on {parameter.name}.")
         reach = _reach(data["reach"], units)
@@ -108,7 +111,7 @@ def from_dict(data: dict[str, Any]) -> dict[str, Any]:
             "between": positive("between", data.get("between", RUN_TO_RUN)),
             "members": tuple(_member(one) for one in data.get("members", ())),
             "schedules": shapes.from_dict(data.get("schedules", {})),
-            "covariance": _covariance(data.get("covariance", []), law, old=old),
+            "covariance": _covariance(data.get("covariance", []), law, given),
         }
 
 
@@ -120,16 +123,19 @@ def _reach(data: dict[str, Any], units: Units) -> dict[str, Any]:
 
 def _member(data: dict[str, Any]) -> Member:
     law = schedule_law(data["law"])
-    old = "early_time" not in data.get("names", ())
-    vector = complete(law.names, finite_array("members vector", data["vector"], ndim=1), old=old)
+    known = data.get("names", ())
+    vector = complete(law.names, finite_array("members vector", data["vector"], ndim=1), known)
     _check_vectors(law, vector, np.zeros((0, len(vector))))
     return Member(law, vector, non_negative("members weight", data["weight"]))
 
 
-def _covariance(data: Any, law: ScheduleLaw, *, old: bool) -> np.ndarray:
+def _covariance(data: Any, law: ScheduleLaw, given: Collection[str]) -> np.ndarray:
     matrix, count = finite_array("covariance", data), len(law.names)
-    if matrix.shape == (count - 1, count - 1):
-        matrix = complete(law.names, complete(law.names, matrix, old=old).T, old=old)
+    known = [i for i, n in enumerate(law.names) if n not in WITHOUT or n in given]
+    if matrix.shape == (len(known), len(known)):
+        # What the file does not know did not vary.
+        matrix, own = np.zeros((count, count)), matrix
+        matrix[np.ix_(known, known)] = own
     if matrix.size and matrix.shape != (count, count):
         raise ValueError(f"`covariance` must have shape ({count}, {count}), got {matrix.shape}.")
     return matrix if matrix.size else np.zeros((0, 0))

@@ -27,7 +27,8 @@ from hidim.fitting.schedules.bands import (
     loss_at,
     slopes_at,
 )
-from hidim.fitting.schedules.laws import ScheduleLaw, Units
+from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import choice, finite
 

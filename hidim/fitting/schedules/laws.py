@@ -5,9 +5,10 @@ in a clock x, less what the drops of the rate have given back so far. `fsl` is t
 scaling law integrated by parts (arXiv 2509.19189, appendix B.2) with the two refinements that
 measured runs ask for: the response slows with the rate as rate**-gamma (the multi-power law's
 term) and the stationary noise may be a power of the rate.
-What an early drop gives back is bounded (`MEMORY`), and the signal may begin steeper than its
-power, c1 x^-s (1 + b/x) with b >= 0 (`early_time`): a clock that starts late, (x - b/s)^-s, to
-first order and without its pole. `of_a_size` is such a law as laws over sizes have it at one size
+What an early drop gives back is bounded (`MEMORY`). The signal has a clock of its own, which moves
+as the rate to the power c (`clock_exponent`, signal_time.py), and may begin steeper than its power,
+c1 x^-s (1 + b/x) with b >= 0 (`early_time`): a clock that starts late, (x - b/s)^-s, to first order
+and without its pole. `of_a_size` is such a law as laws over sizes have it at one size
 (late.py). `fsl-7` is the published form with seven parameters, `mpl` the
 multi-power law, `mtl` the momentum law, `intrinsic-time` and `step` are baselines. Limits: one
 model, one data set and one batch size per fit.
@@ -16,82 +17,20 @@ model, one data set and one batch size per fit.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
 import numpy as np
 
-from hidim.fitting.logs.rates import Events, Rate
+from hidim.fitting.schedules.clock import MEMORY, Clock
 from hidim.fitting.schedules.late import late_floor, unbuilt
-from hidim.fitting.schedules.response import Pairs, released
+from hidim.fitting.schedules.response import released
 from hidim.support.checks import choice
 
 # Rows before this share of a run are transient: the power law holds neither at step zero nor soon.
 START = 0.02
-# A drop sheds the noise there was at its time, or at this share of the time asked about if that is
-# later: noise older than that is gone with or without the drop. Unbounded, T_k^-s makes a drop at
-# time zero the best schedule of all.
-MEMORY = 0.25
-
-
-@dataclass(frozen=True)
-class Clock:
-    """What a law reads of a run, in units that make its parameters numbers of order one.
-
-    Attributes:
-        time: intrinsic time over the unit of the fit, shape (n,).
-        steps: optimizer steps over the unit of the fit, shape (n,).
-        events: changes of rate, their times and steps in the same units, rates over the peak.
-        level: peak rate of this run over the peak rate of the fit.
-    """
-
-    time: np.ndarray
-    steps: np.ndarray
-    events: Events
-    level: float
-
-    @cached_property
-    def lag(self) -> np.ndarray:
-        """Intrinsic time since each event at each point, 0 before it, shape (n, events)."""
-        return np.maximum(self.time[:, None] - self.events.time, 0.0)
-
-    @cached_property
-    def lag_steps(self) -> np.ndarray:
-        """Steps since each event at each point, 0 before it, shape (n, events)."""
-        return np.maximum(self.steps[:, None] - self.events.steps, 0.0)
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """Points and the events before them, one by one."""
-        return Pairs.of(self.time, self.steps, self.events, MEMORY)
-
-    def part(self, which: slice | np.ndarray) -> Clock:
-        """The same run at some of the points."""
-        return Clock(self.time[which], self.steps[which], self.events, self.level)
-
-
-@dataclass(frozen=True)
-class Units:
-    """Scales of one fit: the longest intrinsic time, the longest run, the highest rate."""
-
-    time: float
-    steps: float
-    rate: float
-
-    @classmethod
-    def of(cls, rates: list[Rate], last_steps: list[float]) -> Units:
-        """Units in which the longest of the given runs has length one."""
-        times = [float(r.time(np.array([s]))[0]) for r, s in zip(rates, last_steps, strict=True)]
-        return cls(max(times), max(last_steps), max(r.peak for r in rates))
-
-    def clock(self, rate: Rate, steps: np.ndarray) -> Clock:
-        """The clock of a run at `steps`, shape (n,)."""
-        events = rate.events()
-        level = rate.peak / self.rate
-        scaled = Events(events.steps / self.steps, events.time / self.time, events.old, events.new)
-        time = np.maximum(rate.time(steps) / self.time, 1e-12)
-        return Clock(time, np.maximum(steps / self.steps, 1e-12), scaled, level)
 
 
 @dataclass(frozen=True)
@@ -145,8 +84,8 @@ class ScheduleLaw:
 
     @property
     def told(self) -> int:
-        """Parameters that rows must tell; `early_time` is 0 until they say otherwise."""
-        return sum(name != "early_time" for name in self.names)
+        """Parameters that rows must tell; the others are what they are without, until rows say."""
+        return sum(name not in WITHOUT for name in self.names)
 
     def starts(self) -> list[np.ndarray]:
         """The grid of starts of the non-linear parameters; floor, signal and release are NaN."""
@@ -164,13 +103,14 @@ class ScheduleLaw:
             Loss (n,) and Jacobian (n, p).
         """
         value = dict(zip(self.names, vector, strict=True))
-        x = clock.time if self.clock == "time" else clock.steps
-        s, scale = value["decay_exponent"], math.exp(value["signal"])
-        log_x = np.log(x)
+        log_x, log_x_slope = self._signal_time(value, clock)
+        x, s, scale = np.exp(log_x), value["decay_exponent"], math.exp(value["signal"])
         power = scale * np.exp(-s * log_x)
-        fall = power * (1.0 + value["early_time"] / x) if "early_time" in value else power
+        b = value.get("early_time", 0.0)
+        fall = power * (1.0 + b / x)
         columns = {"floor": np.ones_like(x), "signal": fall, "decay_exponent": -log_x * fall}
         columns["early_time"] = power / x
+        columns["clock_exponent"] = -(s * fall + power * b / x) * log_x_slope
         if self.sized:
             late = late_floor(value["floor_excess"], np.log(fall), value["interaction"])
             # What it is by the logarithm of the signal, it is by whatever moves the signal.
@@ -193,7 +133,7 @@ class ScheduleLaw:
         The events of the clock may differ from point to point, (n, events): ends of n runs.
         """
         value = dict(zip(self.names, vector.tolist(), strict=True))
-        x = clock.time if self.clock == "time" else clock.steps
+        x = np.exp(self._signal_time(value, clock)[0])
         signal = math.exp(value["signal"]) * x ** -value["decay_exponent"]
         if early := value.get("early_time", 0.0):
             signal *= 1.0 + early / x
@@ -219,6 +159,14 @@ class ScheduleLaw:
             gain += unbuilt(value, clock.time, clock.level)[0]
         return loss - math.exp(value["release"]) * gain
 
+    def _signal_time(
+        self, value: dict[str, float], clock: Clock
+    ) -> tuple[np.ndarray, np.ndarray | float]:
+        """Log of the signal's clock, (n,), and its slope in `clock_exponent`."""
+        if "clock_exponent" in value:
+            return clock.signal.log(value["clock_exponent"])
+        return np.log(clock.time if self.clock == "time" else clock.steps), 0.0
+
     def _released(
         self, value: dict[str, float], clock: Clock
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -240,12 +188,17 @@ class ScheduleLaw:
         return gain, {name: slope for name, slope in slopes.items() if name in self.names}
 
 
-def complete(names: tuple[str, ...], vectors: np.ndarray, *, old: bool) -> np.ndarray:
-    """Vectors (..., p) of parameters `names`; `old` files do not know `early_time`, and took it to
-    be 0."""
-    if not old or names[-1] != "early_time" or vectors.shape[-1] != len(names) - 1:
+def complete(names: tuple[str, ...], vectors: np.ndarray, given: Collection[str]) -> np.ndarray:
+    """Vectors (..., p) of parameters `names` from a file that knows those `given`.
+
+    Files of earlier versions do not know some of `WITHOUT`, and took them to be that.
+    """
+    lacks = [i for i, name in enumerate(names) if name in WITHOUT and name not in given]
+    if vectors.shape[-1] != len(names) - len(lacks):
         return vectors
-    return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], 1))], axis=-1)
+    for i in lacks:
+        vectors = np.insert(vectors, i, WITHOUT[names[i]], axis=-1)
+    return vectors
 
 
 # Priors are weak and were chosen by leave-one-curve-out on fitted curves alone
@@ -256,6 +209,9 @@ _SLOWING = Parameter("slowing_exponent", (0.0, 2.0), (1.0,), (1.0, 0.3))
 _NOISE = Parameter("noise_exponent", (0.4, 2.0), (0.9,), (0.9, 0.05))
 _NOISE_SIGNAL = Parameter("noise_signal", (0.0, 1.0), (0.1,), (0.1, 0.05))
 _EARLY = Parameter("early_time", (0.0, 0.3), (0.0,), (0.0, 0.001))
+_CLOCK = Parameter("clock_exponent", (0.3, 1.5), (0.7, 1.0), (1.0, 0.2))
+# What a law without these has in their place.
+WITHOUT = {"early_time": 0.0, "clock_exponent": 1.0}
 _POWER_LAW = (_FLOOR, _SIGNAL, _DECAY)
 _EXCESS = Parameter("floor_excess", (-30.0, 30.0), log=True)
 # Chosen on ladders of known truth (docs/log.md, 2026-11-27); 0 is the sum.
@@ -266,7 +222,10 @@ LAWS: dict[str, ScheduleLaw] = {
     for law in (
         ScheduleLaw(
             "fsl",
-            (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING, _NOISE, _NOISE_SIGNAL, _EARLY),
+            (
+                *(*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING, _NOISE, _NOISE_SIGNAL),
+                *(_EARLY, _CLOCK),
+            ),
         ),
         ScheduleLaw("fsl-7", (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _NOISE_SIGNAL)),
         ScheduleLaw("mpl", (*_POWER_LAW, _RELEASE, _RATE, _SHAPE, _SLOWING)),

@@ -19,7 +19,8 @@ from hidim.fitting.charts import PowerChart
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.loss_units import factors, log_unit, scaled
 from hidim.fitting.robust import HUBER, efficiency, minimise
-from hidim.fitting.schedules.laws import START, Clock, ScheduleLaw, Units
+from hidim.fitting.schedules.clock import Clock, Units
+from hidim.fitting.schedules.laws import START, ScheduleLaw
 
 # Rows before this multiple of the warm-up are transient; chosen by leaving out fitted curves.
 BURN_IN = 1.25
