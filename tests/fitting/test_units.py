@@ -327,10 +327,12 @@ def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
         (lambda: found.predict(words, [[24000.0]]), "`steps` must have 0 or 1"),
         (lambda: so_far(found, run, None), "`plan` is needed"),  # type: ignore[arg-type]
         (lambda: so_far(found, run, read_schedule(words)), "where it ends"),  # type: ignore[arg-type]
-        (lambda: so_far(found, "a.csv", words), "`log` must be a Run"),  # type: ignore[arg-type]
+        (lambda: so_far(found, "a.csv", words), "no file 'a.csv'"),
+        (lambda: so_far(found, 5, words), "`log` must be a Run"),
         (lambda: so_far(law, run, words), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
         (lambda: best_schedule(law, 9), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
-        (lambda: found.score("a.csv"), "`run` must be a Run"),  # type: ignore[arg-type]
+        (lambda: found.score("a.csv"), "no file 'a.csv'"),
+        (lambda: found.score(5), "`run` must be a Run"),
         (lambda: read_schedule(5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(law, schedule=5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(None), "by its path, not None"),  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import numpy as np
 
 from hidim.algorithms.words import read_words
 from hidim.curve import Curve
-from hidim.fitting.logs.planned import given_run
+from hidim.fitting.logs.inputs import given_run, is_kept
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.loss_units import factors, level_of
@@ -105,9 +105,9 @@ class FittedLaw(WrittenLaw):
         """Loss after `steps` optimizer steps under `schedule`.
 
         Args:
-            schedule: a Run, a Curve, a callable of the step such as hidim.Cosine(...) times a
-                rate, words (`hidim.read_schedule`), a pair (steps, lr), or with `steps` the rate at
-                each of them, shape (n,).
+            schedule: a Run, a Curve, a data frame or the path of a log, a callable of the step
+                such as hidim.Cosine(...) times a rate, words (`hidim.read_schedule`), a pair
+                (steps, lr), or with `steps` the rate at each of them, shape (n,).
             steps: where to predict, shape (n,); default the Run's, the Curve's or the pair's own.
             warmup_steps: linear warm-up that a pair leaves out, or that a callable gets. None is
                 that of the fitted runs for pairs that begin after step 0 without rising and for
@@ -202,9 +202,10 @@ class FittedLaw(WrittenLaw):
             found["size_lowest_rate"] = depth(known["size_lowest_rate"])
         return found
 
-    def score(self, run: Run | Curve) -> dict[str, float]:
-        """Errors on a Run or a Curve, as fractions: mean_relative_error, max_relative_error,
-        final_error (predicted less measured, in loss units) and band_coverage at 90 %.
+    def score(self, run: Any, *, level: float = 0.9) -> dict[str, float]:
+        """Errors on a Run, a Curve, a data frame or a log, as fractions: mean_relative_error,
+        max_relative_error, final_error (predicted less measured, in loss units) and band_coverage,
+        by the band of `level`.
 
         Rows before `begins`, where no law of this family holds, do not count.
         """
@@ -212,7 +213,7 @@ class FittedLaw(WrittenLaw):
         counted = self._held(run.rate, run.steps)
         loss, predicted = run.measured()[counted], self.predict(run)[counted]
         error = np.abs(predicted / loss - 1.0)
-        low, high = (end[counted] for end in self.band(run))
+        low, high = (end[counted] for end in self.band(run, level=level))
         return {
             "mean_relative_error": float(error.mean()),
             "max_relative_error": float(error.max()),
@@ -238,6 +239,8 @@ class FittedLaw(WrittenLaw):
     ) -> tuple[Rate, np.ndarray]:
         if isinstance(schedule, Curve):
             schedule = Run.of(schedule, warmup_steps=warmup_steps or 0.0)
+        elif is_kept(schedule):
+            schedule = given_run("schedule", schedule, loss="optional")
         if steps is None:
             if isinstance(schedule, Run):
                 steps = schedule.steps

@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from hidim.fitting.logs.histories import known_from
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import counts_otherwise, what_differs
 from hidim.fitting.schedules.laws import ScheduleLaw
@@ -234,8 +235,8 @@ def _begin_late(runs: Sequence[Run]) -> list[str]:
     """What is taken of a schedule before the first row, where much of the run is missing."""
     out = []
     for run in runs:
-        first = float(run.steps[0])
-        if run.schedule is None and first > max(2 * settled(run), _LATE * float(run.steps[-1])):
+        first = known_from(run)
+        if first > max(2 * settled(run), _LATE * float(run.steps[-1])):
             out.append(
                 f"the rows of {run.label} begin at step {first:,g} of {run.steps[-1]:,g}: before, "
                 f"a rate of {run.lr[0]:g} is assumed"

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from hidim.curve import Curve
-from hidim.fitting.logs.planned import given_plan, given_run
+from hidim.fitting.logs.inputs import given_run
+from hidim.fitting.logs.planned import given_plan
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
     ALIKE,
@@ -30,6 +30,7 @@ from hidim.fitting.schedules.departures import (
     Ahead,
     as_run,
     conditioned,
+    departures_of,
     diverged_from,
     first_row,
     other_rates,
@@ -63,6 +64,8 @@ class SoFar(Saved, format="hidim-so-far/1"):
         since: step from which on it was outside to the end of the log; None inside.
         offset: measured over predicted loss, less one, in the last stretches.
         spikes: first and last step of each spike that returned or not.
+        departures: first and last step of each departure from the band that is over, and by how
+            much at most, a fraction.
         lr_since: step from which on the logged rate is not the schedule's; None where it is.
         end: last step of the schedule.
         loss: loss expected there, given the log.
@@ -101,21 +104,22 @@ class SoFar(Saved, format="hidim-so-far/1"):
     seen_high: np.ndarray
     match: dict[str, float] | None = None
     law_fits: bool = True
+    departures: tuple[tuple[float, float, float], ...] = ()
 
 
 def so_far(
     law: FittedLaw,
-    log: Run | Curve,
-    plan: Run | str,
+    log: Any,
+    plan: Any,
     *,
     level: float = 0.9,
-    match: Run | Curve | None = None,
+    match: Any = None,
 ) -> SoFar:
     """Whether to go on with a run, by a law and its log so far.
 
     Args:
         law: fitted to runs of the same model, data and batch size.
-        log: the run so far, with loss.
+        log: the run so far, with loss: a Run, a Curve, a data frame or the path of a log.
         plan: the whole schedule, or the words for it; its last step is the end.
         level: share that the bands hold.
         match: a run that this one should repeat.
@@ -138,7 +142,9 @@ def so_far(
             f"the log goes on to step {last:g}, beyond the schedule's {end:g}: another schedule, "
             "or steps counted otherwise (`step_scale`)?"
         )
-    begins = law.begins(plan.rate)
+    others = other_rates(log, plan.rate)
+    rate = as_run(log, plan) if others else plan.rate
+    begins = max(law.begins(plan.rate), law.begins(rate))  # rows tell an end of warm-up to a row
     kept = log.steps >= begins
     if np.count_nonzero(kept) < _FEWEST:
         raise ValueError(
@@ -146,9 +152,7 @@ def so_far(
             f"begins: {_FEWEST} are needed."
         )
     steps, loss = log.steps[kept], log.measured()[kept]
-    others = other_rates(log, plan.rate)
     lr_since = others[-1][0] if others and others[-1][1] == last else None
-    rate = as_run(log, plan) if others else plan.rate
     residual = np.log(loss) - np.log(law.predict(rate, steps))
     row = row_noise(residual)
     spikes, calm = spikes_of(steps, residual, row)
@@ -159,6 +163,14 @@ def so_far(
     state, first = state_of(outside, shift)
     begin = float(np.median(residual[calm][: max(OUT, np.count_nonzero(calm) // 10)]))
     _refuse_unit(shift, begin)
+    over = tuple(
+        (
+            float(steps[first_row(steps, seen, a)]),
+            float(steps[first_row(steps, seen, b + 1) - 1]),
+            float(np.expm1(max(shift[a : b + 1], key=abs))),
+        )
+        for a, b in departures_of(outside, shift, first)
+    )
     by_law = law.predict(rate, seen)
     gone = diverged_from(shift, np.exp(shift) * by_law, begin, first == 0)
     if gone is not None:
@@ -191,6 +203,7 @@ def so_far(
         "since": None if first is None else float(steps[first_row(steps, seen, first)]),
         "offset": float(np.expm1(np.median(shift[-OUT:]))),
         "spikes": spikes,
+        "departures": over,
         "lr_since": lr_since,
         "end": end,
         "loss": float(expected[-1]),
@@ -309,6 +322,13 @@ def _verdict(
         else:
             why = f"the law does not fit this log from its first row on. {_OTHER_LAW}"
         reasons.append(f"{since}, by {found['offset']:+.2%} at the end: {why}")
+    for first, final, most in found["departures"]:
+        verdict = "look"
+        where = "above" if most > 0 else "below"
+        reasons.append(
+            f"it was {where} its band at steps {first:,.0f} to {final:,.0f}, by {most:+.2%} at "
+            "most, and is back: another rate, batch or other data for a while"
+        )
     for first, final in found["spikes"]:
         over = final < last
         reasons.append(
