@@ -267,6 +267,62 @@ def test_a_rate_that_was_rounded_to_one_digit_is_named(
         assert any("its only digit" in note for note in found.notes) == (said and name == "cosine")
 
 
+def test_a_warm_up_hides_no_rounding_and_a_schedule_beside_it_counts(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    steps = np.arange(200.0, 24_001.0, 200.0)
+    run = synthetic("cosine", steps=steps)
+    lr = run.lr * np.minimum(steps / 1000, 1)
+    lines = [f"{s:g},{r:.0e},{y:.6g}" for s, r, y in zip(steps, lr, run.measured(), strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    assert any("its only digit" in note for note in read_run(tmp_path / "log.csv").notes)
+    words = "cosine peak=3e-4 end=3e-5 warmup=1000 steps=24000"
+    found = read_run(tmp_path / "log.csv", schedule=words)
+    assert np.allclose(found.lr, lr, rtol=0.01)  # half a step of the warm-up
+    assert any("rounded to one digit: the schedule's is taken" in note for note in found.notes)
+    with pytest.raises(ValueError, match="not the schedule's"):
+        read_run(tmp_path / "log.csv", schedule="linear peak=3e-4 warmup=1000 steps=24000")
+
+
+def test_a_rate_logged_at_a_few_steps_is_checked_against_its_schedule(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    cells = [f"{lr:g}" if i in (0, 90) else "" for i, lr in enumerate(run.lr)]
+    lines = [f"{s:g},{r},{y:.6g}" for s, r, y in zip(STEPS, cells, run.measured(), strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    with pytest.raises(ValueError, match=r"has no lr at step .* say the schedule"):
+        read_run(tmp_path / "log.csv")
+    words = "multistep peak=3e-4 at=8000 factor=0.3 warmup=1000 steps=24000"
+    assert np.allclose(read_run(tmp_path / "log.csv", schedule=words).lr[1:], run.lr[1:])
+    with pytest.raises(ValueError, match="not the schedule's"):
+        read_run(tmp_path / "log.csv", schedule="constant peak=3e-4 steps=24000")
+
+
+def test_what_is_taken_of_a_rate_in_a_gap_is_said(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    """A cosine goes on smoothly through a gap; a drop in one is at no known step."""
+    for name, said in (("stage", True), ("cosine", False), ("constant", False)):
+        run = synthetic(name, steps=STEPS)
+        keep = (STEPS < 6000) | (STEPS > 10_000)
+        path = table(tmp_path / f"{name}.csv", Run(STEPS[keep], run.lr[keep], run.measured()[keep]))
+        notes = " ".join(read_run(path).notes)
+        assert "no rows between steps" in notes
+        assert ("taken as straight between: --schedule says where it fell" in notes) == said
+
+
+def test_the_first_of_several_resumes_is_named(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("cosine", steps=STEPS)
+    order = [*range(40), *range(38, 90), *range(70, len(STEPS))]  # the second goes back farther
+    lines = [f"{run.steps[i]:g},{run.lr[i]:.9g},{run.measured()[i]:.6g}" for i in order]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    notes = " ".join(read_run(tmp_path / "log.csv", resumed="keep-last").notes)
+    assert f"resumed 2 time(s), first at step {STEPS[38]:g}: 22 earlier" in notes
+
+
 def test_a_loss_that_stands_still_is_named(synthetic: Callable[..., Run], tmp_path: Path) -> None:
     run = synthetic("stage", steps=STEPS)
     frozen = np.where(STEPS > 18_000, run.measured()[68], run.measured())

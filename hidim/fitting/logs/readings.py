@@ -241,7 +241,7 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
     if early and words is None:
         rows.notes.append(f"{early} rows before step {warmup:g} follow the warm-up")
     run = Run(steps, lr, loss, warmup, part.label, tuple(rows.notes), schedule=schedule)
-    if begins_late(run):
+    if how.schedule is None and begins_late(run):
         run = replace(run, notes=(*run.notes, assumed(run)))
     said = words is not None and words.warmup is not None
     known = bool(run.rate.ready_step) or said
