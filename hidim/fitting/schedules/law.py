@@ -175,10 +175,11 @@ class FittedLaw(WrittenLaw):
         """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
 
         `steps` over the longest fitted run, intrinsic `time` over its longest, `peak_rate` over
-        the highest fitted, `low_peak` (the lowest fitted peak over this one) and `lowest_rate` (the
-        lowest fitted one over this one's, infinite where this one decays to zero and they did
-        not). Of a fitted size of a law over sizes also `size_steps` and `size_lowest_rate`, against
-        the runs of that size alone.
+        the highest fitted, `low_peak` (the lowest fitted peak over this one), `lowest_rate` (the
+        lowest fitted one over this one's, infinite where this one decays to zero and they did not)
+        and `sudden_fall`, by which the rate falls at once, over the largest fitted. Of a fitted
+        size of a law over sizes also `size_steps` and `size_lowest_rate`, against the runs of that
+        size alone.
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
         last = np.array([at.max()])
@@ -196,6 +197,9 @@ class FittedLaw(WrittenLaw):
             "low_peak": low_peak / rate.peak,
             "lowest_rate": depth(known["lowest_rate"]),
         }
+        if self.schedules:
+            falls = [one.sudden_fall for one in self.schedules.values()]
+            found["sudden_fall"] = 1.0 if np.inf in falls else rate.sudden_fall / max(falls)
         if "size_steps" in known:
             found["size_steps"] = float(last[0]) / known["size_steps"]
         if "size_lowest_rate" in known:
