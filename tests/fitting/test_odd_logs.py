@@ -461,5 +461,5 @@ def test_values_before_their_names_are_told_as_such(tmp_path: Path) -> None:
         f"{s:5d} 310.21 ms run, {3 - s / 1e3:5.4f} loss, 0.000300 LR" for s in range(0, 900, 100)
     ]
     (tmp_path / "run.txt").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match="values come before their names, as in '0.000300 LR'"):
+    with pytest.raises(ValueError, match=r"values come before their names, as in '0\.000300 LR'"):
         read_run(tmp_path / "run.txt")
