@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hidim.fitting import Run, read_runs
+from hidim.fitting import Run, fit, read_runs
 from hidim.fitting.logs.histories import begins_late, with_histories
 from hidim.fitting.logs.inputs import as_runs
 
@@ -82,3 +82,15 @@ def test_files_and_arrays_are_told_together(synthetic: Make, tmp_path: Path) -> 
         assert not any("is taken to be" in note for note in found[0].notes)
     alone = read_runs(paths[:1])[0]
     assert any("before it the rate is taken to be 0.0003" in note for note in alone.notes)
+
+
+def test_rows_of_one_log_in_another_are_given_once(synthetic: Make) -> None:
+    """A resumed run goes on in a copy of its log; runs off one trunk share its rows and differ."""
+    run = whole(synthetic, "cosine")
+    copy = part(run, 0, 9000, "copy")
+    with pytest.raises(ValueError, match=r"rows of copy are in cosine, too: leave copy out\."):
+        fit([copy, run])
+    drop = whole(synthetic, "stage")
+    loss = np.where(run.steps < 8000, run.measured(), drop.measured())
+    branch = Run(run.steps, np.where(run.steps < 8000, run.lr, drop.lr), loss, label="branch")
+    assert set(fit([run, branch], "mtl", force=True).in_sample) == {"cosine", "branch"}

@@ -120,6 +120,17 @@ def test_a_changed_rate_is_judged_where_its_warm_up_ends_between_rows(
     assert np.isfinite(found.loss)
 
 
+def test_a_run_to_match_at_another_rate_is_told(law: FittedLaw, synthetic: Make) -> None:
+    log = synthetic("cosine", noise=2e-3, seed=5).until(14_000)
+    found = so_far(law, log, synthetic("cosine"), match=synthetic("stage", noise=2e-3, seed=6))
+    assert found.match is not None
+    since = log.steps[np.flatnonzero(log.lr < 0.98 * 3e-4)[0]]
+    assert found.match["lr_since"] == pytest.approx(since, abs=300)
+    assert "was run at another rate from step" in found.reasons[-1]
+    same = so_far(law, log, synthetic("cosine"), match=synthetic("cosine", noise=2e-3, seed=6))
+    assert "lr_since" not in (same.match or {})
+
+
 def test_words_with_a_warm_up_of_their_own_do_not_differ_from_the_laws(
     law: FittedLaw, synthetic: Make
 ) -> None:

@@ -400,3 +400,23 @@ def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
     for call, said in calls:
         with pytest.raises(ValueError, match=said):
             call()
+
+
+def test_a_baseline_that_misses_a_decay_is_no_wrong_column(synthetic: Callable[..., Run]) -> None:
+    found = fit([synthetic(name, steps=STEPS) for name in ("constant", "stage")], "intrinsic-time")
+    told = [text for text in found.warnings if "misses" in text]
+    assert told
+    assert all(
+        "'intrinsic-time' knows no answer to a rate that changes; fit fsl" in t for t in told
+    )
+
+
+def test_a_validation_loss_said_to_be_averaged_is_pointed_out(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    for name, said in (("val_loss", True), ("loss", False)):
+        rows = np.column_stack([run.steps, run.lr, run.measured()])
+        np.savetxt(tmp_path / "a.csv", rows, "%.9g", ",", header=f"step,lr,{name}", comments="")
+        notes = " ".join(read_run(tmp_path / "a.csv", averaged="window").notes)
+        assert ("measured at its own step" in notes) == said

@@ -231,6 +231,10 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
     if average.kind != "no" and loss is not None:
         steps, loss, note = centred(average, steps, loss)
         rows.notes.extend([note] if note else [])
+        if of_validation(part.names.get("loss", "")):
+            rows.notes.append(
+                "a loss of validation is measured at its own step, and no mean: --averaged no"
+            )
     lr = rows.lr
     if schedule is not None:
         lr = np.asarray(schedule(steps), dtype=np.float64)

@@ -78,7 +78,8 @@ class SoFar(Saved, format="hidim-so-far/1"):
         law_fits: whether the law is one of this run: its band is not left from the first row on,
             nor by another response to the rate.
         match: comparison with the run it should match: `difference` (a fraction, in the last
-            quarter of the steps both have), `error` of it, and `end`, its last loss; or None.
+            quarter of the steps both have), `error` of it, `end`, its last loss, at `end_step`,
+            and `lr_since`, from which step on their rates differ, if they do; or None.
     """
 
     verdict: str
@@ -270,7 +271,9 @@ def _beside(log: Run, match: Run) -> dict[str, float]:
     apart = own - its
     error = row_noise(apart) / np.sqrt(len(apart)) + RUN_TO_RUN
     tail = max(len(match.steps) // 50, 1)
-    return {
+    apart_in_rate = [first for first, _ in other_rates(log.until(last), match.rate)]
+    rates = {"lr_since": float(apart_in_rate[0])} if apart_in_rate else {}
+    return rates | {
         "difference": float(np.expm1(np.mean(apart))),
         "error": float(error),
         "end": float(np.median(match.measured()[-tail:])),
@@ -342,6 +345,11 @@ def _verdict(
         reasons.append(
             f"it does not match: {beside['difference']:+.2%} beside the run it should repeat, "
             f"{beside['error']:.2%} being chance"
+        )
+    if beside is not None and "lr_since" in beside:
+        verdict = "look" if verdict == "go on" else verdict
+        reasons.append(
+            f"the run to match was run at another rate from step {beside['lr_since']:,.0f} on"
         )
     late = found["state"] == "above" and found["law_fits"]
     if diverged:
