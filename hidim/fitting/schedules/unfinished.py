@@ -22,11 +22,9 @@ import numpy as np
 
 from hidim.fitting.logs.inputs import given_run
 from hidim.fitting.logs.planned import given_plan
-from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
     ALIKE,
     OUT,
-    RUN_TO_RUN,
     Ahead,
     as_run,
     conditioned,
@@ -44,6 +42,7 @@ from hidim.fitting.schedules.departures import (
     stretches,
 )
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.verdicts import beside_of, verdict_of
 from hidim.support.checks import finite, instance
 from hidim.support.results import Saved
 
@@ -198,7 +197,7 @@ def so_far(
     expected = predicted * np.exp(mean)
     low, high = expected * np.exp(-half), expected * np.exp(half)
     ends = law.band(plan.rate, ahead[-1:], level=level)
-    beside = None if match is None else _beside(log, match)
+    beside = None if match is None else beside_of(log, match)
     found: dict[str, Any] = {
         "state": state,
         "since": None if first is None else float(steps[first_row(steps, seen, first)]),
@@ -213,7 +212,7 @@ def so_far(
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
         "law_fits": gone is not None or (first != 0 and not (state != "inside" and otherwise)),
     }
-    verdict, reasons = _verdict(found, last, beside, otherwise, others, gone is not None)
+    verdict, reasons = verdict_of(found, last, beside, otherwise, others, gone is not None)
     if rise is not None:
         verdict = "stop"
         reasons += (
@@ -254,110 +253,3 @@ def _refuse_unit(shift: np.ndarray, begin: float) -> None:
         f"the losses of the log are {factor:.3g} times those of the law: another unit{bits}, or a "
         "law of another model. Give one fitted to runs of this model, or leave LAW.json out."
     )
-
-
-def _beside(log: Run, match: Run) -> dict[str, float]:
-    """How far the log lies from another run at the same steps."""
-    last = min(log.steps[-1], match.steps[-1])
-    first = max(log.steps[0], match.steps[0], 0.75 * last)
-    both = (log.steps >= first) & (log.steps <= last)
-    if np.count_nonzero(both) < OUT:
-        raise ValueError(
-            f"the run to match has too few rows at the steps of the log, which are "
-            f"{log.steps[0]:g} to {log.steps[-1]:g}."
-        )
-    own = np.log(log.measured()[both])
-    its = np.interp(log.steps[both], match.steps, np.log(match.measured()))
-    apart = own - its
-    error = row_noise(apart) / np.sqrt(len(apart)) + RUN_TO_RUN
-    tail = max(len(match.steps) // 50, 1)
-    apart_in_rate = [first for first, _ in other_rates(log.until(last), match.rate)]
-    rates = {"lr_since": float(apart_in_rate[0])} if apart_in_rate else {}
-    return rates | {
-        "difference": float(np.expm1(np.mean(apart))),
-        "error": float(error),
-        "end": float(np.median(match.measured()[-tail:])),
-        "end_step": float(match.steps[-1]),
-    }
-
-
-_OTHER_LAW = (
-    "A law of another model, data or batch? Fit one to runs like this, or judge it by --match LOG; "
-    "its band is widened by what was seen"
-)
-_WHY = {
-    "above": "a spike that has not recovered, a wrong rate or batch, or harder data",
-    "below": "data repeated, easier data, or another model",
-}
-
-
-def _verdict(
-    found: dict[str, Any],
-    last: float,
-    beside: dict[str, float] | None,
-    otherwise: bool,
-    others: tuple[tuple[float, float], ...],
-    diverged: bool,
-) -> tuple[str, tuple[str, ...]]:
-    reasons = []
-    verdict = "go on"
-    stop = found["lr_since"] is not None
-    if stop:
-        reasons.append(
-            f"the rate is not the schedule's from step {found['lr_since']:,.0f} on: the end "
-            "expected is that of the schedule from here on"
-        )
-    for first, final in others[: -1 if stop else None]:
-        verdict = "look"
-        reasons.append(
-            f"the rate was not the schedule's at steps {first:,.0f} to {final:,.0f}: the run is "
-            "judged by the rate that was logged"
-        )
-    if found["state"] != "inside":
-        verdict = "look"
-        since = f"{found['state']} its band since step {found['since']:,.0f}"
-        if found["law_fits"]:
-            why = _WHY[found["state"]]
-        elif found["lr_since"] is not None:
-            why = "the law does not fit this log at the rate it was run at"
-        elif otherwise:
-            why = f"its loss answers to the rate otherwise than the law says. {_OTHER_LAW}"
-        else:
-            why = f"the law does not fit this log from its first row on. {_OTHER_LAW}"
-        reasons.append(f"{since}, by {found['offset']:+.2%} at the end: {why}")
-    for first, final, most in found["departures"]:
-        verdict = "look"
-        where = "above" if most > 0 else "below"
-        reasons.append(
-            f"it was {where} its band at steps {first:,.0f} to {final:,.0f}, by {most:+.2%} at "
-            "most, and is back: another rate, batch or other data for a while"
-        )
-    for first, final in found["spikes"]:
-        over = final < last
-        reasons.append(
-            f"a spike at steps {first:,.0f} to {final:,.0f}" + ("" if over else ", not over")
-        )
-        verdict = verdict if over else "look"
-    if stop:
-        verdict = "stop"
-    if beside is not None and abs(beside["difference"]) > 3 * beside["error"]:
-        verdict = "look" if verdict == "go on" else verdict
-        reasons.append(
-            f"it does not match: {beside['difference']:+.2%} beside the run it should repeat, "
-            f"{beside['error']:.2%} being chance"
-        )
-    if beside is not None and "lr_since" in beside:
-        verdict = "look" if verdict == "go on" else verdict
-        reasons.append(
-            f"the run to match was run at another rate from step {beside['lr_since']:,.0f} on"
-        )
-    late = found["state"] == "above" and found["law_fits"]
-    if diverged:
-        verdict = "stop"
-        reasons.append(f"it has diverged, beyond {ALIKE:g} times its law")
-    elif late and found["band"][0] > found["planned_band"][1]:
-        verdict = "stop"
-        reasons.append("it will end above the band of its schedule")
-    if not reasons:
-        reasons.append("inside its band")
-    return verdict, tuple(reasons)
