@@ -117,6 +117,10 @@ _ELSEWHERE = {
     f"linear, else {_KNOTS}",
     **dict.fromkeys(("exponentiallr", "exponential", "exponential-decay"), _KNOTS),
     **dict.fromkeys(("lambdalr", "multiplicativelr", "sequentiallr", "chainedscheduler"), _KNOTS),
+    **dict.fromkeys(
+        ("1-sqrt", "one-minus-sqrt", "minus-sqrt", "1-sqrt-decay", "sqrt"),
+        "say 'wsd peak=3e-4 decay=20% shape=sqrt steps=24000', which falls as 1 - sqrt",
+    ),
     **dict.fromkeys(("reducelronplateau", "cycliclr"), _KNOTS),
 }
 _SHAPES = {

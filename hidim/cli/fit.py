@@ -25,7 +25,7 @@ from hidim.cli.output import (
 from hidim.cli.problems import flag
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.readers import is_run, parse_columns, readings
-from hidim.fitting.logs.readings import Reading
+from hidim.fitting.logs.readings import Reading, told_together
 from hidim.fitting.logs.repairs import RESUMED
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.errors import errors_by_curve
@@ -172,6 +172,10 @@ def how_of(args: argparse.Namespace, *, loss: str = "needed") -> How:
 
 def read_logs(args: argparse.Namespace, files: list[str], *, loss: str = "needed") -> list[Reading]:
     """The runs of the files named; equal file names are told apart by their folder."""
+    return told_together(_read_each(args, files, loss))
+
+
+def _read_each(args: argparse.Namespace, files: list[str], loss: str) -> list[Reading]:
     how = how_of(args, loss=loss)
     for name in files:
         if args.schedule and not Path(name).exists() and _is_schedule(name):

@@ -40,7 +40,7 @@ from hidim.fitting.sizes.optima import is_optimum_law
 __all__ = ["configure", "known_warmup", "reach_text", "run"]
 
 _AT_ONCE = 1_000_000  # rows
-_FITS = 0.5  # of the measured rows in their band, or the law is of another run
+_FITS = 0.55  # of the rows that should lie in the band, or the law is of another run
 
 SUMMARY = "Predict the loss of a schedule with a fitted law, and say how far that extrapolates."
 EXAMPLE = """example:
@@ -112,13 +112,13 @@ def run(args: argparse.Namespace) -> int:
     predicted, low, high = _evaluated(law, plan, args.level)
     score = {}
     if plan.loss is not None and len(plan.steps) <= _AT_ONCE:
-        score = law.score(plan)
+        score = law.score(plan, level=args.level)
     elif plan.loss is not None:
-        ends = (low, high) if args.level == 0.9 else _evaluated(law, plan, 0.9)[1:]
-        score = _score(plan.loss, predicted, *ends)
-    if score and score["band_coverage"] < _FITS:
+        score = _score(plan.loss, predicted, low, high)
+    if score and score["band_coverage"] < _FITS * args.level:
         note = (
-            f"{score['band_coverage']:.0%} of the measured rows lie in the band of 90%: a law of "
+            f"{score['band_coverage']:.0%} of the measured rows lie in the band of "
+            f"{args.level:.0%}: a law of "
             "another model, data, batch or unit of the loss? Its forecast is none of this run"
         )
         plan = replace(plan, notes=(*plan.notes, note))

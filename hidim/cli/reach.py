@@ -17,6 +17,7 @@ from hidim.support.inputs import read_json
 _LONGEST = 1e4
 _RATES = 100.0
 _DEEPER = 1.1  # fold below the lowest fitted rate, from which on it matters that a law is blind
+_SUDDEN = 1.5  # fold beyond the largest fitted drop, from which on bands have been too narrow
 _APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
 
 
@@ -129,11 +130,14 @@ def reach_text(reach: dict[str, float]) -> str:
         "peak_rate": "peak learning rate",
         "low_peak": "peak learning rate below theirs",
         "lowest_rate": "depth of decay",
+        "sudden_fall": "fall at once",
         "size_steps": "optimizer steps of the runs of this size",
         "size_lowest_rate": "depth of decay of the runs of this size",
         "params": "size of the model",
     }
     more = {"size_steps": "steps", "size_lowest_rate": "lowest_rate"}  # said where they say more
+    if not _SUDDEN < reach.get("sudden_fall", 0.0) < np.inf:  # to zero at once is to zero
+        reach = {k: v for k, v in reach.items() if k != "sudden_fall"}
     beyond = [
         "decays to zero" if np.isinf(v) else f"{words[k]} {v:.3g} x"
         for k, v in reach.items()

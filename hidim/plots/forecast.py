@@ -41,8 +41,7 @@ def plot_forecast(
     ax = ax or new_ax()
     for index, run in enumerate([runs] if isinstance(runs, Run) else runs):
         colour = colour_of(run.label, index=index)
-        settled = np.flatnonzero(run.steps > 0)
-        pick = settled[np.linspace(0, len(settled) - 1, min(_POINTS, len(settled))).astype(int)]
+        pick = _told(law, run)
         steps = run.steps[pick]
         low, high = law.band(run, steps, level=level)
         ax.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -57,6 +56,13 @@ def plot_forecast(
     )
     ax.legend(frameon=False)
     return _quiet(ax)
+
+
+def _told(law: FittedLaw, run: Run) -> np.ndarray:
+    """Rows to draw, some of those that the law speaks of: before, a loss falls from 10 to 4, and
+    beside that all laws look alike."""
+    kept = np.flatnonzero(run.steps >= max(law.begins(run), 1.0))
+    return kept[np.linspace(0, len(kept) - 1, min(_POINTS, len(kept))).astype(int)]
 
 
 def plot_residuals(
@@ -78,8 +84,7 @@ def plot_residuals(
         if run.loss is None:
             continue
         colour = colour_of(run.label, index=index)
-        kept = np.flatnonzero(run.steps >= max(law.begins(run), 1.0))
-        pick = kept[np.linspace(0, len(kept) - 1, min(_POINTS, len(kept))).astype(int)]
+        pick = _told(law, run)
         steps = run.steps[pick]
         predicted = law.predict(run, steps)
         low, high = (100 * (end / predicted - 1) for end in law.band(run, steps, level=level))

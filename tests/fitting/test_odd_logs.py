@@ -454,3 +454,12 @@ def test_rates_of_other_groups_are_named(other: float, tmp_path: Path) -> None:
     chosen = read_run(log, columns={"lr": "lr/group1"})
     assert chosen.lr[0] == pytest.approx(other * ROWS[0][1])
     assert not any("other parameters" in note for note in chosen.notes)
+
+
+def test_values_before_their_names_are_told_as_such(tmp_path: Path) -> None:
+    lines = [
+        f"{s:5d} 310.21 ms run, {3 - s / 1e3:5.4f} loss, 0.000300 LR" for s in range(0, 900, 100)
+    ]
+    (tmp_path / "run.txt").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"values come before their names, as in '0\.000300 LR'"):
+        read_run(tmp_path / "run.txt")

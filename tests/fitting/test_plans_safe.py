@@ -131,7 +131,8 @@ def test_plans_of_many_problems_are_safe() -> None:
 
 def test_a_plan_stays_among_fitted_and_usual_shapes(synthetic: Maker) -> None:
     law = fit([synthetic("cosine", steps=FEW[::2])])
-    plan = best_schedule(law, 24_000, warmup_steps=1000)
+    plan = best_schedule(law, 24_000)  # with the warm-up of the fitted runs
+    assert plan.warmup_steps == 1000
     share = (plan.steps - 1000) / 23_000
     low = np.minimum(0.1 + 0.45 * (1 + np.cos(np.pi * share)), 1 - 0.9 * share)
     # The fitted log stops at step 23,528 and its shape is stretched to the end.

@@ -88,6 +88,80 @@ def test_a_run_is_judged_by_its_band(
         assert found.band[1] - found.band[0] < found.planned_band[1] - found.planned_band[0]
 
 
+@pytest.mark.parametrize(("factor", "where"), [(0.985, "below"), (1.015, "above")])
+def test_a_departure_that_is_over_is_told(
+    factor: float, where: str, law: FittedLaw, synthetic: Make
+) -> None:
+    whole = synthetic("cosine", noise=2e-3, seed=5)
+    found = so_far(law, changed(whole.until(14_000), factor, 6000, 9000), whole)
+    assert (found.verdict, found.state, found.since) == ("look", "inside", None)
+    ((first, last, most),) = found.departures
+    assert first == pytest.approx(6000, abs=500)
+    assert last == pytest.approx(9000, abs=500)
+    assert most == pytest.approx(factor - 1, abs=0.003)
+    assert f"it was {where} its band at steps" in found.reasons[0]
+    assert so_far(law, whole.until(14_000), whole).departures == ()
+
+
+def test_a_changed_rate_is_judged_where_its_warm_up_ends_between_rows(
+    law: FittedLaw, synthetic: Make
+) -> None:
+    """The rows say that the warm-up ends at 1,024, the words that it does at 1,000: of the rows
+    between, which the words have the law speak of, it says nothing at the rate that was logged."""
+    steps = np.arange(128.0, 14_001.0, 128.0)
+    share = np.clip((steps - 1000) / 23_000, 0, 1)
+    lr = 3e-4 * (0.1 + 0.45 * (1 + np.cos(np.pi * share))) * np.minimum(steps / 1000, 1)
+    lr = np.where(steps > 8000, 0.5, 1.0) * lr
+    early = Run(steps, lr, 3.0 + 9 / steps)
+    known = steps >= law.begins(early)
+    loss = np.where(known, law.predict(early), early.measured())
+    found = so_far(law, Run(steps, lr, loss), "cosine peak=3e-4 end=3e-5 warmup=1000 steps=24000")
+    assert found.verdict == "stop"
+    assert found.lr_since == pytest.approx(8064)
+    assert np.isfinite(found.loss)
+
+
+def test_a_run_to_match_at_another_rate_is_told(law: FittedLaw, synthetic: Make) -> None:
+    log = synthetic("cosine", noise=2e-3, seed=5).until(14_000)
+    found = so_far(law, log, synthetic("cosine"), match=synthetic("stage", noise=2e-3, seed=6))
+    assert found.match is not None
+    since = log.steps[np.flatnonzero(log.lr < 0.98 * 3e-4)[0]]
+    assert found.match["lr_since"] == pytest.approx(since, abs=300)
+    assert "was run at another rate from step" in found.reasons[-1]
+    same = so_far(law, log, synthetic("cosine"), match=synthetic("cosine", noise=2e-3, seed=6))
+    assert "lr_since" not in (same.match or {})
+
+
+def test_words_with_a_warm_up_of_their_own_do_not_differ_from_the_laws(
+    law: FittedLaw, synthetic: Make
+) -> None:
+    """A law's warm-up of 1,000, read off rows, is no second opinion on what words say."""
+    log = synthetic("cosine", noise=2e-3, seed=5).until(14_000)
+    plan = "cosine peak=3e-4 end=3e-5 warmup=1010 steps=23936"
+    assert so_far(law, log, plan).verdict == "go on"
+
+
+def test_tokens_of_a_run_that_goes_on_are_counted_by_its_rate(
+    synthetic: Make, tmp_path: Path, law: FittedLaw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = synthetic("cosine", noise=2e-3, seed=5).until(14_000)
+    rows = [
+        f"{s * 5e5:.0f},{r:.9g},{y:.6g}"
+        for s, r, y in zip(log.steps, log.lr, log.measured(), strict=True)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *rows]))
+    law.save(tmp_path / "law.json")
+    plan = "cosine peak=3e-4 end=3e-5 warmup=1000 steps=23936"
+    command = ["forecast", str(tmp_path / "law.json"), "--so-far", str(tmp_path / "log.csv")]
+    assert main([*command, "--schedule", plan]) == 2
+    told = capsys.readouterr().err
+    assert "makes its rates those of the schedule" in told
+    scale = told.partition("--step-scale ")[2].split()[0]
+    assert float(scale) == pytest.approx(2e-6, rel=0.01)
+    assert main([*command, "--schedule", plan, "--step-scale", scale, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "go on"
+
+
 def test_a_law_of_another_model_is_told_and_its_band_widened(
     law: FittedLaw, synthetic: Make
 ) -> None:

@@ -267,6 +267,62 @@ def test_a_rate_that_was_rounded_to_one_digit_is_named(
         assert any("its only digit" in note for note in found.notes) == (said and name == "cosine")
 
 
+def test_a_warm_up_hides_no_rounding_and_a_schedule_beside_it_counts(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    steps = np.arange(200.0, 24_001.0, 200.0)
+    run = synthetic("cosine", steps=steps)
+    lr = run.lr * np.minimum(steps / 1000, 1)
+    lines = [f"{s:g},{r:.0e},{y:.6g}" for s, r, y in zip(steps, lr, run.measured(), strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    assert any("its only digit" in note for note in read_run(tmp_path / "log.csv").notes)
+    words = "cosine peak=3e-4 end=3e-5 warmup=1000 steps=24000"
+    found = read_run(tmp_path / "log.csv", schedule=words)
+    assert np.allclose(found.lr, lr, rtol=0.01)  # half a step of the warm-up
+    assert any("rounded to one digit: the schedule's is taken" in note for note in found.notes)
+    with pytest.raises(ValueError, match="not the schedule's"):
+        read_run(tmp_path / "log.csv", schedule="linear peak=3e-4 warmup=1000 steps=24000")
+
+
+def test_a_rate_logged_at_a_few_steps_is_checked_against_its_schedule(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    cells = [f"{lr:g}" if i in (0, 90) else "" for i, lr in enumerate(run.lr)]
+    lines = [f"{s:g},{r},{y:.6g}" for s, r, y in zip(STEPS, cells, run.measured(), strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    with pytest.raises(ValueError, match=r"has no lr at step .* say the schedule"):
+        read_run(tmp_path / "log.csv")
+    words = "multistep peak=3e-4 at=8000 factor=0.3 warmup=1000 steps=24000"
+    assert np.allclose(read_run(tmp_path / "log.csv", schedule=words).lr[1:], run.lr[1:])
+    with pytest.raises(ValueError, match="not the schedule's"):
+        read_run(tmp_path / "log.csv", schedule="constant peak=3e-4 steps=24000")
+
+
+def test_what_is_taken_of_a_rate_in_a_gap_is_said(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    """A cosine goes on smoothly through a gap; a drop in one is at no known step."""
+    for name, said in (("stage", True), ("cosine", False), ("constant", False)):
+        run = synthetic(name, steps=STEPS)
+        keep = (STEPS < 6000) | (STEPS > 10_000)
+        path = table(tmp_path / f"{name}.csv", Run(STEPS[keep], run.lr[keep], run.measured()[keep]))
+        notes = " ".join(read_run(path).notes)
+        assert "no rows between steps" in notes
+        assert ("taken as straight between: --schedule says where it fell" in notes) == said
+
+
+def test_the_first_of_several_resumes_is_named(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("cosine", steps=STEPS)
+    order = [*range(40), *range(38, 90), *range(70, len(STEPS))]  # the second goes back farther
+    lines = [f"{run.steps[i]:g},{run.lr[i]:.9g},{run.measured()[i]:.6g}" for i in order]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr,loss", *lines]))
+    notes = " ".join(read_run(tmp_path / "log.csv", resumed="keep-last").notes)
+    assert f"resumed 2 time(s), first at step {STEPS[38]:g}: 22 earlier" in notes
+
+
 def test_a_loss_that_stands_still_is_named(synthetic: Callable[..., Run], tmp_path: Path) -> None:
     run = synthetic("stage", steps=STEPS)
     frozen = np.where(STEPS > 18_000, run.measured()[68], run.measured())
@@ -327,10 +383,12 @@ def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
         (lambda: found.predict(words, [[24000.0]]), "`steps` must have 0 or 1"),
         (lambda: so_far(found, run, None), "`plan` is needed"),  # type: ignore[arg-type]
         (lambda: so_far(found, run, read_schedule(words)), "where it ends"),  # type: ignore[arg-type]
-        (lambda: so_far(found, "a.csv", words), "`log` must be a Run"),  # type: ignore[arg-type]
+        (lambda: so_far(found, "a.csv", words), "no file 'a.csv'"),
+        (lambda: so_far(found, 5, words), "`log` must be a Run"),
         (lambda: so_far(law, run, words), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
         (lambda: best_schedule(law, 9), "`law` must be a FittedLaw"),  # type: ignore[arg-type]
-        (lambda: found.score("a.csv"), "`run` must be a Run"),  # type: ignore[arg-type]
+        (lambda: found.score("a.csv"), "no file 'a.csv'"),
+        (lambda: found.score(5), "`run` must be a Run"),
         (lambda: read_schedule(5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(law, schedule=5), "not 5"),  # type: ignore[arg-type]
         (lambda: read_run(None), "by its path, not None"),  # type: ignore[arg-type]
@@ -342,3 +400,23 @@ def test_wrong_kinds_of_arguments_are_named(law: str) -> None:
     for call, said in calls:
         with pytest.raises(ValueError, match=said):
             call()
+
+
+def test_a_baseline_that_misses_a_decay_is_no_wrong_column(synthetic: Callable[..., Run]) -> None:
+    found = fit([synthetic(name, steps=STEPS) for name in ("constant", "stage")], "intrinsic-time")
+    told = [text for text in found.warnings if "misses" in text]
+    assert told
+    assert all(
+        "'intrinsic-time' knows no answer to a rate that changes; fit fsl" in t for t in told
+    )
+
+
+def test_a_validation_loss_said_to_be_averaged_is_pointed_out(
+    synthetic: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = synthetic("stage", steps=STEPS)
+    for name, said in (("val_loss", True), ("loss", False)):
+        rows = np.column_stack([run.steps, run.lr, run.measured()])
+        np.savetxt(tmp_path / "a.csv", rows, "%.9g", ",", header=f"step,lr,{name}", comments="")
+        notes = " ".join(read_run(tmp_path / "a.csv", averaged="window").notes)
+        assert ("measured at its own step" in notes) == said

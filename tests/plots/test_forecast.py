@@ -31,7 +31,9 @@ def test_every_figure_of_a_law_is_drawn() -> None:
     axes = Figure().subplots(1, 7)
     assert plot_forecast(law, [run], axes[0]) is axes[0]
     drawn = axes[0].lines[0]
-    assert np.allclose(drawn.get_ydata(), law.predict(run))
+    told = run.steps >= law.begins(run)
+    assert np.array_equal(drawn.get_xdata(), run.steps[told])
+    assert np.allclose(drawn.get_ydata(), law.predict(run)[told])
     params, tokens = map(
         np.ravel, np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 5))
     )

@@ -22,6 +22,7 @@ from hidim.support.checks import is_number
 from hidim.support.delimited import Table, whole_rows
 
 _DELIMITERS = (",", "\t", ";")
+_VALUE_FIRST = re.compile(r"[-+]?\d[\d.]*(?:[eE][-+]?\d+)? +[A-Za-z]|\d+ +[\d.]+ +[A-Za-z]")
 _TITLES = 20  # lines that may come before a header
 _KNOWN = {*(name for role in ALIASES.values() for name in role), "params", "tokens", "flops", "n"}
 
@@ -185,6 +186,12 @@ def _checked(source: Source, names: list[str]) -> list[str]:
         raise ValueError(
             f"{source} has no header row: its first line holds numbers. Add one line that names "
             "the columns, such as step,lr,loss."
+        )
+    if all(_VALUE_FIRST.match(name) for name in names):
+        raise ValueError(
+            f"{source} has no header row, and lines whose values come before their names, as in "
+            f"{names[-1][:40]!r}: write each name before its value, or a table with the columns "
+            "step, lr and loss."
         )
     while len(names) > 1 and not names[-1]:  # a comma at the end of the line
         names = names[:-1]

@@ -37,9 +37,14 @@ class Cells:
 
 
 def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
+    """The cells of each run in a file."""
     given = dict(how.columns)
-    log = read_log(path, lambda names: wanted(names, given))
-    source = str(path)
+    return cells_in(read_log(path, lambda names: wanted(names, given)), str(path), label, how)
+
+
+def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
+    """The cells of each run in a log that was read, from `source`."""
+    given = dict(how.columns)
     if _own_metrics(log):
         given = {"loss": "validation_loss"} | given
     if "step" not in given and not any(bare(name) in ALIASES["step"] for name in log.columns):

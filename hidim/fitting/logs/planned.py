@@ -10,6 +10,7 @@ import numpy as np
 
 from hidim.algorithms.words import Words, read_words, with_warmup
 from hidim.curve import Curve
+from hidim.fitting.logs.inputs import given_run
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.support.checks import non_negative
@@ -60,19 +61,13 @@ def planned_run(words: Words, last: float, warmup_steps: float | None) -> Readin
     return Reading(run, lines, known, words)
 
 
-def given_run(name: str, value: Any) -> Run:
-    """The argument `name` as a run: a Run, or a Curve."""
-    if isinstance(value, Run | Curve):
-        return value if isinstance(value, Run) else Run.of(value)
-    raise ValueError(f"`{name}` must be a Run or a Curve, got {type(value).__name__}.")
-
-
 def given_plan(value: Any, warmup_steps: float | None) -> Run:
     """The argument `plan` as a run: the same, or words, with this warm-up where they say none."""
     if isinstance(value, str):
-        return planned(value, warmup_steps=warmup_steps).run
+        said = read_words(value).warmup is not None
+        return planned(value, warmup_steps=None if said else warmup_steps).run
     if value is None:
         raise ValueError("`plan` is needed, how the run goes on: 'cosine peak=3e-4 steps=24000'.")
     if callable(value) and not isinstance(value, Curve):
         raise ValueError("`plan` must say where it ends: a Run of its steps and lr, or words.")
-    return given_run("plan", value)
+    return given_run("plan", value, loss="optional")

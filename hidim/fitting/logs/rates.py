@@ -66,6 +66,16 @@ class Rate:
         return float(min(self.after[first:].min(), self.before[first + 1 :].min(initial=np.inf)))
 
     @property
+    def sudden_fall(self) -> float:
+        """Largest ratio by which the rate falls at once after the warm-up, 1 where it never does;
+        infinite where it falls to zero."""
+        before, after = self.before[self._warm() :], self.after[self._warm() :]
+        if not np.any(fell := before > after):
+            return 1.0
+        with np.errstate(divide="ignore"):
+            return float(np.max(before[fell] / after[fell]))
+
+    @property
     def ready_step(self) -> float:
         """Step at which the warm-up is over, whether the knots hold it or leave it out."""
         first = self._warm()

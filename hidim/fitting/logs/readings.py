@@ -7,8 +7,9 @@ before anything is fitted. Files of losses and of rates are joined by the name o
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,35 @@ from hidim.algorithms.schedules import Schedule
 from hidim.algorithms.words import Words, with_warmup
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.averages import centred, logged_schedule, read_average
+from hidim.fitting.logs.histories import assumed, begins_late, with_histories
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.names import normal, of_validation
-from hidim.fitting.logs.parts import Cells, cells_of, joined
+from hidim.fitting.logs.parts import Cells, cells_in, cells_of, joined
 from hidim.fitting.logs.rates import rate_from_log
-from hidim.fitting.logs.remarks import agreeing, asides, plausible_level, same_length
+from hidim.fitting.logs.remarks import (
+    agreeing,
+    asides,
+    only_rounded,
+    plausible_level,
+    same_length,
+)
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.logs.tables import Log
 from hidim.support.checks import positive
+
+# What flags ask for, of a log that is no file.
+_IN_MEMORY = (
+    (r"Name it: --columns (\w+)=NAME\.", r"Rename it \1."),
+    (r"--columns step=\w+ --step-scale STEPS-PER-EPOCH", "step, times the steps of an epoch"),
+    (r"--columns (\w+)=\w+", r"rename it \1"),
+    (r" Rows logged every N steps: --step-scale N\.", ""),
+    (r"--lr RATE, or --schedule .*$", "`lr` for a constant one, or a column lr."),
+    (r", or say the schedule, --schedule .*$", "."),
+    (r"leave isolated rows out: --drop-nan", "leave isolated rows out"),
+    (r", or say --resumed keep-last", ""),
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +86,33 @@ def read_logs(
         for path, label in zip(paths, labels, strict=True)
         for part in cells_of(path, label, how)
     ]
-    return [_finished(part, how) for part in joined(parts, how)]
+    return told_together([_finished(part, how) for part in joined(parts, how)])
+
+
+def read_kept(log: Log, label: str, how: How) -> list[Reading]:
+    """The runs of a log that is no file: a data frame, a mapping, records."""
+    source = f"{log.name} {label}".strip()
+    try:
+        return [_finished(part, how) for part in joined(cells_in(log, source, label, how), how)]
+    except ValueError as error:
+        text = str(error)
+        for flags, words in _IN_MEMORY:
+            text = re.sub(flags, words, text)
+        raise ValueError(text) from None
+
+
+def told_together(found: Sequence[Reading]) -> list[Reading]:
+    """Readings of runs that are fitted together: one says what the rate of another was before."""
+    out = []
+    for one, (run, before) in zip(found, with_histories([r.run for r in found]), strict=True):
+        if before is None:
+            out.append(one)
+            continue
+        notes = tuple(note for note in run.notes if note != assumed(one.run))
+        run = replace(run, notes=notes)
+        known = one.warmup_known or bool(run.rate.ready_step)
+        out.append(replace(one, run=run, lines=(*one.lines[:2], _third(run)), warmup_known=known))
+    return out
 
 
 def _finished(part: Cells, how: How) -> Reading:
@@ -93,7 +139,7 @@ def _finished(part: Cells, how: How) -> Reading:
     repairs.resumed(rows, how.resumed)
     _ordered(rows)
     repairs.merged(rows, how.resumed)
-    repairs.filled_rate(rows)
+    _filled(rows, words is not None, how)
     repairs.without_blank_losses(rows, blank, part.total)
     if how.loss_scale != 1.0 and rows.loss is not None:
         rows.loss = rows.loss * how.loss_scale
@@ -103,10 +149,23 @@ def _finished(part: Cells, how: How) -> Reading:
     if rows.loss is not None:
         plausible_level(rows, how)
     if words is not None:
-        same_length(rows, words)
-        if how.logged_first and rows.lr is not None:
+        same_length(rows, words, whole=not how.logged_first)
+        if only_rounded(rows, words):
+            rows.lr = None
+            rows.notes.append("its rate was rounded to one digit: the schedule's is taken")
+        if how.logged_first and rows.lr is not None and not np.isnan(rows.lr).any():
             words = None
     return _with_rate(part, how, words)
+
+
+def _filled(rows: Rows, planned: bool, how: How) -> None:
+    """The rate at every row; where a schedule says it, one that was logged at a few will do."""
+    try:
+        if not planned or how.logged_first:
+            repairs.filled_rate(rows)
+    except ValueError:
+        if not planned:
+            raise
 
 
 def _knots(rows: Rows) -> None:
@@ -172,16 +231,22 @@ def _with_rate(part: Cells, how: How, words: Words | None) -> Reading:
     if average.kind != "no" and loss is not None:
         steps, loss, note = centred(average, steps, loss)
         rows.notes.extend([note] if note else [])
+        if of_validation(part.names.get("loss", "")):
+            rows.notes.append(
+                "a loss of validation is measured at its own step, and no mean: --averaged no"
+            )
     lr = rows.lr
     if schedule is not None:
         lr = np.asarray(schedule(steps), dtype=np.float64)
     assert lr is not None
-    rows.notes.extend(repairs.gaps(steps))
-    rows.notes.extend(asides(part, how, average.kind, warmup))
+    rows.notes.extend(repairs.gaps(steps, lr, known=words is not None))
+    rows.notes.extend(asides(part, how, average.kind))
     early = int(np.count_nonzero(steps < warmup))
     if early and words is None:
         rows.notes.append(f"{early} rows before step {warmup:g} follow the warm-up")
     run = Run(steps, lr, loss, warmup, part.label, tuple(rows.notes), schedule=schedule)
+    if how.schedule is None and begins_late(run):
+        run = replace(run, notes=(*run.notes, assumed(run)))
     said = words is not None and words.warmup is not None
     known = bool(run.rate.ready_step) or said
     return Reading(run, _lines(part, run, how, words), known, words)
@@ -223,5 +288,8 @@ def _lines(part: Cells, run: Run, how: How, words: Words | None) -> tuple[str, s
     second += f"; {rate}; " + (
         f"warm-up to step {ready:,.6g}" if ready else "no warm-up in its rows"
     )
-    third = "  " + ("; ".join(run.notes) if run.notes else "nothing mended")
-    return first, second, third
+    return first, second, _third(run)
+
+
+def _third(run: Run) -> str:
+    return "  " + ("; ".join(run.notes) if run.notes else "nothing mended")

@@ -1,7 +1,7 @@
 """What of a log is no mistake of its format, and yet to be refused or remarked?
 
 Losses above those of a guess, steps beyond the end of the schedule, a rate that is not the
-schedule's, rows that err alike, a first row that comes late.
+schedule's, rows that err alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from hidim.fitting.logs.parts import COUNTED, Cells
 from hidim.fitting.logs.repairs import Rows
 from hidim.support.checks import positive
 
-_LATE = 0.1  # a first row beyond this share of the run says too little of what was before
 _STILL = 10  # rows of one loss that are no accident, where few neighbours else are equal
 _EQUAL = 0.05
 _FALLS = 3  # from digit to digit that are no accident
@@ -67,17 +66,44 @@ def plausible_level(rows: Rows, how: How) -> None:
     )
 
 
-def same_length(rows: Rows, words: Words) -> None:
-    """Steps beyond the end of the schedule are counted in something else."""
+def same_length(rows: Rows, words: Words, *, whole: bool) -> None:
+    """Steps beyond the end of the schedule are counted in something else; in what, its rate says,
+    or its length if this is the `whole` run."""
     last = float(rows.step[-1])
     if words.steps is None or last <= 1.02 * words.steps:
         return
-    ratio = last / words.steps
+    scale, does = _scale_of(rows, words), "makes its rates those of the schedule"
+    if scale is None and whole:
+        scale, does = words.steps / last, "makes them as long"
+    if scale is None:
+        remedy = "--step-scale X, X being steps per count: 1/8 for 8 micro-steps, as 0.125."
+    else:
+        remedy = f"--step-scale {scale:.6g} {does}."
     raise ValueError(
         f"{rows.source!r} goes on to step {last:,.0f}, beyond the {words.steps:,.0f} of the "
-        f"schedule: counted in micro-steps or tokens? --step-scale {1 / ratio:.6g} makes them as "
-        f"long. Or is the schedule longer, steps={last:.12g} or more?"
+        f"schedule: counted in micro-steps or tokens? {remedy} Or is the schedule longer, "
+        f"steps={last:.12g} or more?"
     )
+
+
+def _scale_of(rows: Rows, words: Words) -> float | None:
+    """Steps per count for which logged rates are the schedule's; None where none or many are."""
+    if rows.lr is None or words.steps is None:
+        return None
+    known = np.flatnonzero(~np.isnan(rows.lr))
+    known = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), 200)).astype(int))]
+    step, lr = rows.step[known], rows.lr[known]
+    low, high = 0.01 * words.steps / rows.step[-1], words.steps / rows.step[-1]
+    for round_ in range(4):
+        scales = np.geomspace(low, high, 100)
+        far = np.array([np.max(np.abs(words.schedule(step * x) - lr)) for x in scales])
+        near = int(np.argmin(far))
+        low, high = scales[max(near - 1, 0)], scales[min(near + 1, 99)]
+        if round_ == 0:
+            alike = np.flatnonzero(far < _AGREE * np.max(lr))
+            if len(alike) and scales[alike[-1]] > 1.2 * scales[alike[0]]:
+                return None  # a constant rate has them all
+    return float(scales[near]) if far[near] < _AGREE * np.max(lr) else None
 
 
 def agreeing(part: Cells, words: Words, warmup: float) -> None:
@@ -90,6 +116,7 @@ def agreeing(part: Cells, words: Words, warmup: float) -> None:
     # A row may speak of the step before it, or after it.
     near = [np.abs(words.schedule(np.maximum(rows.step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
     apart = np.min(near, axis=0) > _AGREE * planned.max()
+    apart &= ~np.isnan(rows.lr)
     if not np.any(apart & after):
         return
     at = int(np.flatnonzero(apart & after)[0])
@@ -119,7 +146,11 @@ def _standing(loss: np.ndarray) -> tuple[int, int] | None:
 
 
 def _rounded(lr: np.ndarray) -> bool:
-    """Whether rates are a smooth fall that was cut to one digit: 3e-4, 2e-4, 1e-4, 9e-5, ..."""
+    """Whether rates are a smooth fall that was cut to one digit: 3e-4, 2e-4, 1e-4, 9e-5, ...
+
+    What rises before it is a warm-up, whose rows are too few to tell.
+    """
+    lr = lr[int(np.argmax(lr)) :] if len(lr) else lr
     changed = np.flatnonzero(np.diff(lr)) if len(lr) else np.zeros(0, dtype=int)
     high, low = lr[changed], lr[changed + 1] if len(changed) else lr[:0]
     if len(changed) < _FALLS or np.any(low >= high):
@@ -129,6 +160,15 @@ def _rounded(lr: np.ndarray) -> bool:
     below = np.where(np.isclose(digits, 1.0), 0.9 * unit, high - unit)
     cut = np.isclose(low, below, rtol=1e-6) | (np.isclose(digits, 1.0) & (low == 0.0))
     return bool(np.all(np.isclose(digits, np.round(digits), rtol=1e-6)) and np.all(cut))
+
+
+def only_rounded(rows: Rows, words: Words) -> bool:
+    """Whether a logged rate is the schedule's, cut to one digit where it was written."""
+    lr = rows.lr
+    if lr is None or np.isnan(lr).any() or not _rounded(lr):
+        return False
+    unit = 10.0 ** np.floor(np.log10(np.maximum(lr, 1e-300) * (1 + 1e-9)))
+    return bool(np.all(np.abs(words.schedule(rows.step) - lr)[lr > 0] <= unit[lr > 0]))
 
 
 def _groups(name: str, part: Cells) -> list[str]:
@@ -146,7 +186,7 @@ def _groups(name: str, part: Cells) -> list[str]:
     ]
 
 
-def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
+def asides(part: Cells, how: How, kind: str) -> list[str]:
     """What is not mended, and worth a look."""
     notes, rows = [], part.rows
     names, columns = part.names, part.log.columns
@@ -182,14 +222,4 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
             "the rate goes down in units of its only digit, as if rounded where it was written: "
             "--columns lr=- --schedule WORDS says it in full"
         )
-    if how.schedule is None and len(rows.step) > 1 and rows.lr is not None:
-        first, usual = float(rows.step[0]), repairs.usual_width(rows.step)
-        late = first > _LATE * rows.step[-1] and first > 5 * usual and first > 1.5 * warmup
-        if late:
-            notes.append(
-                f"the first row is step {first:,.0f}: before it the rate is taken to be "
-                f"{rows.lr[0]:.3g}"
-                + (f" after {warmup:g} steps of warm-up" if warmup else "")
-                + "; --schedule says what it was"
-            )
     return notes

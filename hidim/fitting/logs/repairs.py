@@ -18,6 +18,7 @@ _FEW = 0.05  # share of rows, or of the run, that may be missing
 _RESTART, _LOST = 0.9, 0.3  # shares of the rows before, and of all, that no resumed run repeats
 _SAMPLE = 10_000
 _FALLING = 0.9  # share of rows after which the step falls, in no log that goes forward
+_MOVED = 0.05  # of the peak, by which a rate moves in a gap that no row tells
 _OFTEN = 0.5  # share of steps logged several times from which on it is the way of the log
 
 
@@ -115,7 +116,7 @@ def resumed(rows: Rows, how: str) -> None:
             "column that tells them apart, --columns run=NAME."
         )
     rows.notes.append(
-        f"resumed {len(back)} time(s), first at step {rows.step[first + 1]:g}: {lost} earlier "
+        f"resumed {len(back)} time(s), first at step {rows.step[back[0] + 1]:g}: {lost} earlier "
         "row(s) of repeated steps left out"
     )
     rows.keep(keep)
@@ -260,8 +261,14 @@ def usual_width(steps: np.ndarray) -> float:
     return float(np.median(steps[pick + 1] - steps[pick]))
 
 
-def gaps(steps: np.ndarray) -> list[str]:
-    """What is missing between the rows, and before the first."""
+def gaps(steps: np.ndarray, lr: np.ndarray, *, known: bool) -> list[str]:
+    """What is missing between the rows, and what is taken of the rate there, unless it is `known`.
+
+    Args:
+        steps: of the rows, shape (n,).
+        lr: their rates, shape (n,).
+        known: the rate between rows is a schedule's.
+    """
     if len(steps) < 8:
         return []
     width = np.diff(steps)
@@ -273,4 +280,16 @@ def gaps(steps: np.ndarray) -> list[str]:
             f"no rows between steps {steps[at]:,.0f} and {steps[at + 1]:,.0f}"
             + (f", and {len(wide) - 1} more gap(s)" if len(wide) > 1 else "")
         )
+        # A fall that goes on at both ends of a gap is smooth; where it stands still at one, some
+        # step in it is where the rate began or ceased to fall, and no row says which.
+        around = np.diff(lr) / width
+        moved = np.abs(np.diff(lr)[wide]) > _MOVED * lr.max()
+        for i in [] if known else wide[moved]:
+            beside = [around[j] for j in (i - 1, i + 1) if 0 <= j < len(around)]
+            if min(np.abs(beside)) * width[i] > _MOVED * lr.max():
+                continue
+            notes.append(
+                f"the rate goes from {lr[i]:.3g} at step {steps[i]:,.0f} to {lr[i + 1]:.3g} at "
+                f"{steps[i + 1]:,.0f}, taken as straight between: --schedule says where it fell"
+            )
     return notes

@@ -111,9 +111,11 @@ def read_log(
         keep = wanted(list(header))
     columns = one.read(source, keep)
     name, averaged, lacks = one.name, False, ""
+    said: tuple[str, ...] = ()
     if one.name == "printed log":
         program = program_of(source)
         name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
+        said = (program.unit,) if program.unit else ()
         if not columns or (lacks and len(next(iter(columns.values()))) < 2):
             why = f": {lacks}" if lacks else ""
             raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
@@ -128,8 +130,8 @@ def read_log(
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
     if (split := parted(columns)) is not None:
-        return Log(split[0], name, averaged, lacks, (split[1],))
-    return Log(columns, name, averaged, lacks, header=header)
+        return Log(split[0], name, averaged, lacks, (*said, split[1]))
+    return Log(columns, name, averaged, lacks, said, header=header)
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:

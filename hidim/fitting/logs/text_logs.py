@@ -51,6 +51,7 @@ class Program:
         lacks: what its lines never hold, and where that stands instead.
         only: a pattern of the lines that count, as some print their own source first; "" for all.
         restarts: its counts begin again with each epoch, and are no steps.
+        unit: what its losses are in, where that is not nats, and how to have those.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Program:
     lacks: str = ""
     only: str = ""
     restarts: bool = False
+    unit: str = ""
 
 
 PROGRAMS: tuple[Program, ...] = (
@@ -82,7 +84,12 @@ PROGRAMS: tuple[Program, ...] = (
     Program("torchtitan", r"- root - INFO - step:", only=r"step: *\d+ .*loss:"),
     Program("Hugging Face Trainer", r"\{'(?:loss|eval_loss)': .*'epoch': ", averaged=True),
     Program("OLMo", r"\[step=\d+/\d+"),
-    Program("fairseq", r"\| train(?:_inner)? \|", averaged=True),
+    Program(
+        "fairseq",
+        r"\| train(?:_inner)? \|",
+        averaged=True,
+        unit="its losses are in bits: --loss-scale 0.693147 makes them nats",
+    ),
     Program("mlx-lm", r"^Iter \d+: Train loss .*It/sec", averaged=True),
     Program(
         "Keras",

@@ -7,6 +7,7 @@ Rows are compared with the law, spikes set aside, and the others read in medians
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -95,6 +96,27 @@ def state_of(outside: np.ndarray, shift: np.ndarray) -> tuple[str, int | None]:
     if count < min(OUT, len(outside)):
         return "inside", None
     return ("above" if shift[-1] > 0 else "below"), len(outside) - count
+
+
+def departures_of(
+    outside: np.ndarray, shift: np.ndarray, last: int | None
+) -> list[tuple[int, int]]:
+    """First and last stretch of each departure from the band that is over, one of the last
+    stretches being told by `state_of`, one of the first by the law of another model.
+
+    Args:
+        outside: whether a stretch lies outside, shape (m,).
+        shift: by how much, in log, shape (m,).
+        last: first stretch of the departure that lasts, or None.
+    """
+    side = np.where(outside, np.sign(shift), 0.0)
+    ends = [0, *(np.flatnonzero(np.diff(side)) + 1), len(side)]
+    spans = [(int(a), int(b) - 1) for a, b in pairwise(ends) if side[a] != 0.0]
+    return [
+        (a, b)
+        for a, b in spans
+        if b - a + 1 >= OUT and a > 0 and b < (len(side) - 1 if last is None else last)
+    ]
 
 
 def diverged_from(shift: np.ndarray, loss: np.ndarray, begin: float, other: bool) -> int | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hidim.algorithms.words import read_words
 from hidim.curve import Curve
-from hidim.fitting.logs.planned import given_run
+from hidim.fitting.logs.inputs import given_run, is_kept
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.logs.runs import Run, as_rate, check_steps
 from hidim.fitting.loss_units import factors, level_of
@@ -106,9 +106,9 @@ class FittedLaw(WrittenLaw):
         """Loss after `steps` optimizer steps under `schedule`.
 
         Args:
-            schedule: a Run, a Curve, a callable of the step such as hidim.Cosine(...) times a
-                rate, words (`hidim.read_schedule`), a pair (steps, lr), or with `steps` the rate at
-                each of them, shape (n,).
+            schedule: a Run, a Curve, a data frame or the path of a log, a callable of the step
+                such as hidim.Cosine(...) times a rate, words (`hidim.read_schedule`), a pair
+                (steps, lr), or with `steps` the rate at each of them, shape (n,).
             steps: where to predict, shape (n,); default the Run's, the Curve's or the pair's own.
             warmup_steps: linear warm-up that a pair leaves out, or that a callable gets. None is
                 that of the fitted runs for pairs that begin after step 0 without rising and for
@@ -176,10 +176,11 @@ class FittedLaw(WrittenLaw):
         """How far beyond the fitted runs a prediction reaches, as ratios: 1 is inside.
 
         `steps` over the longest fitted run, intrinsic `time` over its longest, `peak_rate` over
-        the highest fitted, `low_peak` (the lowest fitted peak over this one) and `lowest_rate` (the
-        lowest fitted one over this one's, infinite where this one decays to zero and they did
-        not). Of a fitted size of a law over sizes also `size_steps` and `size_lowest_rate`, against
-        the runs of that size alone.
+        the highest fitted, `low_peak` (the lowest fitted peak over this one), `lowest_rate` (the
+        lowest fitted one over this one's, infinite where this one decays to zero and they did not)
+        and `sudden_fall`, by which the rate falls at once, over the largest fitted. Of a fitted
+        size of a law over sizes also `size_steps` and `size_lowest_rate`, against the runs of that
+        size alone.
         """
         rate, at = self._asked(schedule, steps, warmup_steps)
         last = np.array([at.max()])
@@ -197,15 +198,19 @@ class FittedLaw(WrittenLaw):
             "low_peak": low_peak / rate.peak,
             "lowest_rate": depth(known["lowest_rate"]),
         }
+        if self.schedules:
+            falls = [one.sudden_fall for one in self.schedules.values()]
+            found["sudden_fall"] = 1.0 if np.inf in falls else rate.sudden_fall / max(falls)
         if "size_steps" in known:
             found["size_steps"] = float(last[0]) / known["size_steps"]
         if "size_lowest_rate" in known:
             found["size_lowest_rate"] = depth(known["size_lowest_rate"])
         return found
 
-    def score(self, run: Run | Curve) -> dict[str, float]:
-        """Errors on a Run or a Curve, as fractions: mean_relative_error, max_relative_error,
-        final_error (predicted less measured, in loss units) and band_coverage at 90 %.
+    def score(self, run: Any, *, level: float = 0.9) -> dict[str, float]:
+        """Errors on a Run, a Curve, a data frame or a log, as fractions: mean_relative_error,
+        max_relative_error, final_error (predicted less measured, in loss units) and band_coverage,
+        by the band of `level`.
 
         Rows before `begins`, where no law of this family holds, do not count.
         """
@@ -213,7 +218,7 @@ class FittedLaw(WrittenLaw):
         counted = self._held(run.rate, run.steps)
         loss, predicted = run.measured()[counted], self.predict(run)[counted]
         error = np.abs(predicted / loss - 1.0)
-        low, high = (end[counted] for end in self.band(run))
+        low, high = (end[counted] for end in self.band(run, level=level))
         return {
             "mean_relative_error": float(error.mean()),
             "max_relative_error": float(error.max()),
@@ -239,6 +244,8 @@ class FittedLaw(WrittenLaw):
     ) -> tuple[Rate, np.ndarray]:
         if isinstance(schedule, Curve):
             schedule = Run.of(schedule, warmup_steps=warmup_steps or 0.0)
+        elif is_kept(schedule):
+            schedule = given_run("schedule", schedule, loss="optional")
         if steps is None:
             if isinstance(schedule, Run):
                 steps = schedule.steps

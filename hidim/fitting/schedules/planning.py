@@ -62,7 +62,7 @@ def best_schedule(
     *,
     peak: float | None = None,
     floor: float | None = None,
-    warmup_steps: float = 0.0,
+    warmup_steps: float | None = None,
     knots: int = 21,
     bounded: bool = True,
 ) -> PlannedSchedule:
@@ -73,15 +73,16 @@ def best_schedule(
         steps: length of the run, optimizer steps, warm-up included.
         peak: highest rate; default the highest fitted one.
         floor: lowest rate; default the lowest fitted one, or its share of a peak below it.
-        warmup_steps: linear warm-up from zero, not optimised.
+        warmup_steps: linear warm-up from zero, not optimised; default that of the fitted runs.
         knots: points of the piecewise-linear schedule.
         bounded: stay near what was fitted; False takes the law at its word.
 
     Raises:
-        ValueError: the law ignores the schedule, steps, peak and floor do not fit together, or
-            the run ends in the burn-in.
+        ValueError: the law ignores the schedule, steps, peak and floor do not fit together, the
+            fitted runs differ in their warm-up and none is given, or the run ends in the burn-in.
     """
     instance("law", law, FittedLaw, "as fit gives and FittedLaw.load reads")
+    warmup_steps = _fitted_warmup(law, steps) if warmup_steps is None else warmup_steps
     task = _task(law, steps, peak, floor, warmup_steps, int(whole("knots", knots, minimum=3)))
     usual = {name: task.rate(shape) for name, shape in _usual(task.share).items()}
     fitted = {f"as {name}": task.fitted(name) for name in law.schedules}
@@ -110,6 +111,23 @@ def best_schedule(
     if best is not base and aim.of(ended) < value + _MINDED:
         best = ended
     return _planned(judged, best, compared, reference)
+
+
+def _fitted_warmup(law: FittedLaw, steps: float) -> float:
+    """The warm-up of the fitted runs, of a plan of so many steps."""
+    known = law.warmup_steps
+    if known is None:
+        raise ValueError(
+            "the fitted runs differ in their warm-up: give `warmup_steps`, that of the plan (0 for "
+            "none)."
+        )
+    if known >= positive("steps", steps):
+        raise ValueError(
+            f"`steps` end at {steps:g}, in the warm-up of the fitted runs to {known:g}, and before "
+            "the burn-in of the law: ask for later steps, in the unit of the fitted logs "
+            "(optimizer steps or tokens)."
+        )
+    return known
 
 
 def _planned(

@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from hidim.fitting.logs.histories import known_from
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import counts_otherwise, what_differs
 from hidim.fitting.schedules.laws import ScheduleLaw
@@ -34,6 +35,7 @@ _SIGMAS = 4.0  # standard errors within which a slope is what it should be
 _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
 _SPAN = 0.6  # share of the intrinsic time that may pass before the first row of every run
+_COPIED = 8  # rows of a log that are in another by no accident
 _LATE = 0.05  # and of the steps before what came before deserves a word
 # Of a run that diverged: rows that fell before, as a share, and how far the log loss rises.
 _FALLING, _CLIMB = 0.7, 0.02
@@ -130,7 +132,8 @@ def check_fit(
             out.append(
                 f"the law misses {run.label} by {missed:.1%} on average: "
                 + (
-                    what_differs(runs)
+                    _blind_to(runs, law)
+                    or what_differs(runs)
                     or "is this the loss column, as measured and not smoothed (--averaged), "
                     "and a run of the same model as the others?"
                 )
@@ -151,6 +154,13 @@ def check_fit(
             f"tell it to {_KNOWN:.1%}."
         )
     return tuple(out)
+
+
+def _blind_to(runs: Sequence[Run], law: ScheduleLaw) -> str:
+    """That a baseline sees no change of rate, where there is one."""
+    if law.response != "none" or not any(len(run.rate.events().time) for run in runs):
+        return ""
+    return f"{law.name!r} knows no answer to a rate that changes; fit fsl."
 
 
 def _rounded(count: float) -> int:
@@ -234,8 +244,8 @@ def _begin_late(runs: Sequence[Run]) -> list[str]:
     """What is taken of a schedule before the first row, where much of the run is missing."""
     out = []
     for run in runs:
-        first = float(run.steps[0])
-        if run.schedule is None and first > max(2 * settled(run), _LATE * float(run.steps[-1])):
+        first = known_from(run)
+        if first > max(2 * settled(run), _LATE * float(run.steps[-1])):
             out.append(
                 f"the rows of {run.label} begin at step {first:,g} of {run.steps[-1]:,g}: before, "
                 f"a rate of {run.lr[0]:g} is assumed"
@@ -253,6 +263,11 @@ def _check_alike(runs: Sequence[Run], *, force: bool) -> None:
     for a, b in combinations(runs, 2):
         if np.array_equal(a.steps, b.steps) and np.array_equal(a.measured(), b.measured()):
             raise ValueError(f"{a.label} and {b.label} hold the same rows: give each run once.")
+        short, long = sorted((a, b), key=lambda run: len(run.steps))
+        if _holds(long, short):
+            raise ValueError(
+                f"the rows of {short.label} are in {long.label}, too: leave {short.label} out."
+            )
     peaks = sorted((run.rate.peak, run.label) for run in runs)
     if peaks[-1][0] >= _UNITS * peaks[0][0] and not force:
         raise ValueError(
@@ -260,6 +275,19 @@ def _check_alike(runs: Sequence[Run], *, force: bool) -> None:
             f"({peaks[-1][1]}): different units, or a wrong column? If they are right, use force "
             "(--force)."
         )
+
+
+def _holds(long: Run, short: Run) -> bool:
+    """Whether a log has all rows of another, as where a resumed run goes on in a copy of its log.
+
+    Runs off one trunk have its rows in common and others besides.
+    """
+    place = np.searchsorted(long.steps, short.steps)
+    if len(short.steps) < _COPIED or place[-1] == len(long.steps):
+        return False
+    if not np.array_equal(long.steps[place], short.steps):
+        return False
+    return np.array_equal(long.measured()[place], short.measured())
 
 
 def _peaks_apart(runs: Sequence[Run]) -> list[str]:

@@ -20,16 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from hidim.curve import Curve
-from hidim.fitting.logs.planned import given_plan, given_run
-from hidim.fitting.logs.runs import Run
+from hidim.fitting.logs.inputs import given_run
+from hidim.fitting.logs.planned import given_plan
 from hidim.fitting.schedules.departures import (
     ALIKE,
     OUT,
-    RUN_TO_RUN,
     Ahead,
     as_run,
     conditioned,
+    departures_of,
     diverged_from,
     first_row,
     other_rates,
@@ -43,6 +42,7 @@ from hidim.fitting.schedules.departures import (
     stretches,
 )
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.schedules.verdicts import beside_of, verdict_of
 from hidim.support.checks import finite, instance
 from hidim.support.results import Saved
 
@@ -63,6 +63,8 @@ class SoFar(Saved, format="hidim-so-far/1"):
         since: step from which on it was outside to the end of the log; None inside.
         offset: measured over predicted loss, less one, in the last stretches.
         spikes: first and last step of each spike that returned or not.
+        departures: first and last step of each departure from the band that is over, and by how
+            much at most, a fraction.
         lr_since: step from which on the logged rate is not the schedule's; None where it is.
         end: last step of the schedule.
         loss: loss expected there, given the log.
@@ -75,7 +77,8 @@ class SoFar(Saved, format="hidim-so-far/1"):
         law_fits: whether the law is one of this run: its band is not left from the first row on,
             nor by another response to the rate.
         match: comparison with the run it should match: `difference` (a fraction, in the last
-            quarter of the steps both have), `error` of it, and `end`, its last loss; or None.
+            quarter of the steps both have), `error` of it, `end`, its last loss, at `end_step`,
+            and `lr_since`, from which step on their rates differ, if they do; or None.
     """
 
     verdict: str
@@ -101,21 +104,22 @@ class SoFar(Saved, format="hidim-so-far/1"):
     seen_high: np.ndarray
     match: dict[str, float] | None = None
     law_fits: bool = True
+    departures: tuple[tuple[float, float, float], ...] = ()
 
 
 def so_far(
     law: FittedLaw,
-    log: Run | Curve,
-    plan: Run | str,
+    log: Any,
+    plan: Any,
     *,
     level: float = 0.9,
-    match: Run | Curve | None = None,
+    match: Any = None,
 ) -> SoFar:
     """Whether to go on with a run, by a law and its log so far.
 
     Args:
         law: fitted to runs of the same model, data and batch size.
-        log: the run so far, with loss.
+        log: the run so far, with loss: a Run, a Curve, a data frame or the path of a log.
         plan: the whole schedule, or the words for it; its last step is the end.
         level: share that the bands hold.
         match: a run that this one should repeat.
@@ -138,7 +142,9 @@ def so_far(
             f"the log goes on to step {last:g}, beyond the schedule's {end:g}: another schedule, "
             "or steps counted otherwise (`step_scale`)?"
         )
-    begins = law.begins(plan.rate)
+    others = other_rates(log, plan.rate)
+    rate = as_run(log, plan) if others else plan.rate
+    begins = max(law.begins(plan.rate), law.begins(rate))  # rows tell an end of warm-up to a row
     kept = log.steps >= begins
     if np.count_nonzero(kept) < _FEWEST:
         raise ValueError(
@@ -146,9 +152,7 @@ def so_far(
             f"begins: {_FEWEST} are needed."
         )
     steps, loss = log.steps[kept], log.measured()[kept]
-    others = other_rates(log, plan.rate)
     lr_since = others[-1][0] if others and others[-1][1] == last else None
-    rate = as_run(log, plan) if others else plan.rate
     residual = np.log(loss) - np.log(law.predict(rate, steps))
     row = row_noise(residual)
     spikes, calm = spikes_of(steps, residual, row)
@@ -159,6 +163,14 @@ def so_far(
     state, first = state_of(outside, shift)
     begin = float(np.median(residual[calm][: max(OUT, np.count_nonzero(calm) // 10)]))
     _refuse_unit(shift, begin)
+    over = tuple(
+        (
+            float(steps[first_row(steps, seen, a)]),
+            float(steps[first_row(steps, seen, b + 1) - 1]),
+            float(np.expm1(max(shift[a : b + 1], key=abs))),
+        )
+        for a, b in departures_of(outside, shift, first)
+    )
     by_law = law.predict(rate, seen)
     gone = diverged_from(shift, np.exp(shift) * by_law, begin, first == 0)
     if gone is not None:
@@ -185,12 +197,13 @@ def so_far(
     expected = predicted * np.exp(mean)
     low, high = expected * np.exp(-half), expected * np.exp(half)
     ends = law.band(plan.rate, ahead[-1:], level=level)
-    beside = None if match is None else _beside(log, match)
+    beside = None if match is None else beside_of(log, match)
     found: dict[str, Any] = {
         "state": state,
         "since": None if first is None else float(steps[first_row(steps, seen, first)]),
         "offset": float(np.expm1(np.median(shift[-OUT:]))),
         "spikes": spikes,
+        "departures": over,
         "lr_since": lr_since,
         "end": end,
         "loss": float(expected[-1]),
@@ -199,7 +212,7 @@ def so_far(
         "planned_band": (float(ends[0][0]), float(ends[1][0])),
         "law_fits": gone is not None or (first != 0 and not (state != "inside" and otherwise)),
     }
-    verdict, reasons = _verdict(found, last, beside, otherwise, others, gone is not None)
+    verdict, reasons = verdict_of(found, last, beside, otherwise, others, gone is not None)
     if rise is not None:
         verdict = "stop"
         reasons += (
@@ -240,96 +253,3 @@ def _refuse_unit(shift: np.ndarray, begin: float) -> None:
         f"the losses of the log are {factor:.3g} times those of the law: another unit{bits}, or a "
         "law of another model. Give one fitted to runs of this model, or leave LAW.json out."
     )
-
-
-def _beside(log: Run, match: Run) -> dict[str, float]:
-    """How far the log lies from another run at the same steps."""
-    last = min(log.steps[-1], match.steps[-1])
-    first = max(log.steps[0], match.steps[0], 0.75 * last)
-    both = (log.steps >= first) & (log.steps <= last)
-    if np.count_nonzero(both) < OUT:
-        raise ValueError(
-            f"the run to match has too few rows at the steps of the log, which are "
-            f"{log.steps[0]:g} to {log.steps[-1]:g}."
-        )
-    own = np.log(log.measured()[both])
-    its = np.interp(log.steps[both], match.steps, np.log(match.measured()))
-    apart = own - its
-    error = row_noise(apart) / np.sqrt(len(apart)) + RUN_TO_RUN
-    tail = max(len(match.steps) // 50, 1)
-    return {
-        "difference": float(np.expm1(np.mean(apart))),
-        "error": float(error),
-        "end": float(np.median(match.measured()[-tail:])),
-        "end_step": float(match.steps[-1]),
-    }
-
-
-_OTHER_LAW = (
-    "A law of another model, data or batch? Fit one to runs like this, or judge it by --match LOG; "
-    "its band is widened by what was seen"
-)
-_WHY = {
-    "above": "a spike that has not recovered, a wrong rate or batch, or harder data",
-    "below": "data repeated, easier data, or another model",
-}
-
-
-def _verdict(
-    found: dict[str, Any],
-    last: float,
-    beside: dict[str, float] | None,
-    otherwise: bool,
-    others: tuple[tuple[float, float], ...],
-    diverged: bool,
-) -> tuple[str, tuple[str, ...]]:
-    reasons = []
-    verdict = "go on"
-    stop = found["lr_since"] is not None
-    if stop:
-        reasons.append(
-            f"the rate is not the schedule's from step {found['lr_since']:,.0f} on: the end "
-            "expected is that of the schedule from here on"
-        )
-    for first, final in others[: -1 if stop else None]:
-        verdict = "look"
-        reasons.append(
-            f"the rate was not the schedule's at steps {first:,.0f} to {final:,.0f}: the run is "
-            "judged by the rate that was logged"
-        )
-    if found["state"] != "inside":
-        verdict = "look"
-        since = f"{found['state']} its band since step {found['since']:,.0f}"
-        if found["law_fits"]:
-            why = _WHY[found["state"]]
-        elif found["lr_since"] is not None:
-            why = "the law does not fit this log at the rate it was run at"
-        elif otherwise:
-            why = f"its loss answers to the rate otherwise than the law says. {_OTHER_LAW}"
-        else:
-            why = f"the law does not fit this log from its first row on. {_OTHER_LAW}"
-        reasons.append(f"{since}, by {found['offset']:+.2%} at the end: {why}")
-    for first, final in found["spikes"]:
-        over = final < last
-        reasons.append(
-            f"a spike at steps {first:,.0f} to {final:,.0f}" + ("" if over else ", not over")
-        )
-        verdict = verdict if over else "look"
-    if stop:
-        verdict = "stop"
-    if beside is not None and abs(beside["difference"]) > 3 * beside["error"]:
-        verdict = "look" if verdict == "go on" else verdict
-        reasons.append(
-            f"it does not match: {beside['difference']:+.2%} beside the run it should repeat, "
-            f"{beside['error']:.2%} being chance"
-        )
-    late = found["state"] == "above" and found["law_fits"]
-    if diverged:
-        verdict = "stop"
-        reasons.append(f"it has diverged, beyond {ALIKE:g} times its law")
-    elif late and found["band"][0] > found["planned_band"][1]:
-        verdict = "stop"
-        reasons.append("it will end above the band of its schedule")
-    if not reasons:
-        reasons.append("inside its band")
-    return verdict, tuple(reasons)
