@@ -34,7 +34,12 @@ def _fitted(args: argparse.Namespace, data: SizeTable, kind: str) -> Answer:
     headings = [*law.inputs, f"best {name}", "log error", "curvature"]
     rows = {key: law.cells[:, i] for i, key in enumerate(headings)}
     shown = {key: [f"{x:.4g}" for x in column] for key, column in rows.items()}
-    lines = [f"best {name} in {len(law.cells)} cells of {len(data.loss)} runs", "", table(shown), ""]
+    lines = [
+        f"best {name} in {len(law.cells)} cells of {len(data.loss)} runs",
+        "",
+        table(shown),
+        "",
+    ]
     lines += sentence(law)
     lines += [f"no best {name} at {why}" for why in law.refused]
     lines += [f"note: {note}" for note in data.notes]

@@ -1,7 +1,7 @@
-"""Which table, or which of its parts, does `hidim fit` fit a law of sizes to, and how is it answered?
+"""Which table, or which parts of it, does `hidim fit` fit a law of sizes to, and what is said?
 
-Every law of a table of finished runs goes this way, whatever it fits: the rows that --where picks, a
-law for each value of --by, the ends of runs that --last names.
+Every law of a table of finished runs goes this way, whatever it fits: the rows that --where picks,
+a law for each value of --by, the ends of runs that --last names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Under which names do tables hold parameters, tokens, flops and losses, and within which values?"""
+"""Under which names do tables hold parameters, tokens, flops and losses, with which values?"""
 
 from __future__ import annotations
 
@@ -65,8 +65,12 @@ ROLES = tuple(ALIASES)
 # Roles whose numbers may be written as 70M, or counted in a unit that the column's name says, and
 # what nobody has more of: beyond it the name means something else.
 LARGEST = {
-    **{"params": 1e15, "tokens": 1e17, "unique_tokens": 1e17, "flops": 1e30},
-    **{"steps": 1e10, "batch_tokens": 1e10},
+    "params": 1e15,
+    "tokens": 1e17,
+    "unique_tokens": 1e17,
+    "flops": 1e30,
+    "steps": 1e10,
+    "batch_tokens": 1e10,
 }
 COUNTED = tuple(LARGEST)
 RAISED = (*COUNTED, "loss", "x")  # roles whose column may hold logarithms

@@ -41,6 +41,7 @@ from hidim.fitting.sizes.aliases import (
 )
 from hidim.fitting.sizes.derived import tokens_of
 
+
 @dataclass
 class RunColumns:
     """The columns of a table of runs by their roles, as counts of ones and losses in nats.

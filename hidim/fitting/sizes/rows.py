@@ -1,8 +1,8 @@
 """Which rows of a table of runs are meant, and which of them belong together?
 
 A condition reads `column=value`, `column!=value`, `column<number` and so on with <=, >, >=; several
-values of = are told apart by |. Numbers, 70M too, are compared as numbers, everything else as text. A
-value that is the name of a column stands for it, row by row: `step=max_steps`.
+values of = are told apart by |. Numbers, 70M too, are compared as numbers, everything else as text.
+A value that is the name of a column stands for it, row by row: `step=max_steps`.
 """
 
 from __future__ import annotations

@@ -73,10 +73,11 @@ class SizeTable(Saved, format="hidim-size-table/1"):
 
     def rows(self, keep: np.ndarray, note: str) -> SizeTable:
         """Some of the rows, by their places, with a note on which."""
-        own = ("group", "flops_per_token", "dialled")
         return replace(
             self,
-            **{k: None if (v := getattr(self, k)) is None else v[keep] for k in own},
+            group=None if self.group is None else self.group[keep],
+            flops_per_token=None if self.flops_per_token is None else self.flops_per_token[keep],
+            dialled=None if self.dialled is None else self.dialled[keep],
             inputs=tuple(x[keep] for x in self.inputs),
             loss=self.loss[keep],
             notes=(*self.notes, note),

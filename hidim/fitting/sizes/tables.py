@@ -130,9 +130,9 @@ def _read(
     for role in asked.columns:
         choice("columns", role, ROLES)
     if asked.last is not None:
-        found = _ends(table, source, keep, asked)
-        said = (*said, f"the last row of each {asked.last}, {found.sum()} of {keep.sum()}")
-        return _read(table, source, found, replace(asked, last=None), said)
+        ends = _ends(table, source, keep, asked)
+        said = (*said, f"the last row of each {asked.last}, {ends.sum()} of {keep.sum()}")
+        return _read(table, source, ends, replace(asked, last=None), said)
     column = RunColumns(table, source, asked.columns, keep, [asked.group])
     loss = column("loss") if asked.loss else np.full(int(keep.sum()), np.nan)
     assert loss is not None
@@ -156,9 +156,9 @@ def _read(
     sorts, found, doubted = _families(column, kept, inputs, alone=alone, swept=bool(swept))
     if asked.loss:
         doubted += stopped(kept, source)
-    dial, values, read = _dialled(column, asked.sweep)
+    dial, values, told = _dialled(column, asked.sweep)
     warnings = (*warnings, *doubted, *swept)
-    notes = (*notes, *found, *read)
+    notes = (*notes, *found, *told)
     return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost, dial, values)
 
 
@@ -185,7 +185,12 @@ def _inputs(
     params = column("params") if params is None else params
     assert params is not None
     if asked.sweep and _untold(column):
-        return (params,), None, False, ("no tokens are told: those of a size are taken to be alike",)
+        return (
+            (params,),
+            None,
+            False,
+            ("no tokens are told: those of a size are taken to be alike",),
+        )
     cost, said = exact_cost(column, params, column.source, asked.exact)
     by_flops = "flops" in asked.columns and "tokens" not in asked.columns
     tokens = None if by_flops or column.by_ratio else column("tokens", needed=False)

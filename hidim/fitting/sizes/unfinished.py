@@ -1,9 +1,9 @@
 """Which rows of a table are not the ends of runs?
 
-A law of sizes is of runs that ended: under a schedule that decays, a loss on the way lies above that
-of a shorter run which ended there. Rows of one run at several numbers of tokens, rows before the
-last step of a run and runs that a tracker calls crashed or running are told, with the condition that
-leaves them out.
+A law of sizes is of runs that ended: under a schedule that decays, a loss on the way lies above
+that of a shorter run which ended there. Rows of one run at several numbers of tokens, rows before
+the last step of a run and runs that a tracker calls crashed or running are told, with the condition
+that leaves them out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from hidim.support.checks import is_number
 _LAST = ("max_steps", "total_steps", "num_steps", "planned_steps", "last_step", "n_steps")
 _AT = ("step", "steps", "global_step", "train_step", "iteration", "iter")
 _ENDED = ("finished", "completed", "complete", "done", "ok", "success", "succeeded")
-_GOING = ("crashed", "failed", "killed", "running", "preempted", "pending", "diverged", "unfinished")
+_GOING = (
+    "crashed",
+    "failed",
+    "killed",
+    "running",
+    "preempted",
+    "pending",
+    "diverged",
+    "unfinished",
+)
 _ENOUGH = 0.98  # of the steps of a run
 
 
@@ -46,7 +55,9 @@ def courses(
         count = int(kinds.max()) + 1
         lengths = np.unique(np.column_stack([kinds, inputs[-1]]), axis=0)
         if len(lengths) == count:
-            notes.append(f"column {name!r} names runs of several rows: --group {name} resamples them")
+            notes.append(
+                f"column {name!r} names runs of several rows: --group {name} resamples them"
+            )
         elif count == sizes:
             notes.append(
                 f"column {name!r} names the sizes, or runs of several rows: of runs --last {name} "
@@ -54,9 +65,9 @@ def courses(
             )
         else:
             warnings.append(
-                f"column {name!r} names {count} runs, and their {len(kinds)} rows are their course: "
-                f"--last {name} keeps the end of each. On the way losses lie above those of runs "
-                f"that end there, unless the rate was constant: then --group {name} resamples "
+                f"column {name!r} names {count} runs, and the {len(kinds)} rows are their "
+                f"course: --last {name} keeps the end of each. On the way losses lie above those of "
+                f"runs that end there, unless the rate was constant: then --group {name} resamples "
                 "whole runs."
             )
     return tuple(notes), tuple(warnings)
@@ -92,8 +103,8 @@ def _before_the_end(table: Mapping[str, Any], source: str) -> tuple[str, ...]:
         same = False
     remedy = f"--where '{condition}' leaves them out" if same else "leave them out"
     return (
-        f"{count} of {len(here)} rows lie before the last step of their run ({at!r} below {last!r}): "
-        f"where the rate had not decayed yet the loss is too high; {remedy}.",
+        f"{count} of {len(here)} rows lie before the last step of their run ({at!r} below "
+        f"{last!r}): where the rate had not decayed yet the loss is too high; {remedy}.",
     )
 
 
