@@ -379,7 +379,12 @@ def test_parameters_in_millions_and_tokens_in_billions_are_named(
 
 @pytest.mark.parametrize(
     ("of", "told"),
-    [(np.exp, "perplexities"), (lambda nats: 1024 * nats, "summed"), (lambda nats: nats, "")],
+    [
+        (np.exp, "perplexities"),
+        (lambda nats: 1024 * nats, "summed"),
+        (lambda nats: 10 * nats, "summed"),
+        (lambda nats: nats, ""),
+    ],
 )
 def test_losses_that_text_of_these_sizes_does_not_have_are_named(
     of: Callable[[np.ndarray], np.ndarray], told: str, tmp_path: Path

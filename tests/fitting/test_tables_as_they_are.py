@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from hidim.cli.main import main
 from hidim.fitting import fit_sizes
+from hidim.fitting.logs.readers import parse_columns
 from hidim.fitting.sizes.rows import matching
 from hidim.fitting.sizes.tables import SizeTable, read_sizes
 
@@ -25,7 +27,8 @@ def read(path: Path, columns: dict[str, object], *, sep: str = ",", **options: o
     """The table of these columns, quoted where need be."""
     rows = zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True)
     cells = [[f'"{c}"' if sep in str(c) else str(c) for c in row] for row in rows]
-    lines = [sep.join(columns), *(sep.join(row) for row in cells)]
+    names = [f'"{name}"' if sep in name else name for name in columns]
+    lines = [sep.join(names), *(sep.join(row) for row in cells)]
     (path / "runs.csv").write_text("\n".join(lines))
     return read_sizes(path / "runs.csv", **options)  # type: ignore[arg-type]
 
@@ -50,6 +53,7 @@ def european(values: np.ndarray, form: str = "{:.10g}") -> list[str]:
             {"params": N, "steps (k)": STEPS / 1e3, "tokens_per_step": [524288] * 9, "loss": LOSS},
             "tokens = 'steps (k)' x 'tokens_per_step'",
         ),
+        ({"Params, M": N / 1e6, "Tokens, B": D / 1e9, "Loss, nats": LOSS}, "'Params, M' counts in"),
         ({"n_layer": LAYERS, "d_model": WIDTH, "tokens": D, "loss": LOSS}, "12 x layers x width^2"),
         ({"params": [f"{int(n):,}" for n in N], "tokens": D, "loss": LOSS}, "marks of thousands"),
         (
@@ -168,6 +172,46 @@ def test_isoflop_takes_parts_of_a_table(tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "grow as flops^0.500" in said
     assert "grow as flops^0.550" in said
+
+
+def test_best_sizes_plan_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    n, c = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 7), [1e18, 1e19, 1e20]))
+    loss = np.exp(1 + 0.05 * np.log(n / (0.03 * c**0.5)) ** 2)
+    law = str(tmp_path / "best.json")
+    read(tmp_path, {"params": n, "flops": c, "loss": loss})
+    command = ["fit", "--law", "isoflop", str(tmp_path / "runs.csv"), "--bootstrap", "9"]
+    assert main([*command, "--out", law]) == 0
+    capsys.readouterr()
+    assert main(["plan", law, "--flops", "1e22", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["params"] == [pytest.approx(3e9, rel=1e-3)]
+    assert found["tokens"] == [pytest.approx(1e22 / 18e9, rel=1e-3)]
+    assert found["beyond"] == pytest.approx(100)
+    assert main(["forecast", law, "--params", "7B", "--tokens", "8B"]) == 2
+    assert "hidim plan" in capsys.readouterr().err
+
+
+def test_names_of_columns_may_hold_commas() -> None:
+    found = parse_columns("step=Steps, k,loss=Loss, nats")
+    assert found == {"step": "Steps, k", "loss": "Loss, nats"}
+
+
+def test_a_break_that_the_hold_out_lacks_does_not_blow_up_a_band() -> None:
+    x = np.geomspace(1e7, 1e10, 16)
+    loss = 1.5 + 1.5 * (x / 1e9) ** np.where(x > 1e9, -0.08, -0.3)
+    loss = loss * np.exp(0.002 * np.random.default_rng(0).standard_normal(16))
+    low, high = fit_sizes([x], loss, "broken", bootstrap=0).band(3e10)
+    assert low < 1.5 + 1.5 * 30**-0.08 < high
+    assert high / low < 1.2
+
+
+def test_bare_millions_beside_bare_billions_are_no_exchange(tmp_path: Path) -> None:
+    units = {"params": N / 1e6, "tokens": D / 1e9, "loss": LOSS}
+    law = fit_sizes(read(tmp_path, units), bootstrap=0)
+    assert [w for w in law.warnings if "counted in millions or billions?" in w]
+    assert not [w for w in law.warnings if "exchanged" in w]
+    swapped = read(tmp_path, {"params": D, "tokens": N, "loss": LOSS})
+    assert any("exchanged" in warning for warning in swapped.warnings)
 
 
 def test_conditions_take_counts_with_letters() -> None:

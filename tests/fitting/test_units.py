@@ -137,6 +137,8 @@ def test_micro_steps_are_told_without_a_warm_up_in_the_log(synthetic: Callable[.
     one, two = (replace(synthetic(name, steps=STEPS), label=name) for name in ("constant", "stage"))
     other = Run(8 * two.steps, two.lr, two.measured(), two.warmup_steps, "other")
     assert "its steps are 8 times those of constant" in counts_otherwise(other, [one, other])
+    tokens = Run(5e5 * two.steps, two.lr, two.measured(), two.warmup_steps, "other")
+    assert "its steps are 500000 times those" in counts_otherwise(tokens, [one, tokens])
 
 
 def test_parts_of_one_run_are_put_together(synthetic: Callable[..., Run], tmp_path: Path) -> None:

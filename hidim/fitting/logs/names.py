@@ -98,7 +98,7 @@ _BASES = {
     "log": 0.0,
 }
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
+_BRACKETED = re.compile(r"(?P<name>.+?)\s*(?:[(\[]|,(?=[^()\[\]]*$))(?P<unit>[^()\[\]]*)[)\]]?")
 _TENS = re.compile(r"[x×*]?(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
 _PLAIN = {
     *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
@@ -148,7 +148,7 @@ def without_unit(name: str) -> str:
 
 
 def _parted(name: str) -> tuple[str, str]:
-    plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
+    plain = re.sub(r"[_()\[\],]+", "_", normal(name)).strip("_")
     for unit in _UNITS:
         if plain == unit and ("day" in unit or "flop" in unit):  # its own name
             return plain, unit

@@ -61,7 +61,7 @@ def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
     for other in runs:
         if other is run:
             continue
-        for factor in _FACTORS:
+        for factor in (*_FACTORS, *_spacings(run, other)):
             for warmup in dict.fromkeys((run.warmup_steps / factor, run.warmup_steps)):
                 if warmup < run.steps[-1] / factor and _is_one(run, other, factor, warmup):
                     said, log = f"its steps are {factor:g} times those of {other.label}", "this"
@@ -69,10 +69,19 @@ def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
                         said = f"the steps of {other.label} are {1 / factor:g} times its own"
                         log = "that"
                     return (
-                        f"{said}, as micro-steps are? Count both alike: times "
+                        f"{said}, as micro-steps or tokens are? Count both alike: times "
                         f"{min(factor, 1 / factor):g} in the column of {log} log."
                     )
     return ""
+
+
+def _spacings(run: Run, other: Run) -> list[float]:
+    """What the steps of a run may count beside those of another by where its rows lie."""
+    if min(len(run.steps), len(other.steps)) < _FEWEST:
+        return []
+    ends = float(run.steps[-1] / other.steps[-1])
+    apart = float(np.median(np.diff(run.steps)) / np.median(np.diff(other.steps)))
+    return [factor for factor in dict.fromkeys((ends, apart)) if abs(math.log(factor)) > _APART]
 
 
 def _is_one(run: Run, other: Run, factor: float, warmup: float) -> bool:

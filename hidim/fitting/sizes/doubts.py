@@ -93,9 +93,12 @@ def doubted_losses(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> 
     if float(np.median(loss / text)) < _ABOVE:
         return ()
     i = int(np.argsort(loss)[len(loss) // 2])
+    logs = np.log(loss) / text
+    # A sum or a share falls as the loss does, by factors; a perplexity as the exponential of it.
+    likelier = np.std(np.log(logs)) <= np.std(np.log(loss / text))
     about = (
         "their logarithms would be: are they perplexities? Fit log(perplexity), the loss in nats"
-        if 0.5 < float(np.median(np.log(loss) / text)) < 1.5
+        if 0.5 < float(np.median(logs)) < 1.5 and likelier
         else "are they summed, in percent, or of something else than text?"
     )
     return (

@@ -30,6 +30,7 @@ from hidim.support.progress import Progress
 
 _AT_ONCE = 20_000  # points of resamples that are fitted at once
 _INPUTS = "arrays of parameters and tokens, a SizeTable or Curves"
+_LEAST, _OPEN = 1e-4, 3.0  # noise, and how far a parameter may lie that nothing determines
 _ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
@@ -252,12 +253,21 @@ def _ordered(
     # A point is as far beyond as in the quantity in which it is farthest.
     far = np.column_stack([fit.logs, fit.logs.sum(axis=1)])
     beyond = np.maximum((far[large] - far[small].max(axis=0)).max(axis=1), 0.0)
+    # What the smaller runs leave open shows at the law of all where their own has not found it, as
+    # a break behind them.
+    scatters = [_scatter(fit, one, small, large) for one in (vector, fit.vector)]
+    free = len(order) / (len(order) - len(vector))
+    scatter = max(scatters, key=np.trace)
+    return told, growth(log_error, beyond, free * fit.noise**2 * scatter)
+
+
+def _scatter(fit: Fitted, vector: np.ndarray, small: np.ndarray, large: np.ndarray) -> np.ndarray:
+    """Covariance of the errors on large runs by small ones over that of their noise, (m, m)."""
     value, slope = fit.form.function(vector, fit.logs)
     slope = slope / np.maximum(value, 1e-12)[:, None]
-    spread = np.linalg.pinv(slope[small].T @ slope[small], rcond=1e-10)
-    free = len(order) / (len(order) - len(vector))
-    scatter = np.eye(count) + slope[large] @ spread @ slope[large].T
-    return told, growth(log_error, beyond, free * fit.noise**2 * scatter)
+    wide = (max(fit.noise, _LEAST) / _OPEN) ** 2 * np.eye(len(vector))
+    spread = np.linalg.inv(slope[small].T @ slope[small] + wide)
+    return np.asarray(np.eye(len(large)) + slope[large] @ spread @ slope[large].T)
 
 
 def _rollout(fit: Fitted, delta: float, one_sided: bool) -> tuple[dict[str, float], ...]:

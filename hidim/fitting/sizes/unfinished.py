@@ -65,10 +65,9 @@ def courses(
             )
         else:
             warnings.append(
-                f"column {name!r} names {count} runs, and the {len(kinds)} rows are their "
-                f"course: --last {name} keeps the end of each. On the way losses lie above those of "
-                f"runs that end there, unless the rate was constant: then --group {name} resamples "
-                "whole runs."
+                f"column {name!r} names {count} runs, {len(kinds)} rows are their course: "
+                f"--last {name} keeps the end of each. On the way losses lie above those of runs "
+                f"that end there, unless the rate was constant: then --group {name} resamples them."
             )
     return tuple(notes), tuple(warnings)
 
