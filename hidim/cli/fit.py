@@ -288,7 +288,8 @@ def run(args: argparse.Namespace) -> int:
         from hidim.cli.fit_sizes import run_sizes
 
         return run_sizes(args)
-    usual_of_sizes = {"drop_highest": 0, "where": [], "by": None, "group": None, "loss": None}
+    usual_of_sizes = {"drop_highest": 0, "where": [], "loss": None}
+    usual_of_sizes |= {"by": None, "group": None, "last": None}
     usual_of_refits = {} if args.params else {"bootstrap": 1000, "seed": 0}
     for name, usual in (
         usual_of_sizes | usual_of_refits | {"tolerance": None, "count": "6nd"}

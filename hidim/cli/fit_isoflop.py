@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
 import hidim
-from hidim.cli.output import hand_back, table
-from hidim.fitting.logs.readers import parse_columns
+from hidim.cli.output import table
+from hidim.cli.tables import Answer, answer_each, named, tables_of
 from hidim.fitting.sizes.approaches import (
     IsoflopBias,
     OptimalSize,
@@ -17,27 +16,27 @@ from hidim.fitting.sizes.approaches import (
     isoflop_bias,
     widest_tolerance,
 )
-from hidim.fitting.sizes.columns import ROLES
 from hidim.fitting.sizes.fit import fit_sizes
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable, read_sizes
-from hidim.support.checks import given_seed, whole
+from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable
+from hidim.support.checks import given_seed
 
 
 def run_isoflop(args: argparse.Namespace) -> int:
     """Parabolas of loss in size at each budget, and what they get wrong on the joint law."""
-    if len(args.files) > 1 or args.by or args.group or args.loss:
-        raise ValueError(
-            "law 'isoflop' reads one table, with --where, --drop-highest, --bootstrap."
-        )
-    columns = parse_columns(args.columns, ROLES) if args.columns else None
-    data = read_sizes(args.files[0], columns=columns, where=args.where)
-    data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
+    idle = [name for name in ("group", "loss") if getattr(args, name)]
+    if idle:
+        raise ValueError(f"law 'isoflop' has no use for --{idle[0]}: parabolas are by --tolerance.")
+    given_seed("seed", args.seed)
+    return answer_each(args, tables_of(args), lambda data, kind: _fitted(args, data, kind))
+
+
+def _fitted(args: argparse.Namespace, data: SizeTable, kind: str) -> Answer:
     params, tokens = data.inputs
     flops = FLOPS_PER_TOKEN * params * tokens
     tolerance = widest_tolerance(flops) if args.tolerance is None else args.tolerance
-    seed, start = given_seed("seed", args.seed), time.perf_counter()
+    start = time.perf_counter()
     found = isoflop(
-        params, flops, data.loss, tolerance=tolerance, bootstrap=args.bootstrap, seed=seed
+        params, flops, data.loss, tolerance=tolerance, bootstrap=args.bootstrap, seed=args.seed
     )
     bias, reason = None, ""
     try:
@@ -45,32 +44,26 @@ def run_isoflop(args: argparse.Namespace) -> int:
     except ValueError as error:
         reason = str(error)
     doubts = _doubts(data)
-    for doubt in doubts:
-        print(f"hidim: warning: {doubt}", file=sys.stderr)
-    if args.out:
-        found.save(args.out)
-    columns_out = {"flops": found.flops, "params": found.sizes, "loss": found.losses}
-    interval = found.exponent_interval
-    return hand_back(
-        args,
-        columns=columns_out,
-        answer={
-            "law": "isoflop",
-            "exponent": found.exponent,
-            "interval": interval,
-            "tolerance": tolerance,
-            "joint_exponent": bias.joint if bias else None,
-            "bias": bias.bias if bias else None,
-            "exponent_less_bias": found.exponent - bias.bias if bias else None,
-            "no_bias": reason or None,
-            "budgets": columns_out,
-            "without_minimum": found.refused,
-            "notes": data.notes,
-            "warnings": doubts,
-            "seconds": time.perf_counter() - start,
-        },
-        text=_text(found, bias, reason, tolerance, data.notes, args),
-    )
+    out = named(args.out, kind)
+    if out:
+        found.save(out)
+    columns = {"flops": found.flops, "params": found.sizes, "loss": found.losses}
+    answer = {
+        "law": "isoflop",
+        "exponent": found.exponent,
+        "interval": found.exponent_interval,
+        "tolerance": tolerance,
+        "joint_exponent": bias.joint if bias else None,
+        "bias": bias.bias if bias else None,
+        "exponent_less_bias": found.exponent - bias.bias if bias else None,
+        "no_bias": reason or None,
+        "budgets": columns,
+        "without_minimum": found.refused,
+        "notes": data.notes,
+        "warnings": doubts,
+        "seconds": time.perf_counter() - start,
+    }
+    return Answer(columns, answer, _text(found, bias, reason, tolerance, data.notes, args), doubts)
 
 
 def _doubts(data: SizeTable) -> tuple[str, ...]:

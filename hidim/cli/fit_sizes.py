@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 
 import hidim
 from hidim.cli.numbers import count, number
-from hidim.cli.output import hand_back, table, write_figure
-from hidim.fitting.logs.readers import parse_columns
+from hidim.cli.output import table, write_figure
+from hidim.cli.tables import Answer, answer_each, named, tables_of
 from hidim.fitting.robust import HUBER
-from hidim.fitting.sizes.choose import FormChoice, choose_form
-from hidim.fitting.sizes.columns import ROLES
+from hidim.fitting.sizes.choose import choose_form
 from hidim.fitting.sizes.fit import fit_sizes
 from hidim.fitting.sizes.forms import FORMS
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.tables import SizeTable, read_sizes, read_sizes_by
-from hidim.support.checks import given_seed, positive, whole
+from hidim.fitting.sizes.tables import SizeTable
+from hidim.support.checks import given_seed, positive
 
 CHOSEN = "sizes"  # the name of whichever form hold-outs prefer
 ISOFLOP = "isoflop"
@@ -41,6 +39,9 @@ def add_size_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--by", metavar="COLUMN", help="a law for each value of this column")
     group.add_argument(
         "--group", metavar="COLUMN", help="the run of each row: whole runs are resampled"
+    )
+    group.add_argument(
+        "--last", metavar="COLUMN", help="the run of each row: only the row of most tokens counts"
     )
     group.add_argument(
         "--loss", metavar="PENALTY", help=f"what a residual costs: {PENALTIES} (huber:1e-3)"
@@ -82,87 +83,49 @@ def penalty(text: str | None) -> tuple[float, bool]:
 
 def run_sizes(args: argparse.Namespace) -> int:
     """Fit a law of sizes to one table of finished runs, or to each part of it."""
-    if len(args.files) > 1:
-        raise ValueError(f"law {args.law!r} reads one table, got {len(args.files)} files.")
     delta, one_sided = penalty(args.loss)
     seed = given_seed("seed", args.seed)
-    answers, texts = [], []
-    columns: dict[str, list[Any]] = {}
-    for kind, data in _tables(args).items():
-        data = data.without_highest(int(whole("drop_highest", args.drop_highest)))
+
+    def fitted(data: SizeTable, kind: str) -> Answer:
         data = data.without_repeats()
         start = time.perf_counter()
         chosen = None
-        try:
-            if args.law == CHOSEN:
-                chosen = choose_form(data, delta=delta, one_sided=one_sided)
-            law = fit_sizes(
-                data,
-                law=chosen.name if chosen else args.law,
-                delta=delta,
-                bootstrap=args.bootstrap,
-                seed=seed,
-                one_sided=one_sided,
-                force=args.force,
-            )
-        except ValueError as error:
-            if not kind:
-                raise
-            raise ValueError(
-                f"{args.by}={kind}: {error} To leave these rows out: --where '{args.by}!={kind}'."
-            ) from None
+        if args.law == CHOSEN:
+            chosen = choose_form(data, delta=delta, one_sided=one_sided)
+        law = fit_sizes(
+            data,
+            law=chosen.name if chosen else args.law,
+            delta=delta,
+            bootstrap=args.bootstrap,
+            seed=seed,
+            one_sided=one_sided,
+            force=args.force,
+        )
         seconds = time.perf_counter() - start
-        for warning in law.warnings:
-            print(f"hidim: warning: {f'{kind}: ' if kind else ''}{warning}", file=sys.stderr)
-        out = _named(args.out, kind)
+        out = named(args.out, kind)
         if out:
             law.save(out)
-        _draw(law, data, _named(args.plot, kind))
+        _draw(law, data, named(args.plot, kind))
         rows = parameter_rows(law)
-        if kind:
-            rows = [{args.by: kind, **row} for row in rows]
-        for key in rows[0]:
-            columns.setdefault(key, []).extend(row[key] for row in rows)
         notes = (*data.notes, *([chosen.reason] if chosen else ()))
-        answer = {**law.to_dict(), "notes": notes, "seconds": seconds}
-        answers.append({args.by: kind, **answer} if kind else answer)
-        texts.append(_text(law, data, rows, notes, chosen))
-        texts.append(_foot(args, out, seconds))
-    return hand_back(
-        args,
-        columns=columns,
-        answer={"by": args.by, "laws": answers} if args.by else answers[0],
-        text="\n".join(texts),
-    )
+        return Answer(
+            {key: [row[key] for row in rows] for key in rows[0]},
+            {**law.to_dict(), "notes": notes, "seconds": seconds},
+            f"{_text(law, data, rows, notes)}\n{_foot(args, out, seconds)}",
+            law.warnings,
+        )
+
+    return answer_each(args, _tables(args), fitted)
 
 
 def _tables(args: argparse.Namespace) -> dict[str, SizeTable]:
-    """The table, under no name, or its parts by the value of --by."""
-    columns = parse_columns(args.columns, ROLES) if args.columns else None
+    """The table or its parts, or the runs of a folder."""
     single = args.law in FORMS and len(FORMS[args.law].inputs) == 1
-    if not single and columns is None and Path(args.files[0]).is_dir():
-        if args.where or args.by or args.group:
-            raise ValueError("--where, --by and --group go with a table, not with a folder.")
-        return {"": _trained(args.files[0])}
-    options: dict[str, Any] = {
-        "columns": columns,
-        "single": single,
-        "where": args.where,
-        "group": args.group,
-    }
-    options["exact"] = args.count == "exact"
-    if args.by:
-        return read_sizes_by(args.files[0], args.by, **options)
-    return {"": read_sizes(args.files[0], **options)}
-
-
-def _named(path: str | None, kind: str) -> str | None:
-    """sizes.json, or sizes-VALUE.json of a part."""
-    if path is None or not kind:
-        return path
-    given = Path(path)
-    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in kind)
-    return str(given.with_name(f"{given.stem}-{safe}{given.suffix}"))
+    if len(args.files) == 1 and not single and not args.columns and Path(args.files[0]).is_dir():
+        if args.where or args.by or args.group or args.last:
+            raise ValueError("--where, --by, --group and --last go with a table, not a folder.")
+        return {"": _trained(args.files[0]).without_highest(args.drop_highest)}
+    return tables_of(args, single=single, group=args.group, exact=args.count == "exact")
 
 
 def _draw(law: SizeLaw, data: SizeTable, figure: str | None) -> None:
@@ -212,9 +175,8 @@ def _text(
     data: SizeTable,
     rows: list[dict[str, Any]],
     notes: tuple[str, ...],
-    chosen: FormChoice | None,
 ) -> str:
-    words = {"parameter", next(iter(rows[0]))}  # of --by, where there is one
+    words = {"parameter"}
     cells = {
         key: ["" if r[key] is None else r[key] if key in words else f"{r[key]:.5g}" for r in rows]
         for key in rows[0]
@@ -247,4 +209,4 @@ def _text(
 
 def _foot(args: argparse.Namespace, out: str | None, seconds: float) -> str:
     kept = f", law in {out}" if out else ""
-    return f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s\n"
+    return f"hidim {hidim.__version__}{kept}, seed {args.seed}, {seconds:.2f} s"

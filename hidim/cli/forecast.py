@@ -34,6 +34,7 @@ from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
+from hidim.fitting.sizes.approaches import is_optimal_size
 from hidim.fitting.sizes.law import is_size_law
 from hidim.fitting.sizes.optima import is_optimum_law
 
@@ -94,6 +95,11 @@ def run(args: argparse.Namespace) -> int:
         from hidim.cli.forecast_sizes import forecast_sizes
 
         return forecast_sizes(args)
+    if is_optimal_size(args.law):
+        raise ValueError(
+            f"{args.law!r} holds best sizes by budget, which say no loss: hidim plan {args.law} "
+            "--flops 1e21, or a law of sizes (`hidim fit --law chinchilla`) for a forecast."
+        )
     if args.tokens is not None:
         raise ValueError("--tokens goes with a law of sizes or of best values (`hidim fit --law`).")
     joint = is_joint_law(args.law)

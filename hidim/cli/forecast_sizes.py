@@ -15,11 +15,13 @@ from hidim.cli.joint import size_of
 from hidim.cli.output import hand_back
 from hidim.cli.output import table as table_of
 from hidim.fitting.logs.readers import parse_columns
-from hidim.fitting.sizes.columns import ROLES, RunColumns
+from hidim.fitting.sizes.aliases import ROLES
+from hidim.fitting.sizes.columns import RunColumns
 from hidim.fitting.sizes.law import SizeLaw
+from hidim.fitting.sizes.marks import read_table
 from hidim.fitting.sizes.optima import OptimumLaw, sentence
 from hidim.fitting.sizes.rows import matching
-from hidim.fitting.sizes.tables import read_columns, read_sizes
+from hidim.fitting.sizes.tables import read_sizes
 
 _LARGE = 1e6  # from where on digits after the point say nothing
 
@@ -79,10 +81,16 @@ def _asked(
             + ("column x." if single else "params and tokens, or one run, --params 7B --tokens 8B.")
         )
     refuse_in_forecast(args, "of sizes", "a table")
-    names = list(read_columns(args.file))
-    known = (columns or {}).get("loss") or next((n for n in names if n.lower() == "loss"), None)
-    data = read_sizes(args.file, columns=columns, single=single, loss=known is not None)
-    return data.inputs, data.loss if known is not None else None, data.notes
+    known = _measured(args.file, columns or {})
+    data = read_sizes(args.file, columns=columns, single=single, loss=known)
+    return data.inputs, data.loss if known else None, data.notes
+
+
+def _measured(path: str, columns: dict[str, str]) -> bool:
+    """Whether a table has a loss, and not the blank column of runs still to come."""
+    table, _ = read_table(path)
+    name = RunColumns(table, path, columns, matching(table, (), path)).name("loss", needed=False)
+    return name is not None and any(cell is not None for cell in table[name])
 
 
 def _said(args: argparse.Namespace, names: Sequence[str]) -> tuple[np.ndarray, ...]:
@@ -106,9 +114,9 @@ def _sizes(
         data = read_sizes(path, columns=given, loss=False)
         known = dict(zip(("params", "tokens"), data.inputs, strict=True))
         return tuple(known[name] for name in names), data.notes
-    table = read_columns(path)
+    table, said = read_table(path)
     column = RunColumns(table, path, given, matching(table, (), path))
-    return (np.asarray(column("params")),), tuple(column.said)
+    return (np.asarray(column("params")),), (*said, *column.said)
 
 
 def forecast_optimum(args: argparse.Namespace) -> int:

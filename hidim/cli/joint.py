@@ -130,17 +130,16 @@ def run_joint(
         tell: prints what was understood of them.
     """
     given = sizes_of(args.params, args.files)
-    runs: list[Run] = []
+    found: list[Reading] = []
     sizes: list[float] = []
     for size in dict.fromkeys(given):
         places = [i for i, n in enumerate(given) if n == size]
-        found = read(_narrowed(args, places), [args.files[i] for i in places])
-        tell(args, found)
-        for one in found:
-            taken = any(run.label == one.run.label for run in runs)
-            label = f"{size:.4g} {one.run.label}" if taken else one.run.label
-            runs.append(replace(one.run, label=label))
-            sizes.append(size)
+        of_size = read(_narrowed(args, places), [args.files[i] for i in places])
+        found += of_size
+        sizes += [size] * len(of_size)
+    found = _told_apart(found, sizes)
+    tell(args, found)
+    runs = [one.run for one in found]
     start = time.perf_counter()
     law = fit_joint(
         runs,
@@ -188,6 +187,18 @@ def run_joint(
         answer={**law.to_dict(), "errors": rows, "seconds": seconds},
         text=_text(law, runs, rows, seconds, args),
     )
+
+
+def _told_apart(found: list[Reading], sizes: list[float]) -> list[Reading]:
+    """The same, with its size before the name of every run that another size has too."""
+    names = [one.run.label for one in found]
+    out = []
+    for one, size in zip(found, sizes, strict=True):
+        label = f"{size:.4g} {one.run.label}" if names.count(one.run.label) > 1 else one.run.label
+        first, second, third = one.lines
+        lines = label + first.removeprefix(one.run.label), second, third
+        out.append(replace(one, run=replace(one.run, label=label), lines=lines))
+    return out
 
 
 def _narrowed(args: argparse.Namespace, places: list[int]) -> argparse.Namespace:

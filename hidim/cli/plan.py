@@ -24,6 +24,7 @@ from hidim.cli.reach import refuse_no_law, refuse_units, warmup_apart
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
+from hidim.fitting.sizes.approaches import is_optimal_size
 from hidim.fitting.sizes.law import SizeLaw, is_size_law
 from hidim.fitting.sizes.optima import is_optimum_law
 from hidim.support.checks import whole
@@ -92,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.params is not None:
         raise ValueError("--params goes with a law over sizes, kept by `hidim fit --params`.")
+    if is_optimal_size(args.law):
+        from hidim.cli.plan_isoflop import plan_isoflop
+
+        _refuse(args, "of best sizes", "tokens_per_step", "warmup_steps", *_OF_SCHEDULES)
+        return plan_isoflop(args)
     if is_size_law(args.law):
         return _plan_sizes(args)
     return _plan_schedule(args, FittedLaw.load(args.law))

@@ -379,7 +379,9 @@ def test_the_command_line_goes_from_logs_to_a_plan(
     command = ["fit", "--law", "mpl", *files[:4], "--warmup-steps", "1000", "--out", out]
     command += ["--bootstrap", "2"]
     assert main([*command, "--params", "25M=25M", "100M=100M", "--tokens-per-step", "5e5"]) == 0
-    assert "prior 0.4 +- 0.2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "prior 0.4 +- 0.2" in said
+    assert all(f"{size} {SHAPES[1]}: table" in said for size in ("2.5e+07", "1e+08"))
     assert main(["forecast", out, files[4], "--params", "400M"]) == 0
     text = capsys.readouterr().out
     assert "4 x beyond the fitted sizes" in text

@@ -138,3 +138,10 @@ def test_the_command_line_asks_a_law_for_its_best_value(
     ):
         assert main(command) == 2
         assert told in capsys.readouterr().err
+
+
+def test_losses_that_do_not_depend_on_a_value_have_no_best_one() -> None:
+    rows = sweep(noise=1e-3)
+    flat = 3 * np.exp(1e-3 * np.random.default_rng(1).standard_normal(len(rows["loss"])))
+    with pytest.raises(ValueError, match="the losses bend in lr by no more than noise"):
+        law_of(rows | {"loss": flat})

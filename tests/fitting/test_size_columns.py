@@ -74,7 +74,7 @@ def test_what_a_name_or_values_leave_no_doubt_of_is_read_and_said(
         ({"N": N, "D": D, "L": LAYERS}, "leave a doubt"),
         ({"D": N, "N": D, "L": LOSS}, "leave a doubt"),
         ({"params": N, "multiplier": D / N, "loss": LOSS}, "rename it tokens_per_param"),
-        ({"params": N, "steps": D / 5e5, "loss": LOSS}, "steps x sequences x context"),
+        ({"params": N, "steps": D / 5e5, "loss": LOSS}, "from which they follow: steps, batch"),
     ],
 )
 def test_what_leaves_a_doubt_is_refused_with_what_to_call_it(

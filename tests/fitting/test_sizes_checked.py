@@ -379,7 +379,12 @@ def test_parameters_in_millions_and_tokens_in_billions_are_named(
 
 @pytest.mark.parametrize(
     ("of", "told"),
-    [(np.exp, "perplexities"), (lambda nats: 1024 * nats, "summed"), (lambda nats: nats, "")],
+    [
+        (np.exp, "perplexities"),
+        (lambda nats: 1024 * nats, "summed"),
+        (lambda nats: 10 * nats, "summed"),
+        (lambda nats: nats, ""),
+    ],
 )
 def test_losses_that_text_of_these_sizes_does_not_have_are_named(
     of: Callable[[np.ndarray], np.ndarray], told: str, tmp_path: Path
@@ -470,7 +475,12 @@ def test_several_rows_of_one_run_are_told(name: str, rows: int, tmp_path: Path) 
     d = d * np.tile(np.linspace(0.5, 1, rows), 36)
     ids = {name: np.repeat(np.arange(36), rows)}
     found = read_sizes(write(tmp_path / "t.csv", params=n, tokens=d, loss=loss, **ids))
-    assert any(f"--group {name}" in note for note in found.notes) == (rows > 1)
+    told = any(f"--last {name} keeps" in warning for warning in found.warnings)
+    assert told == (rows > 1)
+    if told:
+        ends = read_sizes(tmp_path / "t.csv", last=name)
+        np.testing.assert_allclose(ends.inputs[1], d[rows - 1 :: rows])
+        assert not ends.warnings
 
 
 def test_arguments_of_another_kind_are_refused_by_name() -> None:

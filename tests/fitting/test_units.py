@@ -117,7 +117,7 @@ def test_two_runs_of_one_rate_have_one_loss(
     ("steps", "loss", "told"),
     [
         (8.0, 1.0, "8 times those of constant"),
-        (0.25, 1.0, "0.25 times"),
+        (0.25, 1.0, "the steps of constant are 4 times its own"),
         (1.0, 0.95, ""),
         (8, 2, ""),
     ],
@@ -131,6 +131,14 @@ def test_micro_steps_beside_steps_are_told(
     said = counts_otherwise(other, [one, other])
     assert bool(said) == bool(told)
     assert told in said
+
+
+def test_micro_steps_are_told_without_a_warm_up_in_the_log(synthetic: Callable[..., Run]) -> None:
+    one, two = (replace(synthetic(name, steps=STEPS), label=name) for name in ("constant", "stage"))
+    other = Run(8 * two.steps, two.lr, two.measured(), two.warmup_steps, "other")
+    assert "its steps are 8 times those of constant" in counts_otherwise(other, [one, other])
+    tokens = Run(5e5 * two.steps, two.lr, two.measured(), two.warmup_steps, "other")
+    assert "its steps are 500000 times those" in counts_otherwise(tokens, [one, tokens])
 
 
 def test_parts_of_one_run_are_put_together(synthetic: Callable[..., Run], tmp_path: Path) -> None:

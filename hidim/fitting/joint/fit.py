@@ -101,7 +101,7 @@ def fit_joint(
         size = np.abs(np.concatenate([error for _, error in errors]))
         noise = max(RUN_TO_RUN, float(np.quantile(size, 0.9)) / _Z90)
         warnings = check_order(runs, sizes)
-        warnings += check_fit(runs, errors, noise, schedule, force=force)
+        warnings += check_fit(runs, errors, noise, schedule, params=sizes, force=force)
         replicas = []
         rng = np.random.default_rng(seed)
         for _ in range(refits):

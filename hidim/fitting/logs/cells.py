@@ -64,7 +64,7 @@ def numbers(
         if isinstance(cell, list) and len(set(map(str, cell))) == 1:
             cell = cell[0]  # of parameter groups alike
         try:
-            out[i] = _counted(cell, steps) if counts or steps else float(cell)
+            out[i] = counted(cell, steps=steps) if counts or steps else float(cell)
         except (TypeError, ValueError):
             raise ValueError(
                 f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
@@ -78,7 +78,8 @@ def numbers(
     return out
 
 
-def _counted(cell: Any, steps: bool) -> float:
+def counted(cell: Any, *, steps: bool = False) -> float:
+    """A number, also one that is written 24k, 70M or 1.4T, or as a step of all, 100/24000."""
     found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
     if steps and isinstance(cell, str) and (step := _OF.fullmatch(cell)):
         return float(step[1])

@@ -98,7 +98,7 @@ def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Colum
         ValueError: no header row, one name twice, a row cut short.
     """
     head = read_head(source)
-    if not head.delimiter and not looks_delimited(source):
+    if not head.delimiter and len(head.names) > 1 and not looks_delimited(source):
         raise ValueError(
             f"{source} is neither a table nor a log whose lines name a step and a loss; its first "
             f"line is {source.head.strip().splitlines()[0][:60]!r}."
@@ -176,8 +176,15 @@ def read_head(source: Source) -> Head:
     return Head(_checked(source, _cells(line, delimiter)), delimiter, skipped)
 
 
+def _of_one_column(source: Source) -> bool:
+    """Whether a name stands above numbers alone, one a line."""
+    lines = [line for line in source.head.splitlines()[:200] if line.strip()]
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    return len(lines) > 1 and not is_number(lines[0]) and all(map(is_number, lines[1:]))
+
+
 def _checked(source: Source, names: list[str]) -> list[str]:
-    if len(names) == 1:
+    if len(names) == 1 and not _of_one_column(source):
         raise ValueError(
             f"{source} has one column, {names[0][:60]!r}: columns must be parted by commas, tabs, "
             "semicolons or blanks."

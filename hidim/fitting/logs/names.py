@@ -84,8 +84,11 @@ _UNITS = {
     **dict.fromkeys(("billions", "billion", "bn", "b", "g"), 1e9),
     **dict.fromkeys(("trillions", "trillion", "t"), 1e12),
     **dict.fromkeys(("pf_days", "pfdays", "pflop_days", "pflops_days", "petaflop_days"), 8.64e19),
-    **dict.fromkeys(("exaflops", "ef"), 1e18),
-    **dict.fromkeys(("zettaflops", "zf"), 1e21),
+    **dict.fromkeys(("gflops", "gflop", "gigaflops", "gigaflop"), 1e9),
+    **dict.fromkeys(("tflops", "tflop", "teraflops", "teraflop"), 1e12),
+    **dict.fromkeys(("pflops", "pflop", "petaflops", "petaflop"), 1e15),
+    **dict.fromkeys(("exaflops", "exaflop", "eflops", "eflop", "ef"), 1e18),
+    **dict.fromkeys(("zettaflops", "zettaflop", "zflops", "zflop", "zf"), 1e21),
 }
 
 _BASES = {
@@ -95,7 +98,7 @@ _BASES = {
     "log": 0.0,
 }
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_BRACKETED = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]")
+_BRACKETED = re.compile(r"(?P<name>.+?)\s*(?:[(\[]|,(?=[^()\[\]]*$))(?P<unit>[^()\[\]]*)[)\]]?")
 _TENS = re.compile(r"[x×*]?(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
 _PLAIN = {
     *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
@@ -145,9 +148,9 @@ def without_unit(name: str) -> str:
 
 
 def _parted(name: str) -> tuple[str, str]:
-    plain = re.sub(r"[_()\[\]]+", "_", normal(name)).strip("_")
+    plain = re.sub(r"[_()\[\],]+", "_", normal(name)).strip("_")
     for unit in _UNITS:
-        if plain == unit and "day" in unit:  # its own name
+        if plain == unit and ("day" in unit or "flop" in unit):  # its own name
             return plain, unit
         if plain.endswith(f"_{unit}") and len(plain) > len(unit) + 1:
             return plain.removesuffix(f"_{unit}").removesuffix("_in"), unit

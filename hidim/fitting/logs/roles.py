@@ -64,7 +64,8 @@ def parse_columns(text: str, roles: Sequence[str] = ROLES) -> dict[str, str]:
     {'step': '_step', 'loss': 'train/loss'}
     """
     pairs = {}
-    for part in text.split(","):
+    # A comma may stand in a name, before what is no role.
+    for part in re.split(r",(?=\s*\w+\s*=)", text):
         role, equals, name = part.partition("=")
         if not equals or not name.strip():
             form = ",".join(f"{role}=NAME" for role in roles)

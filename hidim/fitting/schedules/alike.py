@@ -21,6 +21,7 @@ _FEWEST = 6  # points of a stretch that both have
 _SAME = 0.02  # of the rate and of the intrinsic time
 _APART = 0.1  # of the loss, from which on two runs are not alike
 _STEADY = 0.1  # by which a factor, or the logarithm of a perplexity, may scatter, a share of itself
+_FACTORS = [2.0**k for i in range(1, 9) for k in (i, -i)]  # micro-steps in a step
 _KNOWN = 0.01  # within which a factor is one that has a name
 
 
@@ -54,23 +55,43 @@ def what_differs(runs: Sequence[Run]) -> str:
 def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
     """That the steps of a run are a power of two times those of another, in a sentence, or "".
 
-    So they are where the warm-up ends as much later, and the losses are one beside such steps.
+    So they are where both have one loss, and one rate, at steps so counted. A warm-up is counted so
+    too if the log has it, and not if it was told for all.
     """
     for other in runs:
-        ready = run.rate.ready_step, other.rate.ready_step
-        if other is run or min(ready) <= 0:
+        if other is run:
             continue
-        factor = 2.0 ** round(math.log2(ready[0] / ready[1]))
-        if factor == 1 or abs(ready[0] / ready[1] / factor - 1) > _SAME:
-            continue
-        scaled = Run(run.steps / factor, run.lr, run.loss, run.warmup_steps / factor, run.label)
-        found = _together(scaled, other)
-        if found is not None and float(np.median(np.abs(np.log(found[1] / found[2])))) < _KNOWN:
-            return (
-                f"its steps are {factor:g} times those of {other.label}, as micro-steps are? Count "
-                f"both alike: times {1 / factor:g} in the column of this log."
-            )
+        for factor in (*_FACTORS, *_spacings(run, other)):
+            for warmup in dict.fromkeys((run.warmup_steps / factor, run.warmup_steps)):
+                if warmup < run.steps[-1] / factor and _is_one(run, other, factor, warmup):
+                    said, log = f"its steps are {factor:g} times those of {other.label}", "this"
+                    if factor < 1:
+                        said = f"the steps of {other.label} are {1 / factor:g} times its own"
+                        log = "that"
+                    return (
+                        f"{said}, as micro-steps or tokens are? Count both alike: times "
+                        f"{min(factor, 1 / factor):g} in the column of {log} log."
+                    )
     return ""
+
+
+def _spacings(run: Run, other: Run) -> list[float]:
+    """What the steps of a run may count beside those of another by where its rows lie."""
+    if min(len(run.steps), len(other.steps)) < _FEWEST:
+        return []
+    ends = float(run.steps[-1] / other.steps[-1])
+    apart = float(np.median(np.diff(run.steps)) / np.median(np.diff(other.steps)))
+    return [factor for factor in dict.fromkeys((ends, apart)) if abs(math.log(factor)) > _APART]
+
+
+def _is_one(run: Run, other: Run, factor: float, warmup: float) -> bool:
+    """Whether a run whose steps count `factor` has the loss of another where it has its rate."""
+    scaled = Run(run.steps / factor, run.lr, run.loss, warmup, run.label)
+    found = _together(scaled, other)
+    if found is None:
+        return False
+    ratio = np.log(found[1] / found[2])
+    return float(np.median(np.abs(ratio))) < _KNOWN and float(np.std(ratio)) < 2 * _KNOWN
 
 
 def _named(factor: float, above: np.ndarray, below: np.ndarray) -> str:

@@ -99,6 +99,7 @@ def check_fit(
     noise: float,
     law: ScheduleLaw,
     *,
+    params: Sequence[float] | None = None,
     force: bool = False,
 ) -> tuple[str, ...]:
     """Warnings about curves the law misses and rows far from it.
@@ -108,13 +109,16 @@ def check_fit(
         residuals: steps and log residuals of each run, after its warm-up.
         noise: standard deviation of a row about the law, a fraction.
         law: what was fitted.
+        params: size of each run, if there are several: runs of one size are alike.
         force: warn where a law would be refused.
 
     Raises:
         ValueError: a law that sees the schedule does not describe a curve.
     """
     out = [*_peaks_apart(runs), *_warm_in_steps(runs), *_begin_late(runs)]
-    for run, (steps, error) in zip(runs, residuals, strict=True):
+    sizes = [0.0] * len(runs) if params is None else list(params)
+    for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
+        like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
         missed, explained = _systematic(error), _explained(run, steps, error)
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
         unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
@@ -123,7 +127,7 @@ def check_fit(
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
-                + (diverged or counts_otherwise(run, runs) or what_differs(runs) or _WRONG_HOW)
+                + (diverged or counts_otherwise(run, like) or what_differs(like) or _WRONG_HOW)
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
@@ -133,7 +137,7 @@ def check_fit(
                 f"the law misses {run.label} by {missed:.1%} on average: "
                 + (
                     _blind_to(runs, law)
-                    or what_differs(runs)
+                    or what_differs(like)
                     or "is this the loss column, as measured and not smoothed (--averaged), "
                     "and a run of the same model as the others?"
                 )

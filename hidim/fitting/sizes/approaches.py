@@ -11,6 +11,7 @@ minimum.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from hidim.measure import frontier, measure_exponent
 from hidim.measure.envelopes import WIDTH, parabola_vertex
 from hidim.measure.slopes import student
 from hidim.support.checks import finite, finite_array, listed, positive, whole
+from hidim.support.inputs import read_json
 from hidim.support.results import Saved
 
 _FEWEST = 4  # sizes of a budget
@@ -62,6 +64,12 @@ class OptimalSize(Saved, format="hidim-optimal-size/1"):
     def size(self, flops: Any) -> np.ndarray:
         """Compute-optimal size at `flops`, shape (n,) or a number."""
         return np.exp(self.log_scale + self.exponent * np.log(np.asarray(flops, dtype=float)))
+
+
+def is_optimal_size(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds best sizes by budget."""
+    data = read_json(path)
+    return isinstance(data, dict) and data.get("format") == OptimalSize._format
 
 
 def isoflop(

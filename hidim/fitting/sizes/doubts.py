@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hidim.fitting.logs.names import normal
+from hidim.fitting.sizes.rows import matching
 from hidim.fitting.sizes.transformer import body_of, flops_per_token
 from hidim.support.checks import is_number
 
@@ -22,16 +23,10 @@ _LANGUAGE = 1e6, 1e7  # parameters and tokens from which on a table may be of la
 _ABOVE = 2.0  # times that rule, from which on a loss is no cross-entropy in nats
 _SWEPT = 0.3  # of the sizes with several losses are a sweep
 _APART = 0.003  # by which these differ in the middle; seeds differ by less
+_COUNTED = 1e4  # parameters and tokens below are not counted one by one
 _TRIED = 3  # values of a sweep; two are two families
 _NO_DIAL = ("seed", "run", "run_id", "id", "name", "step", "steps", "date", "time", "")
 RATIOS = 0.01, 1e6  # tokens per parameter that somebody may have trained with
-
-
-def of_one_size(kinds: np.ndarray, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether every kind has one size, so that a kind is a run and its rows are its course."""
-    return len(inputs) > 1 and all(
-        len(np.unique(inputs[0][kinds == kind])) == 1 for kind in np.unique(kinds)
-    )
 
 
 def doubted_units(
@@ -65,7 +60,7 @@ def doubted_units(
             f"{ratio:.2g} tokens per parameter in the middle of the runs: is one of them in "
             "millions or billions, and the other not? Budgets would be wrong by that factor."
         )
-    elif ratio < 1:
+    elif ratio < 1 and max(params.max(), tokens.max()) > _COUNTED:  # else both are in units
         out.append(
             f"{ratio:.2g} tokens per parameter in the middle of the runs, less than one: are the "
             "columns of parameters and tokens exchanged? --columns params=...,tokens=... says which"
@@ -98,9 +93,12 @@ def doubted_losses(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> 
     if float(np.median(loss / text)) < _ABOVE:
         return ()
     i = int(np.argsort(loss)[len(loss) // 2])
+    logs = np.log(loss) / text
+    # A sum or a share falls as the loss does, by factors; a perplexity as the exponential of it.
+    likelier = np.std(np.log(logs)) <= np.std(np.log(loss / text))
     about = (
         "their logarithms would be: are they perplexities? Fit log(perplexity), the loss in nats"
-        if 0.5 < float(np.median(np.log(loss) / text)) < 1.5
+        if 0.5 < float(np.median(logs)) < 1.5 and likelier
         else "are they summed, in percent, or of something else than text?"
     )
     return (
@@ -148,17 +146,24 @@ def several_losses(
 
 def repeated_data(column: Any, tokens: np.ndarray) -> tuple[str, ...]:
     """What to say of runs that saw their data more than once."""
-    epochs = column("epochs", needed=False)
+    epochs, condition = column("epochs", needed=False), f"{column.name('epochs', needed=False)}<=1"
     if epochs is None:
         unique = column("unique_tokens", needed=False)
         epochs = np.ones(len(tokens)) if unique is None else tokens / unique
+        names = [column.name(role, needed=False) for role in ("tokens", "unique_tokens")]
+        condition = f"{names[0]}<={names[1]}"
     many = epochs > 1.001
     if not many.any():
         return ()
+    try:
+        kept = np.array_equal(matching(column.table, condition, column.source)[column.keep], ~many)
+    except ValueError:  # no such columns, or no row that is left
+        kept = False
+    remedy = f", --where '{condition}'" if kept else ""
     return (
         f"{np.count_nonzero(many)} of {len(many)} runs repeat their data (up to {epochs.max():.3g} "
         "epochs): a repeated token is worth less than a new one, soon after 4 epochs almost "
-        "nothing, and this law counts all alike. Leave them out, for example --where 'epochs<=1'.",
+        f"nothing, and this law counts all alike. Leave them out{remedy}.",
     )
 
 

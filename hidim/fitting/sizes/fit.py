@@ -22,6 +22,7 @@ from hidim.fitting.sizes.growth import USUAL, growth
 from hidim.fitting.sizes.law import SIX, SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.refits import refit
+from hidim.fitting.sizes.resamples import Resamples
 from hidim.fitting.sizes.search import log_errors, solve
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable, sizes_of
 from hidim.support.checks import choice, finite, finite_array, listed, positive, whole
@@ -29,6 +30,7 @@ from hidim.support.progress import Progress
 
 _AT_ONCE = 20_000  # points of resamples that are fitted at once
 _INPUTS = "arrays of parameters and tokens, a SizeTable or Curves"
+_LEAST, _OPEN = 1e-4, 3.0  # noise, and how far a parameter may lie that nothing determines
 _ROLLED = 6  # sizes from which the rollout predicts, at most
 
 
@@ -106,20 +108,18 @@ def fit_sizes(
     fitted = Fitted(form, best, logs, log_loss, units, noise)
     warnings = check_sizes(fitted, delta, traits=traits, one_sided=one_sided, force=force)
     rng = np.random.default_rng(seed)
+    resamples = Resamples.of(fitted, runs)
     replicas = []
     with Progress(bootstrap, f"bootstrap of {law}", enabled=progress) as bar:
         together = max(_AT_ONCE // len(loss), 1)
         for start in range(0, bootstrap, together):
-            drawn = [
-                _resample(runs, len(loss), rng)
-                for _ in range(start, min(start + together, bootstrap))
-            ]
-            counts = np.array([c for c in drawn if np.count_nonzero(c) > len(best)])
-            if len(counts):
-                replicas.append(
-                    refit(form, logs, log_loss, counts, best, delta, one_sided=one_sided)
-                )
-            bar.advance(len(drawn))
+            many = min(together, bootstrap - start)
+            counts, drawn = resamples.draw(many, rng)
+            enough = np.count_nonzero(counts, axis=1) > len(best)
+            if enough.any():
+                rows = form, logs, drawn[enough], counts[enough]
+                replicas.append(refit(*rows, best, delta, one_sided=one_sided))
+            bar.advance(many)
     ordered, beyond = _ordered(fitted, delta, held_out, one_sided)
     reach = {
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
@@ -152,12 +152,6 @@ def fit_sizes(
         beyond,
         cost,
     )
-
-
-def _resample(runs: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each point counts where as many runs are drawn as there are, (n,)."""
-    drawn = rng.integers(0, len(runs), len(runs))
-    return np.bincount(np.concatenate([runs[i] for i in drawn]), minlength=count)
 
 
 def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]:
@@ -222,11 +216,17 @@ def _checked(form: SizeForm, inputs: Sequence[Any], loss: Any) -> tuple[np.ndarr
     stacked = np.stack(arrays, axis=1)
     for name, column in zip(form.inputs, stacked.T, strict=True):
         if len(np.unique(column)) < 3:
+            other = next((n for n in form.inputs if n != name), None)
+            alone = f", or fit {other} alone: --law saturating --columns x={other}" if other else ""
             raise ValueError(
-                f"`{name}` takes fewer than three values: its exponent is open. Add runs at others."
+                f"`{name}` takes fewer than three values: its exponent is open. Add runs at others"
+                f"{alone}."
             )
     if len(np.unique(stacked, axis=0)) < least:
-        raise ValueError(f"law {form.name!r} needs at least {least} different points.")
+        points = len(np.unique(stacked, axis=0))
+        raise ValueError(
+            f"law {form.name!r} needs at least {least} different points, got {points}."
+        )
     return stacked, loss
 
 
@@ -253,12 +253,21 @@ def _ordered(
     # A point is as far beyond as in the quantity in which it is farthest.
     far = np.column_stack([fit.logs, fit.logs.sum(axis=1)])
     beyond = np.maximum((far[large] - far[small].max(axis=0)).max(axis=1), 0.0)
+    # What the smaller runs leave open shows at the law of all where their own has not found it, as
+    # a break behind them.
+    scatters = [_scatter(fit, one, small, large) for one in (vector, fit.vector)]
+    free = len(order) / (len(order) - len(vector))
+    scatter = max(scatters, key=np.trace)
+    return told, growth(log_error, beyond, free * fit.noise**2 * scatter)
+
+
+def _scatter(fit: Fitted, vector: np.ndarray, small: np.ndarray, large: np.ndarray) -> np.ndarray:
+    """Covariance of the errors on large runs by small ones over that of their noise, (m, m)."""
     value, slope = fit.form.function(vector, fit.logs)
     slope = slope / np.maximum(value, 1e-12)[:, None]
-    spread = np.linalg.pinv(slope[small].T @ slope[small], rcond=1e-10)
-    free = len(order) / (len(order) - len(vector))
-    scatter = np.eye(count) + slope[large] @ spread @ slope[large].T
-    return told, growth(log_error, beyond, free * fit.noise**2 * scatter)
+    wide = (max(fit.noise, _LEAST) / _OPEN) ** 2 * np.eye(len(vector))
+    spread = np.linalg.inv(slope[small].T @ slope[small] + wide)
+    return np.asarray(np.eye(len(large)) + slope[large] @ spread @ slope[large].T)
 
 
 def _rollout(fit: Fitted, delta: float, one_sided: bool) -> tuple[dict[str, float], ...]:

@@ -19,7 +19,7 @@ from hidim.curve import Curve
 from hidim.fitting.logs.names import unit_of
 from hidim.fitting.logs.readers import find_column, numbers
 from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.columns import ALIASES, OPTIONAL, REMEDY
+from hidim.fitting.sizes.aliases import ALIASES, REMEDY
 from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.support.checks import choice
 
@@ -31,7 +31,7 @@ _ALIASES: dict[str, tuple[str, ...]] = ALIASES | {
     "optimizer": ("optimizer", "algorithm", "label", "method"),
     "run": ("run", "run_id", "seed"),
 }
-ROLES = tuple(role for role in _ALIASES if role not in ("x", *OPTIONAL))
+ROLES = ("params", "tokens", "flops", "loss", "steps", "optimizer", "run")
 UNNAMED = "runs"  # of an optimizer that nothing names
 Ladders = dict[str, list[Any]]  # name of the optimizer -> Curves or (size, compute, loss)
 
@@ -98,7 +98,7 @@ def _compute(
 
 def _numbers(table: Mapping[str, Any], name: str | None, source: str) -> np.ndarray:
     assert name is not None
-    return numbers(table[name], name, source, remedy=REMEDY, counts=True) * unit_of(name)
+    return numbers(table[name], name, source, remedy=f"{REMEDY}.", counts=True) * unit_of(name)
 
 
 def _check(runs: list[Any], source: str) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from hidim.support.results import Saved
 _FEWEST = 4  # values tried in a cell
 _NOISE = 5e-4  # of a loss, a fraction: two runs of one configuration differ by as much
 _NEAR = 1.5  # natural logs of the quantity around the lowest loss that a parabola sees
+_TOLD = 3.0  # standard errors from which on a curvature is one
 _LINE = 0.05  # log tokens within this of a line in log parameters are no second quantity
 
 
@@ -144,7 +146,8 @@ def fit_optimum(
     told = [len({cell[i] for cell in cells}) for i in places]
     spots = [[1.0, *(math.log(cell[i]) for i in places)] for cell in cells]
     if max(told) < 3 or np.linalg.matrix_rank(spots) <= len(keys):
-        why = f" ({refused[0]})" if refused else ""
+        reasons = Counter(one.partition(": ")[2] for one in refused).most_common(1)
+        why = "".join(f" (in {n} of the others {reason})" for reason, n in reasons)
         seen = " and ".join(f"{n} of {key}" for n, key in zip(told, keys, strict=True))
         raise ValueError(
             f"{len(cells)} cell(s) of the sweep have a best {name} inside those tried, at {seen}, "
@@ -199,7 +202,7 @@ def _cells(
 ) -> tuple[list[tuple[float, ...]], list[str]]:
     """(inputs, best value, its standard error, curvature) of the cells that have one."""
     kinds, which = np.unique(where, axis=0, return_inverse=True)
-    fits: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    fits: list[tuple[np.ndarray, str, float, float, float, float]] = []
     refused, residual, free = [], 0.0, 0
     for i, kind in enumerate(kinds):
         rows = which.ravel() == i
@@ -228,13 +231,16 @@ def _cells(
         residual += float(np.sum((y[near] - basis @ c) ** 2))
         free += int(near.sum()) - 3
         gradient = np.array([0.0, -1 / (2 * c[2]), c[1] / (2 * c[2] ** 2)])
-        spread = float(gradient @ np.linalg.inv(basis.T @ basis) @ gradient)
-        fits.append((kind, np.array([best, spread]), c, x))
+        spread = np.linalg.inv(basis.T @ basis)
+        fits.append((kind, cell, best, c[2], spread[2, 2], float(gradient @ spread @ gradient)))
     noise = max(math.sqrt(residual / free) if free else 0.0, _NOISE)
-    out = [
-        (*map(float, kind), math.exp(found[0]), noise * math.sqrt(found[1]), 2 * float(c[2]))
-        for kind, found, c, _ in fits
-    ]
+    out = []
+    for kind, cell, best, curve, of_curve, of_best in fits:
+        if curve < _TOLD * noise * math.sqrt(of_curve):
+            refused.append(f"{cell}: the losses bend in {name} by no more than noise, {noise:.2%}")
+            continue
+        error = noise * math.sqrt(of_best)
+        out.append((*map(float, kind), math.exp(best), error, 2 * float(curve)))
     return out, refused
 
 

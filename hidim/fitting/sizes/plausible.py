@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hidim.fitting.robust import HUBER
 from hidim.fitting.sizes.forms import SizeForm
 from hidim.fitting.sizes.identified import check_identified
 from hidim.fitting.sizes.search import log_errors, solve
@@ -136,14 +137,19 @@ def _repeats(fit: Fitted) -> str:
 
 def _far(fit: Fitted, delta: float, *, one_sided: bool) -> str:
     """Rows far from the law, and what the law would be without them."""
-    error = fit.errors
-    far = np.abs(error) > max(_FAR * fit.noise, _APART)
+    error, noise = fit.errors, fit.noise
+    if delta > _FAR * noise:  # rows far off have pulled such a fit towards them
+        robust = replace(fit, vector=solve(fit.form, fit.logs, fit.log_loss, HUBER))
+        error = robust.errors
+        noise = max(float(1.4826 * np.median(np.abs(error))), 1e-6)
+    far = np.abs(error) > max(_FAR * noise, _APART)
     if not far.any():
         return ""
     order = np.flatnonzero(far)[np.argsort(-np.abs(error[far]))]
     named = "; ".join(f"{fit.named(i)}, {np.expm1(error[i]):+.1%}" for i in order[:_NAMED])
     more = "; ..." if len(order) > _NAMED else ""
-    text = f"{len(order)} of {len(error)} runs lie far from the law ({named}{more})"
+    lie = "lies" if len(order) == 1 else "lie"
+    text = f"{len(order)} of {len(error)} runs {lie} far from the law ({named}{more})"
     kept = ~far
     if len(np.unique(fit.logs[kept], axis=0)) > len(fit.vector):
         again = solve(

@@ -43,18 +43,19 @@ def refit(
     Args:
         form: the formula.
         logs: log inputs over their units, shape (n, inputs).
-        log_loss: shape (n,).
+        log_loss: shape (n,), or of each resample, (resamples, n).
         counts: how often each row counts, shape (resamples, n).
         near: where all start, shape (p,).
         delta: Huber scale of log residuals.
         one_sided: count losses above the law little.
     """
     unit = log_unit(log_loss)
+    log_loss = np.broadcast_to(log_loss, counts.shape)
     log_loss, near = log_loss - unit, scaled(form.names, near, -unit)
     search = _Search(form, logs, log_loss, counts, delta, UPPER * delta if one_sided else None)
     start = np.broadcast_to(near, (len(counts), len(near)))
     best = search.reached(start)
-    if len(log_loss) < _PLENTY * len(near):
+    if len(logs) < _PLENTY * len(near):
         best = search.lower(best, search.by_scales(start))
         for chart in _charts(form, logs):
             best = search.lower(best, search.reached(search.along(chart, near)))
@@ -112,12 +113,14 @@ class _Search:
 
     def lower(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Whichever of two fits of each resample costs less, (r, p)."""
-        costs = [self._at(x, self.counts, self.delta, None).cost for x in (one, other)]
+        every = np.arange(len(self.counts))
+        costs = [self._at(x, every, self.delta, None).cost for x in (one, other)]
         return np.where((costs[1] < costs[0])[:, None], other, one)
 
     def _medians(self) -> np.ndarray:
         """The median log loss of each resample, above which no floor lies, (r,)."""
-        return np.array([np.median(np.repeat(self.log_loss, count)) for count in self.counts])
+        pairs = zip(self.log_loss, self.counts, strict=True)
+        return np.array([np.median(np.repeat(loss, count)) for loss, count in pairs])
 
     def _minima(
         self,
@@ -129,12 +132,12 @@ class _Search:
     ) -> np.ndarray:
         out = np.clip(near, low + 1e-6, high - 1e-6)
         left = np.arange(len(out))
-        x, at, damping = out, self._at(out, self.counts, delta, chart), np.ones(len(out))
+        x, at, damping = out, self._at(out, left, delta, chart), np.ones(len(out))
         idle = np.zeros(len(out), dtype=np.int64)
         for _ in range(_STEPS):
             ends = low[left], high[left]
             moved = np.clip(x + _step(x, at, damping, *ends), *ends)
-            found = self._at(moved, self.counts[left], delta, chart)
+            found = self._at(moved, left, delta, chart)
             better = found.cost < at.cost
             gain = np.where(better, at.cost - found.cost, 0.0) / np.maximum(at.cost, 1e-300)
             idle = np.where(gain > _SMALL, 0, idle + better)
@@ -151,11 +154,13 @@ class _Search:
         return out
 
     def _at(
-        self, x: np.ndarray, counts: np.ndarray, delta: float, chart: PowerChart | None
+        self, x: np.ndarray, some: np.ndarray, delta: float, chart: PowerChart | None
     ) -> _Place:
-        """Cost, slope and curvatures at parameters, or at coordinates of a chart, (r, p)."""
+        """Cost, slope and curvatures of some resamples at parameters, or at coordinates of a chart,
+        (r, p)."""
         vector, turn = (x, None) if chart is None else chart.outside_all(x)
-        error, jacobian = counted_errors(self.form, vector, self.logs, self.log_loss, self.upper)
+        counts, loss = self.counts[some], self.log_loss[some]
+        error, jacobian = counted_errors(self.form, vector, self.logs, loss, self.upper)
         error, jacobian = error / delta, jacobian / delta
         mean, width = prior_of(self.form)
         pull, away = 1.0 / width**2, vector - mean

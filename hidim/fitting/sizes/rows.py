@@ -1,7 +1,8 @@
 """Which rows of a table of runs are meant, and which of them belong together?
 
 A condition reads `column=value`, `column!=value`, `column<number` and so on with <=, >, >=; several
-values of = are told apart by |. Numbers are compared as numbers, everything else as text.
+values of = are told apart by |. Numbers, 70M too, are compared as numbers, everything else as text.
+A value that is the name of a column stands for it, row by row: `step=max_steps`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hidim.fitting.logs.cells import counted
 from hidim.fitting.logs.names import ALIASES, normal
 
 RUN_NAMES = (*ALIASES["run"], "id", "job", "job_id", "trial", "trial_id")
@@ -45,7 +47,11 @@ def matching(table: Mapping[str, Any], conditions: str | Sequence[str], source: 
             raise ValueError(f"`where` must read column=value, or != < <= > >=; got {condition!r}.")
         name, sign, wanted = found.groups()
         cells = column_of(table, name, source)
-        keep &= np.array([_holds(cell, sign, wanted, condition) for cell in cells], dtype=bool)
+        limits = [wanted] * count
+        if wanted in table and wanted not in map(str, cells):
+            limits = list(map(str, table[wanted]))
+        holds = [_holds(c, sign, w, condition) for c, w in zip(cells, limits, strict=True)]
+        keep &= np.array(holds, dtype=bool)
     if not keep.any():
         said = " and ".join(conditions)
         names = [m.group(1) for c in conditions if (m := _CONDITION.match(c))]
@@ -71,6 +77,17 @@ def codes(cells: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
     names = list(dict.fromkeys(map(str, cells)))
     place = {name: i for i, name in enumerate(names)}
     return np.array([place[str(cell)] for cell in cells], dtype=np.int64), names
+
+
+def last_of_each(kinds: Sequence[Any], tokens: np.ndarray) -> np.ndarray:
+    """Places of the row with the most tokens of each kind, in their order, shape (kinds,).
+
+    >>> last_of_each(["a", "a", "b"], np.array([1.0, 2.0, 1.0]))
+    array([1, 2])
+    """
+    which, names = codes(kinds)
+    rows = [np.flatnonzero(which == i) for i in range(len(names))]
+    return np.sort([one[np.argmax(tokens[one])] for one in rows])
 
 
 def traits(table: Mapping[str, Any], used: Sequence[str | None]) -> dict[str, list[Any]]:
@@ -125,7 +142,10 @@ def _holds(cell: Any, sign: str, wanted: str, condition: str) -> bool:
         return same == (sign == "=")
     limit = _number(wanted)
     if limit is None:
-        raise ValueError(f"`where` {condition!r} compares with {wanted!r}, which is no number.")
+        raise ValueError(
+            f"`where` {condition!r} compares with {wanted!r}, which is neither a number, such as "
+            "5e7 or 50M, nor a column."
+        )
     return value is not None and _ORDER[sign](value, limit)
 
 
@@ -137,8 +157,9 @@ def _same(cell: Any, value: float | None, wanted: str) -> bool:
 
 
 def _number(cell: Any) -> float | None:
+    """A number, also one that is written 70M, or None."""
     try:
-        return float(cell)
+        return counted(cell)
     except (TypeError, ValueError):
         return None
 

@@ -1,8 +1,8 @@
 """Which finished runs, of what size and budget, does a table describe?
 
-Reads parameters, tokens (or training flops, tokens = flops / (6 x parameters)) and loss, one row
-per run, from any format that `hidim.fitting.logs.tables` knows. Some of its rows by conditions, or
-one table for each value of a column; rows of one run by a column that names it.
+Reads parameters, tokens and loss, or what they follow from (derived.py), one row per run, from any
+format that `hidim.fitting.logs.tables` knows. Some of its rows by conditions, or one table for each
+value of a column; rows of one run by a column that names it.
 Limits: repeated data (epochs beyond one) are told and not modelled.
 """
 
@@ -10,107 +10,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from hidim.curve import Curve
-from hidim.fitting.logs.tables import read_columns
-from hidim.fitting.sizes.columns import ROLES, RunColumns
+from hidim.fitting.logs.names import logarithm_of
+from hidim.fitting.sizes.aliases import ROLES
+from hidim.fitting.sizes.columns import RunColumns
+from hidim.fitting.sizes.derived import params_of, tokens_of
 from hidim.fitting.sizes.doubts import (
     doubted_losses,
     doubted_units,
     exact_cost,
-    of_one_size,
     repeated_data,
     several_losses,
 )
-from hidim.fitting.sizes.rows import codes, column_of, dials, matching, traits
+from hidim.fitting.sizes.marks import plain_numbers, read_table
+from hidim.fitting.sizes.rows import codes, column_of, dials, last_of_each, matching, traits
+from hidim.fitting.sizes.size_table import FLOPS_PER_TOKEN, SizeTable
+from hidim.fitting.sizes.unfinished import courses, of_one_size, stopped
 from hidim.support.checks import choice
-from hidim.support.results import Saved
 
-FLOPS_PER_TOKEN = 6.0  # training flops = 6 x parameters x tokens
-
-
-@dataclass(frozen=True, eq=False)
-class SizeTable(Saved, format="hidim-size-table/1"):
-    """Finished runs, one row each.
-
-    Attributes:
-        inputs: the quantities of the law, one array (n,) each.
-        loss: final loss, shape (n,).
-        notes: what the reader did.
-        group: number of the run that each row belongs to, shape (n,), or None: a run each.
-        traits: columns that sort the rows, as numbers 0, 1, ... (n,) each.
-        warnings: what about the rows deserves a look.
-        flops_per_token: what a token costs in training, shape (n,), where it is not 6 x parameters.
-    """
-
-    inputs: tuple[np.ndarray, ...]
-    loss: np.ndarray
-    notes: tuple[str, ...] = ()
-    group: np.ndarray | None = None
-    traits: dict[str, np.ndarray] | None = None
-    warnings: tuple[str, ...] = ()
-    flops_per_token: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, curves: Sequence[Curve]) -> SizeTable:
-        """The ends of finished Curves: size, tokens (or samples: steps x batch), last risk.
-
-        Raises:
-            ValueError: a curve diverged, is unfinished, has no points or no dimension.
-
-        >>> SizeTable.of([Curve([0, 10], [1.0, 0.5], dimension=100, batch_size=4)]).inputs
-        (array([100.]), array([40.]))
-        """
-        if isinstance(curves, Curve):
-            curves = [curves]
-        ends = np.array([_end(curve) for curve in curves]).reshape(-1, 3).T
-        return cls((ends[0], ends[1]), ends[2], ("the last points of curves",))
-
-    def without_highest(self, count: int) -> SizeTable:
-        """The table without the `count` highest losses."""
-        if count <= 0:
-            return self
-        if count >= len(self.loss):
-            raise ValueError(f"`drop_highest` = {count} leaves no row of {len(self.loss)}.")
-        keep = np.sort(np.argsort(self.loss, kind="stable")[: len(self.loss) - count])
-        return self._rows(keep, f"{count} highest losses left out")
-
-    def without_repeats(self) -> SizeTable:
-        """The table without rows that repeat another in every number, which count once."""
-        rows = np.column_stack([*self.inputs, self.loss])
-        _, first = np.unique(rows, axis=0, return_index=True)
-        if len(first) == len(rows):
-            return self
-        count = len(rows) - len(first)
-        return self._rows(np.sort(first), f"{count} row(s) that repeat another left out")
-
-    def _rows(self, keep: np.ndarray, note: str) -> SizeTable:
-        return replace(
-            self,
-            inputs=tuple(x[keep] for x in self.inputs),
-            loss=self.loss[keep],
-            notes=(*self.notes, note),
-            group=None if self.group is None else self.group[keep],
-            flops_per_token=None if self.flops_per_token is None else self.flops_per_token[keep],
-            traits={name: kinds[keep] for name, kinds in (self.traits or {}).items()},
-        )
+__all__ = ["FLOPS_PER_TOKEN", "SizeTable", "read_sizes", "read_sizes_by", "sizes_of"]
 
 
-def _end(curve: Curve) -> tuple[float, float, float]:
-    name = f"curve {curve.label!r}"
-    if curve.status in ("diverged", "unfinished"):
-        raise ValueError(f"{name} is {curve.status}: a law of sizes takes finished runs alone.")
-    if curve.dimension is None or not len(curve):
-        lacks = "points" if not len(curve) else "`dimension`"
-        raise ValueError(f"{name} has no {lacks}, which a law of sizes needs.")
-    last = int(np.argmax(curve.steps))
-    samples = float(curve.steps[last]) * curve.batch_size
-    tokens = curve.columns["tokens"][last] if "tokens" in curve.columns else samples
-    return float(curve.dimension), float(tokens), float(curve.risk[last])
+@dataclass(frozen=True)
+class _Asked:
+    """What a caller wants of a table: the options of `read_sizes`."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    single: bool = False
+    group: str | None = None
+    last: str | None = None
+    loss: bool = True
+    exact: bool = False
+    sweep: str | None = None
 
 
 def read_sizes(
@@ -120,31 +55,35 @@ def read_sizes(
     single: bool = False,
     where: str | Sequence[str] = (),
     group: str | None = None,
+    last: str | None = None,
     loss: bool = True,
     exact: bool = False,
-    untold: bool = False,
+    sweep: str | None = None,
 ) -> SizeTable:
     """Read a table of finished runs.
 
     Args:
         path: a table in any known format.
         columns: column names for "params", "tokens" or "flops", and "loss"; for a law of one
-            quantity, "x" and "loss"; "epochs" or "unique_tokens" where data were repeated.
+            quantity, "x" and "loss"; "epochs" or "unique_tokens" where data were repeated; "steps",
+            "batch" and "context" where no column holds tokens.
         single: read one quantity "x" instead of parameters and tokens.
         where: conditions on the rows, such as "train_set=c4" or "lr<=3e-3"; all must hold.
         group: the column that names the run of a row, where runs have several rows.
+        last: the column that names runs of which the row with the most tokens counts alone.
         loss: False for runs still to come: their losses are NaN.
         exact: count the flops of transformers (columns layers, width, context, and vocabulary)
             instead of 6 x parameters x tokens.
-        untold: whether a table without tokens, flops and their ratio will do: its only input is
-            the parameters.
+        sweep: the column of a hyperparameter whose best value is asked for: several losses of one
+            size are meant, and where tokens are not told the parameters are the only input.
 
     Raises:
         ValueError: file, column and remedy, in one line.
     """
-    table = read_columns(path)
+    table, said = read_table(path)
     keep = matching(table, where, str(path))
-    return _read(table, str(path), columns, single, keep, group, loss, exact, untold)
+    asked = _Asked(columns or {}, single, group, last, loss, exact, sweep)
+    return _read(table, str(path), keep, asked, said)
 
 
 def sizes_of(table: Mapping[str, Any], *, single: bool = False) -> SizeTable:
@@ -154,7 +93,9 @@ def sizes_of(table: Mapping[str, Any], *, single: bool = False) -> SizeTable:
     if len(counts) != 1:
         said = f"columns of {sorted(counts)} rows" if counts else "no columns"
         raise ValueError(f"`inputs` has {said}: give params, tokens and loss of each run.")
-    return _read(columns, "inputs", None, single, np.ones(counts.pop(), dtype=bool), None)
+    columns, mended = plain_numbers(columns)
+    rows = np.ones(counts.pop(), dtype=bool)
+    return _read(columns, "inputs", rows, _Asked(single=single), mended)
 
 
 def read_sizes_by(
@@ -165,84 +106,129 @@ def read_sizes_by(
     single: bool = False,
     where: str | Sequence[str] = (),
     group: str | None = None,
+    last: str | None = None,
     exact: bool = False,
+    sweep: str | None = None,
 ) -> dict[str, SizeTable]:
     """A table for each value of the column `by`; everything else as in `read_sizes`."""
-    source, table = str(path), read_columns(path)
+    source = str(path)
+    table, said = read_table(path)
     keep = matching(table, where, source)
     cells = column_of(table, by, source)
     kinds = dict.fromkeys(str(cell) for cell, kept in zip(cells, keep, strict=True) if kept)
+    asked = _Asked(columns or {}, single, group, last, True, exact, sweep)
     out = {}
     for kind in kinds:
         rows = keep & np.array([str(cell) == kind for cell in cells])
-        name = f"{source} ({by}={kind})"
-        out[kind] = _read(table, name, columns, single, rows, group, exact=exact)
+        out[kind] = _read(table, f"{source} ({by}={kind})", rows, asked, said)
     return out
 
 
 def _read(
-    table: dict[str, Any],
-    source: str,
-    columns: Mapping[str, str] | None,
-    single: bool,
-    keep: np.ndarray,
-    group: str | None,
-    measured: bool = True,
-    exact: bool = False,
-    untold: bool = False,
+    table: dict[str, Any], source: str, keep: np.ndarray, asked: _Asked, said: tuple[str, ...]
 ) -> SizeTable:
-    given = dict(columns or {})
-    for role in given:
+    for role in asked.columns:
         choice("columns", role, ROLES)
-    column = RunColumns(table, source, given, keep, [group])
-    loss = column("loss") if measured else np.full(int(keep.sum()), np.nan)
+    if asked.last is not None:
+        ends = _ends(table, source, keep, asked)
+        said = (*said, f"the last row of each {asked.last}, {ends.sum()} of {keep.sum()}")
+        return _read(table, source, ends, replace(asked, last=None), said)
+    column = RunColumns(table, source, asked.columns, keep, [asked.group])
+    loss = column("loss") if asked.loss else np.full(int(keep.sum()), np.nan)
     assert loss is not None
-    notes: tuple[str, ...] = (
-        () if keep.all() else (f"{np.count_nonzero(keep)} of {len(keep)} rows",)
-    )
-    if measured and (also := ", ".join(map(repr, column.other_losses()))):
+    notes = said if keep.all() else (*said, f"{np.count_nonzero(keep)} of {len(keep)} rows")
+    if asked.loss and (also := ", ".join(map(repr, column.other_losses()))):
         notes = (*notes, f"the loss is {column.name('loss')!r}; also {also}: --columns loss=NAME")
-    if single:
-        x = column("x")
-        assert x is not None
-        inputs: tuple[np.ndarray, ...] = (x,)
-        cost, by_tokens = None, False
-    elif untold and _untold(column):
-        sizes = column("params")
-        assert sizes is not None
-        inputs, cost, by_tokens = (sizes,), None, False
-        notes = (*notes, "no tokens are told: those of a size are taken to be the same")
-    else:
-        params = column("params")
-        assert params is not None
-        cost, said = exact_cost(column, params, source, exact)
-        notes = (*notes, *said)
-        by_flops = "flops" in given and "tokens" not in given
-        tokens = None if by_flops or column.by_ratio else column("tokens", needed=False)
-        by_tokens = tokens is not None
-        if tokens is None:
-            tokens = _from_flops(column, params, cost)
-        inputs = (params, tokens)
+    inputs, cost, by_tokens, told = _inputs(column, asked)
     warnings = repeated_data(column, inputs[-1])
     if len(inputs) == 2:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
         warnings += doubted_units(inputs[0], inputs[1], flops, cost, by_flops=not by_tokens)
         warnings += doubted_losses(inputs[0], inputs[1], loss)
-    notes = (*notes, *column.said)
+    notes = (*notes, *told, *column.said)
     kept = {name: [c for c, k in zip(v, keep, strict=True) if k] for name, v in table.items()}
     swept: tuple[str, ...] = ()
-    if len(inputs) == 2 and measured:
+    if len(inputs) == 2 and asked.loss and not asked.sweep:
         others = {name: cells for name, cells in kept.items() if name not in column.used}
         swept = several_losses(inputs, loss, others)
-    runs = None if group is None else codes(column_of(kept, group, source))[0]
-    sorts, said = _families(column, kept, inputs, grouped=group is not None, swept=bool(swept))
-    return SizeTable(inputs, loss, (*notes, *said), runs, sorts, (*warnings, *swept), cost)
+    runs = None if asked.group is None else codes(column_of(kept, asked.group, source))[0]
+    alone = asked.group is None and asked.loss
+    sorts, found, doubted = _families(column, kept, inputs, alone=alone, swept=bool(swept))
+    if asked.loss:
+        doubted += stopped(kept, source)
+    dial, values, told = _dialled(column, asked.sweep)
+    warnings = (*warnings, *doubted, *swept)
+    notes = (*notes, *found, *told)
+    return SizeTable(inputs, loss, notes, runs, sorts, warnings, cost, dial, values)
+
+
+def _ends(table: dict[str, Any], source: str, keep: np.ndarray, asked: _Asked) -> np.ndarray:
+    """Which rows are the last ones of their runs, shape (n,)."""
+    assert asked.last is not None
+    cells = column_of(table, asked.last, source)
+    tokens = _inputs(RunColumns(table, source, asked.columns, keep), asked)[0][-1]
+    rows = np.flatnonzero(keep)
+    last = np.zeros(len(keep), dtype=bool)
+    last[rows[last_of_each([cells[i] for i in rows], tokens)]] = True
+    return last
+
+
+def _inputs(
+    column: RunColumns, asked: _Asked
+) -> tuple[tuple[np.ndarray, ...], np.ndarray | None, bool, tuple[str, ...]]:
+    """The quantities of a law, exact flops per token, whether a column holds tokens, and notes."""
+    if asked.single:
+        x = column("x")
+        assert x is not None
+        return (x,), None, False, ()
+    params = None if column.told("params") else params_of(column)
+    params = column("params") if params is None else params
+    assert params is not None
+    if asked.sweep and _untold(column):
+        return (
+            (params,),
+            None,
+            False,
+            ("no tokens are told: those of a size are taken to be alike",),
+        )
+    cost, said = exact_cost(column, params, column.source, asked.exact)
+    by_flops = "flops" in asked.columns and "tokens" not in asked.columns
+    tokens = None if by_flops or column.by_ratio else column("tokens", needed=False)
+    by_tokens = tokens is not None
+    if tokens is None:
+        tokens = _tokens(column, params, cost)
+    return (params, tokens), cost, by_tokens, said
+
+
+def _dialled(
+    column: RunColumns, name: str | None
+) -> tuple[str | None, np.ndarray | None, tuple[str, ...]]:
+    """Name and values of the hyperparameter of a sweep, (n,), of its logarithm too, and a note."""
+    if name is None:
+        return None, None, ()
+    column_of(column.table, name, column.source)
+    values = column.cells(name)
+    log = logarithm_of(name)
+    if log is None:
+        return name, values, ()
+    base, of = log
+    if not base:
+        raise ValueError(f"column {name!r} does not say its base: rename it log10_{of} or ln_{of}.")
+    return of, np.asarray(base**values), (f"{name!r} is a logarithm, read as {of}",)
 
 
 def _untold(column: RunColumns) -> bool:
-    """Whether no column says tokens, flops or their ratio to the parameters."""
+    """Whether no column says tokens, flops, their ratio or the steps of a batch."""
     named = [column.name(role, needed=False) for role in ("tokens", "flops")]
-    return not column.by_ratio and not any(named) and column.ratio(np.ones(0)) is None
+    if column.by_ratio or any(named) or column.ratio(np.ones(0)) is not None:
+        return False
+    said = list(column.said)
+    try:
+        return tokens_of(column) is None
+    except ValueError:  # steps of a batch that may count anything
+        return True
+    finally:
+        column.said = said
 
 
 def _families(
@@ -250,41 +236,39 @@ def _families(
     kept: dict[str, list[Any]],
     inputs: tuple[np.ndarray, ...],
     *,
-    grouped: bool,
+    alone: bool,
     swept: bool,
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Columns that sort the rows, as numbers 0, 1, ..., and what to note of them."""
+) -> tuple[dict[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
+    """Columns that sort the rows, as numbers 0, 1, ..., what to note and what to warn of them."""
     # Read for the count of flops alone, these may part the rows as any other column does.
     counted = [column.name(role, needed=False) for role in ("context", "vocabulary")]
     used = [name for name in column.used if name not in counted]
     sorts = {name: codes(cells)[0] for name, cells in traits(kept, used).items()}
-    named = [name for name, kinds in sorts.items() if of_one_size(kinds, inputs)]
-    notes = [
-        f"column {name!r} names runs of several rows: --group {name} resamples whole runs"
-        for name in named
-        if not grouped
-    ]
+    named = {name: kinds for name, kinds in sorts.items() if of_one_size(kinds, inputs)}
+    notes, warnings = courses(named, inputs) if alone else ((), ())
     sorts = {name: kinds for name, kinds in sorts.items() if name not in named}
-    notes += [
+    notes += tuple(
         f"column {name!r} holds {kinds.max() + 1} values; one law over all of them (--by, --where)"
         for name, kinds in sorts.items()
-    ]
+    )
     numbers = {} if swept else dials(kept, used, inputs)
-    return sorts | {name: codes(cells)[0] for name, cells in numbers.items()}, tuple(notes)
+    return sorts | {name: codes(cells)[0] for name, cells in numbers.items()}, notes, warnings
 
 
-def _from_flops(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
-    """Tokens by the flops, or by their ratio to the parameters."""
+def _tokens(column: RunColumns, params: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
+    """Tokens by the flops, by their ratio to the parameters, or by steps."""
     flops = None if column.by_ratio else column("flops", needed=False)
     if flops is not None:
         each = "6 x parameters" if cost is None else "exact flops per token"
         column.said.append(f"tokens = flops / ({each})")
         tokens: np.ndarray = flops / (FLOPS_PER_TOKEN * params if cost is None else cost)
         return tokens
-    by_ratio = column.ratio(params)
-    if by_ratio is None:
+    found = column.ratio(params)
+    found = tokens_of(column) if found is None else found
+    if found is None:
         raise ValueError(
             f"{column.source!r} has neither tokens nor training flops: name one with --columns "
-            "tokens=NAME or flops=NAME, or add one of tokens: steps x sequences x context."
+            "tokens=NAME or flops=NAME, or columns from which they follow: steps, batch "
+            "(sequences) and context, or steps and batch_tokens."
         )
-    return by_ratio
+    return found
