@@ -431,7 +431,9 @@ def test_tokens_beside_steps_and_a_count_that_began_again_are_named(
     )
     lr = run.lr * np.minimum(steps / 1000, 1)
     tokens = Run(5e5 * steps, lr, run.measured(), label="tok")
-    with pytest.raises(ValueError, match=r"tok goes on to step 1\.2e\+10, stage to 24,000: tokens"):
+    with pytest.raises(
+        ValueError, match=r"tok goes on to step 1\.2e\+10, stage to 24,000: another unit"
+    ):
         fit([other, tokens])
     parts = steps <= 10_000, steps > 10_000
     first = Run(steps[parts[0]], lr[parts[0]], run.measured()[parts[0]], label="first")
