@@ -236,3 +236,19 @@ def test_a_fall_at_once_beyond_the_fitted_ones_is_told() -> None:
     told = reach_text(alone.extrapolation(zero))
     assert told.endswith("decays to zero")
     assert "at once" not in told
+
+
+@pytest.mark.parametrize("every", [200, 500, 1000])
+def test_a_warm_up_in_the_rows_begins_at_zero_and_ends_at_its_row(every: int) -> None:
+    """Rows of the rate of the step before have 99.97 % of the peak where their warm-up of 2,000
+    ends. It seemed to end a row later, at another one of a cosine: runs that "differ"."""
+    steps = np.arange(every, 24_001.0, every)
+    before = steps - 0.5
+    fall = 0.1 + 0.45 * (1 + np.cos(np.pi * np.clip((before - 2000) / 22_000, 0, 1)))
+    for shape in (np.ones(len(steps)), fall):
+        rate = rate_from_log(steps, PEAK * np.where(before < 2000, before / 2000, shape))
+        assert rate.ready_step == 2000
+        warm = float(rate.time(np.array([2000.0]))[0])
+        assert warm == pytest.approx(PEAK * 1000, rel=1e-3)
+    again = rate_from_log([8000, 8200, 8400, 9000], [1e-4, 2e-4, 3e-4, 3e-4])  # restarted
+    assert again.time(np.array([8000.0]))[0] == pytest.approx(0.8)  # nobody says what was before

@@ -428,3 +428,34 @@ def test_a_validation_loss_said_to_be_averaged_is_pointed_out(
         np.savetxt(tmp_path / "a.csv", rows, "%.9g", ",", header=f"step,lr,{name}", comments="")
         notes = " ".join(read_run(tmp_path / "a.csv", averaged="window").notes)
         assert ("measured at its own step" in notes) == said
+
+
+def test_tokens_beside_steps_and_a_count_that_began_again_are_named(
+    synthetic: Callable[..., Run],
+) -> None:
+    steps = np.arange(200.0, 24_001.0, 200.0)
+    run, other = (
+        synthetic(name, steps=steps, seed=k) for k, name in enumerate(("cosine", "stage"))
+    )
+    lr = run.lr * np.minimum(steps / 1000, 1)
+    tokens = Run(5e5 * steps, lr, run.measured(), label="tok")
+    with pytest.raises(
+        ValueError, match=r"tok goes on to step 1\.2e\+10, stage to 24,000: another unit"
+    ):
+        fit([other, tokens])
+    parts = steps <= 10_000, steps > 10_000
+    first = Run(steps[parts[0]], lr[parts[0]], run.measured()[parts[0]], label="first")
+    again = Run(steps[parts[1]] - 10_000, lr[parts[1]], run.measured()[parts[1]], label="again")
+    told = "again begins with the rate and the loss at which first ends.* Add 10000 to its steps"
+    with pytest.raises(ValueError, match=told):
+        fit([first, again])
+    right = Run(again.steps + 10_000, again.lr, again.measured(), label="again")
+    assert max(fit([first, right]).in_sample.values()) < 2e-3
+
+
+def test_a_curve_written_by_predict_is_a_log(tmp_path: Path) -> None:
+    rows = [f"{s:g},{1e3 * s:g},{2 + 30 * s**-0.5:.6g}" for s in STEPS]
+    (tmp_path / "curve.csv").write_text("\n".join(["step,flops,risk", *rows]))
+    found = read_run(tmp_path / "curve.csv", lr=0.1)
+    assert np.array_equal(found.steps, STEPS)
+    assert found.measured()[0] == pytest.approx(2 + 30 * STEPS[0] ** -0.5, rel=1e-5)

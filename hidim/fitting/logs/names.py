@@ -41,6 +41,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("loss_lm", "loss_step", "train_avg_loss", "avg_loss", "nll_loss", "train_nll_loss"),
         *("loss_metrics_global_avg_loss", "train_loss_epoch", "loss_avg", "mean_loss"),
         *("loss_train_total", "train_loss_train_total", "reduced_train_loss"),
+        "risk",  # of hidim predict and hidim simulate
     ),
     "lr": (
         *("lr", "learning_rate", "train_learning_rate", "train_lr", "optim_lr", "optimizer_lr"),

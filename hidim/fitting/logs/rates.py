@@ -22,6 +22,8 @@ from hidim.support.checks import finite_array, non_negative, real_array
 _NOTHING = 1e-15  # share of the peak that is rounding
 _FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
 _EVENT = 0.01  # one event carries at most this fraction of the peak rate
+_PEAK = 0.995  # of what a warm-up rises to, from which on it is over
+_RISES = 0.25  # of the first rate, within which a line through the first rows begins at zero
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
 _JUMP = 0.005  # a change of rate from row to row that counts when runs may be mixed
 _EVENTS = 10_000  # rates up and down more than a hundred times are no schedule
@@ -136,6 +138,9 @@ class Rate:
             and self.after[i + 1] >= self.before[i + 1]
         ):
             i += 1
+        # A row logs the rate of the step before it: one short of the peak it is there all but so.
+        while i > 0 and self.after[i - 1] >= _PEAK * self.after[i]:
+            i -= 1
         return i
 
 
@@ -194,6 +199,8 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
     _refuse_mixed(steps, lr, label)
     if warmup_steps > steps[0]:
         steps, lr = _after(warmup_steps, steps, lr)
+    elif warmup_steps == 0:
+        steps, lr = _from_zero(steps, lr)
     keep = _thin(steps, lr)
     steps, lr = steps[keep], lr[keep]
     before = lr.copy()
@@ -260,6 +267,19 @@ def _after(warmup_steps: float, steps: np.ndarray, lr: np.ndarray) -> tuple[np.n
     if early < len(steps) and steps[early] == warmup_steps:
         return steps[early:], lr[early:]
     return np.append(warmup_steps, steps[early:]), np.append(start, lr[early:])
+
+
+def _from_zero(steps: np.ndarray, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log from step 0 on, where its first rows rise on a line from there, as warm-ups do.
+
+    Of one that rises later nobody says what was before.
+    """
+    if len(steps) < 2 or steps[0] == 0 or lr[1] <= lr[0]:
+        return steps, lr
+    start = lr[0] - steps[0] * (lr[1] - lr[0]) / (steps[1] - steps[0])
+    if abs(start) > _RISES * lr[0]:
+        return steps, lr
+    return np.append(0.0, steps), np.append(max(start, 0.0), lr)
 
 
 def _refuse_mixed(steps: np.ndarray, lr: np.ndarray, label: str) -> None:

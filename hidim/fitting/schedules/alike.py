@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
@@ -22,6 +22,9 @@ _SAME = 0.02  # of the rate and of the intrinsic time
 _APART = 0.1  # of the loss, from which on two runs are not alike
 _STEADY = 0.1  # by which a factor, or the logarithm of a perplexity, may scatter, a share of itself
 _FACTORS = [2.0**k for i in range(1, 9) for k in (i, -i)]  # micro-steps in a step
+_NEXT = 0.03  # of the log loss, by which a run may go on otherwise than it ended
+_ORDER = 0.6  # change from row to row over the spread of all, 0.95 where rows are shuffled
+_TOKENS = 1000.0  # times as many steps as no two runs of one law have
 _KNOWN = 0.01  # within which a factor is one that has a name
 
 
@@ -92,6 +95,45 @@ def _is_one(run: Run, other: Run, factor: float, warmup: float) -> bool:
         return False
     ratio = np.log(found[1] / found[2])
     return float(np.median(np.abs(ratio))) < _KNOWN and float(np.std(ratio)) < 2 * _KNOWN
+
+
+def began_again(runs: Sequence[Run]) -> str:
+    """That the count of a run began again where another ends, in a sentence; "" where none did.
+
+    Its first rows have the rate and the loss of the other's last, far below those of its first.
+    """
+    for before, run in permutations(runs, 2):
+        last, early = float(before.steps[-1]), run.steps < 0.1 * before.steps[-1]
+        log_loss = np.log(run.measured())
+        shuffled = np.median(np.abs(np.diff(log_loss))) > _ORDER * np.std(log_loss)
+        if np.count_nonzero(early) < 2 or len(before.steps) < _FEWEST or shuffled:
+            continue
+        slack = _SAME * before.rate.peak + abs(before.lr[-1] - before.lr[-2])
+        ends, begins = (np.log(np.median(x)) for x in (before.measured()[-3:], run.measured()[:3]))
+        there = np.interp(run.steps[early], before.steps, np.log(before.measured()))
+        if abs(run.lr[0] - before.lr[-1]) > slack or abs(begins - ends) > _NEXT:
+            continue
+        if np.median(there - log_loss[early]) > _APART:
+            return (
+                f"{run.label} begins with the rate and the loss at which {before.label} ends: a "
+                f"count that began again? Add {last:g} to its steps."
+            )
+    return ""
+
+
+def counts_tokens(runs: Sequence[Run]) -> str:
+    """That the steps of a run are thousands of times those of another, in a sentence, or ""."""
+    short, long = (pick(runs, key=lambda run: float(run.steps[-1])) for pick in (min, max))
+    ratio = float(long.steps[-1] / short.steps[-1])
+    if ratio < _TOKENS:
+        return ""
+    ready = long.rate.ready_step / max(short.rate.ready_step, 1.0)
+    factor = ready if ready > _TOKENS else ratio
+    return (
+        f"{long.label} goes on to step {long.steps[-1]:,g}, {short.label} to "
+        f"{short.steps[-1]:,g}: another unit, tokens beside optimizer steps? Count both alike: "
+        f"times about {1 / factor:.2g} in the column of {long.label}."
+    )
 
 
 def _named(factor: float, above: np.ndarray, below: np.ndarray) -> str:

@@ -15,7 +15,12 @@ import numpy as np
 
 from hidim.fitting.logs.histories import known_from
 from hidim.fitting.logs.runs import Run
-from hidim.fitting.schedules.alike import counts_otherwise, what_differs
+from hidim.fitting.schedules.alike import (
+    began_again,
+    counts_otherwise,
+    counts_tokens,
+    what_differs,
+)
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
 
@@ -127,7 +132,13 @@ def check_fit(
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
-                + (diverged or counts_otherwise(run, like) or what_differs(like) or _WRONG_HOW)
+                + (
+                    diverged
+                    or counts_otherwise(run, like)
+                    or began_again(like)
+                    or what_differs(like)
+                    or _WRONG_HOW
+                )
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
@@ -272,6 +283,8 @@ def _check_alike(runs: Sequence[Run], *, force: bool) -> None:
             raise ValueError(
                 f"the rows of {short.label} are in {long.label}, too: leave {short.label} out."
             )
+    if not force and (apart := counts_tokens(runs)):
+        raise ValueError(f"{apart} If they are right, use force (--force).")
     peaks = sorted((run.rate.peak, run.label) for run in runs)
     if peaks[-1][0] >= _UNITS * peaks[0][0] and not force:
         raise ValueError(
