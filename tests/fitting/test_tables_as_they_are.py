@@ -230,6 +230,17 @@ def test_a_row_without_parameters_is_named(tmp_path: Path) -> None:
     assert len(read_sizes(tmp_path / "runs.csv", where="params>0").loss) == 8
 
 
+def test_a_loss_against_compute_alone_is_sent_to_a_law_of_one_quantity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    c = np.geomspace(1e18, 1e22, 9)
+    with pytest.raises(ValueError, match="--law saturating --columns x=C"):
+        read(tmp_path, {"C": c, "L": 1.7 + 30 * (c / 1e15) ** -0.16})
+    command = ["fit", "--law", "saturating", str(tmp_path / "runs.csv"), "--bootstrap", "0"]
+    assert main([*command, "--columns", "x=C", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["exponent"] == pytest.approx(0.16)
+
+
 def test_conditions_take_counts_with_letters() -> None:
     table = {"params": ["70M", "5e6", "1.4B"], "set": ["a", "b", "a"]}
     assert matching(table, "params>=50M", "t").tolist() == [True, False, True]
