@@ -145,3 +145,18 @@ def test_losses_that_do_not_depend_on_a_value_have_no_best_one() -> None:
     flat = 3 * np.exp(1e-3 * np.random.default_rng(1).standard_normal(len(rows["loss"])))
     with pytest.raises(ValueError, match="the losses bend in lr by no more than noise"):
         law_of(rows | {"loss": flat})
+
+
+def test_a_diverged_run_is_none_of_the_parabola() -> None:
+    rows = sweep()
+    loss = rows["loss"].copy()
+    top = (rows["lr"] == RATES[-1]) & (rows["params"] < 3e7)
+    loss[top] = 11.0
+    law = law_of(rows | {"loss": loss})
+    assert law.low[0] <= -0.25 <= law.high[0]
+    assert law.scatter < 0.05
+    assert len(law.cells) == 12
+    cliff = rows["loss"].copy()
+    cliff[(rows["lr"] > 2e-3) & (rows["params"] > 1.9e9)] = 11.0
+    law = law_of(rows | {"loss": cliff})
+    assert any("largest tried that did not diverge" in why for why in law.refused)

@@ -214,6 +214,33 @@ def test_bare_millions_beside_bare_billions_are_no_exchange(tmp_path: Path) -> N
     assert any("exchanged" in warning for warning in swapped.warnings)
 
 
+def test_two_counts_of_parameters_say_which_counts(tmp_path: Path) -> None:
+    both = {"total_params": 4 * N, "active_params": N, "tokens": D, "loss": LOSS}
+    found = read(tmp_path, {**both, "tokens_per_param": D / N})
+    said = "the parameters are 'total_params'; also 'active_params': --columns params=NAME"
+    assert said in found.notes
+    chosen = read_sizes(tmp_path / "runs.csv", columns={"params": "active_params"})
+    np.testing.assert_allclose(chosen.inputs[0], N)
+    assert not any("the parameters are" in note for note in chosen.notes)
+
+
+def test_a_row_without_parameters_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"row 4 .* is 0, .* --where 'params>0'"):
+        read(tmp_path, {"params": np.where(np.arange(9) == 2, 0, N), "tokens": D, "loss": LOSS})
+    assert len(read_sizes(tmp_path / "runs.csv", where="params>0").loss) == 8
+
+
+def test_a_loss_against_compute_alone_is_sent_to_a_law_of_one_quantity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    c = np.geomspace(1e18, 1e22, 9)
+    with pytest.raises(ValueError, match="--law saturating --columns x=C"):
+        read(tmp_path, {"C": c, "L": 1.7 + 30 * (c / 1e15) ** -0.16})
+    command = ["fit", "--law", "saturating", str(tmp_path / "runs.csv"), "--bootstrap", "0"]
+    assert main([*command, "--columns", "x=C", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["exponent"] == pytest.approx(0.16)
+
+
 def test_conditions_take_counts_with_letters() -> None:
     table = {"params": ["70M", "5e6", "1.4B"], "set": ["a", "b", "a"]}
     assert matching(table, "params>=50M", "t").tolist() == [True, False, True]

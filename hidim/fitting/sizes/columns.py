@@ -116,6 +116,19 @@ class RunColumns:
             if name != taken and normal(name) in usual and normal(name).split("_")[-1] == "loss"
         ]
 
+    def other_params(self) -> list[str]:
+        """Columns of other counts of parameters than the one that was taken without being named."""
+        taken = self.name("params", needed=False)
+        if "params" in self.given or taken is None:
+            return []
+        return [
+            name
+            for name in self.table
+            if name != taken
+            and {"params", "parameters"} & {*normal(name).split("_")}
+            and re.sub(r"[()]", "", normal(name)) not in RATIOS
+        ]
+
     def _usual(self, role: str) -> str | None:
         """The column of a usual name, or of the only logarithm of one."""
         found = find_column(
@@ -179,6 +192,12 @@ class RunColumns:
             cells = [re.sub(r"\s*[x×]\s*$", "", c) if isinstance(c, str) else c for c in cells]
         remedy = f"{REMEDY}, --where '{name}>0'."
         values = numbers(cells, name, self.source, remedy=remedy, counts=role in COUNTED)
+        if role in (*COUNTED, "loss") and not logarithm_of(name) and np.any(values[self.keep] <= 0):
+            row = int(np.flatnonzero((values <= 0) & self.keep)[0])
+            raise ValueError(
+                f"row {row + 2} of {self.source!r}: column {name!r} is {values[row]:g}, and must "
+                f"be positive: leave such rows out, --where '{name}>0'."
+            )
         blank = np.flatnonzero(np.isnan(values) & self.keep)
         if len(blank):
             raise ValueError(
@@ -252,12 +271,21 @@ class RunColumns:
         ):
             del letters["flops"]  # another quantity
         told = ",".join(f"{one}={name}" for one, name in letters.items())
-        if _plausible(values, letters):
+        alone = role == "loss" and "x" in self.given and _usual_values(values, "loss")
+        if alone:
+            letters, told = {"loss": letters["loss"]}, f"loss={letters['loss']}"
+        if alone or _plausible(values, letters):
             line = f"read as --columns {told}"
             self.said.extend([] if line in self.said else [line])
             return letters.get(role)
         if not needed:
             return None
+        if values["params"] is None:  # no table of sizes
+            one = letters.get("flops") or letters.get("tokens") or "NAME"
+            raise ValueError(
+                f"{self.source!r} has no parameters beside {letters[role]!r}: name them, --columns "
+                f"params=NAME, or fit a law of one quantity, --law saturating --columns x={one}."
+            )
         listing = ", ".join(map(repr, letters.values()))
         raise ValueError(
             f"{self.source!r} has {listing}, whose values leave a doubt what they are: if they "

@@ -31,6 +31,8 @@ from hidim.support.results import Saved
 _FEWEST = 4  # values tried in a cell
 _NOISE = 5e-4  # of a loss, a fraction: two runs of one configuration differ by as much
 _NEAR = 1.5  # natural logs of the quantity around the lowest loss that a parabola sees
+_DIVERGED = 0.3  # log loss above the lowest, from which on a run is none of the parabola
+_ODD = 9.0  # times the usual sum of squares that a parabola may count with
 _TOLD = 3.0  # standard errors from which on a curvature is one
 _LINE = 0.05  # log tokens within this of a line in log parameters are no second quantity
 
@@ -203,7 +205,7 @@ def _cells(
     """(inputs, best value, its standard error, curvature) of the cells that have one."""
     kinds, which = np.unique(where, axis=0, return_inverse=True)
     fits: list[tuple[np.ndarray, str, float, float, float, float]] = []
-    refused, residual, free = [], 0.0, 0
+    refused, left = [], []
     for i, kind in enumerate(kinds):
         rows = which.ravel() == i
         x = np.unique(log_value[rows])
@@ -212,10 +214,14 @@ def _cells(
         if len(x) < _FEWEST:
             refused.append(f"{cell}: {len(x)} values of {name}, {_FEWEST} are needed")
             continue
+        tried, stable = x, y <= y.min() + _DIVERGED
+        if stable.sum() >= _FEWEST:
+            x, y = x[stable], y[stable]
         lowest = int(np.argmin(y))
         if lowest in (0, len(x) - 1):
             end = "smallest" if lowest == 0 else "largest"
-            refused.append(f"{cell}: the best {name} is the {end} tried, a bound")
+            held = "" if x[lowest] in (tried[0], tried[-1]) else " that did not diverge"
+            refused.append(f"{cell}: the best {name} is the {end} tried{held}, a bound")
             continue
         near = np.abs(x - x[lowest]) <= _NEAR
         if near.sum() < _FEWEST:
@@ -228,12 +234,11 @@ def _cells(
         if not x[0] <= best <= x[-1]:
             refused.append(f"{cell}: the losses have no minimum in {name}")
             continue
-        residual += float(np.sum((y[near] - basis @ c) ** 2))
-        free += int(near.sum()) - 3
+        left.append((float(np.sum((y[near] - basis @ c) ** 2)), int(near.sum()) - 3))
         gradient = np.array([0.0, -1 / (2 * c[2]), c[1] / (2 * c[2] ** 2)])
         spread = np.linalg.inv(basis.T @ basis)
         fits.append((kind, cell, best, c[2], spread[2, 2], float(gradient @ spread @ gradient)))
-    noise = max(math.sqrt(residual / free) if free else 0.0, _NOISE)
+    noise = _pooled(left)
     out = []
     for kind, cell, best, curve, of_curve, of_best in fits:
         if curve < _TOLD * noise * math.sqrt(of_curve):
@@ -242,6 +247,17 @@ def _cells(
         error = noise * math.sqrt(of_best)
         out.append((*map(float, kind), math.exp(best), error, 2 * float(curve)))
     return out, refused
+
+
+def _pooled(left: Sequence[tuple[float, int]]) -> float:
+    """Standard deviation of a log loss, from the sum of squares and the degrees of freedom that
+    each parabola leaves; one that holds a damaged run counts little."""
+    if not left:
+        return _NOISE
+    squares, free = np.array(left).T
+    each = squares / free
+    usual = _ODD * float(np.median(each))
+    return max(math.sqrt(float(np.sum(np.minimum(each, usual) * free)) / float(free.sum())), _NOISE)
 
 
 def _regress(

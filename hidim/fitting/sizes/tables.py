@@ -140,6 +140,9 @@ def _read(
     if asked.loss and (also := ", ".join(map(repr, column.other_losses()))):
         notes = (*notes, f"the loss is {column.name('loss')!r}; also {also}: --columns loss=NAME")
     inputs, cost, by_tokens, told = _inputs(column, asked)
+    if len(inputs) > 1 and (also := ", ".join(map(repr, column.other_params()))):
+        taken = column.name("params")
+        notes = (*notes, f"the parameters are {taken!r}; also {also}: --columns params=NAME")
     warnings = repeated_data(column, inputs[-1])
     if len(inputs) == 2:
         flops = column("flops", needed=False, tolerant=True) if by_tokens else None
