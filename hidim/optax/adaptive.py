@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
+from hidim.optax._overdecay import refuse_constant, refuse_log_time
 from hidim.support.checks import choice, non_negative, positive
 
 MAY_BE_ZERO = ("alpha_scale", "gradient_scale", "eps")
@@ -47,6 +48,16 @@ class Decay(NamedTuple):
                 "`peak_lr` must be given when `omega` is used and `learning_rate` is a schedule "
                 "or 0: the log-time decay follows lr / peak_lr."
             )
+
+    def refuse_overdecay(self, initial_step: Any) -> None:
+        """Refuse a decay that would turn weights over, where it can be known."""
+        rate, peak = self.learning_rate, self.peak_lr
+        beside = refuse_constant(rate, self.weight_decay, peak=peak)
+        relative: Any = 1.0 if peak is None else lambda count: _core.scalar(rate, count) / peak
+        refuse_log_time(
+            self.omega, self.t_0, relative,
+            beside=beside, first=self.first, initial_step=initial_step,
+        )  # fmt: skip
 
     def share(self, count: jax.Array, rate: jax.Array) -> jax.Array:
         """The share of the parameter that the update after `count` others removes."""
@@ -85,6 +96,7 @@ def build_adaptive(
     choice("clock", clock, ("torch", "jax"))
     decay = decay._replace(first=0.0 if clock == "jax" else 1.0)
     _core.check_initial_step(initial_step)
+    decay.refuse_overdecay(initial_step)
     _core.check_cooldown(cooldown)
     for name, value in numbers.items():
         if name == "clip" and _core.is_number(value) and value == math.inf:

@@ -50,16 +50,19 @@ class AdaptiveFamily(HidimOptimizer):
         """Read the schedule's peak where the group says it."""
         peak.follow(group)
 
-    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
-        """Kept factor, lr, then the member's numbers."""
-        if group.get("clock") == "jax":
-            t = t - 1
+    def kept(self, group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """1 less both decays."""
+        t = _on_clock(group, t)
         kept = 1.0
         if group["weight_decay"]:
             kept = kept - lr * group["weight_decay"]
         if group["omega"]:
             kept = kept - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
-        return kept, lr, *self.numbers(group, t)
+        return kept
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
+        """Kept factor, lr, then the member's numbers."""
+        return self.kept(group, t, lr), lr, *self.numbers(group, _on_clock(group, t))
 
     def update(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
@@ -85,3 +88,8 @@ class AdaptiveFamily(HidimOptimizer):
         sign = -1.0 if group["maximize"] else 1.0
         before, after = (1.0, kept) if group["decay_after"] else (kept, 1.0)
         return kernel.update(group, ps, gs, state, [sign, before, after, lr, *numbers])
+
+
+def _on_clock(group: dict[str, Any], t: Any) -> Any:
+    """t = 1, 2, ..., or from 0 as in the authors' JAX code."""
+    return t - 1 if group.get("clock") == "jax" else t

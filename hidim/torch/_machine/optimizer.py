@@ -28,6 +28,7 @@ from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.fit import Moving, moving, ready, refuse_misfits
 from hidim.torch._machine.layout import real_view
 from hidim.torch._machine.options import FLAGS, LATER, check_group
+from hidim.torch._machine.overdecay import refuse_overdecay
 from hidim.torch._machine.plain import attached, to_plain
 from hidim.torch._machine.rule import Rule
 
@@ -146,6 +147,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         """The step without a compiler, once the loss is known."""
         rows = self.refuse_misfits()
         refuse_edits(self)
+        refuse_overdecay(self, rows)
         gain.measure(self)
         for row in rows:
             if row.params:
@@ -157,6 +159,10 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         rows = moving(self)
         refuse_misfits(type(self).__name__, rows, self.buffers)
         return rows
+
+    def refuse_overdecay(self) -> None:
+        """Refuse a step whose decay would turn a weight over."""
+        refuse_overdecay(self, moving(self))
 
     def _make_state(self, row: Moving) -> None:
         """What is missing in the state of what moves."""

@@ -126,6 +126,7 @@ class Wrapper(torch.optim.Optimizer):
         else:
             self.refuse_misfits()
             self._refuse_edits()
+            self.refuse_overdecay()
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
@@ -156,6 +157,11 @@ class Wrapper(torch.optim.Optimizer):
         else:
             name = type(self).__name__
             refuse_misfits(name, moving(self), shaped_in(inner), foreign=True)
+
+    def refuse_overdecay(self) -> None:
+        """Refuse a step whose decay, that of the base in here, would turn a weight over."""
+        if isinstance(self.base, HidimOptimizer | Wrapper):
+            self.base.refuse_overdecay()
 
     def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
         for group in self.param_groups:
