@@ -8,6 +8,7 @@ Source: arXiv 2602.05298, whose runs take omega = 4 and t_0 = a tenth of the run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -93,6 +94,14 @@ class LogTimeWeightDecay(Wrapper):
         peak.begin(group)
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
         group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
+
+    def refuse_kept(self, group: dict[str, Any], count: int) -> str | None:
+        """Whether `decay_step` is one number of updates."""
+        t = group["decay_step"]
+        one = isinstance(t, int | float) or (isinstance(t, Tensor) and t.numel() == 1)
+        if not one or not 0 <= float(t) < math.inf:
+            return f"`decay_step` is {t}"
+        return None
 
     @staticmethod
     def kept_at(group: dict[str, Any], t: Any, lr: Any) -> Any:

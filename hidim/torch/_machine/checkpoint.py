@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hidim.torch._machine import gain
 from hidim.torch._machine.clock import new_count
+from hidim.torch._machine.damage import labels, lost_of, negative_squares, warn_of
 from hidim.torch._machine.gain import SHADOW, shadow_dtype
 from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.plain import from_plain
@@ -77,6 +78,12 @@ def load_checked(optimizer: Loadable, state_dict: dict[str, Any]) -> None:
             continue
         param = of_id[saved_id]
         state[param] = _checked_entry(optimizer, saved_id, entry, param, group_of[saved_id])
+    names = labels(zip(state_dict["param_groups"], optimizer.param_groups, strict=True))
+    entries = {what: state[of_id[i]] for i, what in names.items() if of_id[i] in state}
+    negative, unsound = negative_squares(entries)
+    if negative:
+        raise ValueError(wrong(optimizer, negative))
+    warn_of(type(optimizer).__name__, unsound, lost_of(state_dict, names))
     for old, new in zip(optimizer.param_groups, groups, strict=True):
         new["params"] = old["params"]
         if "param_names" in old:
@@ -114,12 +121,21 @@ def _checked_groups(optimizer: Loadable, saved: Any) -> list[dict[str, Any]]:
         try:
             restored = {key: from_plain(deepcopy(v)) for key, v in old.items() if key != "params"}
             check_group({**FLAGS, **restored})
+            _refuse_scales(restored.get("scaled_by", ()))
             if gain.asked(restored):
                 gain.refuse_malformed(restored)
         except ValueError as error:
             raise ValueError(wrong(optimizer, f"in group {number}, {error}")) from None
         groups.append(restored)
     return groups
+
+
+def _refuse_scales(values: Any) -> None:
+    """Refuse what buffers cannot have been scaled with: anything but options of the group."""
+    for value in values if isinstance(values, tuple | list) else (math.nan,):
+        plain = isinstance(value, int | float)
+        if plain and not 0 <= value < math.inf or isinstance(value, str):
+            raise ValueError(f"`scaled_by` must be the options of a group, got {values!r}.")
 
 
 def _checked_entry(
@@ -157,6 +173,8 @@ def _checked_entry(
                     f"{tuple(param.shape)}",
                 )
             )
+        if value.is_complex() != param.is_complex() or value.is_floating_point() == value.is_complex():
+            raise ValueError(wrong(optimizer, f"`{key}` of parameter {saved_id} is {value.dtype}"))
         dtype = shadow_dtype(param) if key == SHADOW else optimizer.buffer_dtype(group, param)
         checked[key] = value.detach().to(device=param.device, dtype=dtype, copy=True)
     return checked
@@ -170,7 +188,7 @@ def _step_tensor(
         value, Tensor | int | float
     ):
         raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is not one number"))
-    if not 0 <= float(value) < math.inf:
+    if not (0 <= float(value) < math.inf and float(value).is_integer()):
         raise ValueError(wrong(optimizer, f"`step` of parameter {saved_id} is {float(value)}"))
     return new_count(float(value), param.device if group.get("capturable") else "cpu")
 
