@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hidim.torch._machine import peak
 from hidim.torch._machine.clock import make_room, new_count
+from hidim.torch._machine.compat import ordinary_tensors
 from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.optimizer import Params
 from hidim.torch._machine.overdecay import refuse_in_group
@@ -93,7 +94,8 @@ class LogTimeWeightDecay(Wrapper):
     def _complete(self, group: dict[str, Any]) -> None:
         peak.begin(group)
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
-        group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
+        with ordinary_tensors():
+            group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
 
     def refuse_kept(self, group: dict[str, Any], count: int) -> str | None:
         """Whether `decay_step` is one number of updates."""

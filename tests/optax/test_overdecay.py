@@ -45,7 +45,7 @@ def test_a_schedule_is_asked_whether_it_warms_up() -> None:
     slow = optax.linear_schedule(0.0, 1e-3, 8)
     assert min(shrunk(hx.adana(slow, omega=4.0, t_0=0.0, peak_lr=1e-3))) > 0
     steep = optax.linear_schedule(0.0, 1e-3, 2)
-    with pytest.raises(ValueError, match="`t_0` = 0 .* all of a weight in update 3"):
+    with pytest.raises(ValueError, match=r"`t_0` = 0 .* all of a weight in update 3"):
         hx.adana(lambda t: 0.75 * steep(t), omega=4.0, t_0=0.0, peak_lr=1e-3)
     with pytest.raises(ValueError, match="in update 1:"):
         hx.log_time_weight_decay(4.0, t_0=1.0, schedule=lambda t: 0.5 + 0.0 * t)
@@ -55,7 +55,7 @@ def test_a_schedule_is_asked_whether_it_warms_up() -> None:
 @pytest.mark.parametrize("make", [*DECOUPLED, *ADAPTIVE, hx.sign_sgd])
 def test_a_rate_times_a_decoupled_decay_of_one_is_refused(make: Any) -> None:
     options = {"decoupled_weight_decay": True} if make in DECOUPLED else {}
-    with pytest.raises(ValueError, match="`weight_decay` = 0.5 at a learning rate of 2 would"):
+    with pytest.raises(ValueError, match=r"`weight_decay` = 0.5 at a learning rate of 2 would"):
         make(2.0, weight_decay=0.5, **options)
     make(1.9, weight_decay=0.5, **options)
     if make in DECOUPLED:

@@ -121,6 +121,29 @@ def test_a_buffer_of_another_shape_or_kind_is_refused_before_there_is_a_state(ma
                 fresh(make).load_state_dict(broken)
 
 
+@ALL
+def test_a_state_without_data_is_refused_with_how_to_read_it(make):
+    saved = copy.deepcopy(stepped(make).state_dict())
+    for entry in saved["state"].values():
+        entry.update({k: x.to("meta") for k, x in entry.items() if isinstance(x, torch.Tensor)})
+    for optimizer in (stepped(make), fresh(make)):
+        with pytest.raises(ValueError, match=r"`\w+` of parameter 0[^\n]*map_location='cpu'"):
+            optimizer.load_state_dict(saved)
+
+
+def test_a_scalar_parameter_and_one_part_of_a_complex_one_are_looked_at():
+    for start, part in ((torch.ones(()), 0), (torch.ones(2, dtype=torch.complex64), 1)):
+        p = Parameter(start)
+        optimizer = ours.ADANA([p])
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        saved = copy.deepcopy(optimizer.state_dict())
+        m = saved["state"][0]["exp_avg"]
+        (torch.view_as_real(m) if m.is_complex() else m).view(-1)[part] = math.nan
+        with pytest.warns(UserWarning, match="`exp_avg` of parameter 0"):
+            optimizer.load_state_dict(saved)
+
+
 @pytest.mark.parametrize(
     ("make", "kept", "bad"),
     [

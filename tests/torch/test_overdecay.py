@@ -1,4 +1,4 @@
-"""Decay alone never leaves nothing of a weight, nor turns its sign: refused before anything moves."""
+"""A decay of a whole weight or more is refused in every path, before anything moves."""
 
 import copy
 import math

@@ -56,8 +56,8 @@ def labels(groups: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> dict[Any,
     }
 
 
-def negative_squares(entries: dict[str, dict[str, Any]]) -> tuple[str | None, list[str]]:
-    """What is negative and must not be, and what is not finite.
+def unsound_in(entries: dict[str, dict[str, Any]]) -> tuple[str | None, list[str]]:
+    """What is negative and must not be, if anything, and the buffers that are not finite.
 
     Args:
         entries: the state of each parameter, by what to call it.
@@ -67,9 +67,15 @@ def negative_squares(entries: dict[str, dict[str, Any]]) -> tuple[str | None, li
         for key, x in entry.items():
             x = local_shard(x) if isinstance(x, Tensor) else x
             ordinary = type(x) in ORDINARY and not x.is_meta and x.layout == torch.strided
-            if ordinary and x.dim() and x.numel() and (x.is_floating_point() or x.is_complex()):
-                ends = torch.stack(torch.aminmax(real_view(x.detach())))
-                found.setdefault(x.device, []).append((label, key, ends.double()))
+            if (
+                ordinary
+                and key != "step"
+                and x.numel()
+                and (x.is_floating_point() or x.is_complex())
+            ):
+                exact = torch.float32 if x.device.type == "mps" else torch.float64
+                ends = torch.stack(torch.aminmax(real_view(x.detach()))).to(exact)
+                found.setdefault(x.device, []).append((label, key, ends))
     negative, unsound = None, []
     for rows in found.values():
         both = torch.stack([ends for _, _, ends in rows]).tolist()
@@ -81,7 +87,12 @@ def negative_squares(entries: dict[str, dict[str, Any]]) -> tuple[str | None, li
     return negative, unsound
 
 
-def refuse_foreign(
+def no_data(key: str, what: str) -> str:
+    """What to say of a tensor that was read onto the meta device."""
+    return f"`{key}` of {what} is on the meta device: read the file with map_location='cpu'"
+
+
+def misfit_of(
     optimizer: Any, state_dict: dict[str, Any], names: dict[Any, str], shaped: tuple[str, ...]
 ) -> str | None:
     """What in a state that another library's optimizer will load as it is could not be stepped.
@@ -93,6 +104,9 @@ def refuse_foreign(
     own = [p for group in optimizer.param_groups for p in group["params"]]
     for (number, what), p in zip(names.items(), own, strict=False):
         entry = state_dict["state"].get(number, {})
+        for key, x in entry.items():
+            if isinstance(x, Tensor) and x.is_meta and not p.is_meta:
+                return no_data(key, what)
         step = entry.get("step", 0)
         count = isinstance(step, int | float) or (isinstance(step, Tensor) and step.numel() == 1)
         if not count or not 0 <= float(step) < math.inf:
@@ -100,7 +114,9 @@ def refuse_foreign(
         for key in shaped:
             x = entry.get(key)
             if type(x) in ORDINARY and type(p) in ORDINARY and x.shape != p.shape:
-                return f"`{key}` of {what} has shape {tuple(x.shape)}, the parameter {tuple(p.shape)}"
+                return (
+                    f"`{key}` of {what} has shape {tuple(x.shape)}, the parameter {tuple(p.shape)}"
+                )
     return None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock, new_count
-from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
+from hidim.torch._machine.compat import ordinary_tensors, outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import (
     coefficients_as_data,
     each,
@@ -100,7 +100,8 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             ValueError: it was written by another optimizer, is truncated, or does not fit these
                 parameters; the message says what is wrong and nothing has changed.
         """
-        load_checked(self, state_dict)
+        with ordinary_tensors():
+            load_checked(self, state_dict)
 
     # --- the step -----------------------------------------------------------------------------
 
@@ -220,10 +221,11 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
         device = p.device if group["capturable"] else "cpu"
-        entry["step"] = new_count(float(group["initial_step"]), device)
         dtype = self.buffer_dtype(group, p)
-        for name in self.buffers:
-            entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
+        with ordinary_tensors():
+            entry["step"] = new_count(float(group["initial_step"]), device)
+            for name in self.buffers:
+                entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
 
     def buffer_dtype(self, group: dict[str, Any], p: Tensor) -> torch.dtype:
         """The parameter's dtype unless `state_dtype` says otherwise; float32 for float16.

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
-from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.compat import (
+    ordinary_tensors,
+    silent_global_hooks,
+    step_in_grad_mode,
+)
 from hidim.torch._machine.compiled import refuse_outside
 from hidim.torch._machine.damage import (
     WITHOUT,
     labels,
     lost_of,
-    negative_squares,
+    misfit_of,
     note_absent,
-    refuse_foreign,
+    unsound_in,
     warn_of,
 )
 from hidim.torch._machine.edited import refuse_edits
@@ -26,6 +30,7 @@ from hidim.torch._machine.fit import moving, refuse_misfits, shaped_in
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import HidimOptimizer, Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group
+from hidim.torch._machine.origin import of_wrapper
 from hidim.torch._machine.plain import attached, from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
@@ -217,7 +222,8 @@ class Wrapper(torch.optim.Optimizer):
         for number, group in enumerate(state_dict["param_groups"]):
             missing = sorted(key for key in needed if key not in group)
             if missing:
-                raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}"))
+                advice = of_wrapper(type(self).__name__, missing)
+                raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}", advice))
         try:
             state_dict["param_groups"] = from_plain(state_dict["param_groups"])
         except ValueError as error:
@@ -230,7 +236,8 @@ class Wrapper(torch.optim.Optimizer):
                 raise ValueError(wrong(self, f"in group {number}, {problem}"))
         if not isinstance(self._innermost(), HidimOptimizer):
             self._look_for_damage(state_dict)
-        self.base.load_state_dict(state_dict)
+        with ordinary_tensors():  # of a base that is torch's, too
+            self.base.load_state_dict(state_dict)
         self._share()
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
@@ -239,10 +246,10 @@ class Wrapper(torch.optim.Optimizer):
         """What ours would refuse or say on loading, for bases that take it as it is."""
         pairs = zip(state_dict["param_groups"], self.param_groups, strict=False)  # counted there
         names = labels((saved, own) for saved, own in pairs if "params" in saved)
-        problem = refuse_foreign(self, state_dict, names, shaped_in(self._innermost()))
+        problem = misfit_of(self, state_dict, names, shaped_in(self._innermost()))
         state = state_dict["state"]
         entries = {what: state[i] for i, what in names.items() if i in state}
-        negative, unsound = negative_squares(entries)
+        negative, unsound = unsound_in(entries)
         if problem or negative:
             raise ValueError(wrong(self, str(problem or negative)))
         warn_of(type(self).__name__, unsound, lost_of(state_dict, names))
