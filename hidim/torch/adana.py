@@ -64,7 +64,8 @@ class ADANA(AdaptiveFamily):
             the run, and not from kappa: as in `DANADecaying`. One more buffer.
 
     Raises:
-        ValueError: a value outside its range, naming the argument.
+        ValueError: a value outside its range, naming the argument; by a step, a decay that would
+            take a whole weight or more (omega of t_0 + t at the peak rate).
 
     Example:
         >>> model = torch.nn.Linear(3, 1)

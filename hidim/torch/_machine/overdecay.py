@@ -65,7 +65,8 @@ def _refuse(group: dict[str, Any], lr: float, t: float, taken: float) -> None:
             "must stay below 1. Lower one of them. Nothing has been changed."
         )
     omega = group["omega"]
+    below = "" if group.get("peak_given", True) else " by a scheduler, or with peak_lr given"
     raise ValueError(
         f"`t_0` = {group['t_0']:g} beside omega = {omega:g} {does}: give a tenth of the run, at "
-        f"least 3 omega = {3 * omega:g}, or warm lr up. Nothing has been changed."
+        f"least 3 omega = {3 * omega:g}, or warm lr up{below}. Nothing has been changed."
     )
