@@ -106,6 +106,7 @@ def test_a_parameter_that_joins_late_is_seen_and_a_bad_rate_leaves_no_peak():
     assert optimizer.param_groups[0]["peak_lr"] == 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, in its compiler
 @pytest.mark.parametrize("make", [ours.ADANA, decayed_sgd])
 def test_a_compiled_step_refuses_too(make):
