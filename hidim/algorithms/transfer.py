@@ -38,6 +38,7 @@ _LARGE = 5e5  # tokens a batch
 _MEANT = 2000  # updates: below, AdamW is the safer choice (docs/how-to/which-optimizer.md)
 _KAPPA, _DELTA, _OMEGA = 0.85, 8.0, 4.0
 _T_0_LEAST = 3.0  # times omega: the first update then takes less than a third of a weight
+MUCH_LONGER = 6.0  # than lr: twice the first update of a run from the start
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Transfer:
     verdict: str
     reasons: tuple[str, ...]
     sweep: tuple[dict[str, float], ...]
+
+
+def late_start(name: str, initial_step: float, delta: float, longer: float) -> str:
+    """What to say of averages that begin at `initial_step`, `longer` being the first g/s."""
+    return (
+        f"`initial_step` = {initial_step:g} for a state that begins here: {name} does not correct "
+        f"its averages for their start, so that the first updates are {longer:.0f} times lr long "
+        f"(sqrt(initial_step / delta), delta = {delta:g}). Warm lr up over some hundred updates, "
+        "or leave initial_step out."
+    )
 
 
 def without_embeddings(parameters: float) -> float:

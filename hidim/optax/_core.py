@@ -86,7 +86,7 @@ def build(
                 "`params` must be given to update() when weight decay is not zero: "
                 "optimizer.update(grads, state, params)."
             )
-        count, *slots = state
+        count, *slots = _checked_state(state_type, state, len(slot_dtypes))
         t, rate = as_float(count), scalar(learning_rate, count)
         c = coefficients(t, rate, *slots) | {"rate": rate}
         decayed = None
@@ -101,6 +101,26 @@ def build(
         return new_updates, state_type(optax.safe_increment(count), *new_slots)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _checked_state(state_type: Any, state: Any, slots: int) -> Any:
+    """The state, or a plain sequence in its order; that of another optimizer is refused."""
+    plain = type(state) in (tuple, list) and len(state) == 1 + slots
+    own, found = state_type.__name__, type(state).__name__
+    # By name, since a notebook that reloads modules has two classes of it.
+    same = found == own and getattr(state, "_fields", None) == state_type._fields
+    if same or (plain and not hasattr(state[0], "_fields")):
+        return state
+    if isinstance(state, dict) and set(state) == set(state_type._fields):
+        advice = f"restore it with a target, which init(params) makes, or give {own}(**state)."
+    elif isinstance(state, dict) and "param_groups" in state:
+        advice = "it is torch's, for hidim.torch; begin with init(params) on the weights."
+    else:
+        advice = (
+            "no state carries over from another optimizer: begin with init(params), after the "
+            "change of optimizer, too."
+        )
+    raise ValueError(f"`state` must be the {own} that init made, got a {found}: {advice}")
 
 
 def is_number(value: Any) -> bool:

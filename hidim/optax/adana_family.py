@@ -83,7 +83,8 @@ def adana(
         decay_after: decay the moved parameter, as the authors' code does.
         mask: tree of booleans, or function of the parameters, saying which to decay.
         initial_step: the number of updates at which a fresh state starts its clock, which both
-            the averages and a learning-rate schedule read.
+            the averages and a learning-rate schedule read. The first updates are then
+            sqrt(initial_step / delta) of the rate, as v begins at 0.
         mu_dtype: dtype of m, by default the parameter's own (float32 for float16).
         nu_dtype: dtype of v, by default as for m. bfloat16 loses the late averages, whose weight
             8/t falls below its rounding: give float32 for long runs.
@@ -127,6 +128,7 @@ def adana(
         initial_step=initial_step,
         clock=clock,
         cooldown=cooldown,
+        biased="adana",
     )
 
 
@@ -178,6 +180,7 @@ def dana_mk4(
         initial_step=initial_step,
         clock=clock,
         cooldown=cooldown,
+        biased="dana_mk4",
     )
 
 

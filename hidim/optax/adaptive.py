@@ -11,13 +11,16 @@ Source: arXiv 2602.05298.
 """
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from hidim.algorithms.transfer import MUCH_LONGER, late_start
 from hidim.optax import _core
+from hidim.optax._overdecay import refuse_constant, refuse_log_time
 from hidim.support.checks import choice, non_negative, positive
 
 MAY_BE_ZERO = ("alpha_scale", "gradient_scale", "eps")
@@ -48,6 +51,16 @@ class Decay(NamedTuple):
                 "or 0: the log-time decay follows lr / peak_lr."
             )
 
+    def refuse_overdecay(self, initial_step: Any) -> None:
+        """Refuse a decay that would turn weights over, where it can be known."""
+        rate, peak = self.learning_rate, self.peak_lr
+        beside = refuse_constant(rate, self.weight_decay, peak=peak)
+        relative: Any = 1.0 if peak is None else lambda count: _core.scalar(rate, count) / peak
+        refuse_log_time(
+            self.omega, self.t_0, relative,
+            beside=beside, first=self.first, initial_step=initial_step,
+        )  # fmt: skip
+
     def share(self, count: jax.Array, rate: jax.Array) -> jax.Array:
         """The share of the parameter that the update after `count` others removes."""
         removed = rate * _core.scalar(self.weight_decay, count)
@@ -75,21 +88,31 @@ def build_adaptive(
     initial_step: int,
     clock: str = "torch",
     cooldown: optax.ScalarOrSchedule | None = None,
+    biased: str = "",
 ) -> optax.GradientTransformationExtraArgs:
     """Check the arguments and lift `rule`; its coefficients are `numbers` and what t makes.
 
     Beside `numbers` and `rate` the rule reads t = 1, 2, ..., `updates` (done by this state, this
-    one included), `a` and `growth`; its `alpha_scale` is cooled down.
+    one included), `a` and `growth`; its `alpha_scale` is cooled down. `biased` is the name of a
+    rule whose g/s is as long as s is short, where v begins at 0.
     """
     decay.check()
     choice("clock", clock, ("torch", "jax"))
     decay = decay._replace(first=0.0 if clock == "jax" else 1.0)
     _core.check_initial_step(initial_step)
+    decay.refuse_overdecay(initial_step)
     _core.check_cooldown(cooldown)
     for name, value in numbers.items():
         if name == "clip" and _core.is_number(value) and value == math.inf:
             continue  # never clips
         _core.checked(non_negative if name in MAY_BE_ZERO else positive, name, value)
+
+    known = [x for x in (numbers["delta"], initial_step) if _core.is_number(x)]
+    if biased and len(known) == 2:
+        longer = math.sqrt((1 + initial_step) / numbers["delta"])
+        if longer > MUCH_LONGER:
+            message = late_start(biased, initial_step, numbers["delta"], longer)
+            warnings.warn(message, stacklevel=3)
 
     def coefficients(count: jax.Array, rate: jax.Array, *slots: Any) -> _core.Coefficients:
         c = {name: _core.scalar(value, count) for name, value in numbers.items()}

@@ -17,6 +17,7 @@ import optax
 
 from hidim.algorithms.schedules import Forgetting, PowerLaw
 from hidim.optax import _core
+from hidim.optax._overdecay import refuse_constant
 from hidim.optax.schedules import as_optax_schedule
 from hidim.support.checks import non_negative
 
@@ -116,6 +117,8 @@ def build_momentum(
 ) -> optax.GradientTransformationExtraArgs:
     """The momentum transformation with gamma_1, gamma_2, gamma_3, forgetting as coefficients."""
     check_common(learning_rate, weight_decay, initial_step)
+    if decoupled_weight_decay:
+        refuse_constant(learning_rate, weight_decay)
 
     def decay(t: jax.Array, rate: jax.Array) -> jax.Array:
         share = _core.scalar(weight_decay, t)

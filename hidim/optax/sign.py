@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from hidim.optax import _core
+from hidim.optax._overdecay import refuse_constant
 from hidim.optax.momentum import check_common
 
 
@@ -45,6 +46,7 @@ def sign_sgd(
     Array([-0.1,  0.1, -0. ], dtype=float32)
     """
     check_common(learning_rate, weight_decay, initial_step)
+    refuse_constant(learning_rate, weight_decay)
 
     def decay(t: jax.Array, rate: jax.Array) -> jax.Array:
         return rate * _core.scalar(weight_decay, t)

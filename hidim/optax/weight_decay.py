@@ -12,6 +12,7 @@ import jax
 import optax
 
 from hidim.optax import _core
+from hidim.optax._overdecay import refuse_log_time
 from hidim.support.checks import non_negative
 
 
@@ -41,7 +42,8 @@ def log_time_weight_decay(
         initial_step: the number of updates at which a fresh state starts its clock.
 
     Raises:
-        ValueError: a negative argument, by its name.
+        ValueError: a negative argument, or a decay of a whole weight or more in an update that
+            can be known (t_0 + t at most omega), by its name.
 
     >>> import jax.numpy as jnp, optax
     >>> optimizer = optax.chain(optax.adam(1e-3), log_time_weight_decay(4.0, t_0=99.0))
@@ -53,6 +55,7 @@ def log_time_weight_decay(
     for name, value in (("omega", omega), ("t_0", t_0), ("schedule", schedule)):
         _core.checked(non_negative, name, value)
     _core.check_initial_step(initial_step)
+    refuse_log_time(omega, t_0, schedule, first=1.0, initial_step=initial_step)
 
     def decay(count: jax.Array, factor: jax.Array) -> jax.Array:
         return factor * _core.scalar(omega, count) / (_core.scalar(t_0, count) + count + 1.0)

@@ -51,7 +51,8 @@ class ADANA(AdaptiveFamily):
         peak_lr: the schedule's highest lr; by default read from the scheduler ("max_lr" of
             OneCycleLR, "initial_lr" of all others), else the lr given here or a higher one met.
         decay_after: shrink the new parameter instead of the old one, as the authors' code.
-        initial_step: where t starts for a fresh state.
+        initial_step: where t starts for a fresh state, whose first updates are then
+            sqrt(initial_step / delta) lr long (v begins at 0): warm lr up, or leave it out.
         maximize, foreach, fused, capturable, differentiable: as in torch.optim, save that a step
             on a CPU is one pass over memory (`fused=True`) unless `foreach` or `fused` is given.
         stochastic_rounding: round bfloat16 parameters and state without bias.
@@ -63,7 +64,8 @@ class ADANA(AdaptiveFamily):
             the run, and not from kappa: as in `DANADecaying`. One more buffer.
 
     Raises:
-        ValueError: a value outside its range, naming the argument.
+        ValueError: a value outside its range, naming the argument; by a step, a decay that would
+            take a whole weight or more (omega of t_0 + t at the peak rate).
 
     Example:
         >>> model = torch.nn.Linear(3, 1)
@@ -102,6 +104,7 @@ class ADANA(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
+    biased = True
     kernel = Kernel("adana")
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:

@@ -68,6 +68,7 @@ class DanaMK4(AdaptiveFamily):
     ) -> None:
         super().__init__(params, locals())
 
+    biased = True
     kernel = Kernel("mk4")
     temporaries = 3
 

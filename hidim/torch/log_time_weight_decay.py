@@ -8,6 +8,7 @@ Source: arXiv 2602.05298, whose runs take omega = 4 and t_0 = a tenth of the run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,8 +17,10 @@ from torch import Tensor
 
 from hidim.torch._machine import peak
 from hidim.torch._machine.clock import make_room, new_count
+from hidim.torch._machine.compat import ordinary_tensors
 from hidim.torch._machine.ops import as_data
 from hidim.torch._machine.optimizer import Params
+from hidim.torch._machine.overdecay import refuse_in_group
 from hidim.torch._machine.wrapper import Wrapper, options_of_base
 
 
@@ -91,7 +94,28 @@ class LogTimeWeightDecay(Wrapper):
     def _complete(self, group: dict[str, Any]) -> None:
         peak.begin(group)
         device = group["params"][0].device if group.get("capturable") and group["params"] else "cpu"
-        group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
+        with ordinary_tensors():
+            group.setdefault("decay_step", new_count(float(group["initial_step"] or 0), device))
+
+    def refuse_kept(self, group: dict[str, Any], count: int) -> str | None:
+        """Whether `decay_step` is one number of updates."""
+        t = group["decay_step"]
+        one = isinstance(t, int | float) or (isinstance(t, Tensor) and t.numel() == 1)
+        if not one or not 0 <= float(t) < math.inf:
+            return f"`decay_step` is {t}"
+        return None
+
+    @staticmethod
+    def kept_at(group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """The factor on the old parameter at `t`."""
+        return 1 - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
+
+    def refuse_overdecay(self) -> None:
+        """Refuse a step whose decay, its own or the base's, would turn a weight over."""
+        for group, _ in self._moving():
+            if group["omega"]:
+                refuse_in_group(self.kept_at, group, 1.0, [group["decay_step"]])
+        super().refuse_overdecay()
 
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Shrink the old parameters."""
@@ -109,7 +133,7 @@ class LogTimeWeightDecay(Wrapper):
         elif torch.compiler.is_compiling():
             t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
             lr = as_data(lr, t)
-        kept = 1 - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
+        kept = self.kept_at(group, t, lr)
         if group.get("foreach") or group.get("fused") or params[0].device.type == "cuda":
             torch._foreach_mul_(params, kept)
         else:

@@ -7,6 +7,7 @@ Source: arXiv 2407.01800.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -70,6 +71,15 @@ class NormalizeAndProject(Wrapper):
     def _complete(self, group: dict[str, Any]) -> None:
         if "norms" not in group:
             group["norms"] = [_start(group, p) for p in group["params"]]
+
+    def refuse_kept(self, group: dict[str, Any], count: int) -> str | None:
+        """Whether `norms` has a norm, or None, for each parameter."""
+        norms = group["norms"]
+        if not isinstance(norms, list | tuple) or len(norms) != count:
+            return f"`norms` must be of {count} parameters, got {norms!r}"
+        if not all(x is None or 0 <= x < math.inf for x in norms):
+            return f"`norms` must be finite and not negative, got {norms!r}"
+        return None
 
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Measure what has come from the meta device since."""

@@ -48,9 +48,13 @@ class SignSGD(HidimOptimizer):
     ) -> None:
         super().__init__(params, locals())
 
+    def kept(self, group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """1 - lr weight_decay."""
+        return 1 - lr * group["weight_decay"]
+
     def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
         """The kept factor and lr."""
-        return 1 - lr * group["weight_decay"], lr
+        return self.kept(group, t, lr), lr
 
     def update(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any

@@ -375,3 +375,19 @@ def test_a_mask_that_is_a_callable_module_is_a_tree_and_not_called():
         updates, _ = rule.update(Module(jnp.zeros(3), jnp.zeros(3)), rule.init(params), params)
         assert (updates.weight < 0).all()
         assert (updates.bias == 0).all()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_state_of_another_optimizer_is_refused_with_the_remedy(name: str) -> None:
+    optimizer = MAKERS[name](0.1)
+    state = optimizer.init(PARAMS)
+    # The fields, in order, are taken from a plain sequence too.
+    assert_close(*(optimizer.update(GRADS, s, PARAMS)[0] for s in (state, tuple(state))))
+    theirs = optax.scale_by_adam().init(PARAMS)  # three fields, as adana's
+    for other in (theirs, (state,), hx.log_time_weight_decay().init(PARAMS), None):
+        with pytest.raises(ValueError, match=r"^`state` must be the \w+ that init made[^\n]*$"):
+            optimizer.update(GRADS, other, PARAMS)
+    with pytest.raises(ValueError, match=r"restore it with a target|\*\*state"):
+        optimizer.update(GRADS, state._asdict(), PARAMS)
+    with pytest.raises(ValueError, match="it is torch's"):
+        optimizer.update(GRADS, {"state": {}, "param_groups": []}, PARAMS)

@@ -332,3 +332,32 @@ def test_the_rate_from_sgd_is_what_its_reason_says(momentum, said):
     optimizer = ours.from_sgd([p], lr=0.1, steps=20_000, momentum=momentum)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(max(0.05 / (1 - momentum), 0.1))
     assert said in optimizer.reasons[0]
+
+
+@pytest.mark.parametrize("cls", [ours.ADANA, ours.DanaMK4])
+def test_a_late_start_that_makes_the_first_updates_long_is_said_once(cls):
+    def first(**options):
+        ps = [torch.nn.Parameter(torch.zeros(9)) for _ in range(2)]
+        optimizer = cls(ps, lr=1.0, **options)
+        for p in ps:
+            p.grad = torch.ones(9)
+        return optimizer, ps[0]
+
+    optimizer, p = first(initial_step=1200)
+    with pytest.warns(UserWarning, match="are 12 times lr long") as seen:
+        optimizer.step()
+    assert len(seen) == 1
+    assert 12 < float(-p.detach()[0]) < 13
+    warmed, _ = first(initial_step=1200)
+    torch.optim.lr_scheduler.LambdaLR(warmed, lambda t: (t + 1) / 100)
+    warmed.step()
+    first(initial_step=200)[0].step()
+
+
+@pytest.mark.parametrize("cls", [ours.DanaStar, ours.LogTimeAdEMAMix, ours.DANADecaying])
+def test_where_a_late_start_is_safe_nothing_is_said(cls):
+    p = torch.nn.Parameter(torch.zeros(9))
+    optimizer = cls([p], lr=1.0, initial_step=50_000)
+    p.grad = torch.ones(9)
+    optimizer.step()
+    assert float(-p.detach()[0]) < 2.1

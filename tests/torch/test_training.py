@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from catalogue import CLASSES
+from processes import leave
 from torch.nn import Parameter
 
 import hidim
@@ -320,7 +321,7 @@ def _worker(rank, folder, kind):
             results[number, path] = [p.detach().clone() for p in full]
     if rank == 0:
         torch.save(results, f"{folder}/results.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import torch
 from catalogue import CASES, Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import leave
 from torch.nn import Parameter
 
 import hidim.torch as ours
@@ -323,7 +324,7 @@ def worker(rank, folder):
             walk.update()
         for p, q in zip(walk.params, walk.shadows, strict=True):
             np.testing.assert_allclose(complete(p.detach()).numpy(), q, rtol=1e-9, atol=1e-9)
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.mark.slow

@@ -8,13 +8,18 @@ A member gives the direction. Source: arXiv 2602.05298.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
+from torch import Tensor
+
+from hidim.algorithms.transfer import MUCH_LONGER, late_start
 from hidim.torch._machine import peak
 from hidim.torch._machine.layout import on_accelerator
 from hidim.torch._machine.one_pass import Kernel
 from hidim.torch._machine.ops import Tensors, foreach_add_scaled, foreach_scale, minus
 from hidim.torch._machine.optimizer import HidimOptimizer
+from hidim.torch._machine.options import number
 
 
 class AdaptiveFamily(HidimOptimizer):
@@ -26,6 +31,8 @@ class AdaptiveFamily(HidimOptimizer):
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     first_time: ClassVar[int] = 1
     kernel: ClassVar[Kernel | None] = None
+    # Whether g/s is as long as s is short: where v begins at 0 and is not corrected for it.
+    biased: ClassVar[bool] = False
 
     def numbers(self, group: dict[str, Any], t: Any) -> tuple[Any, ...]:
         """The member's own coefficients at `t`."""
@@ -46,20 +53,34 @@ class AdaptiveFamily(HidimOptimizer):
     def _complete(self, group: dict[str, Any]) -> None:
         peak.begin(group)
 
+    def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
+        super()._init_state(group, p, entry)
+        begun, lr = group["initial_step"], group["lr"]
+        if self.biased and begun and not (isinstance(lr, Tensor) and not lr.is_cpu):
+            share = peak.relative(group, number(lr)) if group["peak_lr"] else 1.0
+            longer = min(share, 1.0) * ((1 + begun) / group["delta"]) ** 0.5
+            if longer > MUCH_LONGER and not self.__dict__.get("_told"):
+                self._told = True
+                said = late_start(type(self).__name__, begun, group["delta"], longer)
+                warnings.warn(said, stacklevel=2)
+
     def before_group(self, group: dict[str, Any]) -> None:
         """Read the schedule's peak where the group says it."""
         peak.follow(group)
 
-    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
-        """Kept factor, lr, then the member's numbers."""
-        if group.get("clock") == "jax":
-            t = t - 1
+    def kept(self, group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """1 less both decays."""
+        t = _on_clock(group, t)
         kept = 1.0
         if group["weight_decay"]:
             kept = kept - lr * group["weight_decay"]
         if group["omega"]:
             kept = kept - peak.relative(group, lr) * group["omega"] / (group["t_0"] + t)
-        return kept, lr, *self.numbers(group, t)
+        return kept
+
+    def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
+        """Kept factor, lr, then the member's numbers."""
+        return self.kept(group, t, lr), lr, *self.numbers(group, _on_clock(group, t))
 
     def update(
         self, group: dict[str, Any], ps: Tensors, gs: Tensors, state: list[Tensors], c: Any
@@ -85,3 +106,8 @@ class AdaptiveFamily(HidimOptimizer):
         sign = -1.0 if group["maximize"] else 1.0
         before, after = (1.0, kept) if group["decay_after"] else (kept, 1.0)
         return kernel.update(group, ps, gs, state, [sign, before, after, lr, *numbers])
+
+
+def _on_clock(group: dict[str, Any], t: Any) -> Any:
+    """t = 1, 2, ..., or from 0 as in the authors' JAX code."""
+    return t - 1 if group.get("clock") == "jax" else t

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hidim.torch._machine.compat import ordinary_tensors
+
 _CODES = {torch.float32: "f", torch.float64: "d"}
 _FULL = 2.0**24 - 1  # one more, and float32 cannot tell that from the next
 
@@ -73,7 +75,8 @@ class Clock:
         return [step.item() for step in steps]
 
     def _join(self, steps: list[Tensor]) -> None:
-        together = torch.stack(steps)
+        with ordinary_tensors():
+            together = torch.stack(steps)
         array: Any = together.numpy()  # the same memory
         for step, place in zip(steps, together.unbind(), strict=True):
             step.data = place

@@ -59,4 +59,11 @@ def silent_global_hooks() -> AbstractContextManager[None]:
     return _without_global_hooks()
 
 
-__all__ = ["outside_graphs", "silent_global_hooks", "step_in_grad_mode"]
+def ordinary_tensors() -> AbstractContextManager[Any]:
+    """While it lasts, tensors are made that can be changed later, in torch.inference_mode too."""
+    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+        return nullcontext()
+    return torch.inference_mode(False)
+
+
+__all__ = ["ordinary_tensors", "outside_graphs", "silent_global_hooks", "step_in_grad_mode"]

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from hidim.torch._machine.compat import outside_graphs
 from hidim.torch._machine.edited import refuse_edits
+from hidim.torch._machine.overdecay import refuse_overdecay
 
 
 @outside_graphs
 def refuse_outside(optimizer: Any) -> None:
     """Refuse what a step refuses, where a graph would change something before its numbers."""
     optimizer.refuse_misfits()
+    optimizer.refuse_overdecay()
 
 
 @outside_graphs
@@ -31,6 +33,7 @@ def coefficients_as_data(optimizer: Any) -> list[list[Any]]:
     """
     rows = optimizer.refuse_misfits()
     refuse_edits(optimizer)
+    refuse_overdecay(optimizer, rows)
     columns: list[Any] = []
     for row in rows:
         group, params = row.group, row.params

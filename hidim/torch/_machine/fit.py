@@ -216,6 +216,12 @@ def _refuse_incomplete(
                 "`fused=True` requires all the params to be floating point Tensors on a device "
                 "with memory; some are on the meta device."
             )
+        if p.is_inference() and not torch.is_inference_mode_enabled():
+            raise RuntimeError(
+                f"a parameter of shape {tuple(p.shape)} was made inside torch.inference_mode, "
+                "where nothing is trained: make the model outside of it, or that parameter anew, "
+                "torch.nn.Parameter(p.clone())."
+            )
         return
     for key in ("step", *buffers):
         x = entry.get(key)

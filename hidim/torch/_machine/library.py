@@ -70,7 +70,7 @@ def _cached_or_built(level: str) -> ctypes.CDLL | None:
     for folder in _folders():
         try:
             _secure(folder)
-            found = native.whole(folder, key, _refuse_foreign)
+            found = native.whole(folder, key, _misfit_of)
             if found is None:
                 words = native.compiler()
                 if words is None:
@@ -93,10 +93,10 @@ def _cached_or_built(level: str) -> ctypes.CDLL | None:
 def _secure(folder: Path) -> None:
     """Make `folder`; refuse one whose libraries somebody else could have put there."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _refuse_foreign(folder)
+    _misfit_of(folder)
 
 
-def _refuse_foreign(path: Path) -> None:
+def _misfit_of(path: Path) -> None:
     """OSError unless `path` is this user's and only this user may change it (on POSIX)."""
     if not hasattr(os, "getuid"):
         return  # Windows: folders below a user's own are the user's

@@ -87,6 +87,12 @@ class MomentumFamily(HidimOptimizer):
         if group.get("scaled_by") != new:
             group["scaled_by"] = new
 
+    def kept(self, group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """1 - lr weight_decay if that is decoupled."""
+        if group["decoupled_weight_decay"] and group["weight_decay"]:
+            return 1 - lr * group["weight_decay"]
+        return 1.0
+
     def coefficients(self, group: dict[str, Any], t: Any, lr: Any) -> tuple[Any, ...]:
         """decay and gain of b, rates of g and b, the kernel's momentum or None, kept share of p."""
         values = self._scale_values(group)
@@ -98,9 +104,7 @@ class MomentumFamily(HidimOptimizer):
         real = rates == _RATES and not isinstance(t, Tensor) and not isinstance(gamma_3, Tensor)
         if real and gamma_2 > 0 and gamma_3 > 0 and forgetting <= 1:
             momentum = gamma_3 / gamma_2 / s
-        kept = 1.0
-        if group["decoupled_weight_decay"] and group["weight_decay"]:
-            kept = 1 - lr * group["weight_decay"]
+        kept = self.kept(group, t, lr)
         gamma_1 = lr * gamma_1 if "gamma_1" in rates else as_data(gamma_1, t)
         gamma_2 = lr * gamma_2 if "gamma_2" in rates else as_data(gamma_2, t)
         gamma_3 = lr * gamma_3 if "gamma_3" in rates else as_data(gamma_3, t)

@@ -17,17 +17,19 @@ from torch import Tensor
 from hidim.torch._machine import gain
 from hidim.torch._machine.checkpoint import load_checked
 from hidim.torch._machine.clock import Clock, new_count
-from hidim.torch._machine.compat import outside_graphs, step_in_grad_mode
+from hidim.torch._machine.compat import ordinary_tensors, outside_graphs, step_in_grad_mode
 from hidim.torch._machine.compiled import (
     coefficients_as_data,
     each,
     in_tensor_time,
     refuse_outside,
 )
+from hidim.torch._machine.damage import note_absent
 from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.fit import Moving, moving, ready, refuse_misfits
 from hidim.torch._machine.layout import real_view
 from hidim.torch._machine.options import FLAGS, LATER, check_group
+from hidim.torch._machine.overdecay import refuse_overdecay
 from hidim.torch._machine.plain import attached, to_plain
 from hidim.torch._machine.rule import Rule
 
@@ -87,6 +89,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             {key: to_plain(value) for key, value in group.items()}
             for group in packed["param_groups"]
         ]
+        note_absent(packed)
         return packed
 
     @outside_graphs
@@ -97,7 +100,8 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             ValueError: it was written by another optimizer, is truncated, or does not fit these
                 parameters; the message says what is wrong and nothing has changed.
         """
-        load_checked(self, state_dict)
+        with ordinary_tensors():
+            load_checked(self, state_dict)
 
     # --- the step -----------------------------------------------------------------------------
 
@@ -146,6 +150,7 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         """The step without a compiler, once the loss is known."""
         rows = self.refuse_misfits()
         refuse_edits(self)
+        refuse_overdecay(self, rows)
         gain.measure(self)
         for row in rows:
             if row.params:
@@ -157,6 +162,10 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
         rows = moving(self)
         refuse_misfits(type(self).__name__, rows, self.buffers)
         return rows
+
+    def refuse_overdecay(self) -> None:
+        """Refuse a step whose decay would turn a weight over."""
+        refuse_overdecay(self, moving(self))
 
     def _make_state(self, row: Moving) -> None:
         """What is missing in the state of what moves."""
@@ -212,10 +221,11 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
 
     def _init_state(self, group: dict[str, Any], p: Tensor, entry: dict[str, Any]) -> None:
         device = p.device if group["capturable"] else "cpu"
-        entry["step"] = new_count(float(group["initial_step"]), device)
         dtype = self.buffer_dtype(group, p)
-        for name in self.buffers:
-            entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
+        with ordinary_tensors():
+            entry["step"] = new_count(float(group["initial_step"]), device)
+            for name in self.buffers:
+                entry[name] = torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
 
     def buffer_dtype(self, group: dict[str, Any], p: Tensor) -> torch.dtype:
         """The parameter's dtype unless `state_dtype` says otherwise; float32 for float16.

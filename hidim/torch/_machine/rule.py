@@ -55,6 +55,10 @@ class Rule:
         """The numbers one update needs; `t` is a float or a tensor with one time per parameter."""
         raise NotImplementedError
 
+    def kept(self, group: dict[str, Any], t: Any, lr: Any) -> Any:
+        """What decoupled decay leaves of the old parameter at `t`, a factor."""
+        return 1.0
+
     def update(
         self, group: dict[str, Any], ps: list[Tensor], gs: list[Tensor], state: Any, c: Any
     ) -> None:

@@ -10,13 +10,27 @@ import torch
 from torch import Tensor
 
 from hidim.torch._machine.checkpoint import refuse_malformed, wrong
-from hidim.torch._machine.compat import silent_global_hooks, step_in_grad_mode
+from hidim.torch._machine.compat import (
+    ordinary_tensors,
+    silent_global_hooks,
+    step_in_grad_mode,
+)
 from hidim.torch._machine.compiled import refuse_outside
+from hidim.torch._machine.damage import (
+    WITHOUT,
+    labels,
+    lost_of,
+    misfit_of,
+    note_absent,
+    unsound_in,
+    warn_of,
+)
 from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.fit import moving, refuse_misfits, shaped_in
 from hidim.torch._machine.gain import SHADOW
 from hidim.torch._machine.optimizer import HidimOptimizer, Params
 from hidim.torch._machine.options import FLAGS, LATER, check_group
+from hidim.torch._machine.origin import of_wrapper
 from hidim.torch._machine.plain import attached, from_plain, to_plain
 
 # Options that torch's optimizers fill in themselves for older checkpoints, and ours.
@@ -108,6 +122,10 @@ class Wrapper(torch.optim.Optimizer):
     def _complete(self, group: dict[str, Any]) -> None:
         """Fill in what a new group leaves to be computed."""
 
+    def refuse_kept(self, group: dict[str, Any], count: int) -> str | None:
+        """What is wrong with what a saved group of `count` parameters remembers, if anything."""
+        return None
+
     def before(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Called before each update, with the parameters that will move."""
 
@@ -126,6 +144,7 @@ class Wrapper(torch.optim.Optimizer):
         else:
             self.refuse_misfits()
             self._refuse_edits()
+            self.refuse_overdecay()
         moving = list(self._moving())
         for group, params in moving:
             self.before(group, params)
@@ -157,6 +176,11 @@ class Wrapper(torch.optim.Optimizer):
             name = type(self).__name__
             refuse_misfits(name, moving(self), shaped_in(inner), foreign=True)
 
+    def refuse_overdecay(self) -> None:
+        """Refuse a step whose decay, that of the base in here, would turn a weight over."""
+        if isinstance(self.base, HidimOptimizer | Wrapper):
+            self.base.refuse_overdecay()
+
     def _moving(self) -> Iterator[tuple[dict[str, Any], list[Tensor]]]:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
@@ -171,6 +195,7 @@ class Wrapper(torch.optim.Optimizer):
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
         packed = self.base.state_dict()
+        packed.pop(WITHOUT, None)  # hooks see what torch's own would
         packed["param_groups"] = [
             {key: to_plain(value) for key, value in group.items()}
             for group in packed["param_groups"]
@@ -178,6 +203,7 @@ class Wrapper(torch.optim.Optimizer):
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             replaced = post_hook(self, packed)
             packed = packed if replaced is None else replaced
+        note_absent(packed)
         return packed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -196,16 +222,37 @@ class Wrapper(torch.optim.Optimizer):
         for number, group in enumerate(state_dict["param_groups"]):
             missing = sorted(key for key in needed if key not in group)
             if missing:
-                raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}"))
+                advice = of_wrapper(type(self).__name__, missing)
+                raise ValueError(wrong(self, f"group {number} lacks {', '.join(missing)}", advice))
         try:
             state_dict["param_groups"] = from_plain(state_dict["param_groups"])
         except ValueError as error:
             raise ValueError(wrong(self, str(error))) from None
         self._refuse_truncated(state_dict)
-        self.base.load_state_dict(state_dict)
+        for number, (saved, own) in enumerate(
+            zip(state_dict["param_groups"], self.param_groups, strict=False)
+        ):
+            if (problem := self.refuse_kept(saved, len(own["params"]))) is not None:
+                raise ValueError(wrong(self, f"in group {number}, {problem}"))
+        if not isinstance(self._innermost(), HidimOptimizer):
+            self._look_for_damage(state_dict)
+        with ordinary_tensors():  # of a base that is torch's, too
+            self.base.load_state_dict(state_dict)
         self._share()
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
+
+    def _look_for_damage(self, state_dict: dict[str, Any]) -> None:
+        """What ours would refuse or say on loading, for bases that take it as it is."""
+        pairs = zip(state_dict["param_groups"], self.param_groups, strict=False)  # counted there
+        names = labels((saved, own) for saved, own in pairs if "params" in saved)
+        problem = misfit_of(self, state_dict, names, shaped_in(self._innermost()))
+        state = state_dict["state"]
+        entries = {what: state[i] for i, what in names.items() if i in state}
+        negative, unsound = unsound_in(entries)
+        if problem or negative:
+            raise ValueError(wrong(self, str(problem or negative)))
+        warn_of(type(self).__name__, unsound, lost_of(state_dict, names))
 
     def _refuse_truncated(self, state_dict: dict[str, Any]) -> None:
         """Compare the saved state with the present one, as far as there is one."""
