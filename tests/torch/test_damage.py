@@ -53,8 +53,6 @@ def test_what_is_whole_loads_without_a_word(make, dtype):
     for moving in ((True, True, True), (True, False, True), (False,) * 3):
         saved = copy.deepcopy(stepped(make, moving, dtype).state_dict())
         fresh(make, dtype).load_state_dict(saved)
-        del saved["without_state"]  # as of version 0.1
-        fresh(make, dtype).load_state_dict(saved)
 
 
 @ALL
@@ -71,17 +69,6 @@ def test_entries_that_are_no_numbers_are_named_and_loaded(make, bad):
         torch.testing.assert_close(
             optimizer.state[group["params"][1]][key], broken["state"][1][key], equal_nan=True
         )
-
-
-@ALL
-def test_a_state_that_was_there_when_it_was_saved_is_missed(make):
-    saved = copy.deepcopy(stepped(make, (True, True, False)).state_dict())
-    assert saved["without_state"] == [2]
-    del saved["state"][1]
-    with pytest.warns(UserWarning, match=r"^the state of parameter 1 \(b.weight\) is missing"):
-        stepped(make).load_state_dict(saved)
-    saved["state"].clear()  # on purpose: the settings alone
-    fresh(make).load_state_dict(saved)
 
 
 @pytest.mark.parametrize("make", ADAPTIVE)

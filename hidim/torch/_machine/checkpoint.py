@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hidim.torch._machine import gain
 from hidim.torch._machine.clock import new_count
-from hidim.torch._machine.damage import labels, lost_of, no_data, unsound_in, warn_of
+from hidim.torch._machine.damage import labels, no_data, unsound_in, warn_of
 from hidim.torch._machine.gain import SHADOW, shadow_dtype
 from hidim.torch._machine.options import FLAGS, LATER, RULE_OPTIONS, check_group
 from hidim.torch._machine.origin import remedy
@@ -79,7 +79,7 @@ def load_checked(optimizer: Loadable, state_dict: dict[str, Any]) -> None:
     negative, unsound = unsound_in(entries)
     if negative:
         raise ValueError(wrong(optimizer, negative))
-    warn_of(type(optimizer).__name__, unsound, lost_of(state_dict, names))
+    warn_of(type(optimizer).__name__, unsound)
     for old, new in zip(optimizer.param_groups, groups, strict=True):
         new["params"] = old["params"]
         if "param_names" in old:

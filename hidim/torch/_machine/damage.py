@@ -1,12 +1,10 @@
 """What in a checkpoint is damaged although it fits?
 
-Entries that are no numbers, and a state that was there when it was saved and is not any more, are
-loaded, as torch loads them, and named in one line of warning: a run may have had them, and may go
-on. A negative average of squares no run has had, and is refused. A parameter that had no gradient
-yet has no state in a checkpoint either; so a checkpoint says which had none (`WITHOUT`), or nothing
-could tell an unused expert from a lost one. One pass over the state, and one value read per device.
-Limits: tensors without memory of their own, and shards that other processes hold, are not looked
-at; checkpoints of version 0.1 do not say who had no state.
+Entries that are no numbers are loaded, as torch loads them, and named in one line of warning: a run
+may have had them, and may go on. A negative average of squares no run has had, and is refused. One
+pass over the state, and one value read per device. Limits: tensors without memory of their own, and
+shards that other processes hold, are not looked at; a parameter without a state may have had no
+gradient yet (a frozen layer, an unused expert), and is loaded without a word.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
 
 import torch
@@ -24,17 +21,7 @@ from torch import Tensor
 
 from hidim.torch._machine.layout import ORDINARY, local_shard, real_view
 
-WITHOUT = "without_state"  # beside "state" and "param_groups": the numbers of parameters
 _SQUARES = {"exp_avg_sq", "max_exp_avg_sq", "square_avg", "tau"}  # averages of what is not negative
-
-
-def note_absent(packed: dict[str, Any]) -> None:
-    """Write into a state_dict which parameters have no state."""
-    if not isinstance(packed, dict) or not {"state", "param_groups"} <= packed.keys():
-        return  # a hook has put something else in its place
-    state = packed["state"]
-    numbers = chain.from_iterable(group["params"] for group in packed["param_groups"])
-    packed[WITHOUT] = [number for number in numbers if not state.get(number)]
 
 
 def named(number: Any, group: dict[str, Any], place: int) -> str:
@@ -120,13 +107,12 @@ def misfit_of(
     return None
 
 
-def warn_of(name: str, unsound: list[str], lost: list[str]) -> None:
-    """One line for what is not finite, one for what had a state and has none.
+def warn_of(name: str, unsound: list[str]) -> None:
+    """One line for what is not finite.
 
     Args:
         name: of the optimizer.
         unsound: buffers that are not finite.
-        lost: parameters whose state is not there any more.
     """
     if unsound:
         warnings.warn(
@@ -135,21 +121,6 @@ def warn_of(name: str, unsound: list[str], lost: list[str]) -> None:
             "`del optimizer.state[p]`.",
             stacklevel=_callers(),
         )
-    if lost:
-        warnings.warn(
-            f"the state of {_some(lost)} is missing in the state_dict loaded into {name}, and was "
-            "there when it was saved: it starts afresh at its group's `initial_step`.",
-            stacklevel=_callers(),
-        )
-
-
-def lost_of(state_dict: dict[str, Any], names: dict[Any, str]) -> list[str]:
-    """Who had a state when the checkpoint was made, and has none in it now."""
-    absent, state = state_dict.get(WITHOUT), state_dict["state"]
-    if not isinstance(absent, list) or not any(state.values()):  # all taken out: on purpose
-        return []
-    here = {number for number, entry in state.items() if entry}.union(absent)
-    return [what for number, what in names.items() if number not in here]
 
 
 def _callers() -> int:

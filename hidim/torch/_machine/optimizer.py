@@ -24,7 +24,6 @@ from hidim.torch._machine.compiled import (
     in_tensor_time,
     refuse_outside,
 )
-from hidim.torch._machine.damage import note_absent
 from hidim.torch._machine.edited import refuse_edits
 from hidim.torch._machine.fit import Moving, moving, ready, refuse_misfits
 from hidim.torch._machine.layout import real_view
@@ -89,7 +88,6 @@ class HidimOptimizer(Rule, torch.optim.Optimizer):
             {key: to_plain(value) for key, value in group.items()}
             for group in packed["param_groups"]
         ]
-        note_absent(packed)
         return packed
 
     @outside_graphs

@@ -17,11 +17,8 @@ from hidim.torch._machine.compat import (
 )
 from hidim.torch._machine.compiled import refuse_outside
 from hidim.torch._machine.damage import (
-    WITHOUT,
     labels,
-    lost_of,
     misfit_of,
-    note_absent,
     unsound_in,
     warn_of,
 )
@@ -195,7 +192,6 @@ class Wrapper(torch.optim.Optimizer):
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
         packed = self.base.state_dict()
-        packed.pop(WITHOUT, None)  # hooks see what torch's own would
         packed["param_groups"] = [
             {key: to_plain(value) for key, value in group.items()}
             for group in packed["param_groups"]
@@ -203,7 +199,6 @@ class Wrapper(torch.optim.Optimizer):
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             replaced = post_hook(self, packed)
             packed = packed if replaced is None else replaced
-        note_absent(packed)
         return packed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -252,7 +247,7 @@ class Wrapper(torch.optim.Optimizer):
         negative, unsound = unsound_in(entries)
         if problem or negative:
             raise ValueError(wrong(self, str(problem or negative)))
-        warn_of(type(self).__name__, unsound, lost_of(state_dict, names))
+        warn_of(type(self).__name__, unsound)
 
     def _refuse_truncated(self, state_dict: dict[str, Any]) -> None:
         """Compare the saved state with the present one, as far as there is one."""
