@@ -8,12 +8,24 @@ from __future__ import annotations
 import os
 from typing import Any, Self
 
+import numpy as np
+
 from hidim.support.inputs import read_json
 from hidim.support.results import ByContent, write_json
 
 
 class WrittenLaw(ByContent):
     """A law that `save` writes and `load` reads."""
+
+    holdout: dict[str, float]
+    warnings: tuple[str, ...]
+
+    def _in_line(self, what: str) -> str:
+        """One line for a shell: what it is, how well it predicted, and whether it was warned of."""
+        errors = [error for name, error in self.holdout.items() if name != "largest"]
+        left = f", left out {float(np.mean(errors)):.2%} off" if errors else ""
+        warned = f", {len(self.warnings)} warning(s)" if self.warnings else ""
+        return f"{type(self).__name__}({what}{left}{warned})"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything there is to know, as values of JSON."""

@@ -112,6 +112,11 @@ class JointLaw(WrittenLaw):
     provenance: dict[str, Any]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        low, high = self.reach["smallest"], self.reach["largest"]
+        runs = f"{len(self.in_sample)} runs of {low:.3g} to {high:.3g} parameters"
+        return self._in_line(f"{self.form.law.name}, {runs}")
+
     @property
     def parameters(self) -> dict[str, float]:
         """Parameter values, with sizes over `units.size`."""

@@ -55,6 +55,10 @@ class JointPlan:
     sizes: np.ndarray
     losses: np.ndarray
 
+    def __repr__(self) -> str:
+        size = f"{self.params:.3g} parameters on {self.tokens:.3g} tokens"
+        return f"JointPlan({self.flops:.3g} flops: {size}, {self.schedule!r})"
+
 
 def plan_budget(
     law: JointLaw,

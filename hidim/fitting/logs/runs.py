@@ -55,6 +55,11 @@ class Run(Saved, format="hidim-run/1"):
     schedule: Schedule | None = None
     rate: Rate = field(init=False, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        loss = "planned" if self.loss is None else f"loss {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
+        last = f"{len(self.steps)} rows to step {self.steps[-1]:,.6g}"
+        return f"Run({self.label or 'unnamed'}, {last}, rate at most {self.rate.peak:.4g}, {loss})"
+
     def __post_init__(self) -> None:
         steps = _checked_steps(self.steps, self.label)
         rate = self._rate(steps)

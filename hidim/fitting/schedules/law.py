@@ -74,6 +74,10 @@ class FittedLaw(WrittenLaw):
     schedules: dict[str, Rate] = field(default_factory=dict)
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
+    def __repr__(self) -> str:
+        runs, last = len(self.in_sample), self.reach["last_step"]
+        return self._in_line(f"{self.law.name}, {runs} run(s) to step {last:,.0f}")
+
     @property
     def parameters(self) -> dict[str, float]:
         """Parameter values. Several are seldom identified: quote bands on predictions instead."""

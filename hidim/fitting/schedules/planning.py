@@ -55,6 +55,11 @@ class PlannedSchedule(Saved, format="hidim-planned-schedule/1"):
     gain: float = 0.0
     regret: float = 0.0
 
+    def __repr__(self) -> str:
+        run = f"{self.steps[-1]:,.0f} steps, rate {self.lr.max():.4g} to {self.lr[-1]:.4g}"
+        low, high = self.band
+        return f"PlannedSchedule({run}: loss {self.loss:.4g}, {low:.4g} to {high:.4g})"
+
 
 def best_schedule(
     law: FittedLaw,

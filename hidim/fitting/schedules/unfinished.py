@@ -106,6 +106,11 @@ class SoFar(Saved, format="hidim-so-far/1"):
     law_fits: bool = True
     departures: tuple[tuple[float, float, float], ...] = ()
 
+    def __repr__(self) -> str:
+        low, high = self.band
+        end = f"{self.loss:.4g} at step {self.end:,.0f}, {low:.4g} to {high:.4g}"
+        return f"SoFar({self.verdict}: {'; '.join(self.reasons)}; {end})"
+
 
 def so_far(
     law: FittedLaw,

@@ -61,6 +61,11 @@ class OptimalSize(Saved, format="hidim-optimal-size/1"):
     refused: tuple[float, ...] = ()
     exponent_wider: float | None = None
 
+    def __repr__(self) -> str:
+        ends = self.exponent_interval
+        between = "" if ends is None else f", {ends[0]:.3g} to {ends[1]:.3g}"
+        return f"OptimalSize(flops^{self.exponent:.3g}{between}, {len(self.flops)} budgets)"
+
     def size(self, flops: Any) -> np.ndarray:
         """Compute-optimal size at `flops`, shape (n,) or a number."""
         return np.exp(self.log_scale + self.exponent * np.log(np.asarray(flops, dtype=float)))

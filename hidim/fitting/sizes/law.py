@@ -64,6 +64,10 @@ class SizeLaw(WrittenLaw):
     growth: float = 0.0
     cost: tuple[float, float] = SIX
 
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {value:.4g}" for name, value in self.parameters.items())
+        return self._in_line(f"{self.form.name}: {found}")
+
     @property
     def parameters(self) -> dict[str, float]:
         """Parameter values in the units of the data."""

@@ -76,6 +76,10 @@ class OptimumLaw(Saved, format="hidim-optimum-law/1"):
     refused: tuple[str, ...]
     covariance: np.ndarray
 
+    def __repr__(self) -> str:
+        powers = " ".join(f"{n}^{p:.3g}" for n, p in zip(self.inputs, self.powers, strict=True))
+        return f"OptimumLaw(best {self.name} ~ {powers}, {len(self.cells)} cells)"
+
     def beyond(self, **inputs: float) -> float:
         """How far a run lies beyond the cells that the law was read off, as a ratio, 1 inside."""
         out = 1.0

@@ -38,6 +38,10 @@ class SizeTable(Saved, format="hidim-size-table/1"):
     dial: str | None = None
     dialled: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        ends = (f"{low:.4g} to {high:.4g}" for low, high in ((min(x), max(x)) for x in self.inputs))
+        return f"SizeTable({len(self.loss)} runs, {' by '.join(ends)})"
+
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> SizeTable:
         """The ends of finished Curves: size, tokens (or samples: steps x batch), last risk.
