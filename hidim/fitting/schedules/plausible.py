@@ -17,6 +17,7 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import counts_otherwise, what_differs
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
+from hidim.fitting.schedules.shifts import shift_of
 
 _FEWEST = 12
 _ROWS = 4
@@ -117,15 +118,19 @@ def check_fit(
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
         unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
         diverged = _climbs(run) if missed > _MISFIT or unlike else ""
+        shift = shift_of(run)
         if (missed > _WRONG or unlike or diverged) and law.response != "none":
+            why = diverged or counts_otherwise(run, runs) or what_differs(runs)
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
-                + (diverged or counts_otherwise(run, runs) or what_differs(runs) or _WRONG_HOW)
+                + (why or (shift.told(run.label) if shift else _WRONG_HOW))
             )
             if not force:
                 raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
             out.append(text)
+        elif shift:
+            out.append(f"{shift.told(run.label)} {shift.remedy}")
         elif missed > _MISFIT:
             out.append(
                 f"the law misses {run.label} by {missed:.1%} on average: "
