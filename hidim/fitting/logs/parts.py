@@ -72,6 +72,9 @@ def cells_of(path: str | os.PathLike[str], label: str, how: How) -> list[Cells]:
             for role, name in names.items()
             if role != "run"
         }
+        if names["step"] == COUNTED and how.step_scale != 1.0 and "loss" in values:
+            # Lines of validation, or of the whole run, are no steps.
+            values["step"] = np.cumsum(~np.isnan(values["loss"])).astype(np.float64)
         said = _as_they_count(values, names, source, scaled=how.step_scale != 1.0)
         rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)

@@ -109,15 +109,10 @@ def read_log(
 
         header = tuple(read_head(source).names)
         keep = wanted(list(header))
-    columns = one.read(source, keep)
-    name, averaged, lacks = one.name, False, ""
     if one.name == "printed log":
-        program = program_of(source)
-        name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
-        if not columns or (lacks and len(next(iter(columns.values()))) < 2):
-            why = f": {lacks}" if lacks else ""
-            raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
-    elif (lines := messages_of(columns)) is not None:
+        return _parted(_printed(source))
+    columns, name, averaged = one.read(source, keep), one.name, False
+    if (lines := messages_of(columns)) is not None:
         name, columns = f"messages in {name}", lines
     elif (several := one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
@@ -127,9 +122,26 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    if (split := parted(columns)) is not None:
-        return Log(split[0], name, averaged, lacks, (split[1],))
-    return Log(columns, name, averaged, lacks, header=header)
+    return _parted(Log(columns, name, averaged, header=header))
+
+
+def _printed(source: Source) -> Log:
+    """What a program printed."""
+    columns, repairs, no_step = read_printed(source)
+    program = program_of(source)
+    name, lacks = f"log of {program.name}", program.lacks
+    if not columns or (lacks and len(next(iter(columns.values()))) < 2):
+        why = f": {lacks}" if lacks else ""
+        raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
+    return Log(columns, name, program.averaged, lacks, repairs, no_step=no_step)
+
+
+def _parted(log: Log) -> Log:
+    """A log whose rows say of which split they are, with a column for each."""
+    split = parted(log.columns)
+    if split is None:
+        return log
+    return replace(log, columns=split[0], repairs=(*log.repairs, split[1]), header=())
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:
@@ -183,7 +195,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),
-        lambda source, _: read_printed(source),
+        lambda source, _: read_printed(source).columns,
     ),
     Format("table", lambda _: True, read_delimited),
 )
