@@ -46,9 +46,7 @@ def bar_of(line: str) -> Bar | None:
     found = _BAR.search(line)
     if found is None:
         return None
-    step, total = (
-        round(float(found[i]) * (1e3 if found[i + 1] else 1)) for i in (1, 3)
-    )
+    step, total = (round(float(found[i]) * (1e3 if found[i + 1] else 1)) for i in (1, 3))
     return Bar(step, total, found.end(1))
 
 

@@ -103,7 +103,7 @@ def _finished(part: Cells, how: How) -> Reading:
     if rows.loss is not None:
         plausible_level(rows, how)
     if words is not None:
-        same_length(rows, words)
+        same_length(rows, words, how.warmup_steps)
         if how.logged_first and rows.lr is not None:
             words = None
     return _with_rate(part, how, words)

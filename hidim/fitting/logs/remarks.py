@@ -27,6 +27,8 @@ _FALLS = 3  # from digit to digit that are no accident
 _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
 _AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
 _NEAR = 0.15  # of a power of two
+_MICRO = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 128, 256)  # to an optimizer step
+_LOOKED_AT, _MOVES = 2000, 0.1  # rows, and by how much of their peak their rates must change
 _ACCUMULATED = 256  # more accumulation steps than this are another thing
 _TINY = 1e-3  # nats that no text takes per token
 _GUESS = 12.6  # nats: the loss of a guess among 300,000 tokens
@@ -67,17 +69,45 @@ def plausible_level(rows: Rows, how: How) -> None:
     )
 
 
-def same_length(rows: Rows, words: Words) -> None:
+def same_length(rows: Rows, words: Words, warmup: float) -> None:
     """Steps beyond the end of the schedule are counted in something else."""
     last = float(rows.step[-1])
     if words.steps is None or last <= 1.02 * words.steps:
         return
-    ratio = last / words.steps
+    micro = 0 if rows.lr is None else _micro(rows, words, words.warmup or warmup)
+    scale = 1 / micro if micro else words.steps / last
+    so = "makes its rates the schedule's" if micro else "makes a log of the whole run as long"
     raise ValueError(
         f"{rows.source!r} goes on to step {last:,.0f}, beyond the {words.steps:,.0f} of the "
-        f"schedule: counted in micro-steps or tokens? --step-scale {1 / ratio:.6g} makes them as "
-        f"long. Or is the schedule longer, steps={last:.12g} or more?"
+        f"schedule: counted in micro-steps or tokens? --step-scale {scale:.6g} {so}. Or is the "
+        f"schedule longer, steps={last:.12g} or more?"
     )
+
+
+def _apart(rows: Rows, words: Words, warmup: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which logged rates are not the schedule's at `scale` times their steps, and the latter."""
+    assert rows.lr is not None
+    step = rows.step * scale
+    planned = np.asarray(words.schedule(step), dtype=np.float64)
+    # A row may speak of the step before it, or after it.
+    near = [np.abs(words.schedule(np.maximum(step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
+    apart = np.min(near, axis=0) > _AGREE * planned.max()
+    return apart & (step >= 1.25 * warmup), planned
+
+
+def _micro(rows: Rows, words: Words, warmup: float) -> int:
+    """How many steps of a log are one of the schedule, by its rates after the warm-up; 0 where no
+    such count is right, or they stand still."""
+    some = np.unique(np.linspace(0, len(rows.step) - 1, _LOOKED_AT).astype(np.int64))
+    assert rows.lr is not None
+    few = Rows(rows.source, rows.step[some], None, rows.lr[some])
+    assert few.lr is not None
+    for micro in _MICRO:
+        after = few.step >= 1.25 * warmup * micro
+        moves = np.ptp(few.lr[after]) if after.any() else 0.0
+        if moves > _MOVES * few.lr.max() and not np.any(_apart(few, words, warmup, 1 / micro)[0]):
+            return micro
+    return 0
 
 
 def agreeing(part: Cells, words: Words, warmup: float) -> None:
@@ -85,14 +115,15 @@ def agreeing(part: Cells, words: Words, warmup: float) -> None:
     rows = part.rows
     if rows.lr is None:
         return
-    after = rows.step >= 1.25 * warmup
-    planned = np.asarray(words.schedule(rows.step), dtype=np.float64)
-    # A row may speak of the step before it, or after it.
-    near = [np.abs(words.schedule(np.maximum(rows.step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
-    apart = np.min(near, axis=0) > _AGREE * planned.max()
-    if not np.any(apart & after):
+    apart, planned = _apart(rows, words, warmup, 1.0)
+    if not np.any(apart):
         return
-    at = int(np.flatnonzero(apart & after)[0])
+    at = int(np.flatnonzero(apart)[0])
+    if micro := _micro(rows, words, warmup):
+        raise ValueError(
+            f"the rates of {rows.source!r} are the schedule's where {micro} of its steps are one: "
+            f"does it count micro-steps? --step-scale {1 / micro:.6g}."
+        )
     last, hint = float(rows.step[-1]), ""
     if words.steps is not None and repairs.usual_width(rows.step) == 1 and last < words.steps / 5:
         hint = f" Or its steps count rows: --step-scale {words.steps / last:.6g}."

@@ -57,13 +57,16 @@ def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
     So they are where the warm-up ends as much later, and the losses are one beside such steps.
     """
     for other in runs:
-        ready = run.rate.ready_step, other.rate.ready_step
-        if other is run or min(ready) <= 0:
+        # A warm-up that was said is that of both, and their lengths tell.
+        told = 0 < run.warmup_steps == other.warmup_steps
+        one, two = (float(r.steps[-1]) if told else r.rate.ready_step for r in (run, other))
+        if other is run or min(one, two) <= 0:
             continue
-        factor = 2.0 ** round(math.log2(ready[0] / ready[1]))
-        if factor == 1 or abs(ready[0] / ready[1] / factor - 1) > _SAME:
+        factor = 2.0 ** round(math.log2(one / two))
+        if factor == 1 or abs(one / two / factor - 1) > _SAME:
             continue
-        scaled = Run(run.steps / factor, run.lr, run.loss, run.warmup_steps / factor, run.label)
+        warmup = run.warmup_steps / (1.0 if told else factor)
+        scaled = Run(run.steps / factor, run.lr, run.loss, warmup, run.label)
         found = _together(scaled, other)
         if found is not None and float(np.median(np.abs(np.log(found[1] / found[2])))) < _KNOWN:
             return (
