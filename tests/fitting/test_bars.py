@@ -66,7 +66,7 @@ def test_a_resumed_part_begins_at_its_bar(tmp_path: Path) -> None:
 def test_where_bars_say_too_little_the_remedy_works(tmp_path: Path) -> None:
     lines = printed(lambda _: False).replace(bar(0), "")
     (tmp_path / "hf.log").write_text("".join(map(bar, range(0, 24_001, 1000))) + lines + END)
-    with pytest.raises(ValueError, match="every how many steps .* --step-scale N"):
+    with pytest.raises(ValueError, match=r"every how many steps .* --step-scale N"):
         read_run(tmp_path / "hf.log")
     run = read_run(tmp_path / "hf.log", averaged="no", step_scale=50)
     assert np.array_equal(run.steps, STEPS)

@@ -1,6 +1,6 @@
-"""At which step was a line printed that has none, where a progress bar beside it is drawn seldom?
+"""At which step was a line printed that has none, beside a progress bar that is drawn seldom?
 
-Lines printed every L steps stand at L, 2L, 3L, ..., after the bar that was drawn last and before the
+Lines printed every L steps stand at L, 2L, 3L, ..., after the bar drawn last and before the
 next one, and a run of N steps has N // L of them: as a rule one whole L agrees with all that.
 Limits: lines at even distance, from the first step of the run or of its resumption.
 """

@@ -198,7 +198,10 @@ def asides(part: Cells, how: How, kind: str, warmup: float) -> list[str]:
     if rows.loss is not None and kind == "no":
         name = names.get("loss", "")
         if is_smoothed(name):
-            notes.append(f"{name!r} looks like a moving average: --averaged ema:0.9 undoes it")
+            notes.append(
+                f"{name!r} looks like a moving average: --averaged ema:B undoes it, with the decay "
+                "B that its program has (over rows; ema:B/step over steps)"
+            )
         elif looks_smoothed(rows.loss):
             notes.append(
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"

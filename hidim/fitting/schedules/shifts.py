@@ -62,11 +62,11 @@ class Shift:
         where = f"from step {self.step:,.0f} on"
         if self.whole > self.step:
             where = f"after a climb from step {self.step:,.0f} to {self.whole:,.0f}"
-        why = "other data, another batch size, or a resumed run?"
+        why = "other data, another batch size, or a resumed run"
         if np.isfinite(self.passes):
             back = float(f"{2 * self.passes:.1g}")
             where = f"at step {self.step:,.0f}, and back in some {back:,.0f} steps"
-            why = "a slow spike, or a resumed run?"
+            why = "a slow spike, or a resumed run"
         return (
             f"the loss of {label} is {share:.1%} {way} {where}, which no law and no response to "
             f"its rate explains: {why}"
