@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hidim.fitting.logs.delimited import looks_delimited, read_delimited
+from hidim.fitting.logs.cells import pointed
+from hidim.fitting.logs.delimited import looks_delimited, read_delimited, read_head
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
 from hidim.fitting.logs.names import normal
@@ -104,14 +105,22 @@ def read_log(
             break
     keep: Sequence[str] | None = None
     header: tuple[str, ...] = ()
-    if wanted is not None and one.name == "table":
-        from hidim.fitting.logs.delimited import read_head
-
-        header = tuple(read_head(source).names)
-        keep = wanted(list(header))
+    delimiter = ""
+    if one.name == "table":
+        names, delimiter, _ = read_head(source)
+        if wanted is not None:
+            header = tuple(names)
+            keep = wanted(names)
     if one.name == "printed log":
         return _parted(_printed(source))
     columns, name, averaged = one.read(source, keep), one.name, False
+    repairs: tuple[str, ...] = ()
+    if (
+        one.name == "table"
+        and delimiter in ("\t", ";")
+        and (points := pointed(columns)) is not None
+    ):
+        columns, repairs = points, ("decimal commas read",)
     if (lines := messages_of(columns)) is not None:
         name, columns = f"messages in {name}", lines
     elif (several := one_value_a_row(columns)) is not None:
@@ -122,7 +131,7 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    return _parted(Log(columns, name, averaged, header=header))
+    return _parted(Log(columns, name, averaged, repairs=repairs, header=header))
 
 
 def _printed(source: Source) -> Log:

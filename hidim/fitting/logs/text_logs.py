@@ -34,6 +34,8 @@ _BARE = re.compile(
 _COMMA = re.compile(
     r"(?:loss|lr)\b['\"]?(?:\s*[:=]\s*|\s+)\d+,(?:\d+e|\d{4}|\d{1,2}\b)", re.IGNORECASE
 )
+# Of PyTorch's examples, `Train Epoch: 1 [640/60000 (1%)]`: samples, or batches, of the epoch.
+_OF_EPOCH = re.compile(r"epoch:? *(\d+) *\[ *(\d+)/(\d+) *\(\d+%\)\]", re.IGNORECASE)
 _EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
 _SELDOM = 0.02  # share of the losses beside which a rate is named, below which it is no column
 _FINE = 10  # rows nearer than this many steps are left where a bar puts them
@@ -146,6 +148,7 @@ def read_lines(text: str, program: Program) -> Printed:
     epochs: list[str | None] = []  # beside the rows
     drawn, bars, sure = Lines(), 0, False
     step: str | None = None
+    first: int | None = None  # epoch
     for line in whole_records(re.split(r"\r\n|[\r\n\x08]", _COLOUR.sub("", text))):
         if not only.search(line):
             continue
@@ -171,6 +174,10 @@ def read_lines(text: str, program: Program) -> Printed:
             drawn.told.append(bar)
             for row in open_rows:  # the bar is drawn again, and exactly, after a line
                 row["step"] = step
+        if found and own is None and (part := _OF_EPOCH.search(line)) is not None:
+            number, at, whole = map(int, part.groups())
+            first = min(number, 1) if first is None else first  # but in a resumed run
+            found["samples"] = str((number - first) * whole + at)
         if found:
             row = {"step": step, **found}
             rows.append(row)
@@ -191,6 +198,11 @@ def read_lines(text: str, program: Program) -> Printed:
     if rows and all(row["step"] is None for row in rows):
         names.remove("step")
     columns = {name: [_plain(row.get(name)) for row in rows] for name in names}
+    if "samples" in columns and "step" not in columns:
+        no_step = (
+            "its lines count the samples of an epoch, or its batches: --columns step=samples, for "
+            "samples with --step-scale 1/BATCH, 0.015625 for batches of 64"
+        )
     return Printed(columns, (note,) if note else (), no_step)
 
 
