@@ -108,3 +108,18 @@ def test_settings_of_nanogpt_are_its_cosine() -> None:
     assert found.meant == "cosine peak=0.0006 end=6e-05 warmup=2000 steps=600000 until=500000"
     with pytest.raises(ValueError, match="begins with its kind"):  # Megatron's, of another kind
         read_words("lr=6e-4 min_lr=6e-5 lr_warmup_iters=2000 lr_decay_iters=600000")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("linear warmup 2000 steps, cosine from 3e-4 to 3e-5 over 24000 steps", "cosine"),
+        ("linear warmup 2000 steps then constant peak 3e-4 steps 24000", "constant"),
+        ("linear warmup=2000 peak=3e-4 steps=24000", "linear"),
+        ("linear peak=3e-4 warmup=2000 steps=24000", "linear"),
+    ],
+)
+def test_a_linear_warm_up_is_no_linear_schedule(words: str, kind: str) -> None:
+    found = read_words(words)
+    assert found.meant.startswith(f"{kind} peak=0.0003")
+    assert found.warmup == 2000
