@@ -20,7 +20,7 @@ import numpy as np
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import row_noise, spikes_of
 from hidim.fitting.schedules.laws import LAWS, ScheduleLaw
-from hidim.fitting.schedules.search import Points, points_of, search, units_of
+from hidim.fitting.schedules.search import Points, least_loss, log_ratio, points_of, search, units_of
 
 _MOST = 160  # bins of a run
 _FEWEST = 24
@@ -28,7 +28,7 @@ _ENDS = 0.05  # share of the bins at either end, and five bins, where no change 
 _FIVE = 5
 _JUMP = 0.1  # of the peak rate within a bin
 _SUDDEN, _SLOW = 0.007, 0.02  # least change of log loss: honest runs leave their law by 0.002
-_ROUNDED = 2  # units in which losses were rounded
+_ROUNDED, _SAMPLE = 2, 5000  # units in which losses were rounded; rows that tell these
 _CLIMBS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)  # lengths of a slow change over that of the run
 _PASSES = (8.0, 24.0)  # bins in which a change that does not last has gone to 1/e
 # Twice the log of the ratio of likelihoods: at one place exceeded by chance once in 130,000 times.
@@ -69,7 +69,7 @@ class Shift:
             why = "a slow spike, or a resumed run"
         return (
             f"the loss of {label} is {share:.1%} {way} {where}, which no law and no response to "
-            f"its rate explains: {why}"
+            f"its rate explains ({why}?)"
         )
 
     @property
@@ -130,7 +130,7 @@ def shift_of(run: Run) -> Shift | None:
         return None
     law = LAWS["fsl" if len(run.rate.events().time) else "intrinsic-time"]
     vector = search(law, [points])
-    error = points.log_loss - np.log(law.loss(vector, points.clock))
+    error = -log_ratio(law.loss(vector, points.clock), np.exp(points.log_loss))
     calm = _calm(points.steps, error)
     points, error = points.where(calm), error[calm]
     if len(error) < _FEWEST:
@@ -160,7 +160,8 @@ def _calm(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def _rounding(run: Run) -> float:
     """Change of log loss that rounding of the rows may make."""
-    loss = np.unique(run.measured())
+    loss = run.measured()
+    loss = np.unique(loss[:: max(len(loss) // _SAMPLE, 1)])
     return float(_ROUNDED * np.min(np.diff(loss), initial=np.inf) / np.median(loss))
 
 
@@ -193,6 +194,7 @@ class _Known:
     def of(cls, law: ScheduleLaw, vector: np.ndarray, points: Points) -> _Known:
         """The law's parameters, other responses, averages of the rows, and a level."""
         loss, jacobian = law.evaluate(vector, points.clock)
+        loss = np.maximum(loss, least_loss([points]))
         jacobian = jacobian / loss[:, None]
         felt = [np.abs(jacobian[:, i]).max() for i, n in enumerate(law.names) if n == "release"]
         answers, averages = _responses(points), _averages(np.log(loss))

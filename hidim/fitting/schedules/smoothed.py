@@ -15,9 +15,10 @@ import numpy as np
 
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.laws import LAWS
-from hidim.fitting.schedules.search import points_of, search, units_of
+from hidim.fitting.schedules.search import least_loss, points_of, search, units_of
 
 _FEWEST = 60  # rows
+_MANY = 3_000_000  # rows times changes of rate, beyond which an average lags by nothing much
 _ALIKE = 0.5  # estimated share from changes alone, above which it is worth a look
 _LEAST, _MOST = 0.3, 0.002  # of the new row that an average takes
 _COARSE, _FINE = 10, 3  # shares looked at, and times that the two around the best are halved
@@ -55,7 +56,8 @@ class Decay:
 
 def decay_of(run: Run) -> Decay | None:
     """The decay of the moving average that the losses of `run` are, or None where they are none."""
-    if len(run.steps) < _FEWEST or not _alike(run.measured()):
+    pairs = len(run.steps) * max(len(run.rate.events().time), 1)
+    if len(run.steps) < _FEWEST or pairs > _MANY or not _alike(run.measured()):
         return None
     plain = _Fit.of(run, 0.0)
     fits = [plain]
@@ -108,7 +110,8 @@ class _Fit:
         units = units_of([run])
         vector = search(law, [points_of(run, units)], near=near, delta=_HUBER)
         points = points_of(run, units, most=len(run.steps))
-        return cls(kept, vector, np.exp(points.log_loss) / law.loss(vector, points.clock) - 1.0)
+        predicted = np.maximum(law.loss(vector, points.clock), least_loss([points]))
+        return cls(kept, vector, np.exp(points.log_loss) / predicted - 1.0)
 
     @property
     def deviance(self) -> float:
