@@ -63,7 +63,9 @@ def phrases_of(text: str, kinds: frozenset[str]) -> Phrases:
     >>> phrases_of("wsd 2000 warmup, steps=9k", frozenset(["wsd"]))
     Phrases(kind='wsd', key='', pairs=(('warmup', '2000'), ('steps', '9k')))
     """
-    kind, rest = _leading(text, kinds)
+    # Every warm-up is linear, and the word before it no kind of a schedule that another begins.
+    line = re.sub(r"^\s*linear(?:ly)?[ -]+(?=warm\S*[ =]+\d)", "", text, flags=re.IGNORECASE)
+    kind, rest = _leading(line if _says_a_kind(line, kinds) else text, kinds)
     tokens = _tokens(rest)
     if len(tokens) > _MOST:
         raise ValueError(f"the schedule {text[:40]!r}... has more than {_MOST} words.")
@@ -85,6 +87,12 @@ def phrases_of(text: str, kinds: frozenset[str]) -> Phrases:
     key = next((name for name, _ in said if name), "")
     rest_of = tuple((n, v) for n, v in pairs if n not in OF_KIND and n != "")
     return Phrases(said[0][1] if said else "", key, rest_of)
+
+
+def _says_a_kind(line: str, kinds: frozenset[str]) -> bool:
+    """Whether a line names a kind, by a word that names no number."""
+    words = re.findall(r"[A-Za-z][\w-]*", line)
+    return any(kind_of(word) in kinds and named(word) not in NAMES for word in words)
 
 
 def _leading(text: str, kinds: frozenset[str]) -> tuple[str, str]:

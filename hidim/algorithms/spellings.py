@@ -102,6 +102,9 @@ NEUTRAL = {
     "cycle_momentum": ("false", "true"),
     "three_phase": ("false",),
 }
+# Settings that one program alone names together, whose schedule they are: nanoGPT's. Megatron
+# has `lr_decay_iters` too, and says lr and lr_warmup_iters.
+_TOGETHER = {"cosine": frozenset(("learning_rate", "min_lr", "warmup_iters", "lr_decay_iters"))}
 # Of some kinds a name means something else than elsewhere.
 _OWN = {"warmup-cosine-decay-schedule": {"decay_steps": "steps"}}
 # Schedules of libraries that are no kind here, and how to say them.
@@ -155,6 +158,16 @@ def a_kind(kind: str) -> str:
     ('an inverse-sqrt', 'a onecycle')
     """
     return f"{'an' if kind[:1] in 'aei' else 'a'} {kind}"
+
+
+def kind_by(names: Iterable[str]) -> str:
+    """The kind of a schedule whose settings have names that one program alone gives them, or "".
+
+    >>> kind_by(["learning_rate", "min_lr", "warmup_iters", "lr_decay_iters"]), kind_by(["min_lr"])
+    ('cosine', '')
+    """
+    given = set(names)
+    return next((kind for kind, all_of in _TOGETHER.items() if all_of <= given), "")
 
 
 def is_neutral(name: str, value: str) -> bool:

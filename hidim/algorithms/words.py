@@ -30,6 +30,7 @@ from hidim.algorithms.spellings import (
     a_kind,
     is_elsewhere,
     is_neutral,
+    kind_by,
     kind_of,
     meaning,
     no_kind,
@@ -114,7 +115,7 @@ def read_words(text: str, *, steps: float | None = None) -> Words:
             raise ValueError(no_kind(name, KINDS))
         return Words(text, read_written(text), None, 0.0)
     said = phrases_of(text, _ALL)
-    kind = _kind(kind_of(said.kind))
+    kind = _kind(kind_of(said.kind) or kind_by(name for name, _ in said.pairs))
     build, needed, optional = KINDS[kind]
     given = _numbers(text, kind, said, (*needed, *optional), steps)
     _length(kind, given, steps)

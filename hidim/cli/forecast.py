@@ -22,13 +22,12 @@ from hidim.cli.output import (
     write_figures,
 )
 from hidim.cli.reach import (
+    doubts_of,
     known_warmup,
     reach_text,
     refuse_no_law,
     refuse_units,
-    unanswered,
     warmed,
-    warmup_apart,
 )
 from hidim.fitting.logs.planned import planned
 from hidim.fitting.logs.readings import Reading
@@ -108,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
-    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    doubts = doubts_of(law, plan)
     plan = replace(plan, notes=(*plan.notes, *doubts))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))

@@ -20,7 +20,7 @@ from hidim.cli.output import (
     table,
     write_figure,
 )
-from hidim.cli.reach import refuse_no_law, refuse_units, warmup_apart
+from hidim.cli.reach import counted_otherwise, refuse_no_law, refuse_units, warmup_apart
 from hidim.fitting.logs.rates import Rate
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule, best_schedule
@@ -180,7 +180,8 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     if args.params is not None:
         reach["params"] = size_reach(law, args.params)
         sized = {"params": size_of(args.params)}
-    notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
+    apart = counted_otherwise(law, "the plan", warmup, args.steps) or warmup_apart(law, warmup)
+    notes = (*apart, *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup, peak)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {

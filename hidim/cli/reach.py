@@ -18,6 +18,8 @@ _LONGEST = 1e4
 _RATES = 100.0
 _DEEPER = 1.1  # fold below the lowest fitted rate, from which on it matters that a law is blind
 _SUDDEN = 1.5  # fold beyond the largest fitted drop, from which on bands have been too narrow
+_AS_LONG, _AS_WARM = 0.03, 0.06  # logs end, and reach their peak, in a row beside the step itself
+_MUCH = 0.25  # of a run for a warm-up
 _APART = 0.005  # of the length of the fitted runs: another warm-up than theirs
 
 
@@ -49,6 +51,11 @@ def warmed(reading: Reading, law: FittedLaw) -> Run:
     else:
         plan = replace(plan, warmup_steps=steps)
     note = f"warm-up of {steps:g} steps, as in the fitted runs: --warmup-steps changes it"
+    if (share := steps / float(plan.steps[-1])) > _MUCH:
+        note += (
+            f". It is {share:.0%} of the plan: do the fitted logs count micro-steps, and the plan "
+            "optimizer steps? Then fit them with --step-scale"
+        )
     return replace(plan, notes=(*plan.notes, note))
 
 
@@ -77,6 +84,43 @@ def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
         f"the warm-up ends at step {steps:g}, in the fitted runs at {had}: they do not say what "
         "another one changes, and the band leaves it out",
     )
+
+
+def doubts_of(law: FittedLaw, plan: Run) -> tuple[str, ...]:
+    """Notes on a plan that no number of reach holds."""
+    return (
+        *(
+            counted_otherwise(law, plan.label, plan.rate.ready_step, float(plan.steps[-1]))
+            or warmup_apart(law, plan.rate.ready_step)
+        ),
+        *unanswered(law, plan),
+    )
+
+
+def counted_otherwise(law: FittedLaw, label: str, warmup: float, last: float) -> tuple[str, ...]:
+    """A note where a plan is a whole number of times as long or as short as a fitted run and its
+    warm-up too, as optimizer steps are beside micro-steps."""
+    for curve in law.provenance.get("curves", ()):
+        warm = max(float(curve.get(k, 0.0)) for k in ("warmup_steps", "ready_step"))
+        if not warm or not warmup:
+            continue
+        longer, warmer = last / float(curve["last_step"]), warmup / warm
+        factor = round(max(longer, 1 / longer))
+        whole = factor if longer > 1 else 1 / factor
+        if factor == 1 or abs(longer / whole - 1) > _AS_LONG or abs(warmer / whole - 1) > _AS_WARM:
+            continue
+        if longer < 1:
+            why = (
+                f"shorter than {curve['label']} and its: if that log counts micro-steps, {factor} "
+                f"to an optimizer step, fit it with --step-scale {1 / factor:.6g}"
+            )
+        else:
+            why = (
+                f"longer than {curve['label']} and its: if it counts micro-steps, {factor} to a "
+                "step of that log, say it in those"
+            )
+        return (f"{label} and its warm-up are {factor} times {why}",)
+    return ()
 
 
 def unanswered(law: FittedLaw, plan: Run) -> tuple[str, ...]:

@@ -15,13 +15,12 @@ from hidim.cli.idle import refuse_in_forecast
 from hidim.cli.joint import is_joint_law, joint_at, size_reach
 from hidim.cli.output import hand_back, table, write_figures
 from hidim.cli.reach import (
+    doubts_of,
     known_warmup,
     reach_text,
     refuse_no_law,
     refuse_units,
-    unanswered,
     warmed,
-    warmup_apart,
 )
 from hidim.fitting.logs.how import How
 from hidim.fitting.logs.planned import planned
@@ -55,7 +54,7 @@ def run_so_far(args: argparse.Namespace) -> int:
     if plan is not whole.run and log.words is not None and not log.warmup_known:
         # A log without a rate has the warm-up of its schedule, which is that of the law.
         log = _one(args.so_far, replace(how, warmup_steps=known_warmup(law)))
-    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    doubts = doubts_of(law, plan)
     plan = replace(plan, notes=(*plan.notes, *said, *doubts))
     refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
     if log.run.rate.peak > plan.rate.peak:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hidim.plots.style import OTHERS, dress, new_ax
+from hidim.support.checks import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,12 @@ def plot_coordinates(found: Any, ax: Axes | None = None, *, title: str = "") -> 
         found: of `hidim coordinates`: `over`, `values`, `sites`, `steps`, `changes`, `slopes`.
         ax: to draw on; a fresh one by default.
         title: of the figure.
+
+    Raises:
+        ValueError: no such answer.
     """
+    if not hasattr(found, "sites"):
+        raise ValueError(f"`found` must be the answer of hidim coordinates, got {shown(found)}.")
     ax = ax or new_ax()
     for k, site in enumerate(found.sites):
         each = np.asarray(found.changes[k])[:, :, -1]  # (values, seeds)

@@ -14,7 +14,7 @@ import numpy as np
 from hidim.curve import Curve
 from hidim.measure import measure_exponent
 from hidim.plots.style import colour_of, dress, new_ax
-from hidim.support.checks import choice
+from hidim.support.checks import choice, instance, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +54,7 @@ def plot_curves(
         MissingExtra: matplotlib is not installed and no ax is given.
     """
     choice("against", against, UNITS)
+    curves = _curves("curves", curves)
     if not curves:
         raise ValueError("`curves` is empty: give at least one Curve.")
     ax = new_ax() if ax is None else ax
@@ -91,6 +92,12 @@ def plot_curves(
     return ax
 
 
+def _curves(name: str, given: Any) -> list[Curve]:
+    """The Curves of an argument, each one."""
+    many = [given] if isinstance(given, Curve) else listed(name, given, "Curves, or one")
+    return [instance(name, curve, Curve, "as predict and simulate give") for curve in many]
+
+
 def plot_agreement(
     measured: Sequence[Curve], predicted: Sequence[Curve], ax: Axes | None = None
 ) -> Axes:
@@ -104,6 +111,7 @@ def plot_agreement(
     Raises:
         ValueError: the two lists differ in length, or a measured step was not predicted.
     """
+    measured, predicted = _curves("measured", measured), _curves("predicted", predicted)
     if len(measured) != len(predicted):
         raise ValueError(
             f"`measured` and `predicted` must have one length, got {len(measured)} and "

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hidim.curve import Curve
+from hidim.fitting.logs.planned import given_run
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.planning import PlannedSchedule
@@ -17,10 +19,12 @@ from hidim.fitting.schedules.unfinished import SoFar
 from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.plots.style import colour_of, new_ax
+from hidim.support.checks import instance, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ANSWERS = "answers of SizeLaw.optimal, one per budget"
 _POINTS = 300  # measured points drawn per run; a law is drawn at as many
 
 
@@ -37,9 +41,14 @@ def plot_forecast(
 
     Returns:
         The ax.
+
+    Raises:
+        ValueError: no law, or no runs.
     """
+    law = instance("law", law, FittedLaw, "as fit gives and FittedLaw.load reads")
+    given = _runs(runs)
     ax = ax or new_ax()
-    for index, run in enumerate([runs] if isinstance(runs, Run) else runs):
+    for index, run in enumerate(given):
         colour = colour_of(run.label, index=index)
         pick = _told(law, run)
         steps = run.steps[pick]
@@ -78,9 +87,14 @@ def plot_residuals(
 
     Returns:
         The ax.
+
+    Raises:
+        ValueError: no law, or no runs.
     """
+    law = instance("law", law, FittedLaw, "as fit gives and FittedLaw.load reads")
+    given = _runs(runs)
     ax = ax or new_ax()
-    for index, run in enumerate([runs] if isinstance(runs, Run) else runs):
+    for index, run in enumerate(given):
         if run.loss is None:
             continue
         colour = colour_of(run.label, index=index)
@@ -103,7 +117,12 @@ def plot_so_far(found: SoFar, log: Run, ax: Axes | None = None) -> Axes:
         found: answer of `so_far`.
         log: rows so far.
         ax: where to draw, a new figure by default.
+
+    Raises:
+        ValueError: no such answer, or no log.
     """
+    found = instance("found", found, SoFar, "as so_far gives")
+    log = given_run("log", log)
     ax = ax or new_ax()
     grey, ink, ahead = colour_of("", index=5), colour_of("sgd"), colour_of("dana-decaying")
     pick = np.flatnonzero(log.steps >= found.seen[0])
@@ -126,7 +145,11 @@ def plot_departure(found: SoFar, ax: Axes | None = None) -> Axes:
     Args:
         found: answer of `so_far`.
         ax: where to draw, a new figure by default.
+
+    Raises:
+        ValueError: no such answer.
     """
+    found = instance("found", found, SoFar, "as so_far gives")
     ax = ax or new_ax()
     grey, ink, ahead = colour_of("", index=5), colour_of("sgd"), colour_of("dana-decaying")
 
@@ -143,6 +166,13 @@ def plot_departure(found: SoFar, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="optimizer steps", ylabel="measured less predicted, % of the loss")
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)  # off the points
     return _quiet(ax)
+
+
+def _runs(runs: Any) -> list[Run]:
+    """Runs, or one."""
+    if isinstance(runs, Run | Curve):
+        runs = [runs]
+    return [given_run("runs", run) for run in listed("runs", runs, "Runs, or one")]
 
 
 def _quiet(ax: Axes) -> Axes:
@@ -162,7 +192,13 @@ def _quiet(ax: Axes) -> Axes:
 
 
 def plot_size_law(law: SizeLaw, data: SizeTable, ax: Axes | None = None) -> Axes:
-    """Draw measured against predicted loss of every run, with the line of equality."""
+    """Draw measured against predicted loss of every run, with the line of equality.
+
+    Raises:
+        ValueError: no law, or no table.
+    """
+    law = instance("law", law, SizeLaw, "as fit_sizes gives and SizeLaw.load reads")
+    data = instance("data", data, SizeTable, "as read_sizes gives")
     ax = ax or new_ax()
     predicted = law.predict(*data.inputs)
     ends = [min(predicted.min(), data.loss.min()), max(predicted.max(), data.loss.max())]
@@ -179,7 +215,13 @@ def plot_optimal_sizes(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -
     Args:
         rows: answers of `SizeLaw.optimal`, one per budget.
         ax: where to draw, a new figure by default.
+
+    Raises:
+        ValueError: no such answers.
     """
+    rows = [instance("rows", row, dict, _ANSWERS) for row in listed("rows", rows, _ANSWERS)]
+    if not rows:
+        raise ValueError(f"`rows` is empty: give {_ANSWERS}.")
     ax = ax or new_ax()
     flops = np.array([row["flops"] for row in rows])
     for name, colour in (("params", colour_of("sgd")), ("tokens", colour_of("dana-decaying"))):
@@ -198,7 +240,12 @@ def plot_optimal_sizes(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -
 
 
 def plot_planned_schedule(plan: PlannedSchedule, ax: Axes | None = None) -> Axes:
-    """Draw the learning rate of a planned schedule over its steps, warm-up included."""
+    """Draw the learning rate of a planned schedule over its steps, warm-up included.
+
+    Raises:
+        ValueError: no plan.
+    """
+    plan = instance("plan", plan, PlannedSchedule, "as best_schedule gives")
     ax = ax or new_ax()
     steps, lr = plan.steps, plan.lr
     if plan.warmup_steps > 0:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hidim.plots.style import new_ax
+from hidim.support.checks import shown
 
 if TYPE_CHECKING:
     import xarray
@@ -23,7 +24,14 @@ def plot_plane(
         ax: where to draw.
         recipe: one of its recipes; the first by default.
         of: "eta" or "xi".
+
+    Raises:
+        ValueError: no such exponents.
     """
+    if not hasattr(exponents, "sel"):
+        raise ValueError(
+            f"`exponents` must be what hidim.studies.plane_exponents gives, got {shown(exponents)}."
+        )
     ax = new_ax() if ax is None else ax
     name = str(exponents["recipe"].values[0]) if recipe is None else recipe
     one = exponents.sel(recipe=name).sortby(["alpha", "beta"])

@@ -83,7 +83,7 @@ def test_decimal_commas_are_read_where_they_can_be_nothing_else(tmp_path: Path) 
     columns = {"Parameter (M)": european(N / 1e6), "Tokens (B)": european(D / 1e9)}
     found = read(tmp_path, {**columns, "Loss": european(LOSS)}, sep=";")
     np.testing.assert_allclose([*found.inputs, found.loss], [N, D, LOSS], rtol=1e-8)
-    assert "commas are read as decimal points" in found.notes
+    assert "decimal commas read" in found.notes
     dotted = [f"{int(n):,}".replace(",", ".") for n in N]
     found = read(
         tmp_path, {"params": dotted, "tokens": D.astype(int), "loss": european(LOSS)}, sep=";"

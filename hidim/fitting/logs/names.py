@@ -101,6 +101,11 @@ _BASES = {
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BRACKETED = re.compile(r"(?P<name>.+?)\s*(?:[(\[]|,(?=[^()\[\]]*$))(?P<unit>[^()\[\]]*)[)\]]?")
 _TENS = re.compile(r"[x×*]?(?:1e|10\^|10\*\*|1\.0e)(?P<power>[-+−]?\d+)")
+_POWER = r"(?:1(?:\.0)?e|10\^|10\*\*)[-+−]?\d+"
+_TIMES = re.compile(
+    rf"(?P<name>.*\w)\s*[x×*·]\s*(?P<unit>{_POWER})|(?P<before>{_POWER})\s*[x×*·]\s*(?P<of>[A-Za-z].*)"
+    r"|(?P<tens>1e\d+)\s*(?P<rate>(?:lr|learning[ _]?rate)\w*)"
+)
 _PLAIN = {
     *("nats", "nat", "nats/token", "nats/tok", "nat/token", "#", "-", "–", "1", "1/step", "a.u."),
     *("steps", "step", "iterations", "iters", "updates", "count", "bits", "bits/token", "bpt"),
@@ -165,7 +170,7 @@ def bare(name: str) -> str:
     >>> bare("Training loss [nats/token]"), bare("globalStep (k)"), bare("loss (val)")
     ('training_loss', 'global_step', 'loss_(val)')
     """
-    name = _CAMEL.sub("_", name.strip().lstrip("# "))
+    name = _CAMEL.sub("_", bracketed(name).strip().lstrip("# "))
     if unit_of(name) == 1e3:
         return without_unit(name)
     found = _BRACKETED.fullmatch(name)
@@ -173,6 +178,35 @@ def bare(name: str) -> str:
         return normal(name)
     unit = re.sub(r"\s", "", found["unit"].lower())
     return normal(found["name"]) if unit in _PLAIN or _TENS.fullmatch(unit) else normal(name)
+
+
+def bracketed(name: str) -> str:
+    """A name with the power of ten that it is multiplied by in brackets.
+
+    >>> bracketed("lr x 1e4"), bracketed("10^4 * lr"), bracketed("lr"), bracketed("max lr")
+    ('lr (1e4)', 'lr (10^4)', 'lr', 'max lr')
+    """
+    found = _TIMES.fullmatch(name.strip())
+    if found is None:
+        return name
+    of = found["name"] or found["of"] or found["rate"]
+    unit = found["unit"] or found["before"] or found["tens"]
+    return f"{of} ({unit})"
+
+
+def counted_in(role: str, name: str) -> float:
+    """What the values of a rate or of steps are multiplied by, whether the name says in which power
+    of ten they count or by which they were multiplied: no rate counts in thousands, and no steps in
+    thousandths.
+
+    >>> counted_in("lr", "lr (1e-4)"), counted_in("lr", "lr x 1e4")
+    (0.0001, 0.0001)
+    >>> counted_in("step", "step x 1e-3"), counted_in("step", "step")
+    (1000.0, 1.0)
+    """
+    factor = factor_of(name)
+    ends = (factor, 1 / factor)
+    return min(ends) if role == "lr" else max(ends) if role == "step" else factor
 
 
 def factor_of(name: str) -> float:
@@ -183,7 +217,7 @@ def factor_of(name: str) -> float:
     """
     if unit_of(name) == 1e3:
         return 1e3
-    found = _BRACKETED.fullmatch(name.strip())
+    found = _BRACKETED.fullmatch(bracketed(name).strip())
     unit = re.sub(r"\s", "", found["unit"].lower()) if found else ""
     tens = _TENS.fullmatch(unit)
     return 10.0 ** int(tens["power"]) if tens else 1.0

@@ -72,7 +72,7 @@ def messages_of(columns: Columns) -> Columns | None:
     if field is None or any(is_loss(name) or name in ALIASES["loss"] for name in spelled):
         return None
     text = "\n".join(str(cell) for cell in columns[field] if cell is not None)
-    found = read_lines(text, PLAIN)
+    found = read_lines(text, PLAIN).columns
     return found if any(is_loss(name) or name in ALIASES["loss"] for name in found) else None
 
 

@@ -13,6 +13,7 @@ from hidim.fitting.logs.names import (
     ALIASES,
     BITS,
     VALIDATION,
+    counted_in,
     is_loss,
     is_perplexity,
     is_rate,
@@ -22,13 +23,20 @@ from hidim.fitting.logs.names import (
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PAIR = re.compile(
     r"(?P<key>(?<![A-Za-z_])[A-Za-z_][\w./\-]*(?: [A-Za-z_][\w./\-]*){0,5}?)"
-    r"(?: ?\([^():=]{1,12}\))?"  # a unit, or a group
+    r"(?: ?\((?P<unit>[^():=]{1,12})\))?"  # a unit, or a group
     r"(?:['\"]?\s*(?:[:=]>?|->|→)\s*|\s+)"
     r"(?:(?:np\.|torch\.|jnp\.)?(?:float\d+|tensor|array))?['\"\[(]{0,2}"
     rf"(?P<value>{_NUMBER}|(?:(?<=[:=])|(?<=[:=]\s)|(?<=[:=\s]['\"])|(?<=loss\s))-?(?:nan|inf)\b)"
     r"(?P<kilo>k(?![A-Za-z/]))?(?![\d.]*%)"  # a share of the whole is neither
+    rf"(?:\s*[x×*·]\s*(?:1e|10\^|10\*\*)(?P<power>[-+−]?\d+))?"
     r"(?:\s*/\s*\d+)?",
     re.IGNORECASE,
+)
+_TIMES = re.compile(r"\b(lr|learning[ _]rate)\s*[x×*·]\s*((?:1e|10\^|10\*\*)[-+−]?\d+)\b", re.I)
+_GROUP = re.compile(r"\b(lr|learning_rate)\[(\d+)\](?=\s*[:=])")  # lr[0]: 3e-4
+_BOXED = re.compile(  # Step[400] Loss[2.3]
+    r"(?<![\w.])(?P<name>[A-Za-z_]+(?:[ _/][A-Za-z_]+){0,3})"
+    rf" ?[\[<(] ?(?P<value>{_NUMBER}) ?[\]>)](?!\s*[:=(\[])"
 )
 WIDE = 10_000  # characters of a line beyond which it is of something else
 _OTHER = re.compile(r"\b(?:val|valid|validation|eval|evaluation|test|dev)\b", re.IGNORECASE)
@@ -54,10 +62,32 @@ def pairs_of(line: str) -> list[tuple[str, str]]:
     line = line[:WIDE]
     if "at step" in line or "at iter" in line or "after step" in line:
         line = _AT.sub(r"\2 \3, \1:", line)
-    return [
-        (normal(found["key"]), f"{found['value']}e3" if found["kilo"] else found["value"])
-        for found in _PAIR.finditer(line)
-    ]
+    if "[" in line or "<" in line or "(" in line:
+        line = _BOXED.sub(_unboxed, _GROUP.sub(r"\1_\2", line))
+    if (times := _TIMES.search(line)) is not None:
+        line = line.replace(times[0], f"{times[1]} ({times[2]})")
+    return [(normal(found["key"]), _value(found)) for found in _PAIR.finditer(line)]
+
+
+def _unboxed(found: re.Match[str]) -> str:
+    """A pair with its value behind a colon, where the name has a role; else as it is."""
+    told = role_of(normal(found["name"])) != ""
+    return f"{found['name']}: {found['value']} " if told else found[0]
+
+
+def _value(found: re.Match[str]) -> str:
+    """A number in full: in thousands, times a power of ten, or beside one in its unit."""
+    value = found["value"]
+    if found["kilo"]:
+        return f"{value}e3"
+    if found["power"]:
+        return (
+            f"{float(value.replace(',', '')) * 10.0 ** int(found['power'].replace('−', '-')):.12g}"
+        )
+    if found["unit"] and role_of(normal(found["key"])) == "lr":
+        factor = counted_in("lr", f"lr ({found['unit']})")
+        return value if factor == 1.0 else f"{float(value.replace(',', '')) * factor:.12g}"
+    return value
 
 
 def told_of(name: str, line: str) -> str:

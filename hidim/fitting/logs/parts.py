@@ -15,7 +15,7 @@ import numpy as np
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
-from hidim.fitting.logs.names import ALIASES, bare, factor_of, is_perplexity, logarithm_of, normal
+from hidim.fitting.logs.names import ALIASES, bare, counted_in, is_perplexity, logarithm_of, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
 from hidim.fitting.logs.tables import Log, read_log
@@ -77,6 +77,9 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
             for role, name in names.items()
             if role != "run"
         }
+        if names["step"] == COUNTED and how.step_scale != 1.0 and "loss" in values:
+            # Lines of validation, or of the whole run, are no steps.
+            values["step"] = np.cumsum(~np.isnan(values["loss"])).astype(np.float64)
         said = _as_they_count(values, names, source, scaled=how.step_scale != 1.0)
         rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)
@@ -107,7 +110,7 @@ def _as_they_count(
     for role, name in names.items():
         if role not in values:
             continue
-        log, factor = logarithm_of(name), factor_of(name)
+        log, factor = logarithm_of(name), counted_in(role, name)
         if log is not None and (log[0] or role == "lr"):
             base, of = log
             if not base:

@@ -26,6 +26,8 @@ _FALLS = 3  # from digit to digit that are no accident
 _AGREE = 0.02  # a logged rate and its schedule may differ by this share of the peak
 _AT_ONCE = 0.01  # a first row within this share of the run is of a model that guesses
 _NEAR = 0.15  # of a power of two
+_MICRO = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 128, 256)  # to an optimizer step
+_LOOKED_AT, _MOVES = 2000, 0.1  # rows, and by how much of their peak their rates must change
 _ACCUMULATED = 256  # more accumulation steps than this are another thing
 _TINY = 1e-3  # nats that no text takes per token
 _GUESS = 12.6  # nats: the loss of a guess among 300,000 tokens
@@ -106,20 +108,47 @@ def _scale_of(rows: Rows, words: Words) -> float | None:
     return float(scales[near]) if far[near] < _AGREE * np.max(lr) else None
 
 
+def _apart(rows: Rows, words: Words, warmup: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which logged rates are not the schedule's at `scale` times their steps, and the latter."""
+    assert rows.lr is not None
+    step = rows.step * scale
+    planned = np.asarray(words.schedule(step), dtype=np.float64)
+    # A row may speak of the step before it, or after it.
+    near = [np.abs(words.schedule(np.maximum(step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
+    apart = np.min(near, axis=0) > _AGREE * planned.max()  # never where no rate is logged
+    return apart & (step >= 1.25 * warmup), planned
+
+
+def _micro(rows: Rows, words: Words, warmup: float) -> int:
+    """How many steps of a log are one of the schedule, by its rates after the warm-up; 0 where no
+    such count is right, or they stand still."""
+    assert rows.lr is not None
+    known = np.flatnonzero(~np.isnan(rows.lr))
+    some = known[np.unique(np.linspace(0, len(known) - 1, _LOOKED_AT).astype(np.int64))]
+    few = Rows(rows.source, rows.step[some], None, rows.lr[some])
+    assert few.lr is not None
+    for micro in _MICRO:
+        after = few.step >= 1.25 * warmup * micro
+        moves = np.ptp(few.lr[after]) if after.any() else 0.0
+        if moves > _MOVES * few.lr.max() and not np.any(_apart(few, words, warmup, 1 / micro)[0]):
+            return micro
+    return 0
+
+
 def agreeing(part: Cells, words: Words, warmup: float) -> None:
     """A schedule beside a logged rate must be what was logged."""
     rows = part.rows
     if rows.lr is None:
         return
-    after = rows.step >= 1.25 * warmup
-    planned = np.asarray(words.schedule(rows.step), dtype=np.float64)
-    # A row may speak of the step before it, or after it.
-    near = [np.abs(words.schedule(np.maximum(rows.step + k, 0)) - rows.lr) for k in (-1, 0, 1)]
-    apart = np.min(near, axis=0) > _AGREE * planned.max()
-    apart &= ~np.isnan(rows.lr)
-    if not np.any(apart & after):
+    apart, planned = _apart(rows, words, warmup, 1.0)
+    if not np.any(apart):
         return
-    at = int(np.flatnonzero(apart & after)[0])
+    at = int(np.flatnonzero(apart)[0])
+    if micro := _micro(rows, words, warmup):
+        raise ValueError(
+            f"the rates of {rows.source!r} are the schedule's where {micro} of its steps are one: "
+            f"does it count micro-steps? --step-scale {1 / micro:.6g}."
+        )
     last, hint = float(rows.step[-1]), ""
     if words.steps is not None and repairs.usual_width(rows.step) == 1 and last < words.steps / 5:
         hint = f" Or its steps count rows: --step-scale {words.steps / last:.6g}."
@@ -207,7 +236,10 @@ def asides(part: Cells, how: How, kind: str) -> list[str]:
     if rows.loss is not None and kind == "no":
         name = names.get("loss", "")
         if is_smoothed(name):
-            notes.append(f"{name!r} looks like a moving average: --averaged ema:0.9 undoes it")
+            notes.append(
+                f"{name!r} looks like a moving average: --averaged ema:B undoes it, with the decay "
+                "B that its program has (over rows; ema:B/step over steps)"
+            )
         elif looks_smoothed(rows.loss):
             notes.append(
                 "neighbouring losses err alike, as in moving averages: --averaged ema:B undoes one"

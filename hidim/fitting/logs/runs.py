@@ -20,7 +20,7 @@ from hidim.fitting.logs.rates import Rate, rate_from_log, rate_from_schedule
 from hidim.support.checks import finite_array, non_negative
 from hidim.support.results import Saved
 
-_POINTS = 512  # a curve with more points is averaged into this many bins before a fit
+POINTS = 512  # a curve with more points is averaged into this many bins before a fit
 _ZERO = 1e-12  # of the highest rate: what is smaller is rounding
 
 
@@ -168,7 +168,7 @@ class Run(Saved, format="hidim-run/1"):
         loss = None if self.loss is None else self.loss[keep]
         return replace(self, steps=self.steps[keep], lr=self.lr[keep], loss=loss, notes=())
 
-    def binned(self, points: int = _POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def binned(self, points: int = POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Steps, mean log loss and row counts of at most `points` bins of equal width in step."""
         log_loss = np.log(self.measured())
         if len(self.steps) <= points:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hidim.fitting.logs.delimited import looks_delimited, read_delimited
+from hidim.fitting.logs.cells import pointed
+from hidim.fitting.logs.delimited import looks_delimited, read_delimited, read_head
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
 from hidim.fitting.logs.names import normal
@@ -104,22 +105,24 @@ def read_log(
             break
     keep: Sequence[str] | None = None
     header: tuple[str, ...] = ()
-    if wanted is not None and one.name == "table":
-        from hidim.fitting.logs.delimited import read_head
-
-        header = tuple(read_head(source).names)
-        keep = wanted(list(header))
-    columns = one.read(source, keep)
-    name, averaged, lacks = one.name, False, ""
-    said: tuple[str, ...] = ()
+    delimiter = ""
+    if one.name == "table":
+        head = read_head(source)
+        delimiter = head.delimiter
+        if wanted is not None:
+            header = tuple(head.names)
+            keep = wanted(list(header))
     if one.name == "printed log":
-        program = program_of(source)
-        name, averaged, lacks = f"log of {program.name}", program.averaged, program.lacks
-        said = (program.unit,) if program.unit else ()
-        if not columns or (lacks and len(next(iter(columns.values()))) < 2):
-            why = f": {lacks}" if lacks else ""
-            raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
-    elif (lines := messages_of(columns)) is not None:
+        return _parted(_printed(source))
+    columns, name, averaged = one.read(source, keep), one.name, False
+    repairs: tuple[str, ...] = ()
+    if (
+        one.name == "table"
+        and delimiter in ("\t", ";")
+        and (points := pointed(columns)) is not None
+    ):
+        columns, repairs = points, ("decimal commas read",)
+    if (lines := messages_of(columns)) is not None:
         name, columns = f"messages in {name}", lines
     elif (several := one_value_a_row(columns)) is not None:
         name, columns = f"{name} of one value a row", several
@@ -129,9 +132,27 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    if (split := parted(columns)) is not None:
-        return Log(split[0], name, averaged, lacks, (*said, split[1]))
-    return Log(columns, name, averaged, lacks, said, header=header)
+    return _parted(Log(columns, name, averaged, repairs=repairs, header=header))
+
+
+def _printed(source: Source) -> Log:
+    """What a program printed."""
+    columns, repairs, no_step = read_printed(source)
+    program = program_of(source)
+    name, lacks = f"log of {program.name}", program.lacks
+    if not columns or (lacks and len(next(iter(columns.values()))) < 2):
+        why = f": {lacks}" if lacks else ""
+        raise ValueError(f"{source} is a {name}, no line of which holds a loss or a rate{why}.")
+    said = (program.unit, *repairs) if program.unit else repairs
+    return Log(columns, name, program.averaged, lacks, said, no_step=no_step)
+
+
+def _parted(log: Log) -> Log:
+    """A log whose rows say of which split they are, with a column for each."""
+    split = parted(log.columns)
+    if split is None:
+        return log
+    return replace(log, columns=split[0], repairs=(*log.repairs, split[1]), header=())
 
 
 def _tagged(source: Source, columns: Columns) -> Columns:
@@ -185,7 +206,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "printed log",
         lambda source: not looks_delimited(source) and looks_printed(source),
-        lambda source, _: read_printed(source),
+        lambda source, _: read_printed(source).columns,
     ),
     Format("table", lambda _: True, read_delimited),
 )

@@ -10,10 +10,12 @@ Limits: of the pairs only step, losses and rates are kept.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
+from hidim.fitting.logs.bars import Lines, bar_of
 from hidim.fitting.logs.blocks import whole_records
 from hidim.fitting.logs.names import ALIASES
 from hidim.fitting.logs.pairs import WIDE, pairs_of, role_of, told_of
@@ -21,8 +23,6 @@ from hidim.fitting.logs.records import Columns
 from hidim.fitting.logs.sources import Source
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# Of tqdm: 100/10000 [00:12<19:48, 1.2k/10k [00:12; of Levanter: 1.2kit/10kit rate.
-_BAR = re.compile(r"([\d.]+)(k?)(?:it)?/[\d.]+k?(?:it (?=rate)| \[[\d:?])")
 # Other counts of steps: [100/10000], [batch=100/10000]; 100/10000 or 100 loss at the start of a
 # line; 100 steps.
 _COUNT = re.compile(r"(?<!epoch )(?<!epoch: )\[(?:\w+=)? *(\d+)/ *(\d+)\]", re.IGNORECASE)
@@ -34,6 +34,8 @@ _BARE = re.compile(
 _COMMA = re.compile(
     r"(?:loss|lr)\b['\"]?(?:\s*[:=]\s*|\s+)\d+,(?:\d+e|\d{4}|\d{1,2}\b)", re.IGNORECASE
 )
+# Of PyTorch's examples, `Train Epoch: 1 [640/60000 (1%)]`: samples, or batches, of the epoch.
+_OF_EPOCH = re.compile(r"epoch:? *(\d+) *\[ *(\d+)/(\d+) *\(\d+%\)\]", re.IGNORECASE)
 _EPOCH = re.compile(r"['\"]epoch['\"] *:")  # of a record, in which it tells how far the run is
 _SELDOM = 0.02  # share of the losses beside which a rate is named, below which it is no column
 _FINE = 10  # rows nearer than this many steps are left where a bar puts them
@@ -107,6 +109,14 @@ PROGRAMS: tuple[Program, ...] = (
 PLAIN = Program("a program", "")
 
 
+class Printed(NamedTuple):
+    """What the lines of a log say, what reading has mended, and why they lack steps if known."""
+
+    columns: Columns
+    repairs: tuple[str, ...] = ()
+    no_step: str = ""
+
+
 def looks_printed(source: Source) -> bool:
     """Whether some of the first lines name a step, a loss or a rate beside a number."""
     found = 0
@@ -126,7 +136,7 @@ def program_of(source: Source) -> Program:
     return PLAIN
 
 
-def read_printed(source: Source) -> Columns:
+def read_printed(source: Source) -> Printed:
     """Step, losses and rates of a printed log, a row per line with one of the latter.
 
     Raises:
@@ -137,14 +147,15 @@ def read_printed(source: Source) -> Columns:
     return read_lines(source.read(errors="replace"), program_of(source))
 
 
-def read_lines(text: str, program: Program) -> Columns:
+def read_lines(text: str, program: Program) -> Printed:
     """The same of a text, whoever kept it."""
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
     open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
     epochs: list[str | None] = []  # beside the rows
-    bars, sure = 0, False
+    drawn, bars, sure = Lines(), 0, False
     step: str | None = None
+    first: int | None = None  # epoch
     for line in whole_records(re.split(r"\r\n|[\r\n\x08]", _COLOUR.sub("", text))):
         if not only.search(line):
             continue
@@ -160,33 +171,52 @@ def read_lines(text: str, program: Program) -> Columns:
                 found.setdefault(told_of(name, line), value)
             elif name == "epoch" and _EPOCH.search(line):
                 epoch = value
-        bar = _BAR.search(line)
+        bar = bar_of(line)
         if own is None and not bar and not program.restarts:
             own = _counted(line)
         if own is not None:
             step, sure = own, True
         elif bar:
-            step, sure = f"{float(bar[1]) * (1e3 if bar[2] else 1):.0f}", False
+            step, sure = str(bar.step), False
+            drawn.told.append(bar)
             for row in open_rows:  # the bar is drawn again, and exactly, after a line
                 row["step"] = step
+        if found and own is None and (part := _OF_EPOCH.search(line)) is not None:
+            number, at, whole = map(int, part.groups())
+            first = min(number, 1) if first is None else first  # but in a resumed run
+            found["samples"] = str((number - first) * whole + at)
         if found:
             row = {"step": step, **found}
             rows.append(row)
+            drawn.told.append(row)
             epochs.append(epoch)
             bars += not sure
-            inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
+            inside = bar is not None and "]" not in line[bar.end : line.rfind("loss")]
             open_rows = [] if sure or inside else [row]
         elif bar or own is not None:
             open_rows = []
+    note, no_step = drawn.counted(_usual_loss(rows)) if 2 * bars > len(rows) else ("", "")
     if all(row["step"] is None for row in rows) and 2 * epochs.count(None) < len(epochs):
         rows = [{**row, "epoch": epoch} for row, epoch in zip(rows, epochs, strict=True)]
-    if bars:
+    if bars and not note:
         _snap(rows)
     rows = _without_settings(_from_first_loss(rows))
     names = list(dict.fromkeys(name for row in rows for name in row))
     if rows and all(row["step"] is None for row in rows):
         names.remove("step")
-    return {name: [_plain(row.get(name)) for row in rows] for name in names}
+    columns = {name: [_plain(row.get(name)) for row in rows] for name in names}
+    if "samples" in columns and "step" not in columns:
+        no_step = (
+            "its lines count the samples of an epoch, or its batches: --columns step=samples, for "
+            "samples with --step-scale 1/BATCH, 0.015625 for batches of 64"
+        )
+    return Printed(columns, (note,) if note else (), no_step)
+
+
+def _usual_loss(rows: list[dict[str, Any]]) -> str:
+    """The loss that most rows hold, "" where none does."""
+    found = Counter(name for row in rows for name in row if _is_loss(name))
+    return found.most_common(1)[0][0] if found else ""
 
 
 def _counted(line: str) -> str | None:

@@ -23,6 +23,8 @@ from hidim.fitting.schedules.alike import (
 )
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
+from hidim.fitting.schedules.shifts import shift_of
+from hidim.fitting.schedules.smoothed import decay_of
 
 _FEWEST = 12
 _ROWS = 4
@@ -128,21 +130,20 @@ def check_fit(
         row = float(np.mean(np.abs(error))) if len(error) else 0.0
         unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
         diverged = _climbs(run) if missed > _MISFIT or unlike else ""
+        cause = decay_of(run) or shift_of(run)
         if (missed > _WRONG or unlike or diverged) and law.response != "none":
+            why = diverged or counts_otherwise(run, like) or began_again(like) or what_differs(like)
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
-                + (
-                    diverged
-                    or counts_otherwise(run, like)
-                    or began_again(like)
-                    or what_differs(like)
-                    or _WRONG_HOW
-                )
+                + (why or (cause.told(run.label) + "." if cause else _WRONG_HOW))
             )
             if not force:
-                raise ValueError(f"{text} Leave it out, or use force (--force) to fit anyway.")
+                remedy = cause.remedy if cause and not why else "Leave it out."
+                raise ValueError(f"{text} {remedy} Or use force (--force) to fit anyway.")
             out.append(text)
+        elif cause:
+            out.append(f"{cause.told(run.label)}. {cause.remedy}")
         elif missed > _MISFIT:
             out.append(
                 f"the law misses {run.label} by {missed:.1%} on average: "

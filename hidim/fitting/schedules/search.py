@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hidim.fitting.charts import PowerChart
-from hidim.fitting.logs.runs import Run
+from hidim.fitting.logs.runs import POINTS, Run
 from hidim.fitting.loss_units import factors, log_unit, scaled
 from hidim.fitting.robust import HUBER, efficiency, minimise
 from hidim.fitting.schedules.clock import Clock, Units
@@ -63,9 +63,9 @@ def unit_of_points(points: Sequence[Points]) -> float:
     return log_unit(np.concatenate([p.log_loss for p in points]))
 
 
-def points_of(run: Run, units: Units) -> Points:
-    """The bins of a run after its warm-up transient."""
-    steps, log_loss, _ = run.binned()
+def points_of(run: Run, units: Units, most: int = POINTS) -> Points:
+    """The bins of a run after its warm-up transient, `most` at most."""
+    steps, log_loss, _ = run.binned(most)
     keep = steps >= settled(run)
     if np.count_nonzero(keep) < min(len(steps), 8):
         keep = steps > 0

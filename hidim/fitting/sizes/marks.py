@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hidim.fitting.logs.records import Columns
-from hidim.fitting.logs.tables import read_columns
+from hidim.fitting.logs.tables import read_log
 
 _MARKS = "'’ \u00a0\u202f"
 _GROUPED = re.compile(
@@ -30,9 +30,11 @@ def read_table(path: str | os.PathLike[str]) -> tuple[Columns, tuple[str, ...]]:
     """The columns of a table of runs, and what of the marks in its numbers was mended.
 
     Raises:
-        ValueError: as `read_columns`.
+        ValueError: as `read_log`.
     """
-    return plain_numbers(read_columns(path))
+    log = read_log(path)
+    plain, said = plain_numbers(log.columns)
+    return plain, (*log.repairs, *said)
 
 
 def plain_numbers(table: Columns) -> tuple[Columns, tuple[str, ...]]:
@@ -58,7 +60,7 @@ def plain_numbers(table: Columns) -> tuple[Columns, tuple[str, ...]]:
             else values
             for name, values in table.items()
         }
-        return plain, ("commas are read as decimal points",)
+        return plain, ("decimal commas read",)
     out, said = dict(table), []
     for name, found in cells.items():
         grouped = [cell for cell in found if _GROUPED.fullmatch(cell)]

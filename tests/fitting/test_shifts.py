@@ -1,0 +1,89 @@
+"""A run whose loss changed at one step says so, and one whose rate alone changed does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hidim.fitting import Run, fit
+from hidim.fitting.schedules.shifts import shift_of
+from tests.fitting.conftest import STEPS
+
+Maker = Callable[..., Run]
+
+
+def changed(run: Run, size: float, at: float, over: float = 0.0) -> Run:
+    """The run with its log loss changed by `size` from a step on, or over some steps."""
+    share = np.clip((run.steps - at) / over, 0, 1) if over else run.steps >= at
+    return Run(run.steps, run.lr, run.measured() * np.exp(size * share), 1000.0, run.label)
+
+
+@pytest.mark.parametrize("name", ["cosine", "wsd", "constant"])
+@pytest.mark.parametrize("size", [0.015, -0.02])
+def test_a_sudden_change_is_found_where_it_is(synthetic: Maker, name: str, size: float) -> None:
+    found = shift_of(changed(synthetic(name, noise=3e-3), size, 13_000))
+    assert found is not None
+    # Five standard errors of one row among its neighbours: the step is known to a few rows.
+    assert found.step == found.whole == pytest.approx(13_000, abs=3 * 128)
+    assert found.size == pytest.approx(size, abs=0.004)
+
+
+def test_a_slow_climb_is_found(synthetic: Maker) -> None:
+    found = shift_of(changed(synthetic("cosine", noise=3e-3), 0.05, 10_000, 4000))
+    assert found is not None
+    assert found.step == pytest.approx(10_000, abs=800)
+    assert found.whole == pytest.approx(14_000, abs=800)
+    assert found.size == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_change_that_does_not_last_is_no_change_for_good(synthetic: Maker) -> None:
+    run = synthetic("cosine", noise=3e-3)
+    bump = np.where(run.steps < 12_000, 0.0, 0.03 * np.exp(-(run.steps - 12_000) / 1000))
+    found = shift_of(Run(run.steps, run.lr, run.measured() * np.exp(bump), 1000.0, "cosine"))
+    assert found is not None
+    assert "back in some 2,000 steps" in found.told("cosine")
+
+
+@pytest.mark.parametrize("name", ["cosine", "wsd", "stage", "constant"])
+def test_noise_that_remembers_and_falls_of_the_rate_are_no_change(
+    synthetic: Maker, name: str
+) -> None:
+    run, rng = synthetic(name, noise=0.0), np.random.default_rng(3)
+    jitter = rng.standard_normal(len(STEPS))
+    for i in range(1, len(STEPS)):
+        jitter[i] = 0.9 * jitter[i - 1] + np.sqrt(1 - 0.81) * jitter[i]
+    noisy = Run(run.steps, run.lr, run.measured() * np.exp(3e-3 * jitter), 1000.0, name)
+    assert shift_of(noisy) is None
+    assert shift_of(synthetic(name, noise=3e-3)) is None
+
+
+def test_a_moving_average_and_rounded_losses_are_no_change(synthetic: Maker) -> None:
+    run = synthetic("cosine", noise=1e-2)
+    loss = run.measured().copy()
+    for i in range(1, len(loss)):
+        loss[i] = 0.9 * loss[i - 1] + 0.1 * loss[i]
+    assert shift_of(Run(run.steps, run.lr, loss, 1000.0, "cosine")) is None
+    assert shift_of(Run(run.steps, run.lr, np.round(run.measured(), 1), 1000.0, "cosine")) is None
+
+
+def test_the_fit_of_a_changed_run_names_the_step(synthetic: Maker) -> None:
+    law = fit(changed(synthetic("cosine", noise=3e-3), 0.02, 13_000))
+    (said,) = [one for one in law.warnings if "explains" in one]
+    assert "% higher from step 13," in said
+    assert "other data" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["25M", "100M", "400M"])
+def test_measured_runs_have_not_changed(measured: Callable[..., Path], size: str) -> None:
+    for path in sorted(measured("llm-curves", size).glob("*.csv")):
+        steps, lr, loss = np.loadtxt(path, delimiter=",", skiprows=1).T
+        assert shift_of(Run(steps, lr, loss, 2160.0)) is None
+        # Soon after the rate of `wsdcon` has fallen nobody could tell.
+        at = 0.75 * steps[-1]
+        found = shift_of(Run(steps, lr, loss * np.where(steps < at, 1.0, 1.015), 2160.0))
+        assert found is not None
+        assert found.step == pytest.approx(at, abs=3 * 128)
