@@ -22,6 +22,8 @@ _ONE_RUN = (
 )
 _SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
 _POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
+# Points of thousands, beside decimal commas: 10.616.832 and 1.500,25.
+_POINTS = re.compile(r"[-+]?\d{1,3}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+(?=,))(?:,\d+)?")
 _COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _MARKED = re.compile(r"[-+]?[\d.,]+")
@@ -99,15 +101,19 @@ def pointed(columns: Columns) -> Columns | None:
     for cell in (cell for cells in told.values() for cell in cells):
         if "." in cell and is_number(cell):
             return None
-        if "," in cell and _MARKED.fullmatch(cell) and not _COMMA.fullmatch(cell):
+        odd = "," in cell and _MARKED.fullmatch(cell) and not _COMMA.fullmatch(cell)
+        if odd and not _POINTS.fullmatch(cell):
             return None
     return {
-        name: [
-            cell.replace(",", ".") if isinstance(cell, str) and _COMMA.fullmatch(cell) else cell
-            for cell in column
-        ]
+        name: [_pointed(cell) if isinstance(cell, str) else cell for cell in column]
         for name, column in columns.items()
     }
+
+
+def _pointed(cell: str) -> str:
+    if _POINTS.fullmatch(cell):
+        cell = cell.replace(".", "")
+    return cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell
 
 
 def _counts(cells: list[str]) -> bool:
