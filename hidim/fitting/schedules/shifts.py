@@ -20,7 +20,14 @@ import numpy as np
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import row_noise, spikes_of
 from hidim.fitting.schedules.laws import LAWS, ScheduleLaw
-from hidim.fitting.schedules.search import Points, least_loss, log_ratio, points_of, search, units_of
+from hidim.fitting.schedules.search import (
+    Points,
+    least_loss,
+    log_ratio,
+    points_of,
+    search,
+    units_of,
+)
 
 _MOST = 160  # bins of a run
 _FEWEST = 24
