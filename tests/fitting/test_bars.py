@@ -71,3 +71,11 @@ def test_where_bars_say_too_little_the_remedy_works(tmp_path: Path) -> None:
     run = read_run(tmp_path / "hf.log", averaged="no", step_scale=50)
     assert np.array_equal(run.steps, STEPS)
     assert np.allclose(run.measured(), LOSS)
+
+
+def test_a_run_that_repeats_some_steps_asks_for_them(tmp_path: Path) -> None:
+    before = printed(kilo).partition("'loss': 2.8322")[0]  # step 1,450
+    before = before[: before.rindex("{")]
+    (tmp_path / "hf.log").write_text(before + printed(kilo, first=1000) + END)
+    with pytest.raises(ValueError, match="resumed run: write a column of steps"):
+        read_run(tmp_path / "hf.log")

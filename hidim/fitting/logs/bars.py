@@ -67,7 +67,7 @@ class Lines:
         same = sum(a["step"] == b["step"] for a, b in pairwise(rows))
         if not same or not any(isinstance(one, Bar) for one in self.told):
             return "", ""
-        low, high, ended = self._between(loss)
+        low, high, ended, again = self._between(loss)
         found = _distances(low, high, ended)
         if len(found) == 1:
             self._count(loss, *found[0])
@@ -77,7 +77,7 @@ class Lines:
         for one in self.told:
             if isinstance(one, dict):
                 one["step"] = None
-        if any(after < before for before, after in zip(low, high, strict=True)):
+        if again:
             return "", f"{_SILENT}, of a resumed run: write a column of steps"
         return "", f"{_SILENT}: say every how many steps one was printed, --step-scale N"
 
@@ -91,8 +91,9 @@ class Lines:
                     at = first + each * (seen - extra) if seen > extra else first + 1
                 one["step"] = str(at)
 
-    def _between(self, loss: str) -> tuple[list[int], list[int], bool]:
-        """The bars before and after each row with a loss, and whether the run came to its end."""
+    def _between(self, loss: str) -> tuple[list[int], list[int], bool, bool]:
+        """The bars before and after each row with a loss, whether the run came to its end, and
+        whether the bar was drawn again after rows where, or before where, it had been."""
         # Bars of data come before the first loss, those of validation are shorter.
         first = next(i for i, one in enumerate(self.told) if isinstance(one, dict) and loss in one)
         before = [one.total for one in self.told[:first] if isinstance(one, Bar)]
@@ -100,14 +101,15 @@ class Lines:
         total = max(before[-1:] + later)
         low: list[int] = []
         high: list[int] = []
-        at = 0
+        at, again = 0, False
         for one in self.told:
             if isinstance(one, Bar) and one.total == total:
+                again |= one.step < at or (one.step == at and len(low) > len(high) + 1)
                 at = one.step
                 high += [at] * (len(low) - len(high))
             elif isinstance(one, dict) and loss in one:
                 low.append(at)
-        return low, high + [total] * (len(low) - len(high)), at == total
+        return low, high + [total] * (len(low) - len(high)), at == total, again
 
 
 def _distances(low: list[int], high: list[int], ended: bool) -> list[tuple[int, int, int]]:

@@ -23,6 +23,8 @@ _ALIKE = 0.5  # estimated share from changes alone, above which it is worth a lo
 _LEAST, _MOST = 0.3, 0.002  # of the new row that an average takes
 _COARSE, _FINE = 10, 3  # shares looked at, and times that the two around the best are halved
 _SURE = 40.0  # twice the log of the likelihood over that of noise that remembers
+_LAG = 0.6  # of the rows, beyond which an average says nothing of a run
+_WHITE = 0.5  # correlation of neighbouring errors that an average undone has not
 _HUBER = 0.02  # errors beyond are no noise
 _TRUE = 1e-5  # of a loss, below which an error is rounding
 
@@ -70,7 +72,10 @@ def decay_of(run: Run) -> Decay | None:
             share = 1 - float(np.sqrt((1 - a.kept) * (1 - b.kept)))
             fits.append(_Fit.of(run, share, fits[i].vector))
     best = min(fits, key=lambda one: one.deviance)
-    if best.deviance > plain.remembering - _SURE:
+    lag = best.kept / (1 - best.kept)
+    if best.deviance > plain.remembering - _SURE or lag > _LAG * len(best.error):
+        return None
+    if abs(best.correlation) > _WHITE:  # what is left is no noise, but what the law misses
         return None
     return Decay(best.kept)
 
@@ -119,11 +124,16 @@ class _Fit:
         return _deviance((1 - self.kept) * self.error)
 
     @property
+    def correlation(self) -> float:
+        """Of the errors of neighbouring rows."""
+        before, after = self.error[:-1], self.error[1:]
+        return float(before @ after / (self.error @ self.error + len(before) * _TRUE**2))
+
+    @property
     def remembering(self) -> float:
         """The same if they remember those before."""
         before, after = self.error[:-1], self.error[1:]
-        share = float(before @ after / (self.error @ self.error))
-        return _deviance(after - share * before) * len(self.error) / len(after)
+        return _deviance(after - self.correlation * before) * len(self.error) / len(after)
 
 
 def _deviance(error: np.ndarray) -> float:
