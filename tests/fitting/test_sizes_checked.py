@@ -260,10 +260,13 @@ def test_exact_flops_of_transformers(tmp_path: Path, capsys: pytest.CaptureFixtu
     law = SizeLaw.load(out)
     assert law.parameters["exponent_tokens"] == pytest.approx(0.37, abs=1e-3)
     best = law.optimal(1e19)
-    c, p = law.cost
-    assert c * best["params"] ** p * best["tokens"] == pytest.approx(1e19)
+    assert law.cost(best["params"]) * best["tokens"] == pytest.approx(1e19)
+    # Beyond the fitted sizes, too: a power of the size would fall below 6 N there.
+    assert law.cost(12 * 40 * 2560.0**2) == pytest.approx(
+        flops_per_token(40, 2560, 2048, 50304), rel=0.03
+    )
     sizes = best["params"] * np.geomspace(0.5, 2, 201)
-    losses = law.predict(sizes, 1e19 / (c * sizes**p))
+    losses = law.predict(sizes, 1e19 / law.cost(sizes))
     assert sizes[np.argmin(losses)] == pytest.approx(best["params"], rel=0.01)
     assert main(["fit", "--law", "chinchilla", table, "--bootstrap", "0"]) == 0
     assert "--count exact plans by them" in capsys.readouterr().out
