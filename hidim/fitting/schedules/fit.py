@@ -20,7 +20,7 @@ from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.bands import Member
-from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.clock import Units, feel_alike
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
@@ -156,7 +156,7 @@ def _hold_out(form: ScheduleLaw, best: np.ndarray, data: _Data, *, grid: bool = 
     near = None if grid else best
     replicas, errors = [], {}
     for label, rest, test in data.groups:
-        if _identified(form, rest):
+        if _identified(form, rest, data.points):
             replicas.append(search(form, rest, near=near, delta=data.delta))
             if label:
                 errors[label] = _misfit(form, replicas[-1], [test])
@@ -217,13 +217,10 @@ def _misfit(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> f
     return float(np.mean(np.abs(np.concatenate(errors))))
 
 
-def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
-    """Whether some change of rate is felt at some later point."""
-    if law.response == "none":
-        return True
-    return any(
-        len(p.clock.events.time) and p.clock.time[-1] > p.clock.events.time[0] for p in points
-    )
+def _identified(law: ScheduleLaw, points: Sequence[Points], whole: Sequence[Points]) -> bool:
+    """Whether these points feel enough of the changes of rate in all of them."""
+    clocks = ([p.clock for p in some] for some in (points, whole))
+    return law.response == "none" or feel_alike(*clocks)
 
 
 def _stopped_half_way(
@@ -236,12 +233,12 @@ def _stopped_half_way(
     half = units.steps / 2
     stopped = [run.until(half) for run in runs if np.count_nonzero(run.steps <= half) >= _FEWEST]
     points = [points_of(run, units) for run in stopped]
-    if not stopped or not _identified(law, points):
+    whole = [points_of(run, units) for run in runs]
+    if not stopped or not _identified(law, points, whole):
         return _GROWTH, {}
     vector = search(law, points, near=near, delta=delta)
     errors, reach = [], []
-    for run in runs:
-        later = points_of(run, units)
+    for later in whole:
         later = later.where(later.steps > half)
         value = law.evaluate(vector, later.clock)[0]
         errors.append(log_ratio(value, np.exp(later.log_loss)))

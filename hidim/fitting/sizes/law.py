@@ -163,9 +163,7 @@ class SizeLaw(WrittenLaw):
             "loss_band": [float(end[0]) for end in self.band(params, tokens, level=level)],
             "params_exponent": exponent,
             "params_interval": ends,
-            "tokens_interval": [flops / self.cost(e) for e in reversed(ends)]
-            if ends
-            else None,
+            "tokens_interval": [flops / self.cost(e) for e in reversed(ends)] if ends else None,
             "beyond_largest_run": flops / self.reach["flops"][1],
         }
 
