@@ -157,9 +157,7 @@ def test_refits_that_feel_no_decay_do_not_widen_the_band() -> None:
     # A WSD run whose rows hold its warm-up: the last step of that is a change of the rate by .03 %,
     # and all that half of the run, or three quarters, feel. The priors alone told the response.
     steps = np.arange(250.0, 24001.0, 250.0)
-    lr = 3e-4 * np.minimum(
-        np.minimum(steps, 1999.8) / 2000.0, np.minimum(1, (26_000 - steps) / 6000)
-    )
+    lr = 3e-4 * np.minimum(steps / 2000.0, np.minimum(1.0, (26_000 - steps) / 6000))
     lr[7] = 2.999e-4
     run = Run(steps, lr, None, 0.0, "wsd")
     clock = UNITS.clock(run.rate, steps)

@@ -1,18 +1,17 @@
 """What does a token cost a model of any size, where flops were counted exactly?
 
-Attention and logits grow slower than 6 x parameters, so that their share falls with size:
+Along a ladder whose depth grows with its width w, N ~ w^3. Beside 6 x parameters attention costs as
+w^2, and tables of embeddings and logits, which N may count and which may multiply nothing, as w:
 
-    flops per token = a N (1 + (N / M)^-q)^s,    a = 6,  s = 1 or -1
+    flops per token = 6 N (1 + a x + b x^2),    x = N^(-1/3)
 
-M and q by least squares on the ratio to 6 N, and s by its side of 1: parameters counted with
-embeddings that multiply nothing cost less than 6. A power of the size alone would cost less than
-6 N beyond the largest runs, which is impossible. Where the ratio lies on both sides of 1 its mean
-counts. Limits: shapes that change along the ladder otherwise than by a power.
+with a and b, of either sign, by least squares of relative errors. A power of the size instead falls
+below 6 N beyond the largest runs, which is impossible. Limits: ladders of other shapes are met to
+6 %, and 10 % at ten times the largest (four tables of published shapes, contexts 1,024 and 4,096).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,69 +20,87 @@ import numpy as np
 from hidim.fitting.sizes.size_table import FLOPS_PER_TOKEN
 from hidim.support.checks import finite, positive
 
-_CLOSE = 1e-6  # of a ratio to one, which is none
-_SLOPES = (0.01, 0.99)  # powers by which the share of attention and logits may fall; the cost grows
+_THIRD = 1 / 3
+_NOTHING = 1e-6  # of the cost, which is rounding
+_MISSED = 0.1  # beyond which the cost of a large model is no 6 N
+_LEAST = 0.5  # of the lowest fitted ratio to the cost of a large model, below which none falls
+_FLATTEST = 0.05  # slope of log cost in log size
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Training flops per token, `each` N (1 + (N / middle)^-fall)^side.
+    """Training flops per token, `each` N (1 + a x + b x^2) with x = N^(-1/3).
 
     Attributes:
         each: per parameter of a large model.
-        middle: size at which the rest costs as much.
-        fall: power of the size by which its share falls; 0 where there is none.
-        side: 1 where the rest adds to the cost, -1 where parameters cost less.
+        attention: a.
+        tables: b.
+        least: of the bracket, whatever the size.
 
     >>> Cost()(1e9)
     6000000000.0
     """
 
     each: float = FLOPS_PER_TOKEN
-    middle: float = 1.0
-    fall: float = 0.0
-    side: float = 1.0
+    attention: float = 0.0
+    tables: float = 0.0
+    least: float = 0.0
 
     @classmethod
     def of(cls, params: np.ndarray, per_token: np.ndarray) -> Cost:
         """The cost behind flops per token at some sizes, each (n,)."""
+        unit = float(np.exp(np.mean(np.log(params))))
+        x = (params / unit) ** -_THIRD
         ratio = per_token / (FLOPS_PER_TOKEN * params)
-        side = 1.0 if ratio.min() > 1 else -1.0
-        rest = ratio**side - 1
-        if rest.min() <= _CLOSE or np.ptp(np.log(params)) == 0:
-            return cls(FLOPS_PER_TOKEN * float(np.exp(np.mean(np.log(ratio)))))
-        slope, level = np.polyfit(np.log(params), np.log(rest), 1)
-        fall = min(max(-float(slope), _SLOPES[0]), _SLOPES[1])
-        level = float(np.mean(np.log(rest) + fall * np.log(params)))
-        return cls(FLOPS_PER_TOKEN, math.exp(level / fall), fall, side)
+        terms = np.stack([np.ones_like(x), x, x**2], axis=1) / ratio[:, None]  # (n, 3)
+        found = np.append(1.0, np.linalg.lstsq(terms[:, 1:], 1 - terms[:, 0], rcond=None)[0])
+        if np.max(np.abs(terms @ found - 1)) > _MISSED:
+            level = 1 / float(np.mean(1 / ratio))
+            free = np.linalg.lstsq(terms, np.ones_like(x), rcond=None)[0]
+            found = free if free[0] > 0 else np.array([level, 0.0, 0.0])
+        if np.max(np.abs(terms[:, 1:] @ found[1:])) < _NOTHING:
+            found[1:] = 0.0
+        each, a, b = float(found[0]), float(found[1] / found[0]), float(found[2] / found[0])
+        least = _LEAST * float(ratio.min()) / each
+        return cls(FLOPS_PER_TOKEN * each, a * unit**_THIRD, b * unit ** (2 * _THIRD), least)
 
     def __call__(self, params: Any) -> Any:
         """Flops per token at sizes, a number or (n,)."""
-        if not self.fall:
+        if self.plain:
             return self.each * params
-        return self.each * params * (1 + (params / self.middle) ** -self.fall) ** self.side
+        x = params**-_THIRD
+        bracket = np.maximum(1 + self.attention * x + self.tables * x**2, self.least)
+        found = self.each * params * bracket
+        return found if np.ndim(params) else float(found)
 
-    def power(self, log_params: float) -> float:
+    @property
+    def plain(self) -> bool:
+        """Whether a parameter costs the same at every size."""
+        return not (self.attention or self.tables)
+
+    def power(self, params: float) -> float:
         """Slope of log flops per token in log parameters."""
-        if not self.fall:
+        x = params**-_THIRD
+        bracket = 1 + self.attention * x + self.tables * x**2
+        if self.plain or bracket <= self.least:
             return 1.0
-        share = 1 / (1 + math.exp(min(self.fall * (log_params - math.log(self.middle)), 600.0)))
-        return 1.0 - self.side * self.fall * share
+        slope = (self.attention * x + 2 * self.tables * x**2) / (3 * bracket)
+        return max(1.0 - slope, _FLATTEST)
 
     def said(self) -> str:
         """What a flop counts, in words."""
-        if not self.fall:
-            exact = "" if self.each == FLOPS_PER_TOKEN else " (exact, their mean)"
-            return f"{self.each:.4g} x parameters x tokens{exact}"
-        sign = "" if self.side > 0 else "^-1"
-        return (
-            f"{self.each:.4g} x parameters x tokens x (1 + (parameters / {self.middle:.4g})"
-            f"^-{self.fall:.3g}){sign} (exact, with attention and logits)"
+        text = f"{self.each:.4g} x parameters x tokens"
+        if self.plain:
+            return text
+        terms = "".join(
+            f" {'+' if value > 0 else '-'} {abs(value):.4g} N^-{power}/3"
+            for value, power in ((self.attention, 1), (self.tables, 2))
         )
+        return f"{text} x (1{terms}), exact for transformers like these"
 
     def to_list(self) -> list[float]:
         """Plain data, from which `from_list` makes the same cost."""
-        return [self.each, self.middle, self.fall, self.side]
+        return [self.each, self.attention, self.tables, self.least]
 
     @classmethod
     def from_list(cls, data: Any) -> Cost:
@@ -96,11 +113,10 @@ class Cost:
             return cls()  # of files written before
         if not isinstance(data, list) or len(data) != 4:
             raise ValueError(f"`cost` must be four numbers, got {data!r}: fit the law again.")
-        each, middle, fall, side = data
-        fall = finite("cost", fall)
-        if fall < 0 or finite("cost", side) not in (1.0, -1.0):
-            raise ValueError(f"`cost` must be falling, on one side of 6 N, got {data!r}.")
-        return cls(positive("cost", each), positive("cost", middle), fall, float(side))
+        each, attention, tables, least = (finite("cost", value) for value in data)
+        if least < 0 or (least == 0 and (attention < 0 or tables < 0)):
+            raise ValueError(f"`cost` must be positive at every size, got {data!r}.")
+        return cls(positive("cost", each), attention, tables, least)
 
 
 SIX = Cost()

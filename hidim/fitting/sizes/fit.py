@@ -68,7 +68,7 @@ def fit_sizes(
         group: which run each point belongs to, shape (n,), where runs have several points: whole
             runs are resampled.
         flops_per_token: what a token costs in training, shape (n,); 6 x parameters by default.
-            Budgets then count 6 x parameters and a share on top that falls with size.
+            Budgets then count 6 x parameters and what attention and tables add (budgets.py).
         one_sided: count losses above the law by their logarithm, since a run that was tuned badly
             or diverged lies above and none below.
         force: fit what is otherwise refused; the law keeps the refusal as a warning.

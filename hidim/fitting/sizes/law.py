@@ -175,7 +175,7 @@ class SizeLaw(WrittenLaw):
         unit_n, unit_d = (math.log(unit) for unit in self.units)
         log_n = unit_n
         for _ in range(_ROUNDS):
-            p = self.cost.power(log_n)
+            p = self.cost.power(math.exp(log_n))
             log_c = math.log(self.cost(math.exp(log_n))) - p * log_n
             log_budget = math.log(flops) - log_c - p * unit_n - unit_d
             found = k * math.log(a / (b * p)) + log_a - log_b + b * log_budget
