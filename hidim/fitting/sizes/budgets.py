@@ -7,7 +7,7 @@ w^2, and tables of embeddings and logits, which N may count and which may multip
 
 with a and b, of either sign, by least squares of relative errors. A power of the size instead falls
 below 6 N beyond the largest runs, which is impossible. Limits: ladders of other shapes are met to
-6 %, and 10 % at ten times the largest (four tables of published shapes, contexts 1,024 and 4,096).
+6 %, and to 10 % at up to 55 times the largest (four of them, contexts 1,024 and 4,096).
 """
 
 from __future__ import annotations
