@@ -280,7 +280,7 @@ def test_exact_flops_are_told_at_and_beyond_the_sizes_of_a_ladder(
     tables: int, context: int
 ) -> None:
     # N counts no table of embeddings, a tied one, or two of which one multiplies nothing. At three
-    # to eighteen times the largest size a power of N was 47 % low.
+    # to eighteen times the largest size a power of N was 46 % low.
     def ladder(layers: Any, width: Any) -> tuple[np.ndarray, np.ndarray]:
         params = 12 * layers * width**2 + tables * 50304 * width
         return params.astype(float), flops_per_token(layers, width, context, 50304)

@@ -96,11 +96,20 @@ def changes_unit(run: Run) -> str:
     factor, said = _unit(abs(jump))
     if not said or np.ptp(before) + np.ptp(after) > abs(jump):
         return ""
+    if jump > 0 and not _falls(log_loss[i:]):
+        return ""  # a run that diverged to guesses stays there
     return (
         f"from step {run.steps[i]:,g} on its losses lie {factor:.4g} times "
         f"{'above' if jump > 0 else 'below'} those to step {run.steps[i - 1]:,g}, at once: {said} "
         "Bring one of both into the unit of the other in its loss column."
     )
+
+
+def _falls(log_loss: np.ndarray) -> bool:
+    """Whether the second half of these rows lies below the first, beyond their scatter."""
+    early, late = np.array_split(log_loss, 2)
+    scatter = np.sqrt(np.var(np.diff(log_loss)) / 2 * (1 / len(early) + 1 / len(late)))
+    return bool(np.mean(early) - np.mean(late) > 3 * scatter)
 
 
 def _unit(jump: float) -> tuple[float, str]:
