@@ -151,3 +151,21 @@ def test_the_end_of_a_run_alone_is_refused_and_a_missing_start_is_told() -> None
     early = unseen.steps < 6000
     # What no row said: the power law before the first of them.
     assert np.all(np.log(high / low)[early][1:-1] > 0.01)
+
+
+def test_refits_that_feel_no_decay_do_not_widen_the_band() -> None:
+    # A WSD run whose rows hold its warm-up: the last step of that is a change of the rate by .03 %,
+    # and all that half of the run, or three quarters, feel. The priors alone told the response.
+    steps = np.arange(250.0, 24001.0, 250.0)
+    lr = 3e-4 * np.minimum(steps / 2000.0, np.minimum(1.0, (26_000 - steps) / 6000))
+    lr[7] = 2.999e-4
+    run = Run(steps, lr, None, 0.0, "wsd")
+    clock = UNITS.clock(run.rate, steps)
+    loss = schedule_law("mpl").loss(np.array(TRUTHS["mpl"]), clock)
+    assert 0 < UNITS.clock(run.rate, steps[:48]).felt < 1e-3 < 0.6 < clock.felt
+    noise = 3e-3 * np.random.default_rng(1).standard_normal(len(steps))
+    law = fit(Run(steps, lr, loss * np.exp(noise), 0.0, "wsd"), "mpl")
+    low, high = law.band(run, of="curve")
+    assert low[-1] < loss[-1] < high[-1] < 1.02 * low[-1]
+    far = law.band("cosine peak=3e-4 end=3e-5 warmup=2000 steps=24000", [24_000], of="curve")
+    assert far[1][0] < 1.1 * far[0][0]

@@ -230,6 +230,11 @@ def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     low, high = at.band(truth, STEPS[10:])
     assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))
     assert np.all(high / low < 1.1)
+    # What a size beyond the fitted ones adds is no noise of rows: the curve has it, too.
+    ends = [one.band(4e8, truth, STEPS[-1:], of="curve") for one in (law, replace(law, growth=0.0))]
+    bare = replace(law, size_growth=0.0).band(4e8, truth, STEPS[-1:], of="curve")
+    assert (ends[0][1] / ends[0][0])[0] == pytest.approx((high / low)[-1], rel=2e-3)
+    assert (ends[1][1] / ends[1][0])[0] > 1.005 * (bare[1] / bare[0])[0]
     told = fit_joint(runs, sizes, "mpl", refits=12, prior=Prior((0.3, 0.02)))
     # beside what no third size says, which is no part of the refits
     wide, narrow = (

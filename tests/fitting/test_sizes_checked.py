@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hidim.cli.fit_sizes import penalty
 from hidim.cli.main import main
 from hidim.fitting import Prior, SizeLaw, envelope, fit_joint, fit_sizes, isoflop, read_sizes
 from hidim.fitting.sizes.approaches import isoflop_bias, widest_tolerance
+from hidim.fitting.sizes.budgets import Cost
 from hidim.fitting.sizes.choose import choose_form
 from hidim.fitting.sizes.doubts import doubted_units
 from hidim.fitting.sizes.forms import FORMS
@@ -260,13 +262,39 @@ def test_exact_flops_of_transformers(tmp_path: Path, capsys: pytest.CaptureFixtu
     law = SizeLaw.load(out)
     assert law.parameters["exponent_tokens"] == pytest.approx(0.37, abs=1e-3)
     best = law.optimal(1e19)
-    c, p = law.cost
-    assert c * best["params"] ** p * best["tokens"] == pytest.approx(1e19)
+    assert law.cost(best["params"]) * best["tokens"] == pytest.approx(1e19)
+    # Beyond the fitted sizes, too: a power of the size would fall below 6 N there.
+    assert law.cost(12 * 40 * 2560.0**2) == pytest.approx(
+        flops_per_token(40, 2560, 2048, 50304), rel=0.03
+    )
     sizes = best["params"] * np.geomspace(0.5, 2, 201)
-    losses = law.predict(sizes, 1e19 / (c * sizes**p))
+    losses = law.predict(sizes, 1e19 / law.cost(sizes))
     assert sizes[np.argmin(losses)] == pytest.approx(best["params"], rel=0.01)
     assert main(["fit", "--law", "chinchilla", table, "--bootstrap", "0"]) == 0
     assert "--count exact plans by them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tables", [0, 1, 2])
+@pytest.mark.parametrize("context", [1024, 4096])
+def test_exact_flops_are_told_at_and_beyond_the_sizes_of_a_ladder(
+    tables: int, context: int
+) -> None:
+    # N counts no table of embeddings, a tied one, or two of which one multiplies nothing. At three
+    # to eighteen times the largest size a power of N was 46 % low.
+    def ladder(layers: Any, width: Any) -> tuple[np.ndarray, np.ndarray]:
+        params = 12 * layers * width**2 + tables * 50304 * width
+        return params.astype(float), flops_per_token(layers, width, context, 50304)
+
+    params, cost = ladder(np.array([6, 8, 12, 16, 24]), np.array([384, 512, 768, 1024, 2048]))
+    found = Cost.of(params, cost)
+    assert found(params) == pytest.approx(cost, rel=0.03)
+    large, dear = ladder(np.array([32, 48]), np.array([2560, 6144]))
+    assert found(large) == pytest.approx(dear, rel=0.04)
+    near = params * 1.0001
+    slope = np.log(found(near) / found(params)) / np.log(1.0001)
+    assert [found.power(n) for n in params] == pytest.approx(slope, abs=1e-3)
+    assert Cost.from_list(found.to_list()) == found
+    assert Cost.of(params, 2 * params).said() == "2 x parameters x tokens"
 
 
 def test_forecast_takes_a_law_of_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from hidim.fitting import (
     so_far,
 )
 from hidim.fitting.logs.names import unit_of
-from hidim.fitting.schedules.alike import counts_otherwise, what_differs
+from hidim.fitting.schedules.alike import changes_unit, counts_otherwise, what_differs
 
 STEPS = np.arange(1000, 24001, 250).astype(float)
 
@@ -459,3 +459,32 @@ def test_a_curve_written_by_predict_is_a_log(tmp_path: Path) -> None:
     found = read_run(tmp_path / "curve.csv", lr=0.1)
     assert np.array_equal(found.steps, STEPS)
     assert found.measured()[0] == pytest.approx(2 + 30 * STEPS[0] ** -0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (4.0, "4 times below those to step 12,000, at once: summed over 4 accumulation steps"),
+        (0.5, "2 times above those to step 12,000, at once: summed over 2 accumulation steps"),
+        (1 / np.log(2), "1.443 times below those to step 12,000, at once: nats on one side"),
+    ],
+)
+def test_a_unit_that_changes_within_a_log_is_named_with_its_step(
+    synthetic: Callable[..., Run], factor: float, said: str
+) -> None:
+    # sums over micro-steps, or bits, to step 12,000 and means in nats after it
+    run = synthetic("cosine", steps=STEPS)
+    loss = run.measured() * np.where(STEPS <= 12_000, factor, 1.0)
+    mixed = Run(STEPS, run.lr, loss, run.warmup_steps, "mixed")
+    with pytest.raises(ValueError, match="from step 12,250 on its losses lie " + said):
+        fit(mixed)
+    mended = loss / np.where(STEPS <= 12_000, factor, 1.0)
+    assert fit(Run(STEPS, run.lr, mended, run.warmup_steps), "mpl").noise < 1e-2
+
+
+def test_a_drop_of_the_rate_is_no_change_of_unit(synthetic: Callable[..., Run]) -> None:
+    for name in ("stage", "cosine", "constant"):
+        run = synthetic(name, steps=STEPS)
+        noise = 0.03 * np.random.default_rng(0).standard_normal(len(STEPS))
+        for loss in (run.measured(), run.measured() * np.exp(noise), run.measured() * 1.3):
+            assert not changes_unit(Run(STEPS, run.lr, loss))

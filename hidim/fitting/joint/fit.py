@@ -21,6 +21,7 @@ from hidim.fitting.joint.search import Sized, prior_means, search_joint
 from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
+from hidim.fitting.schedules.clock import feel_alike
 from hidim.fitting.schedules.laws import START, of_a_size, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
 from hidim.fitting.schedules.search import log_ratio, points_of, settled
@@ -218,16 +219,16 @@ def _stopped_half_way(
     delta: float,
 ) -> float:
     """Growth of the error with log time when every run stops half-way and the rest is predicted."""
-    stopped, later = [], []
+    stopped, later, whole = [], [], []
     for run, n in zip(runs, sizes, strict=True):
         half = float(run.steps[-1]) / 2
         if np.count_nonzero(run.steps <= half) < _FEWEST:
             return _GROWTH
         stopped.append(_points(run.until(half), n, units))
         rest = points_of(run, units.at(n))
+        whole.append(rest.clock)
         later.append((half, Sized(units.log_size(n), rest.where(rest.steps > half))))
-    events = [one.points.clock.events.time for one in stopped]
-    if not any(len(t) for t in events):
+    if not feel_alike((one.points.clock for one in stopped), whole):
         return _GROWTH
     vector = search_joint(form, stopped, near=near, delta=delta)
     error = np.concatenate([_log_errors(form, vector, one) for _, one in later])

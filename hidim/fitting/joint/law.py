@@ -19,6 +19,7 @@ import numpy as np
 
 from hidim.fitting.joint.form import JointForm, Prior
 from hidim.fitting.logs.runs import Run
+from hidim.fitting.schedules.bands import RUN_TO_RUN
 from hidim.fitting.schedules.clock import Units
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import WITHOUT, complete, of_a_size, schedule_law
@@ -143,7 +144,7 @@ class JointLaw(WrittenLaw):
         # FittedLaw sums squared shifts of its refits, as of a jackknife; these are draws.
         shrink = 1.0 / math.sqrt(max(count - 1, 1))
         replicas = [best + shrink * (self.form.at(v, size) - best) for v in self.replicas]
-        noise = math.hypot(self.noise, self.size_growth * self._beyond(params))
+        apart = self.size_growth * self._beyond(params)  # of the curve, which no averaging mends
         reach = {
             "first_step": self.reach["first_step"],
             "last_step": self.reach["last_step"],
@@ -156,13 +157,14 @@ class JointLaw(WrittenLaw):
             best,
             units,
             np.array(replicas).reshape(-1, len(best)),
-            noise,
+            math.hypot(self.noise, apart),
             self.growth,
             reach,
             self.holdout,
             self.in_sample,
             self.provenance,
             (*self.warnings, *self._told(params)),
+            math.hypot(RUN_TO_RUN, apart),
         )
 
     def _seen_at(self, params: float) -> dict[str, float]:
@@ -206,10 +208,16 @@ class JointLaw(WrittenLaw):
         return self.at(params).predict(schedule, steps)
 
     def band(
-        self, params: float, schedule: Any, steps: Any = None, *, level: float = 0.9
+        self,
+        params: float,
+        schedule: Any,
+        steps: Any = None,
+        *,
+        level: float = 0.9,
+        of: str = "rows",
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the band that holds a share `level` of measured points."""
-        return self.at(params).band(schedule, steps, level=level)
+        """Ends of the band that holds a share `level` of measured points, or of their curve."""
+        return self.at(params).band(schedule, steps, level=level, of=of)
 
     def assumed(self) -> str:
         """What was assumed of sizes, and how much of it the runs have replaced, in one sentence."""

@@ -78,6 +78,51 @@ def counts_otherwise(run: Run, runs: Sequence[Run]) -> str:
     return ""
 
 
+def changes_unit(run: Run) -> str:
+    """That from one row to the next all losses are some named factor apart, in a sentence, or "".
+
+    Sums over micro-steps that become means, or nats that become bits, in the middle of a log.
+    """
+    log_loss = np.log(run.measured())
+    if len(log_loss) < 2 * _FEWEST:
+        return ""
+    inside = slice(_FEWEST - 1, len(log_loss) - _FEWEST)
+    change = np.diff(log_loss)[inside]
+    i = int(np.argmax(np.abs(change))) + _FEWEST
+    # What a run falls from row to row anyway, as its neighbours do, is no change of unit.
+    before, after = log_loss[i - _FEWEST : i], log_loss[i : i + _FEWEST]
+    usual = (before[-1] - before[0] + after[-1] - after[0]) / (2 * (_FEWEST - 1))
+    jump = float(np.median(after) - np.median(before)) - _FEWEST * usual
+    factor, said = _unit(abs(jump))
+    if not said or np.ptp(before) + np.ptp(after) > abs(jump):
+        return ""
+    if jump > 0 and not _falls(log_loss[i:]):
+        return ""  # a run that diverged to guesses stays there
+    return (
+        f"from step {run.steps[i]:,g} on its losses lie {factor:.4g} times "
+        f"{'above' if jump > 0 else 'below'} those to step {run.steps[i - 1]:,g}, at once: {said} "
+        "Bring one of both into the unit of the other in its loss column."
+    )
+
+
+def _falls(log_loss: np.ndarray) -> bool:
+    """Whether the second half of these rows lies below the first, beyond their scatter."""
+    early, late = np.array_split(log_loss, 2)
+    scatter = np.sqrt(np.var(np.diff(log_loss)) / 2 * (1 / len(early) + 1 / len(late)))
+    return bool(np.mean(early) - np.mean(late) > 3 * scatter)
+
+
+def _unit(jump: float) -> tuple[float, str]:
+    """The factor and the name of a change of the log loss, if it has one."""
+    bits = -math.log(math.log(2))
+    if abs(jump - bits) < _NEXT:
+        return math.exp(bits), "nats on one side of it, bits on the other?"
+    count = 2 ** round(jump / math.log(2))
+    if count > 1 and abs(jump - math.log(count)) < 2 * _NEXT:
+        return count, f"summed over {count} accumulation steps on one side of it?"
+    return 1.0, ""
+
+
 def _spacings(run: Run, other: Run) -> list[float]:
     """What the steps of a run may count beside those of another by where its rows lie."""
     if min(len(run.steps), len(other.steps)) < _FEWEST:

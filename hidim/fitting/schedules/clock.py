@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from hidim.fitting.schedules.signal_time import SignalTime
 # later: noise older than that is gone with or without the drop. Unbounded, T_k^-s makes a drop at
 # time zero the best schedule of all.
 MEMORY = 0.25
+_SHOWN = 0.25  # of the largest change of rate, that a refit must feel
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,27 @@ class Clock:
         """Points and the events before them, one by one."""
         return Pairs.of(self.time, self.steps, self.events, MEMORY)
 
+    @property
+    def felt(self) -> float:
+        """The largest change of rate that happened before the last point, over the peak."""
+        events = self.events
+        new = events.new[events.time < self.time[-1]]
+        return float(np.max(np.abs(new - events.old[:1]), initial=0.0)) if len(new) else 0.0
+
     def part(self, which: slice | np.ndarray) -> Clock:
         """The same run at some of the points."""
         signal = self.signal.part(which)
         return Clock(self.time[which], self.steps[which], self.events, self.level, signal)
+
+
+def feel_alike(some: Iterable[Clock], every: Iterable[Clock]) -> bool:
+    """Whether points of a refit feel changes of rate that are no trifle beside what all feel.
+
+    A refit to less says what the response might be, and not how well it is known: of a WSD run
+    without its decay, or of runs that stop before a drop, it is the priors alone.
+    """
+    most = max((clock.felt for clock in every), default=0.0)
+    return max((clock.felt for clock in some), default=0.0) > _SHOWN * most
 
 
 @dataclass(frozen=True)

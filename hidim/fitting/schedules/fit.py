@@ -20,7 +20,7 @@ from hidim.fitting.logs.inputs import as_runs
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.bands import Member
-from hidim.fitting.schedules.clock import Units
+from hidim.fitting.schedules.clock import Units, feel_alike
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, schedule_law
 from hidim.fitting.schedules.plausible import check_fit, check_runs
@@ -43,6 +43,7 @@ PEERS = ("fsl", "mpl", "mtl")
 # Growth of the error per unit of log time where it could not be measured.
 _GROWTH = 4e-3
 _BLOCKS = 4
+_NOWHERE = "in the fit"  # instead of a hold-out, where what is left feels no change of rate
 _FEWEST = 12  # rows a stopped run must have left to be fitted
 _SCORED = 50_000
 
@@ -109,7 +110,9 @@ def fit(
         for other in others:
             vector = search(other, points, delta=delta)
             bar.advance()
-            rivals.append((other, vector, _hold_out(other, vector, data).errors))
+            held = _hold_out(other, vector, data).errors
+            rivals.append((other, vector, held or {_NOWHERE: _misfit(other, vector, points)}))
+        errors = own.errors or {_NOWHERE: _misfit(form, best, points)}
     lucky = luck(list(own.errors.values()), len(runs))
     return FittedLaw(
         form,
@@ -124,7 +127,7 @@ def fit(
         _provenance(runs, delta),
         warnings,
         float(np.hypot(between, lucky)),
-        _members(own.errors, rivals),
+        _members(errors, rivals),
         {run.label: run.rate for run in runs},
         covariance(form, best, points, delta),
     )
@@ -156,7 +159,7 @@ def _hold_out(form: ScheduleLaw, best: np.ndarray, data: _Data, *, grid: bool = 
     near = None if grid else best
     replicas, errors = [], {}
     for label, rest, test in data.groups:
-        if _identified(form, rest):
+        if _identified(form, rest, data.points):
             replicas.append(search(form, rest, near=near, delta=data.delta))
             if label:
                 errors[label] = _misfit(form, replicas[-1], [test])
@@ -169,7 +172,7 @@ def _hold_out(form: ScheduleLaw, best: np.ndarray, data: _Data, *, grid: bool = 
 def _members(
     own: dict[str, float], rivals: Sequence[tuple[ScheduleLaw, np.ndarray, dict[str, float]]]
 ) -> tuple[Member, ...]:
-    """The rivals, weighted by their errors on what was left out.
+    """The rivals, weighted by their errors on what was left out, or in the fit where nothing was.
 
     Errors on n hold-outs whose common size is unknown have a likelihood that falls as the nth
     power of their root mean square.
@@ -217,13 +220,10 @@ def _misfit(law: ScheduleLaw, vector: np.ndarray, points: Sequence[Points]) -> f
     return float(np.mean(np.abs(np.concatenate(errors))))
 
 
-def _identified(law: ScheduleLaw, points: Sequence[Points]) -> bool:
-    """Whether some change of rate is felt at some later point."""
-    if law.response == "none":
-        return True
-    return any(
-        len(p.clock.events.time) and p.clock.time[-1] > p.clock.events.time[0] for p in points
-    )
+def _identified(law: ScheduleLaw, points: Sequence[Points], whole: Sequence[Points]) -> bool:
+    """Whether these points feel enough of the changes of rate in all of them."""
+    clocks = ([p.clock for p in some] for some in (points, whole))
+    return law.response == "none" or feel_alike(*clocks)
 
 
 def _stopped_half_way(
@@ -236,12 +236,12 @@ def _stopped_half_way(
     half = units.steps / 2
     stopped = [run.until(half) for run in runs if np.count_nonzero(run.steps <= half) >= _FEWEST]
     points = [points_of(run, units) for run in stopped]
-    if not stopped or not _identified(law, points):
+    whole = [points_of(run, units) for run in runs]
+    if not stopped or not _identified(law, points, whole):
         return _GROWTH, {}
     vector = search(law, points, near=near, delta=delta)
     errors, reach = [], []
-    for run in runs:
-        later = points_of(run, units)
+    for later in whole:
         later = later.where(later.steps > half)
         value = law.evaluate(vector, later.clock)[0]
         errors.append(log_ratio(value, np.exp(later.log_loss)))

@@ -17,6 +17,7 @@ from hidim.fitting.logs.histories import known_from
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import (
     began_again,
+    changes_unit,
     counts_otherwise,
     counts_tokens,
     what_differs,
@@ -132,7 +133,13 @@ def check_fit(
         diverged = _climbs(run) if missed > _MISFIT or unlike else ""
         cause = decay_of(run) or shift_of(run)
         if (missed > _WRONG or unlike or diverged) and law.response != "none":
-            why = diverged or counts_otherwise(run, like) or began_again(like) or what_differs(like)
+            why = (
+                diverged
+                or changes_unit(run)
+                or counts_otherwise(run, like)
+                or began_again(like)
+                or what_differs(like)
+            )
             text = (
                 f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
                 f"{max(explained, 0.0):.0%} of its variance: "
@@ -234,7 +241,8 @@ def _check_span(runs: Sequence[Run]) -> None:
     raise ValueError(
         f"the rows of {run.label} begin at step {run.steps[0]:,g} of {run.steps[-1]:,g}: the end "
         "of a run does not tell the power law before it. Give the rows from about step "
-        f"{_rounded(0.1 * float(run.steps[-1])):,} on."
+        f"{_rounded(0.1 * float(run.steps[-1])):,} on; where these are lost, another run of the "
+        "model that has its own, beside this one."
     )
 
 
@@ -353,6 +361,10 @@ def _check_falls(run: Run) -> None:
     if rise > 0.01:
         raise ValueError(
             f"the loss of {run.label} rises by {np.expm1(rise):.1%} from its first quarter to its "
-            "last: a diverged run, or not the loss column? End its log before the rise, or name "
-            "the column."
+            "last: "
+            + (
+                changes_unit(run)
+                or "a diverged run, or not the loss column? End its log before the rise, or name "
+                "the column."
+            )
         )

@@ -17,14 +17,15 @@ import numpy as np
 from hidim._version import __version__
 from hidim.curve import Curve
 from hidim.fitting.robust import HUBER
+from hidim.fitting.sizes.budgets import SIX, Cost
 from hidim.fitting.sizes.forms import FORMS, SizeForm
 from hidim.fitting.sizes.growth import USUAL, growth
-from hidim.fitting.sizes.law import SIX, SizeLaw
+from hidim.fitting.sizes.law import SizeLaw
 from hidim.fitting.sizes.plausible import Fitted, check_sizes
 from hidim.fitting.sizes.refits import refit
 from hidim.fitting.sizes.resamples import Resamples
 from hidim.fitting.sizes.search import log_errors, solve
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN, SizeTable, sizes_of
+from hidim.fitting.sizes.tables import SizeTable, sizes_of
 from hidim.support.checks import choice, finite, finite_array, listed, positive, whole
 from hidim.support.progress import Progress
 
@@ -67,7 +68,7 @@ def fit_sizes(
         group: which run each point belongs to, shape (n,), where runs have several points: whole
             runs are resampled.
         flops_per_token: what a token costs in training, shape (n,); 6 x parameters by default.
-            Budgets then count a power law of the size through these.
+            Budgets then count 6 x parameters and what attention and tables add (budgets.py).
         one_sided: count losses above the law by their logarithm, since a run that was tuned badly
             or diverged lies above and none below.
         force: fit what is otherwise refused; the law keeps the refusal as a warning.
@@ -125,7 +126,7 @@ def fit_sizes(
         n: [float(x.min()), float(x.max())] for n, x in zip(form.inputs, arrays.T, strict=True)
     }
     if form.sized:
-        flops = cost[0] * arrays[:, 0] ** cost[1] * arrays[:, 1]
+        flops = cost(arrays[:, 0]) * arrays[:, 1]
         reach["flops"] = [float(flops.min()), float(flops.max())]
     return SizeLaw(
         form,
@@ -143,9 +144,7 @@ def fit_sizes(
             "seed": seed,
             "huber_delta": delta,
             "one_sided": one_sided,
-            "flops": f"{FLOPS_PER_TOKEN:g} x parameters x tokens"
-            if cost == SIX
-            else f"{cost[0]:.4g} x parameters^{cost[1]:.4g} x tokens (exact, by a power of size)",
+            "flops": cost.said(),
         },
         (*said, *warnings),
         _rollout(fitted, delta, one_sided),
@@ -154,8 +153,8 @@ def fit_sizes(
     )
 
 
-def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]:
-    """Flops per token as c x parameters^p."""
+def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> Cost:
+    """Flops per token by the size."""
     if given is None:
         return SIX
     if not form.sized:
@@ -165,8 +164,7 @@ def _cost(form: SizeForm, arrays: np.ndarray, given: Any) -> tuple[float, float]
     cost = finite_array("flops_per_token", given, ndim=1)
     if len(cost) != len(arrays) or np.any(cost <= 0):
         raise ValueError(f"`flops_per_token` must be positive, one for each of {len(arrays)} runs.")
-    power, log_c = np.polyfit(np.log(arrays[:, 0]), np.log(cost), 1)
-    return float(np.exp(log_c)), float(power)
+    return Cost.of(arrays[:, 0], cost)
 
 
 def _runs(group: Any, count: int) -> list[np.ndarray]:

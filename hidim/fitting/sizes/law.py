@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from hidim.fitting.sizes.budgets import SIX, Cost
 from hidim.fitting.sizes.forms import FORMS, SizeForm
-from hidim.fitting.sizes.tables import FLOPS_PER_TOKEN
 from hidim.fitting.written import WrittenLaw
 from hidim.support.checks import choice, finite, finite_array, non_negative, positive
 from hidim.support.inputs import read_json
@@ -24,8 +24,8 @@ from hidim.support.json import decode, encode
 from hidim.support.results import refusing
 
 FORMAT = "hidim-size-law/1"
+_ROUNDS, _SETTLED = 100, 1e-12  # of the search for the best size, in log parameters
 _FALLS = 1e-6  # share of the loss that must fall with size and tokens for one size to be best
-SIX = (FLOPS_PER_TOKEN, 1.0)  # flops per token = c x parameters^p
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class SizeLaw(WrittenLaw):
         growth: relative error per unit of log distance beyond the fitted runs, a fraction, by the
             ordered hold-out as far as noise and refits do not explain it, and the usual as far as
             noise leaves it open (growth.py).
-        cost: (c, p): a token costs c x parameters^p flops; (6, 1) unless exact flops were counted.
+        cost: training flops per token by the size; 6 x parameters unless exact flops were counted.
     """
 
     form: SizeForm
@@ -62,7 +62,7 @@ class SizeLaw(WrittenLaw):
     warnings: tuple[str, ...] = ()
     rollout: tuple[dict[str, float], ...] = ()
     growth: float = 0.0
-    cost: tuple[float, float] = SIX
+    cost: Cost = SIX
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {value:.4g}" for name, value in self.parameters.items())
@@ -126,7 +126,7 @@ class SizeLaw(WrittenLaw):
         x = np.exp(self._logs(inputs)) * self.units  # (n, inputs)
         ratios = [x[:, i] / self.reach[n][end] for i, n in enumerate(self.form.inputs)]
         if self.form.sized:
-            ratios.append(self._per_token(x[:, 0]) * x[:, 1] / self.reach["flops"][end])
+            ratios.append(self.cost(x[:, 0]) * x[:, 1] / self.reach["flops"][end])
         farthest = np.max(ratios, axis=0) if end else 1 / np.min(ratios, axis=0)
         past: np.ndarray = np.maximum(farthest, 1.0)
         return past
@@ -143,13 +143,13 @@ class SizeLaw(WrittenLaw):
             raise ValueError(f"a {self.form.name!r} law has no size to choose; fit chinchilla.")
         flops = positive("flops", flops)
         params, exponent = self._optimum(self.vector, flops)
-        if params < 1 or flops < self._per_token(params):
+        if params < 1 or flops < self.cost(params):
             raise ValueError(
                 f"by this law the best size for {flops:g} flops is {params:.3g} parameters, which "
                 "is no size: the fitted runs do not determine its exponents. Fit runs with several "
                 "numbers of tokens per parameter."
             )
-        tokens = flops / self._per_token(params)
+        tokens = flops / self.cost(params)
         loss = float(self.predict(params, tokens)[0])
         if loss - self.parameters["floor"] < _FALLS * loss:
             raise ValueError(
@@ -167,26 +167,27 @@ class SizeLaw(WrittenLaw):
             "loss_band": [float(end[0]) for end in self.band(params, tokens, level=level)],
             "params_exponent": exponent,
             "params_interval": ends,
-            "tokens_interval": [flops / self._per_token(e) for e in reversed(ends)]
-            if ends
-            else None,
+            "tokens_interval": [flops / self.cost(e) for e in reversed(ends)] if ends else None,
             "beyond_largest_run": flops / self.reach["flops"][1],
         }
 
     def _optimum(self, vector: np.ndarray, flops: float) -> tuple[float, float]:
-        # Stationary point of the two terms on c n^p d = flops, in units of the fit: their ratio
-        # is (b p / a)^k there.
+        # Stationary point of the two terms on cost(n) d = flops, in units of the fit: their ratio
+        # is (b p / a)^k there, with p the slope of log cost. Around a size the cost is its power.
         log_a, log_b = vector[1:3]
         a, b, k = self.form.exponents(vector)
-        c, p = self.cost
-        log_budget = math.log(flops / c) - float(np.array([p, 1.0]) @ np.log(self.units))
-        log_n = (k * math.log(a / (b * p)) + log_a - log_b + b * log_budget) / (a + b * p)
-        log_n += math.log(self.units[0])
-        return math.exp(min(max(log_n, -600.0), 600.0)), float(b / (a + b * p))
-
-    def _per_token(self, params: Any) -> Any:
-        c, p = self.cost
-        return c * params if p == 1 else c * params**p
+        unit_n, unit_d = (math.log(unit) for unit in self.units)
+        log_n = unit_n
+        for _ in range(_ROUNDS):
+            p = self.cost.power(math.exp(log_n))
+            log_c = math.log(self.cost(math.exp(log_n))) - p * log_n
+            log_budget = math.log(flops) - log_c - p * unit_n - unit_d
+            found = k * math.log(a / (b * p)) + log_a - log_b + b * log_budget
+            found = unit_n + found / (a + b * p)
+            before, log_n = log_n, min(max(found, -600.0), 600.0)
+            if abs(log_n - before) < _SETTLED:
+                break
+        return math.exp(log_n), float(b / (a + b * p))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, from which `from_dict` makes an equal law."""
@@ -207,7 +208,7 @@ class SizeLaw(WrittenLaw):
             "warnings": list(self.warnings),
             "rollout": [dict(row) for row in self.rollout],
             "growth": self.growth,
-            "cost": list(self.cost),
+            "cost": self.cost.to_list(),
         }
 
     @classmethod
@@ -249,7 +250,7 @@ class SizeLaw(WrittenLaw):
                     for row in data.get("rollout", ())
                 ),
                 non_negative("growth", data.get("growth", 0.0)),
-                _cost(data.get("cost", SIX)),
+                Cost.from_list(data["cost"]) if "cost" in data else SIX,
             )
             for name, value in law.parameters.items():
                 if not math.isclose(value, finite(name, data["parameters"][name]), rel_tol=1e-6):
@@ -288,11 +289,6 @@ class SizeLaw(WrittenLaw):
             raise ValueError(f"give as many of each, or one for all: got {counts}.")
         arrays = list(np.broadcast_arrays(*arrays))
         return np.log(np.stack(arrays, axis=1) / self.units)  # (n, inputs)
-
-
-def _cost(data: Any) -> tuple[float, float]:
-    c, p = data
-    return positive("cost", c), positive("cost", p)
 
 
 def is_size_law(path: str | os.PathLike[str]) -> bool:
