@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     law = joint_at(args.law, args.params) if joint else FittedLaw.load(args.law)
     reading = _plan(args)
     plan = reading.run if args.warmup_steps is not None else warmed(reading, law)
-    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    apart = warmup_apart(law, plan.rate.ready_step, float(plan.steps[-1]))
+    doubts = (*apart, *unanswered(law, plan))
     plan = replace(plan, notes=(*plan.notes, *doubts))
     if args.params is not None:
         plan = replace(plan, notes=(*plan.notes, *law.warnings))

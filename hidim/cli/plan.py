@@ -180,7 +180,7 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     if args.params is not None:
         reach["params"] = size_reach(law, args.params)
         sized = {"params": size_of(args.params)}
-    notes = (*warmup_apart(law, warmup), *(law.warnings if args.params else ()))
+    notes = (*warmup_apart(law, warmup, float(args.steps)), *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup, peak)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))
     columns = {

@@ -55,7 +55,8 @@ def run_so_far(args: argparse.Namespace) -> int:
     if plan is not whole.run and log.words is not None and not log.warmup_known:
         # A log without a rate has the warm-up of its schedule, which is that of the law.
         log = _one(args.so_far, replace(how, warmup_steps=known_warmup(law)))
-    doubts = (*warmup_apart(law, plan.rate.ready_step), *unanswered(law, plan))
+    apart = warmup_apart(law, plan.rate.ready_step, float(plan.steps[-1]))
+    doubts = (*apart, *unanswered(law, plan))
     plan = replace(plan, notes=(*plan.notes, *said, *doubts))
     refuse_units(law, plan.label, plan.rate, float(plan.steps[-1]))
     if log.run.rate.peak > plan.rate.peak:

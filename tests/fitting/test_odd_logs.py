@@ -126,7 +126,6 @@ def test_a_step_of_all_steps_is_a_step(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADER + "1'000,1e-3,3\n2'000,1e-3,2\n", "without marks of thousands"),
         (HEADER + "100,1e-3,3 ± .1\n200,1e-3,2 ± .1\n", "without its error"),
         (HEADER + "100,1e-3,3(1)\n200,1e-3,2(1)\n", "without its error"),
         ("step,lr,loss,loss\n100,1e-3,3,3\n", "rename or drop one"),

@@ -141,7 +141,8 @@ def read_lines(text: str, program: Program) -> Columns:
     """The same of a text, whoever kept it."""
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
-    open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
+    open_rows: list[int] = []  # without a step of their own, until a bar tells it
+    drawn: dict[int, str] = {}  # step of the bar after a row
     epochs: list[str | None] = []  # beside the rows
     bars, sure = 0, False
     step: str | None = None
@@ -167,17 +168,17 @@ def read_lines(text: str, program: Program) -> Columns:
             step, sure = own, True
         elif bar:
             step, sure = f"{float(bar[1]) * (1e3 if bar[2] else 1):.0f}", False
-            for row in open_rows:  # the bar is drawn again, and exactly, after a line
-                row["step"] = step
+            drawn.update(dict.fromkeys(open_rows, step))
         if found:
-            row = {"step": step, **found}
-            rows.append(row)
+            rows.append({"step": step, **found})
             epochs.append(epoch)
             bars += not sure
             inside = bar is not None and "]" not in line[bar.end() : line.rfind("loss")]
-            open_rows = [] if sure or inside else [row]
+            open_rows = [] if sure or inside else [len(rows) - 1]
         elif bar or own is not None:
             open_rows = []
+    if not _bars_before(rows, drawn):  # a bar is drawn again, and exactly, after a line
+        rows = [{**row, "step": drawn.get(i, row["step"])} for i, row in enumerate(rows)]
     if all(row["step"] is None for row in rows) and 2 * epochs.count(None) < len(epochs):
         rows = [{**row, "epoch": epoch} for row, epoch in zip(rows, epochs, strict=True)]
     if bars:
@@ -187,6 +188,18 @@ def read_lines(text: str, program: Program) -> Columns:
     if rows and all(row["step"] is None for row in rows):
         names.remove("step")
     return {name: [_plain(row.get(name)) for row in rows] for name in names}
+
+
+def _bars_before(rows: list[dict[str, Any]], drawn: dict[int, str]) -> bool:
+    """Whether each row has its bar before it and none of its own after it.
+
+    So it is where a filter left one bar a row: each is that of the row it stands above, the last
+    row has none below, and those below the others are far on.
+    """
+    last = len(rows) - 1
+    if last < 2 or len(drawn) != last or last in drawn or rows[0]["step"] is None:
+        return False
+    return all(int(drawn[i]) - int(float(rows[i]["step"])) >= _FINE for i in drawn)
 
 
 def _counted(line: str) -> str | None:

@@ -43,6 +43,7 @@ PEERS = ("fsl", "mpl", "mtl")
 # Growth of the error per unit of log time where it could not be measured.
 _GROWTH = 4e-3
 _BLOCKS = 4
+_FITTED = "in the fit"  # where nothing could be left out
 _FEWEST = 12  # rows a stopped run must have left to be fitted
 _SCORED = 50_000
 
@@ -109,7 +110,8 @@ def fit(
         for other in others:
             vector = search(other, points, delta=delta)
             bar.advance()
-            rivals.append((other, vector, _hold_out(other, vector, data).errors))
+            errors = _hold_out(other, vector, data).errors
+            rivals.append((other, vector, errors or {_FITTED: _misfit(other, vector, points)}))
     lucky = luck(list(own.errors.values()), len(runs))
     return FittedLaw(
         form,
@@ -124,7 +126,7 @@ def fit(
         _provenance(runs, delta),
         warnings,
         float(np.hypot(between, lucky)),
-        _members(own.errors, rivals),
+        _members(own.errors or {_FITTED: _misfit(form, best, points)}, rivals),
         {run.label: run.rate for run in runs},
         covariance(form, best, points, delta),
     )
@@ -169,7 +171,7 @@ def _hold_out(form: ScheduleLaw, best: np.ndarray, data: _Data, *, grid: bool = 
 def _members(
     own: dict[str, float], rivals: Sequence[tuple[ScheduleLaw, np.ndarray, dict[str, float]]]
 ) -> tuple[Member, ...]:
-    """The rivals, weighted by their errors on what was left out.
+    """The rivals, weighted by their errors on what was left out, or in the fit if nothing was.
 
     Errors on n hold-outs whose common size is unknown have a likelihood that falls as the nth
     power of their root mean square.
