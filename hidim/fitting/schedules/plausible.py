@@ -21,6 +21,7 @@ from hidim.fitting.schedules.alike import (
     counts_tokens,
     what_differs,
 )
+from hidim.fitting.schedules.jumps import changed_unit, told_jump
 from hidim.fitting.schedules.laws import ScheduleLaw
 from hidim.fitting.schedules.search import settled
 
@@ -134,6 +135,7 @@ def check_fit(
                 f"{max(explained, 0.0):.0%} of its variance: "
                 + (
                     diverged
+                    or changed_unit(run)
                     or counts_otherwise(run, like)
                     or began_again(like)
                     or what_differs(like)
@@ -159,6 +161,8 @@ def check_fit(
                 f"{len(far)} row(s) of {run.label} lie far from the law, the first at step "
                 f"{steps[far[0]]:g}: a spike, a damaged row, or another run?"
             )
+        elif law.response != "none" and (jump := told_jump(run, steps, error)):
+            out.append(jump)
     rows = sum(len(error) for _, error in residuals)
     known = noise * np.sqrt(law.told / max(rows, 1))
     if noise > _NOISY and known > _KNOWN:
@@ -352,6 +356,10 @@ def _check_falls(run: Run) -> None:
     if rise > 0.01:
         raise ValueError(
             f"the loss of {run.label} rises by {np.expm1(rise):.1%} from its first quarter to its "
-            "last: a diverged run, or not the loss column? End its log before the rise, or name "
-            "the column."
+            "last: "
+            + (
+                changed_unit(run)
+                or "a diverged run, or not the loss column? End its log before the rise, or name "
+                "the column."
+            )
         )
