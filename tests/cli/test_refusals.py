@@ -60,7 +60,7 @@ def test_one_line_says_what_to_do(arguments, said, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.json").write_text('{"a": 1}')
     (tmp_path / "run.csv").write_text("step,lr,loss\n0,.1,2.5\n10,.1,2.1\n")
-    (tmp_path / "comma.csv").write_text("step;lr;loss\n0;0,1;2,5\n10;0,1;2,1\n")
+    (tmp_path / "comma.csv").write_text("step;lr;loss\n0;0.1;2,5\n10;0.1;2,1\n")
     (tmp_path / "bare.csv").write_text("1,2\n1,3\n")
     (tmp_path / "bars.csv").write_text("eigenvalues|error_sq\n1|3\n")
     assert main(list(arguments)) == 2

@@ -474,6 +474,11 @@ def german(number: float, digits: int = 5) -> str:
     [
         "step;lr;loss\n"
         + "".join(f"{german(s, 0)};{german(r, 6)};{german(y)}\n" for s, r, y in ROWS),
+        "step\tlr\tloss\n"  # French
+        + "".join(
+            f"{s:,}\t{german(r, 6)}\t{german(y)}\n".replace(",", "\u202f", s > 999)
+            for s, r, y in ROWS
+        ),
         '"step", "lr", "loss"\n' + "".join(f'"{s}", "{r!r}", "{y}"\n' for s, r, y in ROWS),
         HEADER + "".join(f"{s:,},{r!r},{y}\n".replace(",", "'", s > 999) for s, r, y in ROWS),
     ],

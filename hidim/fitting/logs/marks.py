@@ -22,6 +22,7 @@ _GROUPED = re.compile(
 _CERTAIN = re.compile(rf"[-+]?\d{{1,3}}(?:(?:,\d{{3}}){{2,}}|,\d{{3}}\.\d+|[{_MARKS}]\d{{3}}.*)")
 _COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _EUROPEAN = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+|[-+]?\d{1,3}(?:\.\d{3}){2,}")
+_FRENCH = re.compile(rf"[-+]?\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:,\d+)?")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}")  # or three decimals
 _POINT = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?")
 
@@ -41,7 +42,7 @@ def plain_numbers(table: Columns) -> tuple[Columns, tuple[str, ...]]:
     cells = {name: _marked(values) for name, values in table.items()}
     every = [cell for found in cells.values() for cell in found]
     commas = [cell for cell in every if _COMMA.fullmatch(cell)]
-    european = [cell for cell in every if _EUROPEAN.fullmatch(cell)]
+    european = [c for c in every if _EUROPEAN.fullmatch(c) or _FRENCH.fullmatch(c)]
     for name, found in cells.items():
         if found and _counts(table[name]):
             european.extend(cell for cell in found if _THOUSANDS.fullmatch(cell))
@@ -93,4 +94,4 @@ def _text(cell: Any) -> str:
 
 
 def _with_point(cell: str) -> str:
-    return cell.replace(".", "").replace(",", ".")
+    return re.sub(f"[.{_MARKS}]", "", cell).replace(",", ".")
