@@ -98,7 +98,7 @@ def _notes(
         )
     if abs(rate.peak / peak - 1) > _SAME:
         notes.append(f"its peak is {rate.peak:.4g}, that of the plan {peak:.4g}")
-    return [*notes, *warmup_apart(law, rate.ready_step)]
+    return [*notes, *warmup_apart(law, rate.ready_step, length)]
 
 
 def beside_text(found: dict[str, dict[str, Any]]) -> list[str]:

@@ -18,10 +18,9 @@ from hidim.fitting.logs.readers import parse_columns
 from hidim.fitting.sizes.aliases import ROLES
 from hidim.fitting.sizes.columns import RunColumns
 from hidim.fitting.sizes.law import SizeLaw
-from hidim.fitting.sizes.marks import read_table
 from hidim.fitting.sizes.optima import OptimumLaw, sentence
 from hidim.fitting.sizes.rows import matching
-from hidim.fitting.sizes.tables import read_sizes
+from hidim.fitting.sizes.tables import read_sizes, read_table
 
 _LARGE = 1e6  # from where on digits after the point say nothing
 

@@ -180,7 +180,8 @@ def _plan_schedule(args: argparse.Namespace, law: FittedLaw) -> int:
     if args.params is not None:
         reach["params"] = size_reach(law, args.params)
         sized = {"params": size_of(args.params)}
-    apart = counted_otherwise(law, "the plan", warmup, args.steps) or warmup_apart(law, warmup)
+    steps = float(args.steps)
+    apart = counted_otherwise(law, "the plan", warmup, steps) or warmup_apart(law, warmup, steps)
     notes = (*apart, *(law.warnings if args.params else ()))
     others_said = beside(law, args.schedule or (), args.steps, warmup, peak)
     rows = slice(None, None, max(len(plan.steps) // 10, 1))

@@ -17,6 +17,8 @@ from hidim.support.inputs import read_json
 _LONGEST = 1e4
 _RATES = 100.0
 _DEEPER = 1.1  # fold below the lowest fitted rate, from which on it matters that a law is blind
+_UNITS = 30.0  # and beyond this one if the warm-up is as many times as long
+_ALIKE, _TWICE = 1.1, 1.9  # factors that are one, and from which on two lengths are two
 _SUDDEN = 1.5  # fold beyond the largest fitted drop, from which on bands have been too narrow
 _AS_LONG, _AS_WARM = 0.03, 0.06  # logs end, and reach their peak, in a row beside the step itself
 _MUCH = 0.25  # of a run for a warm-up
@@ -69,8 +71,24 @@ def known_warmup(law: FittedLaw) -> float:
     return law.warmup_steps
 
 
-def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
-    """A note where the warm-up is none that the fitted runs had: no number of reach tells it."""
+def _one_factor(law: FittedLaw, warmup: float, last: float) -> float:
+    """How many times as long as the fitted runs a plan and its warm-up are, if both alike, or 1."""
+    known = law.warmup_steps or 0.0
+    if not known or not warmup:
+        return 1.0
+    long, warm = last / law.units.steps, warmup / known
+    unlike = max(long / warm, warm / long) > _ALIKE or 1 / _TWICE < warm < _TWICE
+    return 1.0 if unlike else warm
+
+
+def warmup_apart(law: FittedLaw, steps: float, last: float) -> tuple[str, ...]:
+    """A note where the warm-up is none that the fitted runs had: no number of reach tells it.
+
+    Args:
+        law: fitted.
+        steps: at the end of the warm-up.
+        last: of the plan.
+    """
     curves = law.provenance.get("curves", ())
     found = [max(float(c.get(k, 0.0)) for k in ("warmup_steps", "ready_step")) for c in curves]
     if not found:
@@ -80,9 +98,15 @@ def warmup_apart(law: FittedLaw, steps: float) -> tuple[str, ...]:
     if off <= _APART * law.units.steps:
         return ()
     had = f"{low:g}" if high <= 1.1 * low else f"{low:g} to {high:g}"
+    also = ""
+    if (factor := _one_factor(law, steps, last)) != 1.0:
+        also = (
+            f"; both are {factor:.3g} times as long as there: if they count in another unit, take "
+            f"them times {1 / factor:.4g} (of a file --step-scale {1 / factor:.4g})"
+        )
     return (
         f"the warm-up ends at step {steps:g}, in the fitted runs at {had}: they do not say what "
-        "another one changes, and the band leaves it out",
+        f"another one changes, and the band leaves it out{also}",
     )
 
 
@@ -91,7 +115,7 @@ def doubts_of(law: FittedLaw, plan: Run) -> tuple[str, ...]:
     return (
         *(
             counted_otherwise(law, plan.label, plan.rate.ready_step, float(plan.steps[-1]))
-            or warmup_apart(law, plan.rate.ready_step)
+            or warmup_apart(law, plan.rate.ready_step, float(plan.steps[-1]))
         ),
         *unanswered(law, plan),
     )
@@ -138,6 +162,12 @@ def refuse_units(
 ) -> None:
     """Refuse a plan so far from every fitted run that its steps or rates are in another unit."""
     refuse_steps(law, label, last, of_file=of_file)
+    if of_file and (factor := _one_factor(law, rate.ready_step, last)) > _UNITS:
+        raise ValueError(
+            f"{label} and its warm-up are {factor:.3g} times as long as those of the fitted runs: "
+            f"samples, tokens or micro-steps, where the law counts otherwise? --step-scale "
+            f"{1 / factor:.6g} makes them alike."
+        )
     peaks = [one.peak for one in law.schedules.values()] or [law.reach["highest_rate"]]
     if not min(peaks) / _RATES <= rate.peak <= max(peaks) * _RATES:
         fitted = (
@@ -158,6 +188,11 @@ def refuse_steps(law: FittedLaw, label: str, last: float, *, of_file: bool = Fal
             f"{label} runs to step {last:g}, {last / longest:.3g} times the {longest:g} of the "
             "fitted runs: tokens, where the law counts optimizer steps? "
             + alike.format("STEPS-PER-TOKEN")
+        )
+    if last <= 1 and longest > _RATES:
+        raise ValueError(
+            f"{label} ends at step {last:g}, and the fitted runs at {longest:g}: shares of the "
+            "run? " + alike.format("N, the steps of the run,")
         )
     if last * _LONGEST < longest:
         raise ValueError(

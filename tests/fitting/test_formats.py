@@ -298,6 +298,13 @@ def centred(name: str, text: str, path: Path) -> Run:
                 "  3%|      | {s}/24000 [00:12<19:48,  8.33it/s]"
             ),
         ),
+        (
+            "early_bar.log",  # one bar a row, left by a filter: each stands above its own
+            lines(
+                "  3%|      | {s}/24000 [00:12<19:48,  8.33it/s]\n"
+                "{{'loss': '{y}', 'learning_rate': '{r!r}', 'epoch': '0.01'}}"
+            ),
+        ),
         ("megatron.log", lines(MEGATRON)),
         (
             "mlx.log",

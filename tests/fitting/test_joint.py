@@ -225,7 +225,14 @@ def test_two_sizes_say_what_is_assumed_and_their_band_holds_the_truth() -> None:
     law = fit_joint(runs, sizes, "mpl", refits=12)
     at = law.at(4e8)
     assert any("two sizes" in warning and "prior 0.4 +- 0.2" in warning for warning in at.warnings)
-    assert not law.at(5e7).warnings
+    assert any("falls between them" in warning for warning in law.at(5e7).warnings)
+    assert not law.at(25e6).warnings
+    # Half-way between two sizes a factor of 4 apart counts as log(4) / 4 beyond one.
+    widened = np.hypot(law.noise, law.size_growth * np.log(4) / 4)
+    assert law.at(5e7).noise == pytest.approx(widened)
+    assert law.at(1e8).noise == pytest.approx(law.noise)
+    between = made(5e7, "cosine", noise=0.0)
+    assert law.at(5e7).score(between)["band_coverage"] == 1.0
     truth = made(4e8, "cosine", noise=0.0)
     low, high = at.band(truth, STEPS[10:])
     assert np.all((low < truth.measured()[10:]) & (truth.measured()[10:] < high))

@@ -126,7 +126,6 @@ def test_a_step_of_all_steps_is_a_step(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADER + "1'000,1e-3,3\n2'000,1e-3,2\n", "without marks of thousands"),
         (HEADER + "100,1e-3,3 ± .1\n200,1e-3,2 ± .1\n", "without its error"),
         (HEADER + "100,1e-3,3(1)\n200,1e-3,2(1)\n", "without its error"),
         ("step,lr,loss,loss\n100,1e-3,3,3\n", "rename or drop one"),
@@ -463,3 +462,73 @@ def test_values_before_their_names_are_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_text("\n".join(lines))
     with pytest.raises(ValueError, match=r"values come before their names, as in '0\.000300 LR'"):
         read_run(tmp_path / "run.txt")
+
+
+def german(number: float, digits: int = 5) -> str:
+    """As a German spreadsheet writes it."""
+    return f"{number:,.{digits}f}".translate(str.maketrans(",.", ".,"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step;lr;loss\n"
+        + "".join(f"{german(s, 0)};{german(r, 6)};{german(y)}\n" for s, r, y in ROWS),
+        "step\tlr\tloss\n"  # French
+        + "".join(
+            f"{s:,}\t{german(r, 6)}\t{german(y)}\n".replace(",", "\u202f", s > 999)
+            for s, r, y in ROWS
+        ),
+        '"step", "lr", "loss"\n' + "".join(f'"{s}", "{r!r}", "{y}"\n' for s, r, y in ROWS),
+        HEADER + "".join(f"{s:,},{r!r},{y}\n".replace(",", "'", s > 999) for s, r, y in ROWS),
+    ],
+)
+def test_marks_in_numbers_are_read_where_they_can_be_nothing_else(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    run = read_run(tmp_path / "a.csv")
+    assert np.array_equal(run.steps, [s for s, _, _ in ROWS])
+    assert np.allclose(run.lr, [r for _, r, _ in ROWS], rtol=1e-12)
+    assert np.allclose(run.measured(), [y for _, _, y in ROWS], rtol=1e-12)
+
+
+def test_three_decimals_beside_a_list_stay_decimals(tmp_path: Path) -> None:
+    rows = "".join(f'{s},{r!r},{y:.3f},"1,2"\n' for s, r, y in ROWS)
+    (tmp_path / "a.csv").write_text("step,lr,loss,seeds\n" + rows)
+    assert read_run(tmp_path / "a.csv").measured()[0] == pytest.approx(3.98)
+
+
+@pytest.mark.parametrize("how", ["refuse", "keep-last"])
+def test_steps_within_epochs_are_named_and_a_run_begun_anew_is_not(
+    how: str, tmp_path: Path
+) -> None:
+    """Forty rows in four epochs; then five rows of a run that was started again."""
+    text = [f"{(k - 1) // 10},{(k - 1) % 10 + 1},{r!r},{y}" for k, (_, r, y) in enumerate(ROWS, 1)]
+    (tmp_path / "a.csv").write_text("\n".join(["epoch," + HEADER.strip(), *text]))
+    with pytest.raises(ValueError, match="Add the steps of an epoch, 10 or somewhat more"):
+        read_run(tmp_path / "a.csv", resumed=how)
+    text = [f"0,{s},{r!r},{y}" for s, r, y in [*ROWS[:5], *ROWS]]
+    (tmp_path / "b.csv").write_text("\n".join(["epoch," + HEADER.strip(), *text]))
+    if how == "keep-last":
+        assert len(read_run(tmp_path / "b.csv", resumed=how).steps) == len(ROWS)
+    else:
+        with pytest.raises(ValueError, match="keep-last"):
+            read_run(tmp_path / "b.csv", resumed=how)
+
+
+@pytest.mark.parametrize(
+    ("zero", "message"),
+    [
+        (range(30, 40), r"from step 12,400 on: a run that diverged.*End its log before"),
+        ([20], r"in 1 row\(s\), the first at step 8,400"),
+        (range(40), "Is this the loss column"),
+    ],
+)
+def test_zeros_among_losses_say_where_they_begin(
+    zero: list[int], message: str, tmp_path: Path
+) -> None:
+    rows = [f"{s},{r!r},{0.0 if k in zero else y}" for k, (s, r, y) in enumerate(ROWS)]
+    (tmp_path / "a.csv").write_text(HEADER + "\n".join(rows))
+    with pytest.raises(ValueError, match=message):
+        read_run(tmp_path / "a.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,3 +253,40 @@ def test_a_warm_up_in_the_rows_begins_at_zero_and_ends_at_its_row(every: int) ->
         assert warm == pytest.approx(PEAK * 1000, rel=1e-3)
     again = rate_from_log([8000, 8200, 8400, 9000], [1e-4, 2e-4, 3e-4, 3e-4])  # restarted
     assert again.time(np.array([8000.0]))[0] == pytest.approx(0.8)  # nobody says what was before
+
+
+@pytest.mark.parametrize(
+    ("scale", "warmup", "message"),
+    [
+        (512.0, 1000, "512 times as long .*--step-scale 0.00195312 makes"),
+        (1 / 24_000, 1000, "shares of the run.*--step-scale N, the steps of the run"),
+        (1 / 8, 1000, ""),
+        (4.0, 250, ""),
+    ],
+)
+def test_plans_that_count_otherwise_are_told(
+    scale: float,
+    warmup: int,
+    message: str,
+    law: FittedLaw,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A plan and its warm-up by one factor: refused where no plan goes so far, else noted."""
+    law.save(tmp_path / "law.json")
+    steps = np.array([0.0, warmup, 19_200, 24_000]) * scale
+    plan = write(tmp_path / "plan.csv", steps, PEAK * np.array([0, 1, 1, 0.1]))
+    command = ["forecast", str(tmp_path / "law.json"), plan, "--json"]
+    assert main(command) == (2 if message else 0)
+    said = capsys.readouterr()
+    if message:
+        assert re.search(message, said.err)
+    else:
+        notes = json.loads(said.out)["notes"]
+        assert any("are 8 times shorter" in note for note in notes) == (warmup == 1000), notes
+    alike = [*command, "--step-scale", str(1 / scale)]
+    assert main(alike) == 0
+    end = json.loads(capsys.readouterr().out)["predictions"][-1]
+    assert end == pytest.approx(
+        float(law.predict((steps / scale, PEAK * np.array([0, 1, 1, 0.1])))[-1]), rel=1e-5
+    )

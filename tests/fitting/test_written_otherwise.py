@@ -76,13 +76,19 @@ def test_decimal_commas_are_read_where_all_agree(line: Line, head: str, tmp_path
     assert "decimal commas read" in read_run(path).notes
 
 
+def test_points_of_thousands_beside_decimal_commas_are_read(tmp_path: Path) -> None:
+    def line(s: int, r: float, y: float) -> str:
+        return f"{s:,}".replace(",", ".") + ";" + comma(f"{r:.8f};{y}")
+
+    is_read(written(tmp_path / "log.csv", line, "step;lr;loss\n"))
+
+
 @pytest.mark.parametrize(
     "line",
     [
         lambda s, r, y: f"{s};{r:.8f};{comma(str(y))}",  # points too
         lambda s, r, y: f"{s:,};{r:.8f};{y}",
         lambda s, r, y: f"{10 * s:,};{comma(f'{r:.8f}')};{comma(str(y))}",  # thousands of steps
-        lambda s, r, y: f"{s:,}".replace(",", ".") + ";" + comma(f"{r:.8f};{y}"),
     ],
 )
 def test_commas_that_may_be_two_things_are_refused(line: Line, tmp_path: Path) -> None:

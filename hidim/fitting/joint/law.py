@@ -183,7 +183,11 @@ class JointLaw(WrittenLaw):
 
     def _beyond(self, params: float) -> float:
         """Log distance from the sizes whose runs are whole; a size whose runs are not counts as
-        near as the share of the longest run that it has."""
+        near as the share of the longest run that it has.
+
+        Between two whole sizes it is the product of the distances from both over their sum: near
+        either the distance, as outside, and what a bend does that errs alike beyond them.
+        """
         seen: dict[float, float] = {}
         for curve in self.provenance["curves"]:
             share = min(float(curve["last_step"]) / self.units.steps, 1.0)
@@ -196,7 +200,7 @@ class JointLaw(WrittenLaw):
             return max(math.log(size) - high, low - math.log(size), 0.0)
 
         return min(
-            [outside(params)]
+            [outside(params) or _between(params, whole)]
             + [
                 (1.0 - share) * outside(size) + abs(math.log(params / size))
                 for size, share in seen.items()
@@ -232,7 +236,9 @@ class JointLaw(WrittenLaw):
     def _told(self, params: float) -> list[str]:
         low, high = self.reach["smallest"], self.reach["largest"]
         if low * 0.995 <= params <= high * 1.005:
-            return []
+            if len(self.sizes) > 2 or self._beyond(params) < _SAME:
+                return []
+            return [f"two sizes do not say how the floor falls between them: {self.assumed()}"]
         beyond = params / high if params > high else low / params
         text = f"the model is {beyond:.3g} x beyond the fitted sizes"
         if len(self.sizes) < 3:
@@ -321,6 +327,13 @@ class JointLaw(WrittenLaw):
                 if not math.isclose(value, finite(name, known[name]), rel_tol=1e-6):
                     raise ValueError(f"`parameters` and `vector` disagree on {name}.")
         return law
+
+
+def _between(params: float, sizes: Sequence[float]) -> float:
+    """Log distance from the sizes next to one within them: the product of both over their sum."""
+    below = min(math.log(params / size) for size in sizes if size <= params)
+    above = min(math.log(size / params) for size in sizes if size >= params)
+    return below * above / (below + above) if below + above else 0.0
 
 
 def is_joint(data: Any) -> bool:

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from hidim.fitting.logs.names import normal
-from hidim.fitting.logs.records import Columns
-from hidim.support.checks import is_number
 
 _ONE_RUN = (
     "A diverged run has no law; end the file before that row, or leave isolated rows out: "
@@ -22,11 +19,6 @@ _ONE_RUN = (
 )
 _SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
 _POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
-# Points of thousands, beside decimal commas: 10.616.832 and 1.500,25.
-_POINTS = re.compile(r"[-+]?\d{1,3}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+(?=,))(?:,\d+)?")
-_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
-_MARKED = re.compile(r"[-+]?[\d.,]+")
 _BLANK = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "—", ".", "?")
 _LISTED = re.compile(r"\s*\[([^\[\],]+(?:,[^\[\],]+)*)\]\s*")  # [0.0003], of groups
 _OF = re.compile(r"\s*(\d+)\s*(?:/|of)\s*\d+\s*")  # 100/24000, a step of all
@@ -84,46 +76,6 @@ def numbers(
             refused.append(i)
             out[i] = np.nan
     return out
-
-
-def pointed(columns: Columns) -> Columns | None:
-    """The columns of a table whose numbers have decimal commas, with points; None for any other.
-
-    All numbers agree: none has a point, and some comma parts no three digits, which would be
-    thousands.
-    """
-    if any(isinstance(column, np.ndarray) for column in columns.values()):
-        return None  # of numbers already
-    told = {n: [str(cell) for cell in cells if cell is not None] for n, cells in columns.items()}
-    commas = [cell for cells in told.values() for cell in cells if _COMMA.fullmatch(cell)]
-    if not commas or all(map(_THOUSANDS.fullmatch, commas)) or any(map(_counts, told.values())):
-        return None
-    for cell in (cell for cells in told.values() for cell in cells):
-        if "." in cell and is_number(cell):
-            return None
-        odd = "," in cell and _MARKED.fullmatch(cell) and not _COMMA.fullmatch(cell)
-        if odd and not _POINTS.fullmatch(cell):
-            return None
-    return {
-        name: [_pointed(cell) if isinstance(cell, str) else cell for cell in column]
-        for name, column in columns.items()
-    }
-
-
-def _pointed(cell: str) -> str:
-    if _POINTS.fullmatch(cell):
-        cell = cell.replace(".", "")
-    return cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell
-
-
-def _counts(cells: list[str]) -> bool:
-    """Whether the commas of a column may be of thousands: it rises, or some have none."""
-    commas = [cell for cell in cells if "," in cell]
-    if not commas or not all(map(_THOUSANDS.fullmatch, commas)):
-        return False
-    values = [float(cell.replace(",", ".")) for cell in commas]
-    rises = all(a < b for a, b in pairwise(values))
-    return rises or any(cell.isdigit() for cell in cells)
 
 
 def counted(cell: Any, *, steps: bool = False) -> float:

@@ -112,7 +112,9 @@ def read_delimited(source: Source, wanted: Sequence[str] | None = None) -> Colum
     with source.text() as stream:
         for _ in range(head.skipped):
             next(stream)
-        rows: Any = csv.reader(stream, delimiter=head.delimiter) if head.delimiter else None
+        rows: Any = None
+        if head.delimiter:
+            rows = csv.reader(stream, delimiter=head.delimiter, skipinitialspace=True)
         counted = _Counted(rows if rows is not None else map(str.split, stream), head.skipped)
         for row in whole_rows(source.path, Table(head.names, counted, head.delimiter, "")):
             if row[: len(head.names)] == head.names:  # the header again, of a resumed run
@@ -242,7 +244,8 @@ def _cells(line: str, delimiter: str) -> list[str]:
     if not delimiter:
         return line.split()
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        rows = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
+        return [cell.strip() for cell in next(rows, [])]
     except csv.Error:  # a cell of a hundred thousand characters
         return [cell.strip() for cell in line.split(delimiter)]
 

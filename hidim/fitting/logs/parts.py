@@ -7,14 +7,17 @@ another file, by the run's name where it has one.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hidim.fitting.logs import repairs
 from hidim.fitting.logs.cells import numbers
 from hidim.fitting.logs.how import How
+from hidim.fitting.logs.marks import plain_numbers
 from hidim.fitting.logs.names import ALIASES, bare, counted_in, is_perplexity, logarithm_of, normal
 from hidim.fitting.logs.repairs import Rows
 from hidim.fitting.logs.roles import missing, of_sizes, parts_of, wanted
@@ -65,18 +68,7 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
             other = next((name for name in log.known if _COUNTS & set(normal(name).split("_"))), "")
             also = f" Counted by {other!r}, --columns step={other}." if other else ""
             raise ValueError(f"{text}{also} Rows logged every N steps: --step-scale N.")
-        bad: list[int] = []
-        values = {
-            role: numbers(
-                log.columns[name],
-                name,
-                source,
-                refused=bad if how.drop_nan and role != "step" else None,
-                steps=role == "step",
-            )
-            for role, name in names.items()
-            if role != "run"
-        }
+        values, bad, marks = _values(log.columns, names, source, how)
         if names["step"] == COUNTED and how.step_scale != 1.0 and "loss" in values:
             # Lines of validation, or of the whole run, are no steps.
             values["step"] = np.cumsum(~np.isnan(values["loss"])).astype(np.float64)
@@ -85,7 +77,7 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
         total = len(rows.step)
         if total == 0:
             raise ValueError(f"{source!r} has a header and no rows.")
-        rows.notes.extend(log.repairs)
+        rows.notes.extend((*log.repairs, *marks))
         if rows.loss is not None and is_perplexity(names["loss"]):
             with np.errstate(all="ignore"):
                 rows.loss = np.where(rows.loss > 0, np.log(rows.loss), rows.loss)
@@ -96,6 +88,39 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
         name = label if len(parts) == 1 else f"{label} {part.run}" if label else part.run
         found.append(Cells(name, part.run, log, names, rows, total))
     return found
+
+
+def _values(
+    columns: Mapping[str, Any], names: dict[str, str], source: str, how: How
+) -> tuple[dict[str, np.ndarray], list[int], tuple[str, ...]]:
+    """The numbers of each role, rows with a written NaN, and what of the marks in them was mended.
+
+    Raises:
+        ValueError: a cell is no number, nor one with decimal commas or marks of thousands.
+    """
+
+    def read(found: Mapping[str, Any], bad: list[int]) -> dict[str, np.ndarray]:
+        return {
+            role: numbers(
+                found[name],
+                name,
+                source,
+                refused=bad if how.drop_nan and role != "step" else None,
+                steps=role == "step",
+            )
+            for role, name in names.items()
+            if role != "run"
+        }
+
+    bad: list[int] = []
+    try:
+        return read(columns, bad), bad, ()
+    except ValueError:
+        plain, said = plain_numbers({n: columns[n] for role, n in names.items() if role != "run"})
+        if not said:
+            raise
+    bad.clear()
+    return read(plain, bad), bad, said
 
 
 def _as_they_count(

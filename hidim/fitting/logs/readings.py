@@ -49,6 +49,9 @@ _IN_MEMORY = (
 )
 
 
+_EPOCH = 0.05  # by which the last steps of epochs may differ, a share of them
+
+
 @dataclass(frozen=True)
 class Reading:
     """A run, and what was understood of its log.
@@ -136,6 +139,7 @@ def _finished(part: Cells, how: How) -> Reading:
         rows.step = rows.step * how.step_scale
     if rows.loss is None:
         _knots(rows)
+    _one_count(part)
     repairs.resumed(rows, how.resumed)
     _ordered(rows)
     repairs.merged(rows, how.resumed)
@@ -190,6 +194,23 @@ def _knots(rows: Rows) -> None:
                 f"{rows.source!r} has two rates at step {step[i]:g}: for a jump there, put the "
                 f"first at the step before, {step[i] - 1:g},{rows.lr[i]:g}."
             )
+
+
+def _one_count(part: Cells) -> None:
+    """Refuse steps that begin again with each epoch: neither one run resumed, nor several."""
+    step = part.rows.step
+    back = np.flatnonzero(step[1:] < step[:-1])
+    name = next((name for name in part.log.known if normal(name) == "epoch"), None)
+    if name is None or not len(back) or np.any(step[back + 1] > step[0]):
+        return
+    i = int(back[0])
+    if np.ptp(step[back]) > _EPOCH * step[i] or step.max() > (1 + _EPOCH) * step[i]:
+        return  # a run that was begun anew
+    raise ValueError(
+        f"the step starts again at row {i + 3} of {part.rows.source!r} ({step[i]:g} then "
+        f"{step[i + 1]:g}): does it count within an epoch? Add the steps of an epoch, {step[i]:g} "
+        f"or somewhat more, times the epochs before, as the column {name!r} has them."
+    )
 
 
 def _ordered(rows: Rows) -> None:

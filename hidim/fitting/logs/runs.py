@@ -75,8 +75,8 @@ class Run(Saved, format="hidim-run/1"):
                 raise ValueError(f"`loss` has {len(loss)} values for {len(steps)} steps.")
             if np.any(loss <= 0):
                 raise ValueError(
-                    f"`loss` must be positive{_of(self.label)}, got {loss.min():g}. "
-                    "Is this the loss column?"
+                    f"`loss` must be positive{_of(self.label)}, got {loss.min():g}"
+                    f"{_from_where(steps, loss)}"
                 )
             object.__setattr__(self, "loss", loss)
 
@@ -244,6 +244,23 @@ def _checked_steps(steps: Any, label: str) -> np.ndarray:
             "a resumed, shuffled or mixed log. Keep one row per step, in order."
         )
     return steps
+
+
+def _from_where(steps: np.ndarray, loss: np.ndarray) -> str:
+    """What losses that are not positive may be: zeros after a NaN are what some programs print."""
+    zero = np.flatnonzero(loss == 0)
+    if not len(zero) or loss.min() < 0 or zero[0] == 0:
+        return ". Is this the loss column?"
+    first = steps[zero[0]]
+    if len(zero) == len(loss) - zero[0]:
+        return (
+            f" from step {first:,g} on: a run that diverged, whose NaN are printed as 0? End its "
+            "log before that step."
+        )
+    return (
+        f" in {len(zero)} row(s), the first at step {first:,g}: a NaN that is printed as 0, or a "
+        "row of another kind? Leave such rows out."
+    )
 
 
 def _column(curve: Curve, loss: str, name: str) -> np.ndarray:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hidim.fitting.logs.cells import pointed
 from hidim.fitting.logs.delimited import looks_delimited, read_delimited, read_head
 from hidim.fitting.logs.drawn import looks_drawn, read_drawn
 from hidim.fitting.logs.mlflow_runs import metrics_of
@@ -105,23 +104,12 @@ def read_log(
             break
     keep: Sequence[str] | None = None
     header: tuple[str, ...] = ()
-    delimiter = ""
-    if one.name == "table":
-        head = read_head(source)
-        delimiter = head.delimiter
-        if wanted is not None:
-            header = tuple(head.names)
-            keep = wanted(list(header))
+    if one.name == "table" and wanted is not None:
+        header = tuple(read_head(source).names)
+        keep = wanted(list(header))
     if one.name == "printed log":
         return _parted(_printed(source))
     columns, name, averaged = one.read(source, keep), one.name, False
-    repairs: tuple[str, ...] = ()
-    if (
-        one.name == "table"
-        and delimiter in ("\t", ";")
-        and (points := pointed(columns)) is not None
-    ):
-        columns, repairs = points, ("decimal commas read",)
     if (lines := messages_of(columns)) is not None:
         name, columns = f"messages in {name}", lines
     elif (several := one_value_a_row(columns)) is not None:
@@ -132,7 +120,7 @@ def read_log(
         name = "W&B export"
     elif target.name == "trainer_state.json" or one.name == "state of a Hugging Face Trainer":
         averaged = True
-    return _parted(Log(columns, name, averaged, repairs=repairs, header=header))
+    return _parted(Log(columns, name, averaged, header=header))
 
 
 def _printed(source: Source) -> Log:

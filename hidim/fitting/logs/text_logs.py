@@ -151,7 +151,8 @@ def read_lines(text: str, program: Program) -> Printed:
     """The same of a text, whoever kept it."""
     renamed, only = dict(program.renamed), re.compile(program.only)
     rows: list[dict[str, Any]] = []
-    open_rows: list[dict[str, Any]] = []  # without a step of their own, until a bar tells it
+    open_rows: list[int] = []  # without a step of their own, until a bar tells it
+    below: dict[int, str] = {}  # step of the bar after a row
     epochs: list[str | None] = []  # beside the rows
     drawn, bars, sure = Lines(), 0, False
     step: str | None = None
@@ -179,8 +180,7 @@ def read_lines(text: str, program: Program) -> Printed:
         elif bar:
             step, sure = str(bar.step), False
             drawn.told.append(bar)
-            for row in open_rows:  # the bar is drawn again, and exactly, after a line
-                row["step"] = step
+            below.update(dict.fromkeys(open_rows, step))
         if found and own is None and (part := _OF_EPOCH.search(line)) is not None:
             number, at, whole = map(int, part.groups())
             first = min(number, 1) if first is None else first  # but in a resumed run
@@ -192,9 +192,12 @@ def read_lines(text: str, program: Program) -> Printed:
             epochs.append(epoch)
             bars += not sure
             inside = bar is not None and "]" not in line[bar.end : line.rfind("loss")]
-            open_rows = [] if sure or inside else [row]
+            open_rows = [] if sure or inside else [len(rows) - 1]
         elif bar or own is not None:
             open_rows = []
+    if not _bars_above(rows, below):  # a bar is drawn again, and exactly, after a line
+        for i, step in below.items():
+            rows[i]["step"] = step
     note, no_step = drawn.counted(_usual_loss(rows)) if 2 * bars > len(rows) else ("", "")
     if all(row["step"] is None for row in rows) and 2 * epochs.count(None) < len(epochs):
         rows = [{**row, "epoch": epoch} for row, epoch in zip(rows, epochs, strict=True)]
@@ -217,6 +220,18 @@ def _usual_loss(rows: list[dict[str, Any]]) -> str:
     """The loss that most rows hold, "" where none does."""
     found = Counter(name for row in rows for name in row if _is_loss(name))
     return found.most_common(1)[0][0] if found else ""
+
+
+def _bars_above(rows: list[dict[str, Any]], below: dict[int, str]) -> bool:
+    """Whether each row has its bar before it and none of its own after it.
+
+    So it is where a filter left one bar a row: each is that of the row it stands above, the last
+    row has none below, and those below the others are far on.
+    """
+    last = len(rows) - 1
+    if last < 2 or len(below) != last or last in below or rows[0]["step"] is None:
+        return False
+    return all(int(below[i]) - int(float(rows[i]["step"])) >= _FINE for i in below)
 
 
 def _counted(line: str) -> str | None:

@@ -191,7 +191,10 @@ def _named(factor: float, above: np.ndarray, below: np.ndarray) -> str:
     power = math.log2(factor)
     if power > 0.5 and abs(power - round(power)) < _KNOWN:
         return f"summed over {2 ** round(power)} accumulation steps?"
-    return "in another unit, shuffled, of another model, or of other data?"
+    return (
+        "in another unit, shuffled, of another model, or of other data? Runs of several sizes go "
+        "together by --params, the size of each."
+    )
 
 
 def _together(a: Run, b: Run) -> tuple[float, np.ndarray, np.ndarray] | None:

@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from hidim.fitting.logs.marks import plain_numbers
 from hidim.fitting.logs.names import logarithm_of
+from hidim.fitting.logs.records import Columns
+from hidim.fitting.logs.tables import read_log
 from hidim.fitting.sizes.aliases import ROLES
 from hidim.fitting.sizes.columns import RunColumns
 from hidim.fitting.sizes.derived import params_of, tokens_of
@@ -26,13 +29,23 @@ from hidim.fitting.sizes.doubts import (
     repeated_data,
     several_losses,
 )
-from hidim.fitting.sizes.marks import plain_numbers, read_table
 from hidim.fitting.sizes.rows import codes, column_of, dials, last_of_each, matching, traits
 from hidim.fitting.sizes.size_table import FLOPS_PER_TOKEN, SizeTable
 from hidim.fitting.sizes.unfinished import courses, of_one_size, stopped
 from hidim.support.checks import choice
 
 __all__ = ["FLOPS_PER_TOKEN", "SizeTable", "read_sizes", "read_sizes_by", "sizes_of"]
+
+
+def read_table(path: str | os.PathLike[str]) -> tuple[Columns, tuple[str, ...]]:
+    """The columns of a table of runs, and what of the marks in its numbers was mended.
+
+    Raises:
+        ValueError: as `read_log`.
+    """
+    log = read_log(path)
+    plain, said = plain_numbers(log.columns)
+    return plain, (*log.repairs, *said)
 
 
 @dataclass(frozen=True)
