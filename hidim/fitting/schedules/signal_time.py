@@ -1,10 +1,10 @@
 """How far has the signal come after a schedule, if it does not move as the rate?
 
 x_c = integral of (rate / unit)^c over the steps before. At c = 1 this is intrinsic time, the clock
-of gradient descent. Adaptive steps with weight decay move weights relative to their size: as the
-rate while norms still grow, as its square root once they have settled (c = 1/2), and in between
-for most of a run. A warm-up counts by the share of its last rate that it has reached, as at c = 1:
-norms have not settled by then. Limits: rates are straight pieces, as everywhere here.
+of gradient descent; measured language models go somewhat further at low rates (c < 1). A warm-up
+counts by the share of its last rate that it has reached, as at c = 1: counted as rate^c it would
+begin the signal early, which runs contradict (docs/log.md). Limits: rates are straight pieces, as
+everywhere here; why c differs from 1 is not known.
 """
 
 from __future__ import annotations
