@@ -121,8 +121,11 @@ def goes_on_in(run: Run, runs: Sequence[Run]) -> str:
         gap = float(late.steps[0] - early.steps[-1])
         if not 0 < gap <= _ROWS * width or abs(late.lr[0] - early.lr[-1]) > slack:
             continue
-        both = [(one.steps, one.lr, one.measured()) for one in (early, late)]
-        whole = Run(*(np.concatenate(columns) for columns in zip(*both, strict=True)))
+        whole = Run(
+            np.concatenate([early.steps, late.steps]),
+            np.concatenate([early.lr, late.lr]),
+            np.concatenate([early.measured(), late.measured()]),
+        )
         if said := changes_unit(whole):
             return f"{late.label} goes on where {early.label} ends, and {said}"
     return ""
