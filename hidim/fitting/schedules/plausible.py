@@ -154,7 +154,9 @@ def check_fit(
                 + (why or (cause.told(run.label) + "." if cause else _WRONG_HOW))
             )
             if not force:
-                remedy = cause.remedy if cause and not why else "Leave it out."
+                remedy = "Or leave the run out." if why.endswith(".") else "Leave it out."
+                if cause and not why:
+                    remedy = cause.remedy
                 raise ValueError(f"{text} {remedy} Or use force (--force) to fit anyway.")
             out.append(text)
         elif cause:
