@@ -162,13 +162,18 @@ def multistep(said: Said) -> Schedule:
         raise ValueError("a multistep schedule needs factor= or rates=, and one of them.")
     if rates is not None:
         levels = [rate / said.peak for rate in rates]
+        if len(levels) == len(at) + 1 and math.isclose(levels[0], 1.0):
+            levels = levels[1:]  # the peak told as the first of them
     else:
         each = list(factors or ())
         each = each * len(at) if len(each) == 1 else each
         levels = np.cumprod(each).tolist()
     if len(levels) != len(at):
         what = "factor" if rates is None else "rates"
-        raise ValueError(f"{what}= has {len(levels)} values for {len(at)} steps in at=.")
+        raise ValueError(
+            f"{what}= has {len(levels)} values for {len(at)} steps in at=: one after each of them, "
+            "the peak before the first."
+        )
     if at != sorted(set(at)) or at[0] <= said.warmup or at[-1] >= said.steps:
         raise ValueError("at= must ascend, after the warm-up and before the last step.")
     return said.rising(Table((0.0, *at), (1.0, *levels), "previous"))

@@ -252,7 +252,7 @@ def test_other_spellings_mean_the_same(spelled: str, plain: str):
             "begins, which is 0.1005 at step 9900",
         ),
         ("multistep peak=1 at=3,5", "factor= or rates="),
-        ("multistep peak=1 at=3,5 rates=1,2,3", "3 values for 2"),
+        ("multistep peak=1 at=3,5 rates=.5,.2,.1", "3 values for 2 .*one after each"),
         ("multistep peak=1 at=5,3 factor=.1", "ascend"),
         ("inverse-sqrt peak=1", "warmup= or start="),
         ("constant peak=1 warmup=10%", "share of 'steps='"),
@@ -324,3 +324,11 @@ def test_a_line_is_read_in_one_way_or_refused():
 
 def test_every_kind_is_told_by_the_docstring():
     assert all(f"`{kind}`" in hidim.read_schedule.__doc__ for kind in KINDS)
+
+
+def test_rates_of_a_multistep_may_begin_with_the_peak() -> None:
+    words = "multistep peak=3e-4 at=8000,16000 rates={}1e-4,3e-5 warmup=2000 steps=24000"
+    at = np.array([1000.0, 5000.0, 9000.0, 20_000.0])
+    short, whole = (read_words(words.format(k)).schedule(at) for k in ("", "3e-4,"))
+    assert np.array_equal(short, whole)
+    assert np.allclose(whole, [1.5e-4, 3e-4, 1e-4, 3e-5], rtol=2e-3)

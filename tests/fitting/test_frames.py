@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,12 @@ def test_a_law_takes_what_a_fit_takes() -> None:
     assert law.score(frame) == law.score(run)
     plan = Frame({"step": STEPS, "learning_rate": LR})
     assert so_far(law, frame, plan).verdict == so_far(law, run, run).verdict == "go on"
+
+
+def test_a_frame_without_its_warm_up_has_that_of_the_fitted_runs() -> None:
+    law = fit(Run(STEPS, LR, LOSS, 90.0), "mtl")
+    late = STEPS >= 600
+    frame = Frame({"step": STEPS[late], "lr": LR[late], "loss": LOSS[late]})
+    told = Run(STEPS[late], LR[late], LOSS[late], 90.0)
+    assert law.score(frame) == law.score(told) != law.score(replace(told, warmup_steps=0.0))
+    assert np.array_equal(law.predict(frame), law.predict(told), equal_nan=True)

@@ -92,3 +92,12 @@ def test_rows_of_one_log_in_another_are_given_once(synthetic: Make) -> None:
     loss = np.where(run.steps < 8000, run.measured(), drop.measured())
     branch = Run(run.steps, np.where(run.steps < 8000, run.lr, drop.lr), loss, label="branch")
     assert set(fit([run, branch], "mtl", force=True).in_sample) == {"cosine", "branch"}
+
+
+def test_a_log_without_the_warm_up_that_another_holds_is_told_by_it(synthetic: Make) -> None:
+    trunk = whole(synthetic, "constant")
+    run = whole(synthetic, "cosine")
+    late = part(run, 2000, 24_000, "late")  # a twelfth of the run, where losses fall fast
+    (got, of), _ = with_histories([late, trunk])
+    assert of is trunk
+    assert np.allclose(got.rate.time(got.steps), run.rate.time(got.steps), rtol=2e-3)

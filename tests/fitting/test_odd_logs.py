@@ -525,10 +525,39 @@ def test_steps_within_epochs_are_named_and_a_run_begun_anew_is_not(
         (range(40), "Is this the loss column"),
     ],
 )
-def test_zeros_among_losses_say_where_they_begin(
-    zero: list[int], message: str, tmp_path: Path
-) -> None:
-    rows = [f"{s},{r!r},{0.0 if k in zero else y}" for k, (s, r, y) in enumerate(ROWS)]
-    (tmp_path / "a.csv").write_text(HEADER + "\n".join(rows))
+def test_zeros_among_losses_say_where_they_begin(zero: list[int], message: str) -> None:
+    steps, lr, loss = map(np.array, zip(*ROWS, strict=True))
+    loss[list(zero)] = 0.0
     with pytest.raises(ValueError, match=message):
-        read_run(tmp_path / "a.csv")
+        Run(steps, lr, loss)
+
+
+def test_one_damaged_row_is_named_and_the_law_is_that_of_the_others() -> None:
+    runs = [make_run(name, noise=3e-3) for name in ("cosine", "constant")]
+    loss = runs[0].measured().copy()
+    loss[90] = 65504.0  # half precision at its end
+    law = fit([replace(runs[0], loss=loss), runs[1]])
+    step = f"{runs[0].steps[90]:g}"
+    assert any(
+        f"1 row(s) of cosine lie far from the law, the first at step {step}" in w
+        for w in law.warnings
+    )
+    unseen = make_run("wsd", noise=0.0)
+    assert law.score(unseen)["mean_relative_error"] < 2e-3
+
+
+@pytest.mark.parametrize("gone", [[20, 31], range(30, 40)])
+def test_losses_of_zero_are_nan_that_a_program_wrote(tmp_path: Path, gone: list[int]) -> None:
+    rows = [(s, r, 0.0 if k in gone else y) for k, (s, r, y) in enumerate(ROWS)]
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + "\n".join(f"{s},{r:.6g},{y}" for s, r, y in rows))
+    first = f"row {gone[0] + 2} of .*step {ROWS[gone[0]][0]}: column 'loss' is 0"
+    with pytest.raises(ValueError, match=first + ".*--drop-nan"):
+        read_run(path)
+    if len(gone) > 2:
+        with pytest.raises(ValueError, match=r"10 in a row.*diverged"):
+            read_run(path, drop_nan=True)
+    else:
+        run = read_run(path, drop_nan=True)
+        assert len(run.steps) == len(ROWS) - 2
+        assert run.notes == ("2 row(s) with NaN left out, the first at step 8400",)

@@ -87,3 +87,21 @@ def test_measured_runs_have_not_changed(measured: Callable[..., Path], size: str
         found = shift_of(Run(steps, lr, loss * np.where(steps < at, 1.0, 1.015), 2160.0))
         assert found is not None
         assert found.step == pytest.approx(at, abs=3 * 128)
+
+
+def test_a_change_that_is_taken_back_ends_there(synthetic: Maker) -> None:
+    run = synthetic("constant", noise=3e-3)
+    found = shift_of(changed(changed(run, 0.012, 6000), -0.012, 11_000))
+    assert found is not None
+    assert found.step == pytest.approx(6000, abs=5 * 128)
+    assert found.until == pytest.approx(11_000, abs=5 * 128)
+    assert found.size == pytest.approx(0.012, abs=0.004)
+    assert "higher from step" in found.told("it")
+    assert found.remedy == "Leave these rows out."
+
+
+def test_the_first_of_two_changes_is_told(synthetic: Maker) -> None:
+    run = synthetic("constant", noise=3e-3)
+    found = shift_of(changed(changed(run, 0.015, 7000), 0.025, 15_000))
+    assert found is not None
+    assert (found.step, found.until) == (pytest.approx(7000, abs=5 * 128), np.inf)

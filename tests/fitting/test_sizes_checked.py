@@ -20,6 +20,7 @@ from hidim.fitting.sizes.budgets import Cost
 from hidim.fitting.sizes.choose import choose_form
 from hidim.fitting.sizes.doubts import doubted_units
 from hidim.fitting.sizes.forms import FORMS
+from hidim.fitting.sizes.identified import _factor, _profiled, check_identified
 from hidim.fitting.sizes.tables import SizeTable
 from hidim.fitting.sizes.transformer import body_of, flops_per_token
 
@@ -533,3 +534,23 @@ def test_too_few_whole_budgets_ask_for_a_budget_and_not_for_sizes() -> None:
     loss = 1.8 + 480 * n**-0.35 + 2000 * (flops / (6 * n)) ** -0.37
     with pytest.raises(ValueError, match="Run 1 more budget"):
         isoflop(n, flops, loss, bootstrap=0)
+
+
+def test_a_run_beside_a_line_settles_what_it_was_asked_for() -> None:
+    # Along the line both terms are one power here, and no gradient tells their difference.
+    params = np.append(np.geomspace(1e7, 2e9, 9), 3.8e7)
+    tokens = np.append(60 * params[:9] ** 0.93, 9.7e9)
+    form, logs = FORMS["chinchilla"], np.log(np.stack([params, tokens], axis=1))
+    units = np.exp(logs.mean(axis=0))
+    logs -= np.log(units)
+    vector = np.array([1.724, -0.314, -0.294, 0.318, 0.342])  # of one drawing
+    local = _factor(form, vector, logs, logs, 0.0024)
+    assert local > 10
+    # Own least squares of 200 drawings: 1.1, either way.
+    assert _profiled(form, vector, logs, 0.0024, local) < 2
+    assert check_identified(form, vector, logs, units, 0.0024) == ("", "")
+
+
+def test_the_name_of_a_law_in_the_place_of_losses_is_told() -> None:
+    with pytest.raises(ValueError, match="law='chinchilla'"):
+        fit_sizes({"params": [1e7], "tokens": [1e9], "loss": [3.0]}, "chinchilla")

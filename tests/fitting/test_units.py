@@ -488,3 +488,22 @@ def test_a_drop_of_the_rate_is_no_change_of_unit(synthetic: Callable[..., Run]) 
         noise = 0.03 * np.random.default_rng(0).standard_normal(len(STEPS))
         for loss in (run.measured(), run.measured() * np.exp(noise), run.measured() * 1.3):
             assert not changes_unit(Run(STEPS, run.lr, loss))
+
+
+def test_a_run_that_goes_on_in_another_unit_is_told_where(synthetic: Callable[..., Run]) -> None:
+    run = synthetic("wsd", noise=3e-3)
+    early = run.steps < 12_000
+    one = Run(run.steps[early], run.lr[early], run.measured()[early], 1000.0, "one")
+    two = Run(run.steps[~early], run.lr[~early], run.measured()[~early] / 2, label="two")
+    said = "two goes on where one ends, and from step 12,.* 2 times below .*summed over 2"
+    with pytest.raises(ValueError, match=said):
+        fit([one, two])
+
+
+def test_a_run_so_far_in_thousands_of_steps_says_the_scale(synthetic: Callable[..., Run]) -> None:
+    law = fit([synthetic(name, steps=STEPS) for name in ("constant", "stage")], "mpl")
+    run = synthetic("cosine", steps=STEPS)
+    log = Run(run.steps[:50] / 1000, run.lr[:50], run.measured()[:50])
+    words = "cosine peak=3e-4 end=3e-5 warmup=1000 steps=24000"
+    with pytest.raises(ValueError, match=r"count 1000 of the schedule's.*--step-scale 1000"):
+        so_far(law, log, words)

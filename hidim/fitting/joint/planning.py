@@ -91,10 +91,13 @@ def plan_budget(
     low = max(law.reach["smallest"] / _BEYOND, flops / per_step / longest)
     high = min(law.reach["largest"] * _BEYOND, flops / per_step / least)
     if low >= high:
+        small, large = law.reach["smallest"] / _BEYOND, law.reach["largest"] * _BEYOND
+        cheap, dear = per_step * small * least, per_step * large * longest
         raise ValueError(
-            f"{flops:.3g} flops at {batch:g} tokens per step leave no size between "
-            f"{law.reach['smallest'] / _BEYOND:.3g} and {law.reach['largest'] * _BEYOND:.3g} "
-            f"parameters a run of {least:g} to {longest:g} steps, of which the law says something."
+            f"{flops:.3g} flops at {batch:g} tokens per step leave no size between {small:.3g} and "
+            f"{large:.3g} parameters a run of {least:g} to {longest:g} steps, of which the law "
+            f"says something: ask for {cheap:.2g} to {dear:.2g} flops, or give a "
+            f"{'larger' if flops >= dear else 'smaller'} batch (--tokens-per-step)."
         )
     sizes = np.geomspace(low, high, _SIZES)
     rates = [_falling(law, n, flops / per_step / n, warmup_steps) for n in sizes]

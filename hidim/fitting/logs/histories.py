@@ -38,10 +38,13 @@ def known_from(run: Run) -> float:
 
 def begins_late(run: Run) -> bool:
     """Whether so much of a run's rate is not known that a law would feel it."""
+    return _begins_inside(run) and known_from(run) > _LATE * float(run.steps[-1])
+
+
+def _begins_inside(run: Run) -> bool:
+    """Whether a run's first row is not the first that was logged, however little is missing."""
     usual = repairs.usual_width(run.steps)
-    return known_from(run) > max(
-        _LATE * float(run.steps[-1]), _APART * usual, _WARM * run.warmup_steps
-    )
+    return known_from(run) > max(_APART * usual, _WARM * run.warmup_steps)
 
 
 def assumed(run: Run) -> str:
@@ -66,7 +69,7 @@ def with_histories(runs: Sequence[Run]) -> list[tuple[Run, Run | None]]:
     found: list[tuple[Run, Run | None]] = [(run, None) for run in runs]
     for i in sorted(range(len(runs)), key=lambda k: float(runs[k].steps[0])):
         run = runs[i]
-        if run.loss is None or not begins_late(run):
+        if run.loss is None or not _begins_inside(run):
             continue
         others = [
             one
@@ -84,15 +87,18 @@ def _leads_to(before: Run, run: Run) -> bool:
     first = float(run.steps[0])
     count = int(np.searchsorted(before.steps, first, side="right"))
     width = max(repairs.usual_width(before.steps), repairs.usual_width(run.steps))
-    if count < _LEADING or len(run.steps) < 2 or first - before.steps[count - 1] > _GAP * width:
+    if count < _LEADING or len(run.steps) < 3 or first - before.steps[count - 1] > _GAP * width:
         return False
     near = slice(count - 2, count + 1)
     rate = float(np.interp(first, before.steps, before.lr))
     slack = _RATE * before.rate.peak + np.ptp(before.lr[near]) + abs(run.lr[1] - run.lr[0])
     if abs(rate - run.lr[0]) > slack:
         return False
-    there = np.median(np.log(before.measured()[max(count - 5, 0) : count]))
-    return bool(abs(np.median(np.log(run.measured()[:3])) - there) < _LOSS)
+    log_loss, its = np.log(run.measured()[:3]), np.log(before.measured())
+    apart = [np.median(log_loss) - np.median(its[max(count - 5, 0) : count])]
+    if before.steps[-1] >= run.steps[2]:  # where both go on, a loss may fall fast
+        apart.append(np.median(log_loss - np.interp(run.steps[:3], before.steps, its)))
+    return bool(np.min(np.abs(apart)) < _LOSS)
 
 
 def _after(before: Run, run: Run) -> Run:

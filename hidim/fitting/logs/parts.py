@@ -82,6 +82,8 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
             with np.errstate(all="ignore"):
                 rows.loss = np.where(rows.loss > 0, np.log(rows.loss), rows.loss)
             rows.notes.append(f"the loss is the logarithm of {names['loss']!r}")
+        elif rows.loss is not None:
+            bad += repairs.unknown_losses(rows, names["loss"], drop=how.drop_nan)
         repairs.without_nan(rows, bad, drop=how.drop_nan)
         if part.rows is not None:
             rows.keep(part.rows)

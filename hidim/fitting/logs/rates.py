@@ -23,6 +23,7 @@ _NOTHING = 1e-15  # share of the peak that is rounding
 _FLAT = 1e-9  # changes of rate below this fraction of the peak are rounding, not schedule
 _EVENT = 0.01  # one event carries at most this fraction of the peak rate
 _PEAK = 0.995  # of what a warm-up rises to, from which on it is over
+_ALONG = 0.1  # of the peak, within which rows follow a warm-up that is told
 _RISES = 0.25  # of the first rate, within which a line through the first rows begins at zero
 _FLOOR = 1e-4  # rates below this fraction of the peak count as this in rate**-exponent
 _JUMP = 0.005  # a change of rate from row to row that counts when runs may be mixed
@@ -197,6 +198,8 @@ def rate_from_log(steps: Any, lr: Any, *, warmup_steps: float = 0.0, label: str 
             "0, or not logged, is given in words: schedule (--schedule)."
         )
     _refuse_mixed(steps, lr, label)
+    if warmup_steps > steps[0] and _holds_warmup(warmup_steps, steps, lr):
+        warmup_steps = 0.0
     if warmup_steps > steps[0]:
         steps, lr = _after(warmup_steps, steps, lr)
     elif warmup_steps == 0:
@@ -253,6 +256,17 @@ def rate_from_schedule(
     for rate in (before, after):  # the rounding of a cosine's end is no rate
         rate[rate < _NOTHING * after.max()] = 0.0
     return _simplify(knots, before, after, start)
+
+
+def _holds_warmup(warmup_steps: float, steps: np.ndarray, lr: np.ndarray) -> bool:
+    """Whether rows rise from step 0 to the end of this very warm-up, as of one log among others."""
+    early = int(np.searchsorted(steps, warmup_steps))
+    if np.count_nonzero(steps[:early] > 0) < 2 or early == len(steps):
+        return False
+    if lr[early] < (1 - _ALONG) * lr.max():
+        return False  # rises further
+    line = lr[early] * np.minimum(steps[: early + 1] / warmup_steps, 1.0)
+    return bool(np.all(np.abs(lr[: early + 1] - line) <= _ALONG * lr[early]))
 
 
 def _after(warmup_steps: float, steps: np.ndarray, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

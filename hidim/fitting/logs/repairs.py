@@ -47,6 +47,26 @@ class Rows:
         self.lr = None if self.lr is None else self.lr[mask]
 
 
+def unknown_losses(rows: Rows, name: str, *, drop: bool) -> list[int]:
+    """Rows of a loss of 0 (or less) among others, which programs write where it was NaN.
+
+    Raises:
+        ValueError: there are some, and they are not to be left out.
+    """
+    if rows.loss is None:
+        return []
+    where = np.flatnonzero(rows.loss <= 0)
+    if not len(where) or 2 * len(where) > np.count_nonzero(~np.isnan(rows.loss)):
+        return []  # no loss column at all is told later
+    if not drop:
+        raise ValueError(
+            f"row {where[0] + 2} of {rows.source!r}, step {rows.step[where[0]]:g}: column {name!r} "
+            f"is {rows.loss[where[0]]:g}, as programs write a NaN. A diverged run has no law; end "
+            "the file before that row, or leave isolated rows out: --drop-nan."
+        )
+    return [int(row) for row in where]
+
+
 def without_nan(rows: Rows, bad: list[int], *, drop: bool) -> None:
     """Leave out rows with a written NaN.
 

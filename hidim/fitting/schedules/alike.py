@@ -25,6 +25,7 @@ _FACTORS = [2.0**k for i in range(1, 9) for k in (i, -i)]  # micro-steps in a st
 _NEXT = 0.03  # of the log loss, by which a run may go on otherwise than it ended
 _ORDER = 0.6  # change from row to row over the spread of all, 0.95 where rows are shuffled
 _TOKENS = 1000.0  # times as many steps as no two runs of one law have
+_ROWS = 3.0  # between the last of a log and the first of one that goes on from it
 _KNOWN = 0.01  # within which a factor is one that has a name
 
 
@@ -103,6 +104,31 @@ def changes_unit(run: Run) -> str:
         f"{'above' if jump > 0 else 'below'} those to step {run.steps[i - 1]:,g}, at once: {said} "
         "Bring one of both into the unit of the other in its loss column."
     )
+
+
+def goes_on_in(run: Run, runs: Sequence[Run]) -> str:
+    """That a run goes on in another log in another unit of the loss, in a sentence, or "".
+
+    So it does where a log begins a few rows after another ends, at its rate, and one log of both
+    would change its unit there.
+    """
+    for other in runs:
+        early, late = sorted((run, other), key=lambda one: float(one.steps[0]))
+        if other is run or min(len(early.steps), len(late.steps)) < 2:
+            continue
+        width = max(float(np.median(np.diff(one.steps))) for one in (early, late))
+        slack = _SAME * max(early.rate.peak, late.rate.peak) + abs(late.lr[1] - late.lr[0])
+        gap = float(late.steps[0] - early.steps[-1])
+        if not 0 < gap <= _ROWS * width or abs(late.lr[0] - early.lr[-1]) > slack:
+            continue
+        whole = Run(
+            np.concatenate([early.steps, late.steps]),
+            np.concatenate([early.lr, late.lr]),
+            np.concatenate([early.measured(), late.measured()]),
+        )
+        if said := changes_unit(whole):
+            return f"{late.label} goes on where {early.label} ends, and {said}"
+    return ""
 
 
 def _falls(log_loss: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ Limits: bands describe schedules of the same model, data and batch size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -216,9 +216,10 @@ class FittedLaw(WrittenLaw):
         max_relative_error, final_error (predicted less measured, in loss units) and band_coverage,
         by the band of `level`.
 
-        Rows before `begins`, where no law of this family holds, do not count.
+        Rows before `begins`, where no law of this family holds, do not count. What is no Run and
+        says nothing of a warm-up has that of the fitted runs.
         """
-        run = given_run("run", run)
+        run = self._warmed(run, given_run("run", run))
         counted = self._held(run.rate, run.steps)
         loss, predicted = run.measured()[counted], self.predict(run)[counted]
         error = np.abs(predicted / loss - 1.0)
@@ -249,7 +250,7 @@ class FittedLaw(WrittenLaw):
         if isinstance(schedule, Curve):
             schedule = Run.of(schedule, warmup_steps=warmup_steps or 0.0)
         elif is_kept(schedule):
-            schedule = given_run("schedule", schedule, loss="optional")
+            schedule = self._warmed(schedule, given_run("schedule", schedule, loss="optional"))
         if steps is None:
             if isinstance(schedule, Run):
                 steps = schedule.steps
@@ -270,10 +271,20 @@ class FittedLaw(WrittenLaw):
             return 0.0 if read_words(schedule).warmup is not None else self.warmup_steps or 0.0
         if not isinstance(schedule, tuple | list) or len(schedule) != 2:
             return 0.0
-        rate = as_rate(schedule, np.ones(1))
+        return self._warmup_before(as_rate(schedule, np.ones(1)))
+
+    def _warmup_before(self, rate: Rate) -> float:
+        """The same, of a rate as rows tell it."""
         says = rate.steps[0] == 0 or rate.ready_step > 0
         known = self.warmup_steps or 0.0
         return 0.0 if says or known > rate.steps[-1] else known
+
+    def _warmed(self, given: Any, run: Run) -> Run:
+        """A log as it was read with the warm-up it leaves out; a Run and a Curve say theirs."""
+        if isinstance(given, Run | Curve) or run.schedule is not None:
+            return run
+        known = self._warmup_before(run.rate)
+        return replace(run, warmup_steps=known) if known else run
 
     def _held(self, rate: Rate, at: np.ndarray) -> np.ndarray:
         """Which of the steps the law speaks of, (n,)."""

@@ -20,6 +20,7 @@ from hidim.fitting.schedules.alike import (
     changes_unit,
     counts_otherwise,
     counts_tokens,
+    goes_on_in,
     what_differs,
 )
 from hidim.fitting.schedules.laws import ScheduleLaw
@@ -39,6 +40,7 @@ _WRONG_HOW = "a wrong column or unit, shuffled losses, or a run of another model
 _EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
 _BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
 _OUTLIER = 0.05
+_DAMAGED = 0.05  # share of rows that may be
 _SIGMAS = 4.0  # standard errors within which a slope is what it should be
 _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
@@ -127,15 +129,21 @@ def check_fit(
     sizes = [0.0] * len(runs) if params is None else list(params)
     for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
         like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
-        missed, explained = _systematic(error), _explained(run, steps, error)
-        row = float(np.mean(np.abs(error))) if len(error) else 0.0
-        unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
+        far = np.abs(error) > max(_OUTLIER, 8 * noise)
+        # A few damaged rows are named as such, and the others tell whether the law is right.
+        few = np.count_nonzero(far) <= _DAMAGED * len(far) and not far[-1:].any()
+        judged = ~far if few else np.ones_like(far)
+        rest = (steps[judged], error[judged])
+        missed, explained = _systematic(rest[1]), _explained(run, *rest)
+        row = float(np.mean(np.abs(rest[1]))) if len(rest[1]) else 0.0
+        unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, *rest)
         diverged = _climbs(run) if missed > _MISFIT or unlike else ""
         cause = decay_of(run) or shift_of(run)
         if (missed > _WRONG or unlike or diverged) and law.response != "none":
             why = (
                 diverged
                 or changes_unit(run)
+                or goes_on_in(run, like)
                 or counts_otherwise(run, like)
                 or began_again(like)
                 or what_differs(like)
@@ -146,7 +154,9 @@ def check_fit(
                 + (why or (cause.told(run.label) + "." if cause else _WRONG_HOW))
             )
             if not force:
-                remedy = cause.remedy if cause and not why else "Leave it out."
+                remedy = "Or leave the run out." if why.endswith(".") else "Leave it out."
+                if cause and not why:
+                    remedy = cause.remedy
                 raise ValueError(f"{text} {remedy} Or use force (--force) to fit anyway.")
             out.append(text)
         elif cause:
@@ -161,11 +171,10 @@ def check_fit(
                     "and a run of the same model as the others?"
                 )
             )
-        far = np.flatnonzero(np.abs(error) > max(_OUTLIER, 8 * noise))
-        if len(far):
+        if far.any():
             out.append(
-                f"{len(far)} row(s) of {run.label} lie far from the law, the first at step "
-                f"{steps[far[0]]:g}: a spike, a damaged row, or another run?"
+                f"{np.count_nonzero(far)} row(s) of {run.label} lie far from the law, the first at "
+                f"step {steps[np.argmax(far)]:g}: a spike, a damaged row, or another run?"
             )
     rows = sum(len(error) for _, error in residuals)
     known = noise * np.sqrt(law.told / max(rows, 1))

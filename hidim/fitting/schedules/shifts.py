@@ -7,13 +7,13 @@ law's parameters are free, and with them what else explains rows: any response t
 a mixture of exponentials, so that a fall of the rate is no change of the run; the lag of a moving
 average; noise that remembers the rows before.
 Source: generalised least squares about the law's fit, the noise's covariance profiled on a grid.
-Limits: one change a run; none among the first and last rows, and none right after a jump of the
-rate, whose response looks like one.
+Limits: one change a run, or one and its end; none among the first and last rows, and none right
+after a jump of the rate, whose response looks like one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,7 @@ _CLIMBS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)  # lengths of a slow change over that o
 _PASSES = (8.0, 24.0)  # bins in which a change that does not last has gone to 1/e
 # Twice the log of the ratio of likelihoods: at one place exceeded by chance once in 130,000 times.
 _SURE = 20.0
+_BACK = 0.5  # share of a change by which a second takes it back
 _LASTS = 10.0  # by which a change that passes must be the surer one
 _MEMORY = (3.0, 10.0, 100.0)  # bins after which what a row remembers has fallen to 1/e
 _FORGETS = (0.02, 0.2, 0.6)  # share of the noise that remembers nothing
@@ -56,12 +57,14 @@ class Shift:
         whole: first row from which on it is there in full; `step` for a sudden one.
         size: of the log loss.
         passes: steps after which 1/e of it is left; infinite for one that lasts.
+        until: first row from which on it is over at once; infinite for one that lasts.
     """
 
     step: float
     whole: float
     size: float
     passes: float = np.inf
+    until: float = np.inf
 
     def told(self, label: str) -> str:
         """What happened, and why it may have."""
@@ -70,6 +73,8 @@ class Shift:
         if self.whole > self.step:
             where = f"after a climb from step {self.step:,.0f} to {self.whole:,.0f}"
         why = "other data, another batch size, or a resumed run"
+        if np.isfinite(self.until):
+            where = f"from step {self.step:,.0f} to {self.until:,.0f}"
         if np.isfinite(self.passes):
             back = float(f"{2 * self.passes:.1g}")
             where = f"at step {self.step:,.0f}, and back in some {back:,.0f} steps"
@@ -82,7 +87,7 @@ class Shift:
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        if np.isfinite(self.passes):
+        if np.isfinite(self.passes) or np.isfinite(self.until):
             return "Leave these rows out."
         return f"End its log before step {self.step:,.0f}, or leave the run out."
 
@@ -130,7 +135,24 @@ class _Changes:
 
 
 def shift_of(run: Run) -> Shift | None:
-    """The change of `run` that its law does not explain, or None."""
+    """The change of `run` that its law does not explain, or None.
+
+    Of two sudden ones the first is told; a second that takes it back ends it.
+    """
+    one = _surest(run)
+    if one is None or np.isfinite(one.passes) or one.whole > one.step:
+        return one
+    without = run.measured() * np.where(run.steps >= one.step, np.exp(-one.size), 1.0)
+    other = _surest(replace(run, loss=without))
+    if other is None or np.isfinite(other.passes) or other.whole > other.step:
+        return one
+    first, second = sorted((one, other), key=lambda shift: shift.step)
+    back = -second.size / first.size
+    return replace(first, until=second.step) if _BACK < back < 1 / _BACK else first
+
+
+def _surest(run: Run) -> Shift | None:
+    """The change that is the surest one, if it is sure."""
     units = units_of([run])
     points = points_of(run, units, most=_MOST)
     if len(points.steps) < _FEWEST:

@@ -22,6 +22,8 @@ import numpy as np
 
 from hidim.fitting.logs.inputs import given_run
 from hidim.fitting.logs.planned import given_plan
+from hidim.fitting.logs.rates import Rate
+from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.departures import (
     ALIKE,
     OUT,
@@ -49,6 +51,8 @@ from hidim.support.results import Saved
 _FEWEST = 8  # rows that a run must have beyond the burn-in
 _SURE = 2.58  # standard deviations outside which a stretch has left its band
 _FUTURE = 60
+_COUNTS = (1e6, 1e4, 1e3, 100.0, 10.0)  # steps that a step of a log may stand for
+_SAME = 0.02  # of the peak, within which a rate is the schedule's
 _BITS = (1 / np.log(2), np.log(2))  # one unit over the other
 
 
@@ -154,7 +158,7 @@ def so_far(
     if np.count_nonzero(kept) < _FEWEST:
         raise ValueError(
             f"the log has {np.count_nonzero(kept)} row(s) from step {begins:g} on, where the law "
-            f"begins: {_FEWEST} are needed."
+            f"begins: {_FEWEST} are needed.{_counts_less(log, plan.rate, end)}"
         )
     steps, loss = log.steps[kept], log.measured()[kept]
     lr_since = others[-1][0] if others and others[-1][1] == last else None
@@ -240,6 +244,20 @@ def so_far(
         seen_high=by_law * np.exp(beyond),
         match=beside,
     )
+
+
+def _counts_less(log: Run, rate: Rate, end: float) -> str:
+    """That the steps of a log are thousands, or log calls, by its rate, as a sentence; or ""."""
+    for factor in _COUNTS:
+        at = log.steps * factor
+        if at[-1] <= 1.001 * end and np.all(
+            np.abs(rate_at(rate, at) - log.lr) <= _SAME * rate.peak
+        ):
+            return (
+                f" By its rate its steps count {factor:g} of the schedule's: give them so "
+                f"(`step_scale`, --step-scale {factor:g})."
+            )
+    return ""
 
 
 def _refuse_unit(shift: np.ndarray, begin: float) -> None:

@@ -92,6 +92,8 @@ def fit_sizes(
         group, traits, said = table.group if group is None else group, table.traits, table.warnings
         if flops_per_token is None:
             flops_per_token = table.flops_per_token
+    elif isinstance(loss, str):
+        raise ValueError(f"`loss` is {loss!r}: losses, or none. A law by its name is law={loss!r}.")
     elif isinstance(inputs, SizeTable | Mapping):
         raise ValueError("`loss` is in the table already: leave it out.")
     arrays, loss = _checked(form, inputs, loss)

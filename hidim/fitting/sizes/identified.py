@@ -5,7 +5,9 @@ are one curve, and the size that it calls compute-optimal is an accident. The st
 log of that size, at the middle of the fitted budgets, follows from the gradients of the law at the
 runs (Fisher information, with the noise about the law); runs that would lower it most are found one
 by one among the sizes fitted, at budgets that were fitted.
-Limits: the error is local, and says nothing of a wrong form.
+Where the gradients alone leave it open, as with two terms that are one power on a line, the misfit
+of whole laws counts.
+Limits: says nothing of a wrong form.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ _Z90 = 1.6449
 _LINE = 1.25  # tokens per parameter within this factor of one power of the size are one line
 _RATIOS = np.geomspace(1 / 16, 16, 9)
 _WIDE = 30.0
+_AIMED = 1e-3  # of the log of a best size
 _MOST = 4  # runs to propose
 
 
@@ -53,7 +56,10 @@ def check_identified(
     plain = FORMS["chinchilla"]
     equal = _equal(form, vector)
     by_runs = _factor(plain, equal, logs, logs, noise)
-    off = max(_factor(form, vector, logs, logs, noise), by_runs)
+    off = _factor(form, vector, logs, logs, noise)
+    if off > _TOLD:
+        off = min(off, _profiled(form, vector, logs, noise, off))
+    off = max(off, by_runs)
     if width > math.log(_LINE) and off <= _TOLD:
         return "", ""
     middle = math.exp(float(np.mean(logs.sum(axis=1)))) * float(units.prod()) * 6
@@ -102,6 +108,45 @@ def _factor(
     part = rows @ (gradient / scale)
     variance = float(np.sum((part / np.maximum(s, 1e-10)) ** 2))
     return math.exp(min(_Z90 * math.sqrt(variance), 700.0))
+
+
+def _profiled(
+    form: SizeForm, vector: np.ndarray, logs: np.ndarray, noise: float, most: float
+) -> float:
+    """The same by the likelihood of the nearest law whose best size is so far off, up to `most`.
+
+    Two terms of one power along the runs have a difference of exponents that no gradient tells;
+    the bend of their sum does, to second order.
+    """
+    from scipy.optimize import least_squares
+
+    budget = float(np.mean(logs.sum(axis=1)))
+    here, best = np.log(form.function(vector, logs)[0]), _best(form, vector, budget)
+    widths = np.array([p.prior[1] if p.prior else _WIDE for p in form.parameters])
+
+    def misfit(change: np.ndarray, aim: float) -> np.ndarray:
+        there = vector + change
+        a, b, _ = form.exponents(there)
+        if min(a, b) <= 0:
+            return np.full(len(logs) + len(vector) + 1, 1e6)
+        value = np.log(np.maximum(form.function(there, logs)[0], 1e-12))
+        missed = (_best(form, there, budget) - best - aim) / _AIMED
+        return np.concatenate([(value - here) / noise, change / widths, [missed]])
+
+    farthest = 0.0
+    for way in (1.0, -1.0):
+        change, reached, cost = np.zeros(len(vector)), 0.0, 0.0
+        for aim in math.log(most) * np.geomspace(2.0**-6, 1.0, 13):
+            found = least_squares(
+                misfit, change * (aim / reached if reached else 0), args=(way * aim,)
+            )
+            now = math.sqrt(2 * found.cost)
+            if now > _Z90:
+                reached += (aim - reached) * (_Z90 - cost) / (now - cost)
+                break
+            change, reached, cost = found.x, aim, now
+        farthest = max(farthest, reached)
+    return math.exp(farthest)
 
 
 def _best(form: SizeForm, vector: np.ndarray, budget: float) -> float:
