@@ -532,3 +532,13 @@ def test_zeros_among_losses_say_where_they_begin(
     (tmp_path / "a.csv").write_text(HEADER + "\n".join(rows))
     with pytest.raises(ValueError, match=message):
         read_run(tmp_path / "a.csv")
+
+
+def test_one_damaged_row_is_named_and_no_wrong_column() -> None:
+    run = make_run("cosine")
+    loss = run.measured().copy()
+    loss[120] *= 10
+    law = fit(replace(run, loss=loss))
+    assert any("1 row(s) of cosine lie far from the law" in one for one in law.warnings)
+    last = run.steps[-1]
+    assert law.predict(run, [last])[0] == pytest.approx(float(run.measured()[-1]), rel=2e-3)

@@ -39,6 +39,7 @@ _WRONG_HOW = "a wrong column or unit, shuffled losses, or a run of another model
 _EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
 _BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
 _OUTLIER = 0.05
+_DAMAGED, _FEW = 12.0, 0.05  # medians of the error beyond which a row is, and share that may be
 _SIGMAS = 4.0  # standard errors within which a slope is what it should be
 _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
@@ -126,10 +127,12 @@ def check_fit(
     out = [*_peaks_apart(runs), *_warm_in_steps(runs), *_begin_late(runs)]
     sizes = [0.0] * len(runs) if params is None else list(params)
     for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
+        near = _near(error)
         like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
-        missed, explained = _systematic(error), _explained(run, steps, error)
-        row = float(np.mean(np.abs(error))) if len(error) else 0.0
-        unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, steps, error)
+        missed, explained = _systematic(error), _explained(run, steps[near], error[near])
+        row = float(np.mean(np.abs(error[near]))) if len(error) else 0.0
+        unlike = row > _WRONG and explained < _EXPLAINED
+        unlike = unlike and not _follows(run, steps[near], error[near])
         diverged = _climbs(run) if missed > _MISFIT or unlike else ""
         cause = decay_of(run) or shift_of(run)
         if (missed > _WRONG or unlike or diverged) and law.response != "none":
@@ -189,6 +192,19 @@ def _blind_to(runs: Sequence[Run], law: ScheduleLaw) -> str:
 def _rounded(count: float) -> int:
     """Two digits of a count."""
     return int(float(f"{count:.2g}"))
+
+
+def _near(error: np.ndarray) -> np.ndarray:
+    """Which rows judge the law, (n,): a few damaged ones, far from the others, are named apart.
+
+    Those that the run ends with may be its divergence, and count.
+    """
+    if not len(error):
+        return np.zeros(0, dtype=bool)
+    off = np.abs(error - np.median(error))
+    near: np.ndarray = off <= max(_OUTLIER, _DAMAGED * float(np.median(off)))
+    near[np.flatnonzero(near)[-1] :] = True
+    return near if np.mean(near) >= 1 - _FEW else np.ones(len(error), dtype=bool)
 
 
 def _systematic(error: np.ndarray) -> float:
