@@ -138,7 +138,6 @@ def add_log_flags(
     group.add_argument(
         "--step-scale",
         type=number,
-        default=1.0,
         metavar="X",
         help="optimizer steps per step of the log: 0.125 for 8 micro-steps, 50 for log calls; per "
         "row of a log without steps",

@@ -20,7 +20,7 @@ _LOG: dict[str, Any] = {
     "resumed": "refuse",
     "drop_nan": False,
     "averaged": "auto",
-    "step_scale": 1.0,
+    "step_scale": None,
     "loss_scale": 1.0,
     "vocabulary": None,
 }

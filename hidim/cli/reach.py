@@ -72,13 +72,20 @@ def known_warmup(law: FittedLaw) -> float:
 
 
 def _one_factor(law: FittedLaw, warmup: float, last: float) -> float:
-    """How many times as long as the fitted runs a plan and its warm-up are, if both alike, or 1."""
+    """How many times as long as the fitted runs a plan and its warm-up are, if both alike, or 1.
+
+    A warm-up that a log holds has ended by a row, and some time since the row before."""
     known = law.warmup_steps or 0.0
     if not known or not warmup:
         return 1.0
     long, warm = last / law.units.steps, warmup / known
-    unlike = max(long / warm, warm / long) > _ALIKE or 1 / _TWICE < warm < _TWICE
-    return 1.0 if unlike else warm
+    curves = law.provenance.get("curves", ())
+    rows = max((c["last_step"] / c["rows"] for c in curves if c.get("ready_step")), default=0.0)
+    latest = _ALIKE * max(1.0, known / max(known - rows, 1e-9 * known))
+    unlike = long / warm > _ALIKE or warm / long > latest or 1 / _TWICE < warm < _TWICE
+    if unlike:
+        return 1.0
+    return long if warm > _ALIKE * long else warm
 
 
 def warmup_apart(law: FittedLaw, steps: float, last: float) -> tuple[str, ...]:

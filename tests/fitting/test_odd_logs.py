@@ -561,3 +561,15 @@ def test_losses_of_zero_are_nan_that_a_program_wrote(tmp_path: Path, gone: list[
         run = read_run(path, drop_nan=True)
         assert len(run.steps) == len(ROWS) - 2
         assert run.notes == ("2 row(s) with NaN left out, the first at step 8400",)
+
+
+def test_one_damaged_row_is_named_and_no_wrong_column() -> None:
+    run = make_run("cosine")
+    loss = run.measured().copy()
+    loss[120] *= 10
+    law, whole = fit(replace(run, loss=loss)), fit(run)
+    assert any("1 row(s) of cosine lie far from the law" in one for one in law.warnings)
+    wide, usual = (np.log(np.divide(*one.band(run)[::-1]))[-1] for one in (law, whole))
+    assert wide < 1.5 * usual
+    last = run.steps[-1]
+    assert law.predict(run, [last])[0] == pytest.approx(float(run.measured()[-1]), rel=2e-3)

@@ -290,3 +290,17 @@ def test_plans_that_count_otherwise_are_told(
     assert end == pytest.approx(
         float(law.predict((steps / scale, PEAK * np.array([0, 1, 1, 0.1])))[-1]), rel=1e-5
     )
+
+
+def test_a_plan_in_steps_is_refused_where_the_law_counts_epochs(
+    synthetic: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The warm-up of a log by epochs has ended by a row, up to an epoch late."""
+    steps = np.arange(1000, 24_001, 500.0)
+    run = synthetic("cosine", steps=steps)
+    warm = np.concatenate([[2.5e-5, 1e-4, 2e-4], run.lr[3:]])
+    by_epoch = Run(np.arange(1.0, 48.0), warm, run.measured(), label="epochs")
+    fit(by_epoch).save(tmp_path / "law.json")
+    plan = write(tmp_path / "plan.csv", np.array([0, 1600, 20_000]), PEAK * np.array([0, 1, 0.1]))
+    assert main(["forecast", str(tmp_path / "law.json"), plan]) == 2
+    assert re.search(r"times as long.*--step-scale 0\.002", capsys.readouterr().err)

@@ -96,7 +96,7 @@ def write_events(path: Path, rows: list[tuple[float, float, float]]) -> None:
     ("rows", "header", "message"),
     [
         (list(reversed(ROWS)), "step,lr,loss", "goes back"),
-        (ROWS + ROWS, "step,lr,loss", "goes back"),
+        (ROWS + ROWS, "step,lr,loss", "starts again"),
         ([*ROWS, (2900, 1e-3, 1.0)], "step,lr,loss", "repeats"),
         ([*ROWS[:9], (1000, 1e-3, "nan"), *ROWS[10:]], "step,lr,loss", "row 11"),
         ([*ROWS, (3000, 1e-3)], "step,lr,loss", "truncated"),
@@ -256,3 +256,26 @@ def test_a_hidim_run_brings_its_rate_and_takes_another_loss(tmp_path: Path) -> N
     assert list(run.lr) == [row["lr"] for row in rows]
     run = read_run(tmp_path, columns={"loss": "validation_loss"})
     assert np.all(run.measured() == 3.0)
+
+
+def test_a_count_that_restarts_is_told_at_once_and_not_sent_to_keep_last(tmp_path: Path) -> None:
+    rows = [(s if i < 15 else s - ROWS[14][0], r, y) for i, (s, r, y) in enumerate(ROWS)]
+    for how in ("refuse", "keep-last"):
+        with pytest.raises(ValueError, match=r"starts again.*steps of the whole run") as error:
+            read_run(csv(tmp_path / "a.csv", rows), resumed=how)
+        assert "keep-last" not in str(error.value)
+
+
+def test_rows_of_every_step_are_counted_by_a_scale_of_one(tmp_path: Path) -> None:
+    bare = csv(tmp_path / "a.csv", [(r, y) for _, r, y in ROWS], "lr,loss")
+    with pytest.raises(ValueError, match="--step-scale N"):
+        read_run(bare)
+    assert np.array_equal(read_run(bare, step_scale=1).steps, np.arange(1, len(ROWS) + 1))
+
+
+def test_means_over_epochs_stand_in_the_middle_of_them_whatever_the_scale(tmp_path: Path) -> None:
+    rows = [(i, r, y) for i, (_, r, y) in enumerate(ROWS)]
+    log = csv(tmp_path / "a.csv", rows, "epoch,lr,loss")
+    middle = np.arange(len(ROWS)) + 0.5
+    assert np.array_equal(read_run(log).steps, middle)
+    assert np.array_equal(read_run(log, step_scale=400).steps, 400 * middle)

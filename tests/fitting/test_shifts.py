@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hidim.fitting import Run, fit
+from hidim.fitting import Run, fit, read_run
 from hidim.fitting.schedules.shifts import shift_of
 from tests.fitting.conftest import STEPS
 
@@ -105,3 +105,33 @@ def test_the_first_of_two_changes_is_told(synthetic: Maker) -> None:
     found = shift_of(changed(changed(run, 0.015, 7000), 0.025, 15_000))
     assert found is not None
     assert (found.step, found.until) == (pytest.approx(7000, abs=5 * 128), np.inf)
+
+
+@pytest.mark.parametrize("size", [0.12, 0.3])
+def test_a_slow_spike_is_told_from_its_first_row_and_in_full(synthetic: Maker, size: float) -> None:
+    run = synthetic("cosine", noise=3e-3)
+    bump = np.where(run.steps < 12_000, 0.0, size * np.exp(-(run.steps - 12_000) / 800))
+    found = shift_of(Run(run.steps, run.lr, run.measured() * np.exp(bump), 1000.0, "cosine"))
+    assert found is not None
+    assert found.step == pytest.approx(12_000, abs=128)
+    # The first row stands up to 128 steps after the spike began: 15 % of it.
+    assert found.size == pytest.approx(size, rel=0.2)
+    assert np.isfinite(found.passes)
+
+
+@pytest.mark.parametrize(("averaged", "every"), [("no", 100), ("window", 100), ("window", 250)])
+def test_a_rate_that_falls_right_after_a_row_is_no_change(
+    averaged: str, every: int, tmp_path: Path
+) -> None:
+    # A multi-power law, exact, whose drop the log shows one row late.
+    steps, drop = np.arange(1.0, 20_001.0), 3e-4
+    lr = np.where(steps <= 9000, 4e-4, 4e-4 - drop)
+    since = np.maximum(steps - 9000, 0.0) * (4e-4 - drop) ** 0.45
+    loss = 2.7 + 0.54 * np.cumsum(lr) ** -0.52 - 440 * drop * (1 - (1 + 2 * since) ** -0.45)
+    if averaged == "window":
+        loss = np.repeat(loss.reshape(-1, every).mean(axis=1), every)
+    rows = np.arange(every, 20_001, every)
+    path = tmp_path / "drop.csv"
+    table = np.column_stack([rows, lr[rows - 1], loss[rows - 1]])
+    np.savetxt(path, table, "%.6g", ",", header="step,lr,loss", comments="")
+    assert shift_of(read_run(path, averaged=averaged)) is None

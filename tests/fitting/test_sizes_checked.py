@@ -75,6 +75,10 @@ def test_rows_of_one_run_are_recognised_and_units_doubted(tmp_path: Path) -> Non
     names = [f"run{i}" for i in np.unique(n, return_inverse=True)[1]]
     found = read_sizes(write(tmp_path / "a.csv", model=names, params=n, tokens=d, loss=loss))
     assert any("--group model" in note for note in found.notes)
+    found = read_sizes(
+        write(tmp_path / "c.csv", **{"run name": names}, params=n, tokens=d, loss=loss)
+    )
+    assert any("--group 'run name'" in note for note in found.notes)
     assert not found.traits
     assert not found.warnings
     found = read_sizes(write(tmp_path / "b.csv", params=n / 1e6, tokens=d, loss=loss))

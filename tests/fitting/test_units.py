@@ -79,10 +79,12 @@ def test_other_archives_are_read(
         (b"<!DOCTYPE html><table><tr><td>1</td></tr></table>", "HTML.*CSV"),
         (b"run.csv" + bytes(250) + b"ustar" + bytes(300), "tar archive: unpack"),
         (b"step,lr,loss\n(it),(1),(nats)\n1,1,1\n", "units"),
+        (b"step,lr,loss\n[-],[1],[nats]\n1,1,1\n", r"'\[-\]'.*units\? Leave it out"),
         (b'step,lr,loss\n"1,000",1,3\n', "write 1000"),
         (b"step,lr,loss\n1,10%,3\n", "0.1 for 10%"),
         (b"step,lr,loss\n1,0.1,3 nats\n", "without its unit"),
         (b"tokens,lr,loss\n1,0.1,3\n", "--columns step=tokens"),
+        (b"tokens (B),lr,loss\n1,0.1,3\n", r"--columns 'step=tokens \(B\)'\."),
     ],
 )
 def test_what_is_no_log_says_what_it_is(content: bytes, told: str, tmp_path: Path) -> None:

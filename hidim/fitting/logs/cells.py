@@ -20,6 +20,7 @@ _ONE_RUN = (
 _SHORT = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([kKmMbBgGtT])\s*")
 _POWERS = {"k": "e3", "m": "e6", "b": "e9", "g": "e9", "t": "e12"}
 _BLANK = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "—", ".", "?")
+_UNIT = re.compile(r"\[[^\d\[\],]*\]")  # [nats], and no number of one group
 _LISTED = re.compile(r"\s*\[([^\[\],]+(?:,[^\[\],]+)*)\]\s*")  # [0.0003], of groups
 _OF = re.compile(r"\s*(\d+)\s*(?:/|of)\s*\d+\s*")  # 100/24000, a step of all
 
@@ -67,7 +68,7 @@ def numbers(
             out[i] = counted(cell, steps=steps) if counts or steps else float(cell)
         except (TypeError, ValueError):
             raise ValueError(
-                f"row {i + 2} of {source!r}: column {name!r} holds {cell!r}, not a number"
+                f"row {i + 2} of {source!r}: column {name!r} holds {cells[i]!r}, not a number"
                 f"{_slip(cells, i, name)}."
             ) from None
         if not math.isfinite(out[i]):
@@ -89,6 +90,8 @@ def counted(cell: Any, *, steps: bool = False) -> float:
 
 def _slip(cells: Any, row: int, name: str) -> str:
     """What a cell that is no number may be instead, to end a complaint with."""
+    if row == 0 and _UNIT.fullmatch(str(cells[row])):
+        return ": a row of units? Leave it out"
     if isinstance(cells[row], list | dict) or _LISTED.fullmatch(str(cells[row])):
         return ": one value of each group? Name a column of one, or write one a row"
     cell = str(cells[row]).strip()

@@ -25,7 +25,7 @@ class How:
     resumed: str = "refuse"
     drop_nan: bool = False
     averaged: str = "auto"
-    step_scale: float = 1.0
+    step_scale: float | None = None  # 1, but rows are no steps of themselves
     loss_scale: float = 1.0
     vocabulary: float | None = None
     logged_first: bool = False  # a logged rate that is not the schedule's is kept, not refused
@@ -33,7 +33,7 @@ class How:
     def __post_init__(self) -> None:
         choice("loss", self.loss, ("needed", "optional"))
         choice("resumed", self.resumed, RESUMED)
-        positive("step_scale", self.step_scale)
+        positive("step_scale", self.scale)
         positive("loss_scale", self.loss_scale)
         non_negative("warmup_steps", self.warmup_steps)
         read_average(self.averaged, known=False)
@@ -46,6 +46,11 @@ class How:
             raise ValueError(f"`columns` gives one column two roles: {dict(self.columns)}.")
         if self.lr is not None and self.schedule is not None:
             raise ValueError("`lr` and `schedule` both say the learning rate: give one.")
+
+    @property
+    def scale(self) -> float:
+        """Optimizer steps per step of the log."""
+        return 1.0 if self.step_scale is None else self.step_scale
 
     @property
     def words(self) -> Words | None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,14 @@ def cells_in(log: Log, source: str, label: str, how: How) -> list[Cells]:
             if of_sizes(log.known):
                 raise ValueError(text)
             other = next((name for name in log.known if _COUNTS & set(normal(name).split("_"))), "")
-            also = f" Counted by {other!r}, --columns step={other}." if other else ""
+            also = f" Counted by {other!r}, --columns {quote('step=' + other)}." if other else ""
             raise ValueError(f"{text}{also} Rows logged every N steps: --step-scale N.")
         values, bad, marks = _values(log.columns, names, source, how)
-        if names["step"] == COUNTED and how.step_scale != 1.0 and "loss" in values:
-            # Lines of validation, or of the whole run, are no steps.
+        if names["step"] == COUNTED and values["step"][:1] == 1.0 and "loss" in values:
+            # Rows, from one; epochs count from one half. Lines of validation, or of the whole
+            # run, are no steps.
             values["step"] = np.cumsum(~np.isnan(values["loss"])).astype(np.float64)
-        said = _as_they_count(values, names, source, scaled=how.step_scale != 1.0)
+        said = _as_they_count(values, names, source, scaled=how.scale != 1.0)
         rows = Rows(source, values["step"], values.get("loss"), values.get("lr"), said)
         total = len(rows.step)
         if total == 0:
@@ -171,7 +173,7 @@ def _counted(log: Log, how: How) -> np.ndarray | None:
             values = np.zeros(0)
         if len(values) > 1 and values[0] in (0.0, 1.0) and np.all(np.diff(values) == 1):
             return values + (0.5 - values[0])  # a mean over an epoch stands in its middle
-    if how.step_scale != 1.0:
+    if how.step_scale is not None:
         return np.arange(1.0, count + 1.0)
     return None
 

@@ -51,7 +51,7 @@ def read_run(
     resumed: str = "refuse",
     drop_nan: bool = False,
     averaged: str = "auto",
-    step_scale: float = 1.0,
+    step_scale: float | None = None,
     loss_scale: float = 1.0,
     vocabulary: float | None = None,
 ) -> Run:
@@ -75,7 +75,7 @@ def read_run(
         averaged: how losses were averaged over steps: "auto" (as the program is known to), "no",
             "window", "window:N", "ema:0.9" over rows, or "ema:0.9/step".
         step_scale: optimizer steps per step of the log, such as 1/8 for micro-steps; of a log
-            without steps, per row.
+            without steps, per row, which it has to be given for. Default 1.
         loss_scale: times the losses, such as 1/8 where they were summed over accumulation steps.
         vocabulary: number of tokens, to refuse losses above those of guessing.
 

@@ -40,7 +40,7 @@ from hidim.support.checks import positive
 _IN_MEMORY = (
     (r"Name it: --columns (\w+)=NAME\.", r"Rename it \1."),
     (r"--columns step=\w+ --step-scale STEPS-PER-EPOCH", "step, times the steps of an epoch"),
-    (r"--columns (\w+)=\w+", r"rename it \1"),
+    (r"--columns (?:(\w+)=\w+|'(\w+)=[^']+')", r"rename it \1\2"),
     (r" Rows logged every N steps: --step-scale N\.", ""),
     (r"--lr RATE, or --schedule .*$", "`lr` for a constant one, or a column lr."),
     (r", or say the schedule, --schedule .*$", "."),
@@ -135,8 +135,8 @@ def _finished(part: Cells, how: How) -> Reading:
     blank = repairs.without_blank_steps(rows)
     if len(rows.step) == 0:
         raise ValueError(f"no row of {source!r} has both a step and a loss.")
-    if how.step_scale != 1.0:
-        rows.step = rows.step * how.step_scale
+    if how.scale != 1.0:
+        rows.step = rows.step * how.scale
     if rows.loss is None:
         _knots(rows)
     _one_count(part)
@@ -148,8 +148,8 @@ def _finished(part: Cells, how: How) -> Reading:
     if how.loss_scale != 1.0 and rows.loss is not None:
         rows.loss = rows.loss * how.loss_scale
         rows.notes.append(f"losses times {how.loss_scale:g}")
-    if how.step_scale != 1.0:
-        rows.notes.append(f"steps times {how.step_scale:g}")
+    if how.scale != 1.0:
+        rows.notes.append(f"steps times {how.scale:g}")
     if rows.loss is not None:
         plausible_level(rows, how)
     if words is not None:

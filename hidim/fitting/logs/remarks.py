@@ -223,7 +223,7 @@ def asides(part: Cells, how: How, kind: str) -> list[str]:
         notes.append("steps are counted: epochs, each in its middle, or rows times --step-scale")
     if normal(names["step"]) != "_step" and "_step" in columns:
         notes.append(f"steps are column {names['step']!r}, not '_step'")
-    elif normal(names["step"]) == "_step" and how.step_scale == 1.0:
+    elif normal(names["step"]) == "_step" and how.step_scale is None:
         notes.append("steps are '_step', W&B's count of log calls: --step-scale N if each is N")
     elif part.log.name == "W&B export" and repairs.usual_width(rows.step) == 1:
         notes.append("the steps of an export count log calls: --step-scale N if each is N")

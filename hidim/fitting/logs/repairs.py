@@ -116,8 +116,8 @@ def resumed(rows: Rows, how: str) -> None:
             f"the step goes back from row to row of {rows.source!r}, from {rows.step[0]:g} to "
             f"{rows.step[-1]:g}: a table upside down, or a wrong column. Sort its rows by step."
         )
-    if how == "refuse" or not len(back):
-        return
+    if not len(back) or (how == "refuse" and len(back) > _FEW * len(rows.step)):
+        return  # shuffled, if it is no resumed run
     after = np.append(np.minimum.accumulate(rows.step[::-1])[::-1][1:], np.inf)
     keep = rows.step < after
     # Rows of one step that stand together are one row, for merging.
@@ -135,6 +135,8 @@ def resumed(rows: Rows, how: str) -> None:
             "two runs in one file. Give one run per file, with the steps of the whole run, or the "
             "column that tells them apart, --columns run=NAME."
         )
+    if how == "refuse":
+        return
     rows.notes.append(
         f"resumed {len(back)} time(s), first at step {rows.step[back[0] + 1]:g}: {lost} earlier "
         "row(s) of repeated steps left out"

@@ -40,7 +40,7 @@ _WRONG_HOW = "a wrong column or unit, shuffled losses, or a run of another model
 _EXPLAINED = 0.5  # share of a curve's variance that is not noise if the law describes it
 _BLOCKS = 16  # stretches of a curve over which noise of rows is averaged away
 _OUTLIER = 0.05
-_DAMAGED = 0.05  # share of rows that may be
+_DAMAGED, _FEW = 12.0, 0.05  # medians of the error beyond which a row is, and share that may be
 _SIGMAS = 4.0  # standard errors within which a slope is what it should be
 _NOISY = 0.01  # scatter of rows that deserves a word
 _KNOWN = 0.002  # and to which the curve behind them should be known
@@ -130,10 +130,8 @@ def check_fit(
     for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
         like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
         far = np.abs(error) > max(_OUTLIER, 8 * noise)
-        # A few damaged rows are named as such, and the others tell whether the law is right.
-        few = np.count_nonzero(far) <= _DAMAGED * len(far) and not far[-1:].any()
-        judged = ~far if few else np.ones_like(far)
-        rest = (steps[judged], error[judged])
+        near = _near(error)
+        rest = (steps[near], error[near])
         missed, explained = _systematic(rest[1]), _explained(run, *rest)
         row = float(np.mean(np.abs(rest[1]))) if len(rest[1]) else 0.0
         unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, *rest)
@@ -198,6 +196,19 @@ def _blind_to(runs: Sequence[Run], law: ScheduleLaw) -> str:
 def _rounded(count: float) -> int:
     """Two digits of a count."""
     return int(float(f"{count:.2g}"))
+
+
+def _near(error: np.ndarray) -> np.ndarray:
+    """Which rows judge the law, (n,): a few damaged ones, far from the others, are named apart.
+
+    Those that the run ends with may be its divergence, and count.
+    """
+    if not len(error):
+        return np.zeros(0, dtype=bool)
+    off = np.abs(error - np.median(error))
+    near: np.ndarray = off <= max(_OUTLIER, _DAMAGED * float(np.median(off)))
+    near[np.flatnonzero(near)[-1] :] = True
+    return near if np.mean(near) >= 1 - _FEW else np.ones(len(error), dtype=bool)
 
 
 def _systematic(error: np.ndarray) -> float:

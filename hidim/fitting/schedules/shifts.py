@@ -37,8 +37,9 @@ _JUMP = 0.1  # of the peak rate within a bin
 _SUDDEN, _SLOW = 0.007, 0.02  # least change of log loss: honest runs leave their law by 0.002
 _ROUNDED, _SAMPLE = 2, 5000  # units in which losses were rounded; rows that tell these
 _CLIMBS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)  # lengths of a slow change over that of the run
-_PASSES = (8.0, 24.0)  # bins in which a change that does not last has gone to 1/e
+_PASSES = (3.0, 8.0, 24.0)  # bins in which a change that does not last has gone to 1/e
 # Twice the log of the ratio of likelihoods: at one place exceeded by chance once in 130,000 times.
+_MANY = 4  # bins
 _SURE = 20.0
 _BACK = 0.5  # share of a change by which a second takes it back
 _LASTS = 10.0  # by which a change that passes must be the surer one
@@ -160,7 +161,7 @@ def _surest(run: Run) -> Shift | None:
     law = LAWS["fsl" if len(run.rate.events().time) else "intrinsic-time"]
     vector = search(law, [points])
     error = -log_ratio(law.loss(vector, points.clock), np.exp(points.log_loss))
-    calm = _calm(points.steps, error)
+    calm = _calm(points.steps, error) & ~_within_jumps(points)
     points, error = points.where(calm), error[calm]
     if len(error) < _FEWEST:
         return None
@@ -181,9 +182,13 @@ def _surest(run: Run) -> Shift | None:
 
 
 def _calm(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Which bins are not in a spike, up or down, (n,)."""
+    """Which bins are not in a spike, up or down, (n,); one of many bins may be a change."""
     row = row_noise(error)
-    calm: np.ndarray = spikes_of(steps, error, row)[1] & spikes_of(steps, -error, row)[1]
+    calm = spikes_of(steps, error, row)[1] & spikes_of(steps, -error, row)[1]
+    inside = np.flatnonzero(~calm)
+    for group in np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1):
+        if len(group) >= _MANY:
+            calm[group] = True
     return calm
 
 
@@ -202,6 +207,19 @@ def _jumps(points: Points) -> np.ndarray:
     out = np.zeros(count, dtype=bool)
     for jump in np.flatnonzero(change > _JUMP):
         out[max(jump - 1, 0) : jump + _FIVE] = True
+    return out
+
+
+def _within_jumps(points: Points) -> np.ndarray:
+    """Which bins end the interval of rows in which the rate jumped, or lie in it, (n,).
+
+    A log tells a jump by the row after it, and what answers to one soon after the row before is
+    there too early; so is a mean, which stands between rows.
+    """
+    events, steps = points.clock.events, points.clock.steps
+    jumps = events.steps[np.abs(events.old - events.new) > _JUMP]
+    since = jumps - steps[:, None]
+    out: np.ndarray = np.any((since >= 0) & (since < np.median(np.diff(steps))), axis=1)
     return out
 
 

@@ -15,6 +15,7 @@ from hidim.fitting.schedules.bands import RUN_TO_RUN
 
 _PRIOR = 3.0  # runs that a default counts as
 _BLOCKS = 16  # stretches of a run whose means are compared with the law
+_WILD = 8.0  # standard deviations of a stretch, beyond which a row of it is damaged
 _Z90 = 1.6449  # half-width of a 90 % interval in standard deviations
 
 
@@ -54,7 +55,14 @@ def pooled(measured: float, default: float, runs: int) -> float:
 
 def _systematic(error: np.ndarray) -> float:
     """Mean square of stretches' means, less what noise of single rows puts there."""
-    blocks = np.array_split(error, _BLOCKS)
+    blocks = [_tamed(block) for block in np.array_split(error, _BLOCKS)]
     means = np.array([np.mean(block) for block in blocks])
     within = np.mean([np.var(block, ddof=1) / len(block) for block in blocks])
     return float(max(np.mean(means**2) - within, 0.0))
+
+
+def _tamed(block: np.ndarray) -> np.ndarray:
+    """A stretch whose damaged rows stand no farther from its median than others may."""
+    middle = np.median(block)
+    reach = _WILD * 1.4826 * float(np.median(np.abs(block - middle)))
+    return np.clip(block, middle - reach, middle + reach)

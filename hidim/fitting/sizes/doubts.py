@@ -7,6 +7,7 @@ these sizes has, data seen more than once, rows that are the course of one run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,8 @@ def several_losses(
     return (
         f"{len(many)} of {len(cells)} sizes have several losses, {np.median(apart):.1%} apart, as "
         f"{', '.join(map(repr, swept[:3]))} differs: a sweep? A law of tuned runs wants the lowest "
-        f"loss of each size alone, or --where '{swept[0]}=...'; --law best:{swept[0]} fits its "
-        "best value against size.",
+        f"loss of each size alone, or --where '{swept[0]}=...'; --law "
+        f"{quote('best:' + swept[0])} fits its best value against size.",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from shlex import quote
 
 import numpy as np
 
@@ -200,7 +201,7 @@ def _classes(fit: Fitted, traits: Mapping[str, np.ndarray]) -> list[str]:
             out.append(
                 f"column {name!r} sorts the runs into {len(count)} kinds that lie up to "
                 f"{np.abs(np.expm1(means)).max():.1%} from the one law over all: fit them apart "
-                f"with --by {name}, or one of them with --where {name}=VALUE."
+                f"with --by {quote(name)}, or one of them with --where {quote(name + '=VALUE')}."
             )
     return out
 

@@ -9,6 +9,7 @@ that leaves them out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -52,22 +53,22 @@ def courses(
     notes, warnings = [], []
     sizes = len(np.unique(inputs[0]))
     for name, kinds in named.items():
-        count = int(kinds.max()) + 1
+        count, flag = int(kinds.max()) + 1, quote(name)
         lengths = np.unique(np.column_stack([kinds, inputs[-1]]), axis=0)
         if len(lengths) == count:
             notes.append(
-                f"column {name!r} names runs of several rows: --group {name} resamples them"
+                f"column {name!r} names runs of several rows: --group {flag} resamples them"
             )
         elif count == sizes:
             notes.append(
-                f"column {name!r} names the sizes, or runs of several rows: of runs --last {name} "
-                f"keeps the ends, and --group {name} resamples whole ones"
+                f"column {name!r} names the sizes, or runs of several rows: of runs --last {flag} "
+                f"keeps the ends, and --group {flag} resamples whole ones"
             )
         else:
             warnings.append(
                 f"column {name!r} names {count} runs, {len(kinds)} rows are their course: "
-                f"--last {name} keeps the end of each. On the way losses lie above those of runs "
-                f"that end there, unless the rate was constant: then --group {name} resamples them."
+                f"--last {flag} keeps the end of each. On the way losses lie above those of runs "
+                f"that end there, unless the rate was constant: then --group {flag} resamples them."
             )
     return tuple(notes), tuple(warnings)
 
