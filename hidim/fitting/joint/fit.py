@@ -23,7 +23,8 @@ from hidim.fitting.logs.runs import Run
 from hidim.fitting.robust import HUBER
 from hidim.fitting.schedules.clock import feel_alike
 from hidim.fitting.schedules.laws import START, of_a_size, schedule_law
-from hidim.fitting.schedules.plausible import check_fit, check_runs
+from hidim.fitting.schedules.misfit import check_fit
+from hidim.fitting.schedules.plausible import check_runs
 from hidim.fitting.schedules.search import log_ratio, points_of, settled
 from hidim.support.checks import finite_array, listed, positive, whole
 from hidim.support.progress import Progress

@@ -23,7 +23,8 @@ from hidim.fitting.schedules.bands import Member
 from hidim.fitting.schedules.clock import Units, feel_alike
 from hidim.fitting.schedules.law import FittedLaw
 from hidim.fitting.schedules.laws import LAWS, START, ScheduleLaw, schedule_law
-from hidim.fitting.schedules.plausible import check_fit, check_runs
+from hidim.fitting.schedules.misfit import check_fit
+from hidim.fitting.schedules.plausible import check_runs
 from hidim.fitting.schedules.search import (
     BURN_IN,
     Points,
