@@ -148,7 +148,8 @@ def counted_otherwise(law: FittedLaw, label: str, warmup: float, last: float) ->
         else:
             why = (
                 f"longer than {curve['label']} and its: if it counts micro-steps, {factor} to a "
-                "step of that log, say it in those"
+                "step of that log, say it in those; if that log counts epochs, fit it with "
+                "--step-scale N, the steps of one"
             )
         return (f"{label} and its warm-up are {factor} times {why}",)
     return ()

@@ -47,6 +47,17 @@ def test_a_change_that_does_not_last_is_no_change_for_good(synthetic: Maker) -> 
     assert "back in some 2,000 steps" in found.told("cosine")
 
 
+@pytest.mark.parametrize("rise", [10, 20])
+def test_a_slow_spike_that_rises_over_some_rows_is_over(synthetic: Maker, rise: int) -> None:
+    run, since = synthetic("cosine", noise=3e-3), np.arange(len(STEPS)) - 80
+    bump = np.clip((since + 1) / rise, 0, 1) * np.exp(-np.maximum(since - rise, 0) / 15)
+    found = shift_of(Run(run.steps, run.lr, run.measured() * np.exp(0.08 * bump), 1000.0, "it"))
+    assert found is not None
+    assert found.step == pytest.approx(STEPS[80], abs=8 * 128)
+    assert "and back in some" in found.told("it")
+    assert found.remedy == "Leave these rows out."
+
+
 @pytest.mark.parametrize("name", ["cosine", "wsd", "stage", "constant"])
 def test_noise_that_remembers_and_falls_of_the_rate_are_no_change(
     synthetic: Maker, name: str
@@ -135,3 +146,16 @@ def test_a_rate_that_falls_right_after_a_row_is_no_change(
     table = np.column_stack([rows, lr[rows - 1], loss[rows - 1]])
     np.savetxt(path, table, "%.6g", ",", header="step,lr,loss", comments="")
     assert shift_of(read_run(path, averaged=averaged)) is None
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_a_rate_that_jumped_between_two_rows_is_no_change(synthetic: Maker, mean: bool) -> None:
+    # The rate falls at 8,000; the log has rows at 7,880 and 8,130 and says no more of when.
+    run, every = synthetic("stage", noise=0.0, steps=np.arange(890.0, 24_001, 10)), 25
+    rows = np.arange(every - 1, len(run.steps), every)
+    loss, steps = run.measured()[rows], run.steps[rows]
+    if mean:
+        loss = run.measured()[: len(rows) * every].reshape(-1, every).mean(axis=1)
+        steps = steps - 5 * (every - 1)
+    lr = np.where(run.steps[rows] < 8000, 3e-4, 9e-5)
+    assert shift_of(Run(steps, lr, loss, 1000.0, "stage")) is None

@@ -14,6 +14,7 @@ after a jump of the rate, whose response looks like one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -37,6 +38,7 @@ _JUMP = 0.1  # of the peak rate within a bin
 _SUDDEN, _SLOW = 0.007, 0.02  # least change of log loss: honest runs leave their law by 0.002
 _ROUNDED, _SAMPLE = 2, 5000  # units in which losses were rounded; rows that tell these
 _CLIMBS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)  # lengths of a slow change over that of the run
+_SPIKES = _CLIMBS[:2]  # the same of one that does not last, or at once
 _PASSES = (3.0, 8.0, 24.0)  # bins in which a change that does not last has gone to 1/e
 # Twice the log of the ratio of likelihoods: at one place exceeded by chance once in 130,000 times.
 _MANY = 4  # bins
@@ -77,7 +79,7 @@ class Shift:
         if np.isfinite(self.until):
             where = f"from step {self.step:,.0f} to {self.until:,.0f}"
         if np.isfinite(self.passes):
-            back = float(f"{2 * self.passes:.1g}")
+            back = float(f"{self.whole - self.step + 2 * self.passes:.1g}")
             where = f"at step {self.step:,.0f}, and back in some {back:,.0f} steps"
             why = "a slow spike, or a resumed run"
         return (
@@ -123,9 +125,12 @@ class _Changes:
             some = np.flatnonzero(starts + length <= count - edge)[:: max(length // 8, 1)]
             shape, first = np.clip((since[:, some] + 1) / length, 0.0, 1.0), starts[some]
             found.append((shape, first, first + length - 1, np.inf))
-        for passes in _PASSES:
-            shape = sudden * np.exp(-np.maximum(since, 0) / passes)
-            found.append((shape, starts, starts, passes))
+        spikes = {1, *(max(round(share * count), 2) for share in _SPIKES)}
+        for passes, length in product(_PASSES, sorted(spikes)):
+            rise = np.clip((since + 1) / length, 0.0, 1.0)
+            shape = rise * np.exp(-np.maximum(since + 1 - length, 0) / passes)
+            whole = np.minimum(starts + length - 1, count - 1)
+            found.append((shape, starts, whole, passes))
         shapes, first, whole, _ = zip(*found, strict=True)
         lasting = [np.full(len(one[1]), one[3]) for one in found]
         return cls(np.concatenate(shapes, axis=1), *map(np.concatenate, (first, whole, lasting)))
@@ -161,7 +166,7 @@ def _surest(run: Run) -> Shift | None:
     law = LAWS["fsl" if len(run.rate.events().time) else "intrinsic-time"]
     vector = search(law, [points])
     error = -log_ratio(law.loss(vector, points.clock), np.exp(points.log_loss))
-    calm = _calm(points.steps, error) & ~_within_jumps(points)
+    calm = _calm(points.steps, error) & ~_astride(points)
     points, error = points.where(calm), error[calm]
     if len(error) < _FEWEST:
         return None
@@ -201,26 +206,27 @@ def _rounding(run: Run) -> float:
 
 def _jumps(points: Points) -> np.ndarray:
     """Which bins begin soon after the rate jumped, (n,)."""
-    events, count = points.clock.events, len(points.steps)
-    bins = np.searchsorted(points.clock.steps, events.steps)
-    change = np.bincount(bins, np.abs(events.old - events.new), count + 1)
-    out = np.zeros(count, dtype=bool)
-    for jump in np.flatnonzero(change > _JUMP):
+    out = np.zeros(len(points.steps), dtype=bool)
+    for jump in _first_after(points):
         out[max(jump - 1, 0) : jump + _FIVE] = True
     return out
 
 
-def _within_jumps(points: Points) -> np.ndarray:
-    """Which bins end the interval of rows in which the rate jumped, or lie in it, (n,).
-
-    A log tells a jump by the row after it, and what answers to one soon after the row before is
-    there too early; so is a mean, which stands between rows.
-    """
-    events, steps = points.clock.events, points.clock.steps
-    jumps = events.steps[np.abs(events.old - events.new) > _JUMP]
-    since = jumps - steps[:, None]
-    out: np.ndarray = np.any((since >= 0) & (since < np.median(np.diff(steps))), axis=1)
+def _astride(points: Points) -> np.ndarray:
+    """Which bins the rate jumped in or beside, (n,): when it did between two rows no log says, and
+    one that is a mean of steps before and after lies far from any law of either."""
+    out = np.zeros(len(points.steps), dtype=bool)
+    for jump in _first_after(points):
+        out[max(jump - 1, 0) : jump + 1] = True
     return out
+
+
+def _first_after(points: Points) -> np.ndarray:
+    """The first bin after each jump of the rate, up to n."""
+    events = points.clock.events
+    bins = np.searchsorted(points.clock.steps, events.steps)
+    change = np.bincount(bins, np.abs(events.old - events.new), len(points.steps) + 1)
+    return np.flatnonzero(change > _JUMP)
 
 
 @dataclass(frozen=True)
