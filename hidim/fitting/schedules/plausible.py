@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
-from hidim.fitting.logs.histories import known_from
+from hidim.fitting.logs.histories import fell_before, known_from
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import (
     began_again,
@@ -129,6 +129,12 @@ def check_fit(
     sizes = [0.0] * len(runs) if params is None else list(params)
     for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
         like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
+        if not force and law.response != "none" and (untold := fell_before(run, like)):
+            raise ValueError(
+                f"{untold}. Give its schedule, --schedule, in its place among those of all logs (- "
+                "where a log has its own), or leave the run out. Or use force (--force) to fit as "
+                "if its rate had been that from the start."
+            )
         far = np.abs(error) > max(_OUTLIER, 8 * noise)
         # A few damaged rows are named as such, and the others tell whether the law is right.
         few = np.count_nonzero(far) <= _DAMAGED * len(far) and not far[-1:].any()
@@ -251,7 +257,7 @@ def _check_span(runs: Sequence[Run]) -> None:
         f"the rows of {run.label} begin at step {run.steps[0]:,g} of {run.steps[-1]:,g}: the end "
         "of a run does not tell the power law before it. Give the rows from about step "
         f"{_rounded(0.1 * float(run.steps[-1])):,} on; where these are lost, another run of the "
-        "model that has its own, beside this one."
+        "model that has its own, beside this one and its --schedule."
     )
 
 
