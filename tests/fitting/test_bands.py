@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hidim import Table
 from hidim.fitting import FittedLaw, Run, fit
+from hidim.fitting.logs.histories import fell_before
 from hidim.fitting.schedules.bands import jackknife
 from hidim.fitting.schedules.clock import Units
 from hidim.fitting.schedules.laws import schedule_law
@@ -151,6 +154,37 @@ def test_the_end_of_a_run_alone_is_refused_and_a_missing_start_is_told() -> None
     early = unseen.steps < 6000
     # What no row said: the power law before the first of them.
     assert np.all(np.log(high / low)[early][1:-1] > 0.01)
+
+
+def test_a_rate_that_fell_before_the_first_row_is_asked_for() -> None:
+    early, late = ends("cosine", "constant", np.random.default_rng(3))
+    assert "begin at step 16,104 of 23,912 at a rate of" in fell_before(late, [early, late])
+    assert not fell_before(early, [early, late])
+    assert not fell_before(late, [late])  # nothing says that it had a higher one
+    assert not fell_before(replace(late, schedule=Table(late.steps, late.lr)), [early, late])
+
+
+@pytest.mark.slow
+def test_the_end_of_a_run_with_its_schedule_tells_the_response() -> None:
+    # A constant run and the end of a cosine, taken to have had its low rate all along: the end of
+    # a WSD came out .09 too high, far out of its band, with a warning.
+    rng = np.random.default_rng(3)
+    early, late = ends("cosine", "constant", rng)
+    with pytest.raises(ValueError, match=r"rate fell from before.* Give its schedule, --schedule"):
+        fit([early, late])
+    whole = noisy("mpl", "cosine", rng)[0]
+    told = fit([early, replace(late, schedule=Table(whole.steps, whole.lr))])
+    unseen, loss = noisy("mpl", "wsd", rng)
+    low, high = told.band(unseen, of="curve")
+    assert low[-1] < loss[-1] < high[-1]
+
+
+def ends(name: str, beside: str, rng: np.random.Generator) -> tuple[Run, Run]:
+    """A whole run, and the last third of another."""
+    whole, run = noisy("mpl", beside, rng)[0], noisy("mpl", name, rng)[0]
+    keep = run.steps >= 16_000
+    rows = (run.steps[keep], run.lr[keep], run.measured()[keep])
+    return whole, Run(*rows, 1000.0, "late")
 
 
 def test_refits_that_feel_no_decay_do_not_widen_the_band() -> None:

@@ -218,7 +218,12 @@ def test_rows_are_picked_and_parted_by_columns(
     table = write(tmp_path / "t.csv", params=n, tokens=d, loss=both, data=kinds, lr=lr)
     assert len(read_sizes(table, where=["data=web", "lr<=3e-4"]).loss) == 18
     with pytest.raises(ValueError, match="data holds web, books"):
-        read_sizes(table, where=["data=wiki"])
+        read_sizes(table, where="data=wiki")
+    # The condition that nothing is left of, and what was left before it.
+    with pytest.raises(ValueError, match=r"no row of .* has data=wiki; data holds web, books"):
+        read_sizes(table, where=["data=wiki", "lr<1"])
+    with pytest.raises(ValueError, match="has lr<1e-3 and params<1e8; params holds"):
+        read_sizes(table, where=["lr<1e-3", "params<1e8"])
     with pytest.raises(ValueError, match="no column 'set'"):
         read_sizes(table, where=["set=web"])
     law = fit_sizes(read_sizes(table), bootstrap=0)

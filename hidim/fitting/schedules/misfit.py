@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hidim.fitting.logs.histories import known_from
+from hidim.fitting.logs.histories import fell_before, known_from
 from hidim.fitting.logs.runs import Run
 from hidim.fitting.schedules.alike import (
     began_again,
@@ -73,6 +73,12 @@ def check_fit(
     sizes = [0.0] * len(runs) if params is None else list(params)
     for run, size, (steps, error) in zip(runs, sizes, residuals, strict=True):
         like = [other for other, n in zip(runs, sizes, strict=True) if n == size]
+        if not force and law.response != "none" and (untold := fell_before(run, like)):
+            raise ValueError(
+                f"{untold}. Give its schedule, --schedule, in its place among those of all logs (- "
+                "where a log has its own), or leave the run out. Or use force (--force) to fit as "
+                "if its rate had been that from the start."
+            )
         far = np.abs(error) > max(_OUTLIER, 8 * noise)
         near = _near(error)
         rest = (steps[near], error[near])

@@ -93,7 +93,7 @@ def _check_span(runs: Sequence[Run]) -> None:
         f"the rows of {run.label} begin at step {run.steps[0]:,g} of {run.steps[-1]:,g}: the end "
         "of a run does not tell the power law before it. Give the rows from about step "
         f"{rounded(0.1 * float(run.steps[-1])):,} on; where these are lost, another run of the "
-        "model that has its own, beside this one."
+        "model that has its own, beside this one and its --schedule."
     )
 
 

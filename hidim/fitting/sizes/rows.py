@@ -41,7 +41,8 @@ def matching(table: Mapping[str, Any], conditions: str | Sequence[str], source: 
     if not count:
         raise ValueError(f"{source!r} has a header and no rows.")
     keep = np.ones(count, dtype=bool)
-    for condition in [conditions] if isinstance(conditions, str) else conditions:
+    asked = [conditions] if isinstance(conditions, str) else list(conditions)
+    for condition in asked:
         found = _CONDITION.match(condition)
         if not found or not found.group(3):
             raise ValueError(f"`where` must read column=value, or != < <= > >=; got {condition!r}.")
@@ -51,11 +52,12 @@ def matching(table: Mapping[str, Any], conditions: str | Sequence[str], source: 
         if wanted in table and wanted not in map(str, cells):
             limits = list(map(str, table[wanted]))
         holds = [_holds(c, sign, w, condition) for c, w in zip(cells, limits, strict=True)]
-        keep &= np.array(holds, dtype=bool)
-    if not keep.any():
-        said = " and ".join(conditions)
-        names = [m.group(1) for c in conditions if (m := _CONDITION.match(c))]
-        raise ValueError(f"no row of {source!r} has {said}; {_values(table, names[-1])}.")
+        left = keep & np.array(holds, dtype=bool)
+        if not left.any():
+            so_far = " and ".join(asked[: asked.index(condition) + 1])
+            there = [cell for cell, kept in zip(cells, keep, strict=True) if kept]
+            raise ValueError(f"no row of {source!r} has {so_far}; {_values(name, there)}.")
+        keep = left
     return keep
 
 
@@ -164,7 +166,7 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def _values(table: Mapping[str, Any], name: str) -> str:
-    kinds = list(dict.fromkeys(str(cell) for cell in table[name]))
+def _values(name: str, cells: Sequence[Any]) -> str:
+    kinds = list(dict.fromkeys(map(str, cells)))
     more = ", ..." if len(kinds) > 8 else ""
     return f"{name} holds {', '.join(kinds[:8])}{more}"
