@@ -115,7 +115,7 @@ def test_a_refit_that_predicts_no_loss_has_no_say() -> None:
     assert jackknife([bad], middle) == 0.0
 
 
-@pytest.mark.parametrize("sd", [0.03, 0.1])
+@pytest.mark.parametrize("sd", [pytest.param(0.03, marks=pytest.mark.slow), 0.1])
 def test_noise_is_no_misfit(sd: float) -> None:
     rng = np.random.default_rng(1)
     fitted = fit([noisy("mpl", name, rng, sd=sd)[0] for name in FITTED], "mpl")

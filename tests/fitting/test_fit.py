@@ -244,6 +244,7 @@ def test_measured_unseen_schedules(measured: Callable[..., Path], size: str, lim
     unseen = [read_run(measured("llm-curves", size, f"{n}.csv"), warmup_steps=2160) for n in UNSEEN]
     scores = [law.score(run) for run in unseen]
     mean = np.mean([score["mean_relative_error"] for score in scores])
+    assert np.mean([law.holdout[name] for name in FITTED]) <= 0.0018
     assert mean <= limit
     assert max(score["max_relative_error"] for score in scores) <= 0.010
     assert max(abs(score["final_error"]) for score in scores) <= 0.012
@@ -253,7 +254,7 @@ def test_measured_unseen_schedules(measured: Callable[..., Path], size: str, lim
     assert 0.80 <= cover <= 0.97
 
 
-@pytest.mark.parametrize("size", ["25M", "100M", "400M"])
+@pytest.mark.parametrize("size", ["100M", "400M"])
 def test_measured_curve_left_out_is_predicted(measured: Callable[..., Path], size: str) -> None:
     runs = [read_run(measured("llm-curves", size, f"{n}.csv"), warmup_steps=2160) for n in FITTED]
     law = fit(runs, "fsl")

@@ -86,8 +86,8 @@ class World:
     ("alpha", "beta", "fitted"),
     [
         (1.0, 0.3, ("constant", "cosine", "two")),
-        (0.7, 0.2, ("constant", "cosine")),
-        (1.0, 0.7, ("cosine",)),
+        pytest.param(0.7, 0.2, ("constant", "cosine"), marks=pytest.mark.slow),
+        pytest.param(1.0, 0.7, ("cosine",), marks=pytest.mark.slow),
     ],
 )
 def test_a_plan_is_no_worse_than_the_best_fitted_schedule(

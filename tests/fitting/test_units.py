@@ -466,7 +466,10 @@ def test_a_curve_written_by_predict_is_a_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("factor", "said"),
     [
-        (4.0, "4 times below those to step 12,000, at once: summed over 4 accumulation steps"),
+        pytest.param(
+            *(4.0, "4 times below those to step 12,000, at once: summed over 4 accumulation steps"),
+            marks=pytest.mark.slow,
+        ),
         (0.5, "2 times above those to step 12,000, at once: summed over 2 accumulation steps"),
         (1 / np.log(2), "1.443 times below those to step 12,000, at once: nats on one side"),
     ],

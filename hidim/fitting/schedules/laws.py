@@ -209,7 +209,7 @@ _SLOWING = Parameter("slowing_exponent", (0.0, 2.0), (1.0,), (1.0, 0.3))
 _NOISE = Parameter("noise_exponent", (0.4, 2.0), (0.9,), (0.9, 0.05))
 _NOISE_SIGNAL = Parameter("noise_signal", (0.0, 1.0), (0.1,), (0.1, 0.05))
 _EARLY = Parameter("early_time", (0.0, 0.3), (0.0,), (0.0, 0.001))
-_CLOCK = Parameter("clock_exponent", (0.3, 1.5), (0.7, 1.0), (1.0, 0.2))
+_CLOCK = Parameter("clock_exponent", (0.3, 1.5), (1.0,), (1.0, 0.2))
 # What a law without these has in their place.
 WITHOUT = {"early_time": 0.0, "clock_exponent": 1.0}
 _POWER_LAW = (_FLOOR, _SIGNAL, _DECAY)

@@ -65,6 +65,8 @@ def decay_of(run: Run) -> Decay | None:
     fits = [plain]
     for share in 1 - np.geomspace(_LEAST, _MOST, _COARSE):
         fits.append(_Fit.of(run, float(share), fits[-1].vector))
+    if min(one.deviance for one in fits) > plain.remembering:
+        return None  # averages, the decay between two of these, are far below it
     for _ in range(_FINE):
         fits.sort(key=lambda one: one.kept)
         i = min(max(fits.index(min(fits, key=lambda one: one.deviance)), 1), len(fits) - 2)
