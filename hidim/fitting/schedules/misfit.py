@@ -79,61 +79,82 @@ def check_fit(
                 "where a log has its own), or leave the run out. Or use force (--force) to fit as "
                 "if its rate had been that from the start."
             )
+        if missed := _missed(run, like, steps, error, law, force=force):
+            out.append(missed)
         far = np.abs(error) > max(_OUTLIER, 8 * noise)
-        near = _near(error)
-        rest = (steps[near], error[near])
-        missed, explained = _systematic(rest[1]), _explained(run, *rest)
-        row = float(np.mean(np.abs(rest[1]))) if len(rest[1]) else 0.0
-        unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, *rest)
-        diverged = _climbs(run) if missed > _MISFIT or unlike else ""
-        cause = decay_of(run) or shift_of(run)
-        if (missed > _WRONG or unlike or diverged) and law.response != "none":
-            why = (
-                diverged
-                or changes_unit(run)
-                or goes_on_in(run, like)
-                or counts_otherwise(run, like)
-                or began_again(like)
-                or what_differs(like)
-            )
-            text = (
-                f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
-                f"{max(explained, 0.0):.0%} of its variance: "
-                + (why or (cause.told(run.label) + "." if cause else _WRONG_HOW))
-            )
-            if not force:
-                remedy = "Or leave the run out." if why.endswith(".") else "Leave it out."
-                if cause and not why:
-                    remedy = cause.remedy
-                raise ValueError(f"{text} {remedy} Or use force (--force) to fit anyway.")
-            out.append(text)
-        elif cause:
-            out.append(f"{cause.told(run.label)}. {cause.remedy}")
-        elif missed > _MISFIT:
-            out.append(
-                f"the law misses {run.label} by {missed:.1%} on average: "
-                + (
-                    _blind_to(runs, law)
-                    or what_differs(like)
-                    or "is this the loss column, as measured and not smoothed (--averaged), "
-                    "and a run of the same model as the others?"
-                )
-            )
         if far.any():
             out.append(
                 f"{np.count_nonzero(far)} row(s) of {run.label} lie far from the law, the first at "
                 f"step {steps[np.argmax(far)]:g}: a spike, a damaged row, or another run?"
             )
-    rows = sum(len(error) for _, error in residuals)
-    known = noise * np.sqrt(law.told / max(rows, 1))
-    if noise > _NOISY and known > _KNOWN:
-        wanted = rows * (known / _KNOWN) ** 2
-        out.append(
-            f"rows scatter by {noise:.1%} about the law: {rows:,} of them tell the curve to about "
-            f"{known:.1%}. Some {rounded(wanted):,} rows, or as many averaged into these, would "
-            f"tell it to {_KNOWN:.1%}."
+    return (*out, *_scatter(sum(len(error) for _, error in residuals), noise, law))
+
+
+def _missed(
+    run: Run,
+    like: Sequence[Run],
+    steps: np.ndarray,
+    error: np.ndarray,
+    law: ScheduleLaw,
+    *,
+    force: bool,
+) -> str:
+    """What a law misses of a run beyond noise, and why, in a sentence; "" where nothing.
+
+    Raises:
+        ValueError: a law that sees the schedule does not describe it at all.
+    """
+    near = _near(error)
+    rest = (steps[near], error[near])
+    missed, explained = _systematic(rest[1]), _explained(run, *rest)
+    row = float(np.mean(np.abs(rest[1]))) if len(rest[1]) else 0.0
+    unlike = row > _WRONG and explained < _EXPLAINED and not _follows(run, *rest)
+    diverged = _climbs(run) if missed > _MISFIT or unlike else ""
+    cause = decay_of(run) or shift_of(run)
+    if not ((missed > _WRONG or unlike or diverged) and law.response != "none"):
+        if cause:
+            return f"{cause.told(run.label)}. {cause.remedy}"
+        if missed <= _MISFIT:
+            return ""
+        why = (
+            _blind_to(like, law)
+            or what_differs(like)
+            or "is this the loss column, as measured and not smoothed (--averaged), "
+            "and a run of the same model as the others?"
         )
-    return tuple(out)
+        return f"the law misses {run.label} by {missed:.1%} on average: {why}"
+    why = (
+        diverged
+        or changes_unit(run)
+        or goes_on_in(run, like)
+        or counts_otherwise(run, like)
+        or began_again(like)
+        or what_differs(like)
+    )
+    text = (
+        f"law {law.name!r} misses {run.label} by {row:.1%} on average and explains "
+        f"{max(explained, 0.0):.0%} of its variance: "
+        + (why or (cause.told(run.label) + "." if cause else _WRONG_HOW))
+    )
+    if force:
+        return text
+    remedy = "Or leave the run out." if why.endswith(".") else "Leave it out."
+    if cause and not why:
+        remedy = cause.remedy
+    raise ValueError(f"{text} {remedy} Or use force (--force) to fit anyway.")
+
+
+def _scatter(rows: int, noise: float, law: ScheduleLaw) -> list[str]:
+    """How many rows would tell the curve, where these scatter too much to."""
+    known = noise * np.sqrt(law.told / max(rows, 1))
+    if noise <= _NOISY or known <= _KNOWN:
+        return []
+    wanted = rows * (known / _KNOWN) ** 2
+    return [
+        f"rows scatter by {noise:.1%} about the law: {rows:,} of them tell the curve to about "
+        f"{known:.1%}. Some {rounded(wanted):,} rows, or as many averaged into these, would "
+        f"tell it to {_KNOWN:.1%}."
+    ]
 
 
 def _blind_to(runs: Sequence[Run], law: ScheduleLaw) -> str:
